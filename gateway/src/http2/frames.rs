@@ -3,19 +3,20 @@
 
 use super::preface::PREFACE;
 
-const HEAD: usize = 9;
+/// Bytes of a frame's head.
+pub(super) const HEAD: usize = 9;
 
 const DATA: u8 = 0;
-const HEADERS: u8 = 1;
+pub(super) const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const WINDOW_UPDATE: u8 = 8;
-const CONTINUATION: u8 = 9;
+pub(super) const CONTINUATION: u8 = 9;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
 
 const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
-const END_HEADERS: u8 = 0x4;
+pub(super) const END_HEADERS: u8 = 0x4;
 
 /// What is told of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub(super) struct Walk {
     code: u32,
     /// A block of header fields has begun, and not come to its end.
     in_block: bool,
+    /// A block that one frame does not end began in what was walked over last.
+    goes_on: bool,
 }
 
 impl Walk {
@@ -67,8 +70,19 @@ impl Walk {
         self.in_block
     }
 
+    /// Bytes of a payload that are still to come.
+    pub(super) fn left(&self) -> usize {
+        self.left
+    }
+
+    /// Whether no block that one frame does not end began in what was walked over last, nor half a frame's head.
+    pub(super) fn is_plain(&self) -> bool {
+        !self.goes_on && self.has == 0
+    }
+
     /// Walks over the next bytes.
     pub(super) fn over(&mut self, mut bytes: &[u8], mut each: impl FnMut(Seen)) {
+        self.goes_on = false;
         while !bytes.is_empty() {
             if self.left > 0 {
                 let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
@@ -100,6 +114,7 @@ impl Walk {
         match kind {
             HEADERS => {
                 self.in_block = true;
+                self.goes_on |= flags & END_HEADERS == 0;
                 each(Seen::Opened);
             }
             CONTINUATION => self.in_block = true,
@@ -175,5 +190,24 @@ mod tests {
         assert!(then(&last[..10]));
         assert!(!then(&last[10..]));
         assert!(!then(&frame(HEADERS, END_HEADERS, b"")));
+    }
+
+    #[test]
+    fn what_is_plain_has_no_block_that_goes_on_and_no_half_a_head() {
+        let mut walk = Walk::of_client();
+        let mut then = |bytes: &[u8]| {
+            walk.over(bytes, |_| {});
+            (walk.is_plain(), walk.left())
+        };
+        assert_eq!(then(&PREFACE[..20]), (true, 4));
+        assert_eq!(then(&PREFACE[20..]), (true, 0));
+        let settings = frame(SETTINGS, 0, &[0; 6]);
+        assert_eq!(then(&settings[..8]), (false, 0));
+        assert_eq!(then(&settings[8..10]), (true, 5));
+        assert_eq!(then(&settings[10..]), (true, 0));
+        assert_eq!(then(&frame(HEADERS, END_HEADERS, b"block")), (true, 0));
+        let begun = frame(HEADERS, 0, b"block");
+        assert_eq!(then(&[&begun[..], &settings].concat()), (false, 0));
+        assert_eq!(then(&frame(DATA, 0, b"x")), (true, 0));
     }
 }

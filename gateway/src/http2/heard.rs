@@ -1,16 +1,18 @@
 //! An upstream's stream on its way to `h2`: it tells whether anything has come of late, keeps the error that broke it,
 //! of which `h2` passes on the words alone, and breaks when the upstream floods it with frames that carry nothing.
+//! Blocks in pieces are cut anew (`recut`).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::flood::UpstreamAllowance;
 use super::frames::Walk;
+use super::recut::Recut;
 use crate::clock::Clock;
 use crate::network::ByteStream;
 
@@ -53,6 +55,7 @@ pub struct Heard<S> {
     stream: S,
     hearing: Arc<Hearing>,
     came: Walk,
+    recut: Recut,
     allowance: UpstreamAllowance,
     clock: Clock,
 }
@@ -61,8 +64,8 @@ impl<S: ByteStream> Heard<S> {
     /// Listens to a stream.
     pub(super) fn new(stream: S, clock: Clock) -> (Self, Arc<Hearing>) {
         let hearing = Arc::<Hearing>::default();
-        let (came, allowance) = (Walk::of_server(), UpstreamAllowance::new());
-        (Self { stream, hearing: Arc::clone(&hearing), came, allowance, clock }, hearing)
+        let (came, recut, allowance) = (Walk::of_server(), Recut::default(), UpstreamAllowance::new());
+        (Self { stream, hearing: Arc::clone(&hearing), came, recut, allowance, clock }, hearing)
     }
 
     /// Whether what came is within what may come.
@@ -77,15 +80,23 @@ impl<S: ByteStream> Heard<S> {
 impl<S: ByteStream> AsyncRead for Heard<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buffer.filled().len();
-        let mut polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            this.hearing.reads.fetch_add(1, Ordering::Relaxed);
-            if !this.is_calm(&buffer.filled()[before..]) {
-                polled = Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, FLOOD)));
+        loop {
+            if this.recut.hands_out(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            let (before, left) = (buffer.filled().len(), this.came.left());
+            let mut polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
+            if buffer.filled().len() > before {
+                this.hearing.reads.fetch_add(1, Ordering::Relaxed);
+                if !this.is_calm(&buffer.filled()[before..]) {
+                    polled = Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, FLOOD)));
+                }
+            }
+            ready!(this.hearing.keep(polled))?;
+            if this.recut.passes(&this.came, left, before, buffer) {
+                return Poll::Ready(Ok(()));
             }
         }
-        this.hearing.keep(polled)
     }
 }
 

@@ -2,12 +2,13 @@
 //!
 //! Either way:
 //!
+//! - `frames`: walks over the frames that pass, without their payload.
+//! - `recut`: cuts blocks of header fields that come in pieces where `fields` end, for the sake of `h2`.
 //! - `gathered`: what was read of a body and waits to go out; `small_frames`: how many small ones `h2` may hold.
 //!
 //! Towards clients:
 //!
 //! - `preface`: how a connection in the clear says that it speaks HTTP/2.
-//! - `frames`: walks over the frames that pass, without their payload.
 //! - `flood`: what of them may come in a second.
 //! - `watched`: a stream whose frames are counted on their way to `h2` and from it.
 //! - `body`: a request's body as the pipeline reads it.
@@ -27,6 +28,7 @@ mod answer;
 mod body;
 mod call;
 mod duplex;
+mod fields;
 mod flood;
 mod frames;
 mod gathered;
@@ -35,6 +37,7 @@ mod incoming;
 mod opened;
 mod outgoing;
 mod preface;
+mod recut;
 mod small_frames;
 mod watched;
 

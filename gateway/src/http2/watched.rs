@@ -1,5 +1,5 @@
 //! A client's stream on its way to `h2` and back: what was read before comes first, frames are counted as they pass,
-//! and whoever drives the connection learns what `h2` does not tell (`Pulse`).
+//! blocks in pieces are cut anew (`recut`), and whoever drives the connection learns what `h2` does not tell (`Pulse`).
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::flood::Allowance;
 use super::frames::Walk;
+use super::recut::Recut;
 use crate::clock::Clock;
 use crate::network::ByteStream;
 
@@ -62,6 +63,7 @@ pub struct Watched<S> {
     ahead: Bytes,
     pulse: Arc<Pulse<S>>,
     came: Walk,
+    recut: Recut,
     went: Walk,
     allowance: Allowance,
     clock: Clock,
@@ -77,9 +79,9 @@ impl<S: ByteStream> Watched<S> {
             written: AtomicU64::new(0),
             left: Mutex::new(None),
         });
-        let (came, went) = (Walk::of_client(), Walk::of_server());
-        let watched = Self { stream: Some(stream), ahead, pulse: Arc::clone(&pulse), came, went, allowance, clock };
-        (watched, pulse)
+        let (came, recut, went) = (Walk::of_client(), Recut::default(), Walk::of_server());
+        let (stream, told) = (Some(stream), Arc::clone(&pulse));
+        (Self { stream, ahead, pulse: told, came, recut, went, allowance, clock }, pulse)
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut S>> {
@@ -121,20 +123,27 @@ impl<S: ByteStream> Watched<S> {
 impl<S: ByteStream> AsyncRead for Watched<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.pulse.is_flooded() {
-            // Its driver looks at this after every turn, and ends the connection.
-            return Poll::Pending;
+        loop {
+            if this.pulse.is_flooded() {
+                // Its driver looks at this after every turn, and ends the connection.
+                return Poll::Pending;
+            }
+            if this.recut.hands_out(buffer) {
+                return Poll::Ready(Ok(()));
+            }
+            let (before, left) = (buffer.filled().len(), this.came.left());
+            if this.ahead.is_empty() {
+                ready!(this.stream()?.poll_read(cx, buffer))?;
+            } else {
+                let count = this.ahead.len().min(buffer.remaining());
+                buffer.put_slice(&this.ahead[..count]);
+                this.ahead.advance(count);
+            }
+            this.came(&buffer.filled()[before..]);
+            if this.recut.passes(&this.came, left, before, buffer) {
+                return Poll::Ready(Ok(()));
+            }
         }
-        let before = buffer.filled().len();
-        if this.ahead.is_empty() {
-            ready!(this.stream()?.poll_read(cx, buffer))?;
-        } else {
-            let count = this.ahead.len().min(buffer.remaining());
-            buffer.put_slice(&this.ahead[..count]);
-            this.ahead.advance(count);
-        }
-        this.came(&buffer.filled()[before..]);
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -71,6 +71,35 @@ async fn a14_heads_that_break_a_rule_are_502_and_cost_their_stream_alone() {
 }
 
 #[tokio::test]
+async fn a14_heads_that_break_a_rule_are_502_wherever_they_are_cut() {
+    let upstream = FramesUpstream::start().await;
+    let text = text("[upstreams.up.breaker]\nfailures = []", "", upstream.address);
+    let gateway = Gateway::start(&text).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    for (what, field) in [
+        ("a second status", (":status", "204")),
+        ("a field of a connection", ("connection", "close")),
+        ("a transfer coding", ("transfer-encoding", "chunked")),
+        ("a switch", ("upgrade", "h2c")),
+    ] {
+        let head = block(&[(":status", "200"), field, ("x", "1")]);
+        for cut in 1..head.len() {
+            let call = client.begin(get("/"), true).await;
+            let mut frames = upstream.accept(b"").await;
+            let stream = frames.next_of(HEADERS).await.unwrap().stream;
+            let (first, last) = head.split_at(cut);
+            let first = frame(HEADERS, END_STREAM, stream, first);
+            frames.send([first, frame(CONTINUATION, END_HEADERS, stream, last)].concat()).await;
+            assert_eq!(call.answer().await.status, 502, "{what}, cut at {cut}");
+            // Where the first piece was refused, the second one costs the connection; else it would be used again.
+            drop(frames);
+            eventually("it is closed", || gateway.upstream_connections() == (0, 0)).await;
+        }
+    }
+    gateway.at_rest().await;
+}
+
+#[tokio::test]
 async fn a14_bodies_that_differ_from_what_was_said_are_cut() {
     let (upstream, gateway) = world().await;
     let mut client = H2Client::connect(gateway.address).await;
