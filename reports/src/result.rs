@@ -1,8 +1,8 @@
 //! The types of a result file. Latencies are microseconds, from the intended send time.
 //!
 //! Sections that later kinds of run add are kept as they are in [`ResultFile::other`], so that an older reader loses
-//! nothing of a newer file of the same version. Of scenarios, what the contract names without a question mark is always written, empty
-//! or `null` where there is nothing to tell; what came later is absent then.
+//! nothing of a newer file of the same version. Of scenarios, what the contract names without a question mark is always
+//! written, empty or `null` where there is nothing to tell; what came later is absent then.
 
 use std::collections::BTreeMap;
 

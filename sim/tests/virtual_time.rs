@@ -46,7 +46,7 @@ max = 0
 figure = "retries.amplification"
 max = 1
 "#,
-    upstream: "breaker = { consecutive_failures = 6, min_requests = 1000, open_for = \"300ms\", \
+    upstream: "breaker = { failures = [\"500\"], consecutive_failures = 6, min_requests = 1000, open_for = \"300ms\", \
                max_open_for = \"300ms\", probes = 1 }",
     route: "retry = { attempts = 1 }",
 };

@@ -29,8 +29,8 @@ impl Refusal {
         problem.extend_from_slice(&piece[..piece.len().min(room)]);
     }
 
-    /// The same with what the body says; `None` where there is none, as behind a HEAD: whole seconds alone are no word to
-    /// hold anybody to.
+    /// The same with what the body says; `None` where there is none, as behind a HEAD: whole seconds alone are no word
+    /// to hold anybody to.
     pub(crate) fn with(self, problem: &[u8]) -> Option<Self> {
         let finer = || {
             let at = problem.windows(FINER.len()).position(|window| window == FINER)? + FINER.len();

@@ -1,6 +1,7 @@
 //! How breakers and limiters did beside their oracles.
 //!
-//! What did not happen has no figure: a breaker that never tripped has no trip time. So most are optional, and written as
+//! What did not happen has no figure: a breaker that never tripped has no trip time. So most are optional, and written
+//! as
 //! `null` then, since the contract names them.
 
 use std::collections::BTreeMap;

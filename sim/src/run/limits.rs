@@ -76,8 +76,8 @@ pub(super) fn leave_out_silent(config: &Config, scores: &mut BTreeMap<String, Li
     }
 }
 
-/// Whether what a refused client is told is what the oracle knows: the rule's buckets are the gateway's own, and no rule
-/// stands behind it, whose wait a refusal takes into account though it does not tell of it.
+/// Whether what a refused client is told is what the oracle knows: the rule's buckets are the gateway's own, and no
+/// rule stands behind it, whose wait a refusal takes into account though it does not tell of it.
 fn speaks_for_itself(config: &Config, rule: &str) -> bool {
     let of = |name: &str| config.rate_limits.iter().find(|limit| &*limit.name == name);
     let may_refuse = |name: &&Arc<str>| of(name).is_some_and(|limit| !limit.shadow);

@@ -344,12 +344,7 @@ impl Event {
                 with(fields, "key", (*key != 0).then(|| format!("{key:016x}")))
             }
             Self::Breaker { upstream, endpoint, route, transition } => {
-                let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
-                fields["from"] = transition.from.as_str().into();
-                fields["to"] = transition.to.as_str().into();
-                fields["cause"] = transition.cause.as_str().into();
-                fields["window"] = counts(&transition.counts);
-                fields
+                changed(of_endpoint(upstream, endpoint, route.as_deref()), transition)
             }
             Self::RollUp { upstream, route, from, to } => {
                 let mut fields = with(json!({ "upstream": &**upstream }), "route", route.as_deref());
@@ -403,6 +398,15 @@ impl Event {
 
 fn of_endpoint(upstream: &str, endpoint: &str, route: Option<&str>) -> Value {
     with(json!({ "upstream": upstream, "endpoint": endpoint }), "route", route)
+}
+
+/// Fields with what became of a breaker.
+fn changed(mut fields: Value, transition: &Transition) -> Value {
+    fields["from"] = transition.from.as_str().into();
+    fields["to"] = transition.to.as_str().into();
+    fields["cause"] = transition.cause.as_str().into();
+    fields["window"] = counts(&transition.counts);
+    fields
 }
 
 /// Adds a field that is there.

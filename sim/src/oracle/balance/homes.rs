@@ -2,9 +2,9 @@
 //!
 //! A key's home is the endpoint that its first attempt went to while nothing of its upstream was sick. A key has moved
 //! when a later first attempt of a request went elsewhere although its home had no fault then, and the gateway had not
-//! taken it out: a breaker closes only some time after a fault, and whether it was right is the breaker oracle's to say.
-//! So a ring that moves only the keys of a sick endpoint, and brings them back, moves none. For a balancer that does not
-//! look at keys the figure says nothing.
+//! taken it out: a breaker closes only some time after a fault, and whether it was right is the breaker oracle's to
+//! say. So a ring that moves only the keys of a sick endpoint, and brings them back, moves none. For a balancer that
+//! does not look at keys the figure says nothing.
 
 use std::collections::{HashMap, HashSet};
 

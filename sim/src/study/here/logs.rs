@@ -134,7 +134,8 @@ fn by_trace(records: &[Record]) -> BTreeMap<&str, Vec<&Record>> {
     traces
 }
 
-/// Of chains of eight services: how many have all their records under one trace, and under one id, and whether ids differ.
+/// Of chains of eight services: how many have all their records under one trace, and under one id, and whether ids
+/// differ.
 pub(in crate::study) fn chains(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let traces = by_trace(&records);
@@ -156,8 +157,8 @@ pub(in crate::study) fn chains(folder: &Path) -> Result<Value, String> {
     }))
 }
 
-/// Of chains of services: the share of hops that were let in under the right identity, and of those that were told it by
-/// a header, which each hands in at a route of its own.
+/// Of chains of services: the share of hops that were let in under the right identity, and of those that were told it
+/// by a header, which each hands in at a route of its own.
 pub(in crate::study) fn subjects(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let (mut chains, mut hops, mut let_in, mut told) = (0_usize, 0_usize, 0_usize, 0_usize);
