@@ -55,15 +55,18 @@ fn end_groups() {
 pub fn end_on_interrupt(stop: &Arc<AtomicBool>) {
     let stop = Arc::clone(stop);
     let hangs_up = !std::fs::read_to_string("/proc/self/status").is_ok_and(|status| ignores_hangups(&status));
+    // They are listened to before this returns, while no other runtime is there: one that reads a signal between its
+    // handler's coming and the listener's would tell nobody.
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
+    let entered = runtime.enter();
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    let mut hangup = hangs_up.then(|| signal(SignalKind::hangup()).ok()).flatten();
+    drop(entered);
     std::thread::spawn(move || {
-        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_io().build() else { return };
         runtime.block_on(async {
-            let (Ok(mut interrupt), Ok(mut terminate)) =
-                (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-            else {
-                return;
-            };
-            let mut hangup = hangs_up.then(|| signal(SignalKind::hangup()).ok()).flatten();
             let mut any = async || {
                 let hung_up = async {
                     match &mut hangup {

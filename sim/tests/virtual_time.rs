@@ -44,7 +44,7 @@ figure = "events.failed"
 max = 0
 [[expect]]
 figure = "retries.amplification"
-max = 1
+max = 1.01
 "#,
     upstream: "breaker = { failures = [\"500\"], consecutive_failures = 6, min_requests = 1000, open_for = \"300ms\", \
                max_open_for = \"300ms\", probes = 1 }",

@@ -150,5 +150,5 @@ async fn gather<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody, 
     let began = exchange.now();
     let read = read.await;
     exchange.awaited += exchange.now().saturating_duration_since(began);
-    Ok(read.map_err(body_failure)?)
+    read.map_err(body_failure)
 }
