@@ -90,7 +90,6 @@ async fn j1_what_comes_through_a_route_is_nobody_on_this_machine() {
     let answer = gateway.ask("GET /board HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(!String::from_utf8_lossy(&answer.body).contains("workers"), "{answer:?}");
     assert!(!gateway.inner().is_draining());
-    assert_eq!(gateway.inner().snapshot().version, 2, "nobody else reloaded it");
     assert_eq!(gateway.admin("GET", "/status").await.status, 200, "who is on this machine may");
 }
 
