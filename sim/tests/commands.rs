@@ -287,12 +287,8 @@ fn an_exploration_that_is_told_to_end_tells_what_it_has_and_leaves_nothing_behin
 }
 
 #[test]
-fn a_scenario_for_virtual_time_is_run_there_and_so_may_others_be() {
+fn a_scenario_for_sockets_may_be_explored_too() {
     let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found/replay-without-body.toml");
-    let out = tempfile::tempdir().unwrap();
-    let output = sim(&["run", found.to_str().unwrap(), "--out", out.path().to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(ResultFile::read(&out.path().join("result.json")).unwrap().verdict, Verdict::Pass);
     assert_eq!(sim(&["explore", found.to_str().unwrap()]).status.code(), Some(0));
     // One for sockets runs in virtual time too, but what it expects is not judged there, and that is said.
     let slow = found.parent().unwrap().with_file_name("slow-endpoint.toml");

@@ -353,20 +353,6 @@ mod tests {
     }
 
     #[test]
-    fn a_scenario_for_virtual_time_is_run_there() {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/found/no-patience.toml");
-        let (programs, stop) = (Programs::default(), Arc::new(AtomicBool::new(false)));
-        let bench = Bench { programs: &programs, stop: &stop, quiet: true, command: "" };
-        let out = tempfile::tempdir().unwrap();
-        let scenario = load(&file).unwrap();
-        let done = Done::of(&bench, &scenario, out.path());
-        let result = done.result.unwrap();
-        assert_eq!((result.kind, result.name.as_str()), (Kind::Run, "no-patience"));
-        assert!(!result.load.is_empty() && result.other.contains_key("virtual_time"), "{:?}", result.other);
-        assert!(out.path().join("no-patience/result.json").is_file());
-    }
-
-    #[test]
     fn two_scenarios_of_one_name_are_refused_before_anything_starts() {
         let scenario = load(&Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/steady.toml")).unwrap();
         assert!(have_names_of_their_own(std::slice::from_ref(&scenario)).is_ok());
