@@ -7,7 +7,7 @@ mod chunked;
 mod refusal;
 
 use chunked::Chunked;
-pub use refusal::{Refusal, request_id_of};
+pub use refusal::{Refusal, finer_wait_ns, request_id_of};
 
 /// More than any server here sends; beyond it the answer is malformed.
 const MAX_HEAD_BYTES: usize = 64 * 1024;

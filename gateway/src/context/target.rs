@@ -7,6 +7,7 @@ use http::{HeaderValue, Method, Uri, Version};
 
 use super::survey::Survey;
 use crate::error::{Code, GatewayError};
+use crate::http1::decimal;
 
 /// Beyond this a method is not one of anybody's (security.md, A8).
 const MAX_METHOD_BYTES: usize = 32;
@@ -141,9 +142,6 @@ pub fn routing_host(host: &HeaderValue) -> std::borrow::Cow<'_, str> {
     if upper { name.to_ascii_lowercase().into() } else { name.into() }
 }
 
-/// Whoever reads a length as a signed number reads a larger one as something else (security.md, A2).
-const LONGEST: u64 = i64::MAX as u64;
-
 /// Checks what says how long the body is (RFC 9112, section 6.3); the length that is declared.
 ///
 /// # Errors
@@ -157,11 +155,7 @@ pub fn check_framing(survey: &Survey<'_>, version: Version) -> Result<Option<u64
         Some(digits) if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => {
             return Err(bad("Content-Length is not a number."));
         }
-        Some(digits) => {
-            let number = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-            let number = number.filter(|number| *number <= LONGEST);
-            Some(number.ok_or_else(|| bad("Content-Length is not a number, or too large."))?)
-        }
+        Some(digits) => Some(decimal(digits).ok_or_else(|| bad("Content-Length is not a number, or too large."))?),
     };
     if let Some(coding) = survey.transfer_encoding.first {
         if declared.is_some() {

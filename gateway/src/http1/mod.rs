@@ -29,6 +29,7 @@ pub use fields::Fields;
 pub use intake::IsQuiet;
 pub(crate) use interim::Interim;
 pub use request_head::{RequestHead, write_field};
+pub(crate) use request_read::decimal;
 pub use request_read::{HeadLimits, Refusal};
 pub(crate) use response_head::Body;
 pub use response_head::{MAX_FIELDS, MAX_HEAD_BYTES, ResponseHead};

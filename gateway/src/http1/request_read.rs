@@ -340,7 +340,7 @@ impl Seen {
 const LONGEST: u64 = i64::MAX as u64;
 
 /// A length of digits alone, that nobody reads as another.
-pub(super) fn decimal(digits: &[u8]) -> Option<u64> {
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }

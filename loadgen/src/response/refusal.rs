@@ -32,14 +32,17 @@ impl Refusal {
     /// The same with what the body says; `None` where there is none, as behind a HEAD: whole seconds alone are no word
     /// to hold anybody to.
     pub(crate) fn with(self, problem: &[u8]) -> Option<Self> {
-        let finer = || {
-            let at = problem.windows(FINER.len()).position(|window| window == FINER)? + FINER.len();
-            let number = problem[at..].trim_ascii_start();
-            let end = number.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(number.len());
-            super::parse_number(&number[..end])?.checked_mul(1_000_000)
-        };
-        (!problem.is_empty()).then(|| Self { wait_ns: finer().unwrap_or(self.wait_ns), ..self })
+        (!problem.is_empty()).then(|| Self { wait_ns: finer_wait_ns(problem).unwrap_or(self.wait_ns), ..self })
     }
+}
+
+/// `retry_after_ms` of a problem document that these bytes hold.
+#[must_use]
+pub fn finer_wait_ns(problem: &[u8]) -> Option<u64> {
+    let at = problem.windows(FINER.len()).position(|window| window == FINER)? + FINER.len();
+    let number = problem[at..].trim_ascii_start();
+    let end = number.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(number.len());
+    super::parse_number(&number[..end])?.checked_mul(1_000_000)
 }
 
 /// The number of a UUID (RFC 9562, section 4).

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
-use loadgen::response::{Progress, ResponseReader};
+use loadgen::response::{Progress, ResponseReader, finer_wait_ns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use turmoil::net::TcpStream;
 
@@ -107,7 +107,7 @@ pub(super) async fn exchange(
         if let Progress::Done(used) = progress {
             (got.whole, got.beyond) = (true, used < read);
             if is_problem(&got) {
-                got.retry_after_ns = retry_after_ms(&head).or(got.retry_after_ns);
+                got.retry_after_ns = finer_wait_ns(&head).or(got.retry_after_ns);
             }
             let keep = reader.head().keep_alive && !got.beyond;
             return Ok(keep.then(|| Idle { stream, since_ns: now_ns() }));
@@ -135,14 +135,6 @@ fn read_head(bytes: &[u8], status: u16, got: &mut Got) {
             got.retry_after_ns = value.parse::<u64>().ok().map(|seconds| seconds.saturating_mul(1_000_000_000));
         }
     }
-}
-
-/// The finer figure of a problem document.
-fn retry_after_ms(text: &[u8]) -> Option<u64> {
-    let text = String::from_utf8_lossy(text);
-    let digits = text.split("\"retry_after_ms\":").nth(1)?.trim_start();
-    let end = digits.find(|letter: char| !letter.is_ascii_digit()).unwrap_or(digits.len());
-    digits[..end].parse::<u64>().ok()?.checked_mul(1_000_000)
 }
 
 /// Connections between requests.
@@ -200,8 +192,8 @@ mod tests {
 
     #[test]
     fn the_problem_document_says_it_finer() {
-        assert_eq!(retry_after_ms(b"x {\"retry_after_ms\":70,\"a\":1}"), Some(70_000_000));
-        assert_eq!(retry_after_ms(b"{\"retry_after_ms\":\"soon\"}"), None);
-        assert_eq!(retry_after_ms(b"{}"), None);
+        assert_eq!(finer_wait_ns(b"x {\"retry_after_ms\":70,\"a\":1}"), Some(70_000_000));
+        assert_eq!(finer_wait_ns(b"{\"retry_after_ms\":\"soon\"}"), None);
+        assert_eq!(finer_wait_ns(b"{}"), None);
     }
 }
