@@ -80,8 +80,22 @@ pub(crate) fn version_of(program: &std::path::Path, flag: &str) -> String {
     text.trim().lines().next().unwrap_or("version unknown").trim().to_owned()
 }
 
+/// The same command at a low priority, where the machine can do that: it takes what others leave.
+pub(crate) fn yielding(given: Command) -> Command {
+    let Some(nice) = find("nice") else { return given };
+    let mut lower = command(nice);
+    lower.args(["-n", "10"]).arg(given.get_program()).args(given.get_args());
+    for (name, value) in given.get_envs() {
+        match value {
+            Some(value) => lower.env(name, value),
+            None => lower.env_remove(name),
+        };
+    }
+    lower
+}
+
 /// A command as a person would type it.
-fn line(command: &Command) -> String {
+pub(crate) fn line(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program());
     let is_cargo = program.file_stem().is_some_and(|name| name == "cargo");
     let mut line = if is_cargo { "cargo".to_owned() } else { program.to_string_lossy().into_owned() };
@@ -116,6 +130,16 @@ mod tests {
     #[test]
     fn a_program_gets_no_input() {
         assert!(succeeds(&mut command("cat")), "cat ends at once, since its input is empty");
+    }
+
+    #[test]
+    fn a_command_that_yields_is_the_same_command() {
+        let mut given = command("sh");
+        given.args(["-c", "test \"$WORD\" = here"]).env("WORD", "here");
+        assert!(succeeds(&mut yielding(given)));
+        let mut given = command("sh");
+        given.args(["-c", "exit 7"]);
+        assert_eq!(run(&mut yielding(given)).unwrap_err().code, 7);
     }
 
     #[test]

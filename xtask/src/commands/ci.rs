@@ -1,6 +1,7 @@
 //! `cargo xtask ci`: every check, one after the other, with a summary at the end.
 //!
-//! A failing check does not keep the others from running: one run tells all that is wrong.
+//! A failing check does not keep the others from running: one run tells all that is wrong. Fuzzing takes its minutes
+//! beside those that stand behind it.
 
 use super::install::ensure_component;
 use super::{bench_counts, contract, deny, fuzz, schema, test, tidy};
@@ -8,20 +9,30 @@ use crate::failure::Failure;
 use crate::process::{cargo, run as run_command};
 
 /// A check: its name and what it does.
-type Check = (&'static str, fn() -> Result<(), Failure>);
+type Check = (&'static str, Work);
+
+/// What a check does.
+enum Work {
+    /// Here and now.
+    InTurn(fn() -> Result<(), Failure>),
+    /// From here on beside the others; it is waited for at the end.
+    Beside(fn() -> Result<fuzz::Begun, Failure>),
+}
+
+use Work::{Beside, InTurn};
 
 /// All checks, quick ones that need no build behind the tests, the slowest last.
 const CHECKS: &[Check] = &[
-    ("test", || test::run(&[])),
-    ("tidy", || tidy::run(&[])),
-    ("contract", || contract::run(&[])),
-    ("fmt", fmt),
-    ("clippy", clippy),
-    ("docs", docs),
-    ("schema", || schema::run(&["--check".to_owned()])),
-    ("deny", || deny::run(&[])),
-    ("fuzz", fuzz::in_ci),
-    ("bench-counts", || bench_counts::run(&[])),
+    ("test", InTurn(|| test::run(&[]))),
+    ("fuzz", Beside(fuzz::begin)),
+    ("tidy", InTurn(|| tidy::run(&[]))),
+    ("contract", InTurn(|| contract::run(&[]))),
+    ("fmt", InTurn(fmt)),
+    ("clippy", InTurn(clippy)),
+    ("docs", InTurn(docs)),
+    ("schema", InTurn(|| schema::run(&["--check".to_owned()]))),
+    ("deny", InTurn(|| deny::run(&[]))),
+    ("bench-counts", InTurn(|| bench_counts::run(&[]))),
 ];
 
 fn fmt() -> Result<(), Failure> {
@@ -46,13 +57,26 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
         return Ok(());
     }
     let chosen = choose(args)?;
-    let mut failed = Vec::new();
-    for (name, check) in chosen {
-        println!("\n== {name}");
-        if let Err(failure) = check() {
+    let (mut failed, mut beside) = (Vec::new(), Vec::new());
+    let mut tell = |name: &str, came_to: Result<(), Failure>| {
+        if let Err(failure) = came_to {
             println!("{name}: FAILED: {}", failure.message);
             failed.push(format!("  {name}: {}", failure.message.lines().next().unwrap_or("")));
         }
+    };
+    for (name, work) in chosen {
+        println!("\n== {name}");
+        match work {
+            InTurn(check) => tell(name, check()),
+            Beside(begin) => match begin() {
+                Ok(begun) => beside.push((name, begun)),
+                Err(failure) => tell(name, Err(failure)),
+            },
+        }
+    }
+    for (name, begun) in beside {
+        println!("\n== {name}, which ran beside the others");
+        tell(name, begun.end());
     }
     if failed.is_empty() {
         println!("\nall checks passed");

@@ -3,18 +3,22 @@
 //! With cargo-fuzz they are built so that libFuzzer sees which code each input reaches, and what it finds worth keeping
 //! goes to `fuzz/corpus`. Without it, or with `--plain`, the same properties are held against mutants of the committed
 //! seeds, blindly, by a test of the gateway that is built anyway: that takes no second build of everything, so CI does
-//! it.
+//! it, beside its other checks and at a lower priority than they have.
+
+use std::fs::File;
+use std::process::{Child, Command};
 
 use crate::failure::Failure;
-use crate::process::{cargo, find, run as run_command};
-use crate::workspace::root;
+use crate::process::{cargo, find, line, run as run_command, yielding};
+use crate::workspace::{root, target_dir};
 
 /// How long each target is run where nobody says.
 const SECONDS: u32 = 60;
-/// How long in CI: some seconds for all, since two run at once.
-const CI_SECONDS: &str = "5";
 /// The longest input, bytes: above every limit that a target sets.
 const LONGEST: u32 = 4_200;
+/// Where what is printed beside other checks is kept, among what cargo builds; and how a person is told.
+const LOG_NAME: &str = "fuzz.log";
+const LOG: &str = "target/fuzz.log";
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -44,21 +48,62 @@ pub(crate) fn run(args: &[String]) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The check of CI.
-pub(crate) fn in_ci() -> Result<(), Failure> {
-    run(&["--plain", "--seconds", CI_SECONDS].map(str::to_owned))
+/// The targets at work, one after the other, beside whatever else is done.
+#[derive(Debug)]
+pub(crate) struct Begun {
+    child: Child,
+    /// The command, as a person would type it.
+    line: String,
+}
+
+/// What CI waits for at its end: each target for a minute, one at a time, so that one core at most is taken, and that one
+/// only while nothing else wants it.
+pub(crate) fn begin() -> Result<Begun, Failure> {
+    let mut command = yielding(plain_command(&Options { seconds: SECONDS, plain: true, only: Vec::new() }));
+    command.arg("--test-threads=1");
+    let line = line(&command);
+    println!("$ {line}\nbeside the checks that follow; what it prints comes at the end, and until then is in {LOG}");
+    let log = log().and_then(|log| Ok((log.try_clone()?, log)));
+    let (out, err) = log.map_err(|error| Failure::cannot_run(format!("cannot write {LOG}: {error}")))?;
+    let child = command.stdout(out).stderr(err).spawn();
+    let child = child.map_err(|error| Failure::cannot_run(format!("cannot start `{line}`: {error}")))?;
+    Ok(Begun { child, line })
+}
+
+impl Begun {
+    /// Waits for the targets, and shows what they printed.
+    pub(crate) fn end(mut self) -> Result<(), Failure> {
+        let cannot = |error| Failure::cannot_run(format!("cannot wait for `{}`: {error}", self.line));
+        let status = self.child.wait().map_err(cannot)?;
+        let path = target_dir().join(LOG_NAME);
+        let printed =
+            std::fs::read(&path).map_err(|error| Failure::cannot_run(format!("cannot read {LOG}: {error}")))?;
+        println!("{}", String::from_utf8_lossy(&printed).trim());
+        if status.success() { Ok(()) } else { Err(Failure::check(format!("`{}` failed ({status})", self.line))) }
+    }
+}
+
+fn log() -> std::io::Result<File> {
+    std::fs::create_dir_all(target_dir())?;
+    File::create(target_dir().join(LOG_NAME))
 }
 
 /// Mutants of the seeds, by a test of the gateway.
 fn plain(options: &Options) -> Result<(), Failure> {
+    run_command(&mut plain_command(options))
+}
+
+fn plain_command(options: &Options) -> Command {
     // Of the workspace, for which it is built already: for the gateway alone, libraries would be built with fewer
     // features.
-    let mut args = vec!["test", "--locked", "--workspace", "--test", "fuzz_targets", "--"];
+    let mut args = vec!["test", "--locked", "--workspace", "--test", "fuzz_targets", "--", "--nocapture"];
     if !options.only.is_empty() {
         args.push("--exact");
         args.extend(options.only.iter().map(String::as_str));
     }
-    run_command(cargo(&args).env("FUZZ_SECONDS", options.seconds.to_string()))
+    let mut command = cargo(&args);
+    command.env("FUZZ_SECONDS", options.seconds.to_string());
+    command
 }
 
 /// One target under libFuzzer, from the seeds and from what it has found before.
