@@ -5,9 +5,9 @@ mod junit;
 mod markdown;
 mod text;
 
-use std::io::Write;
 use std::path::Path;
 
+use loadgen::stdout;
 use reports::result::{ResultFile, Verdict};
 
 use super::binaries::Binary;
@@ -86,9 +86,7 @@ impl Report<'_> {
                 folder.display()
             )
         };
-        // A reader that has gone away is no reason to fail.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        Ok(())
+        stdout::print(&text).map_err(|source| GateError::File { path: stdout::NAME.into(), source })
     }
 
     /// The run's result file.
