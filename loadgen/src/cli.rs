@@ -29,6 +29,7 @@ use crate::plan::TraceError;
 use crate::recorder::WindowError;
 use crate::request::{KeyError, TemplateError};
 use crate::result::{Document, JourneyResult, Leeway, LoadResult, Moment, SCHEMA_VERSION, Validity};
+use crate::stdout;
 use crate::target::TargetError;
 use crate::text;
 use crate::threshold::ThresholdError;
@@ -184,7 +185,5 @@ fn write_result(arguments: &Arguments, document: &Document, measured: &Measured)
         file(path.clone(), measured.recorder.write_hdr_log(&path))?;
     }
     let shown = if arguments.json { format!("{json}\n") } else { text::summary(document) };
-    // A reader that has gone away is no reason to fail.
-    let _ = std::io::stdout().write_all(shown.as_bytes());
-    Ok(())
+    stdout::print(&shown).map_err(|source| CommandError::File { path: stdout::NAME.into(), source })
 }

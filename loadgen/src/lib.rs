@@ -18,6 +18,7 @@
 //! | [`journey`] | users who go step by step, in a child process, recorded with the rest |
 //! | [`interrupt`] | Ctrl-C, and what ends with it |
 //! | [`control`] | one request at a time, for control ports |
+//! | [`stdout`] | what commands print for others to read |
 //!
 //! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
 //! driver never delays an arrival because an answer is late: at its bound it drops the arrival and counts it.
@@ -38,6 +39,7 @@ pub mod request;
 pub mod response;
 pub mod result;
 pub mod sample;
+pub mod stdout;
 pub mod target;
 pub mod text;
 pub mod threshold;

@@ -140,6 +140,10 @@ pub struct Totals {
     pub in_flight: u64,
     /// Whether the driver fell hopelessly behind its plan, so that the run ended early.
     pub gave_up: bool,
+    /// When somebody ended the run, nanoseconds from the start.
+    pub stopped_ns: Option<u64>,
+    /// Requests that had no answer some time after that, and were given up.
+    pub given_up: u64,
     /// CPU time that the driver's thread worked, nanoseconds; spinning is not in it.
     pub cpu_ns: u64,
     /// Time that the driver's thread spent looking for news that were not there, nanoseconds.

@@ -291,8 +291,8 @@ fn peers_side_by_side(arguments: PeersArguments, command: String) -> Result<Exit
     if arguments.show_configs {
         let text: String =
             peers::all_configs().iter().map(|(name, text)| format!("# --- {name} ---\n{text}\n")).collect();
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        return Ok(ExitCode::SUCCESS);
+        let cannot = |error| (3, format!("{}: {error}", loadgen::stdout::NAME));
+        return loadgen::stdout::print(&text).map(|()| ExitCode::SUCCESS).map_err(cannot);
     }
     let known = peers::known_names();
     let named = arguments.with.iter().chain(arguments.bin.iter().map(|(name, _)| name));

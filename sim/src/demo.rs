@@ -26,6 +26,7 @@ use loadgen::recorder::Recorder;
 use loadgen::request::{Mix, TemplateError};
 use loadgen::result::Offered;
 use loadgen::sample::Totals;
+use loadgen::stdout;
 use loadgen::target::Target;
 use reports::result::Verdict;
 
@@ -129,7 +130,7 @@ fn run_and_show(options: &Options, folder: &Folder, stop: &Arc<AtomicBool>) -> R
     let started_at = rfc3339(unix_seconds());
     let world = World::start(options, folder.path())?;
     if !options.json {
-        print(&show::opening(options, &world, paint));
+        print(&show::opening(options, &world, paint))?;
     }
     let findings = world.drive(options, stop)?;
     let result = findings::result_file(options, &world, &findings, started_at);
@@ -140,9 +141,9 @@ fn run_and_show(options: &Options, folder: &Folder, stop: &Arc<AtomicBool>) -> R
     let path = folder.path();
     reports::files::write(&result, path, path).map_err(|source| DemoError::File { path: path.into(), source })?;
     if options.json {
-        print(&result.to_json());
+        print(&result.to_json())?;
     } else {
-        print(&show::findings(options, &world, folder, &findings, paint));
+        print(&show::findings(options, &world, folder, &findings, paint))?;
     }
     if options.stay && !stop.load(Ordering::Relaxed) {
         say(&paint.bold("Everything keeps running. Ctrl-C ends it."));
@@ -224,11 +225,21 @@ impl World {
             Some(recorded_before) => Some(self.injected_at_mock(recorded_before)?),
             None => None,
         };
-        let connections_at_mocks = self.accepts_at_mocks()?;
+        let (connections_at_mocks, requests_at_mocks) = self.counted_at_mocks()?;
         let breaker = self.failing_breaker();
         let usage = (usage_before, self.gateway.process.usage());
         let environment = Environment::read(&steal_before);
-        Ok(Findings { watch, totals, offered, injected_at_mock, breaker, connections_at_mocks, usage, environment })
+        Ok(Findings {
+            watch,
+            totals,
+            offered,
+            injected_at_mock,
+            breaker,
+            connections_at_mocks,
+            requests_at_mocks,
+            usage,
+            environment,
+        })
     }
 
     /// Waits for the half-way point and lets the endpoint fail; the number of journal entries before, or `None` when
@@ -275,17 +286,19 @@ impl World {
         Some((breaker["state"].as_str()?.replace('_', "-"), breaker["trips"].as_u64()?))
     }
 
-    /// Connections that all mocks accepted.
-    fn accepts_at_mocks(&self) -> Result<u64, DemoError> {
-        let mut accepts = 0;
+    /// Connections that all mocks accepted, and requests that came on them.
+    fn counted_at_mocks(&self) -> Result<(u64, u64), DemoError> {
+        let (mut accepts, mut requests) = (0, 0);
         for service in [ORDERS, USERS, BILLING] {
             let counters = self.control(&service, "GET", "/counters", "")?;
             let counters: serde_json::Value =
                 serde_json::from_slice(&counters).map_err(|error| DemoError::Control(error.to_string()))?;
             let endpoints = counters["endpoints"].as_array().map(Vec::as_slice).unwrap_or_default();
-            accepts += endpoints.iter().filter_map(|endpoint| endpoint["accepts"].as_u64()).sum::<u64>();
+            let sum = |name: &str| endpoints.iter().filter_map(|endpoint| endpoint[name].as_u64()).sum::<u64>();
+            accepts += sum("accepts");
+            requests += sum("requests");
         }
-        Ok(accepts)
+        Ok((accepts, requests))
     }
 
     fn control(&self, service: &MockService, method: &str, path: &str, body: &str) -> Result<Vec<u8>, DemoError> {
@@ -303,9 +316,8 @@ impl World {
     }
 }
 
-fn print(text: &str) {
-    // A reader that has gone away is no reason to fail.
-    let _ = io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), DemoError> {
+    stdout::print(text).map_err(|source| DemoError::File { path: stdout::NAME.into(), source })
 }
 
 fn say(text: &str) {

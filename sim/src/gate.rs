@@ -212,7 +212,9 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
     if options.counts && [&options.base, &options.head].iter().any(|side| Path::new(side).is_file()) {
         return Err(GateError::NothingToCount);
     }
+    // Both are found before either is built: that takes minutes.
     let (base, head) = (side(&options.base, options)?, side(&options.head, options)?);
+    let (base, head) = (base.built(options)?, head.built(options)?);
     let most = options.rounds.unwrap_or_else(|| settings.promise.looks.last().copied().unwrap_or(1));
     let looks = Looks::new(&settings, most);
     let sides = [("base", &base), ("head", &head)].map(|(name, binary)| Side {
@@ -270,18 +272,38 @@ fn folder(out: Option<&Path>) -> Result<PathBuf, GateError> {
     Ok(folder.path().to_path_buf())
 }
 
+/// A side of the comparison that has been found.
+enum Found<'a> {
+    /// A program.
+    Program(Binary),
+    /// A revision by this name, and its commit.
+    Revision(&'a str, Workshop, String),
+}
+
 /// A program if there is one of that name, a revision otherwise.
-fn side(text: &str, options: &Options) -> Result<Binary, GateError> {
+fn side<'a>(text: &'a str, options: &Options) -> Result<Found<'a>, GateError> {
     if Path::new(text).is_file() {
-        return Binary::given(Path::new(text));
+        return Binary::given(Path::new(text)).map(Found::Program);
     }
     let no_repository = |_| GateError::NoRepository { side: text.to_owned() };
     let workshop = Workshop::here(&options.profile).map_err(no_repository)?;
     let commit = workshop.commit(text)?;
-    if !options.json {
-        say(&format!("building {text} ({})", binaries::short(&commit)));
+    Ok(Found::Revision(text, workshop, commit))
+}
+
+impl Found<'_> {
+    /// Its program, which is built where there is none yet.
+    fn built(self, options: &Options) -> Result<Binary, GateError> {
+        match self {
+            Self::Program(binary) => Ok(binary),
+            Self::Revision(text, workshop, commit) => {
+                if !options.json {
+                    say(&format!("building {text} ({})", binaries::short(&commit)));
+                }
+                workshop.build(&commit)
+            }
+        }
     }
-    workshop.build(&commit)
 }
 
 /// The mock, and who runs where.

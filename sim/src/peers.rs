@@ -13,7 +13,7 @@ pub(crate) mod program;
 mod rounds;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use loadgen::clock::{rfc3339, unix_seconds};
 use loadgen::environment::{CpuTicks, Environment};
+use loadgen::stdout;
 use reports::result::{Peer, ResultFile};
 use serde_json::Value;
 
@@ -232,9 +233,7 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
         let verdict = if result.validity.valid { "valid" } else { "INVALID" };
         text + &format!("{verdict}; configurations, logs, result.json and report.html are in {}\n", folder.display())
     };
-    // A reader that has gone away is no reason to fail.
-    let _ = io::stdout().write_all(text.as_bytes());
-    Ok(())
+    stdout::print(&text).map_err(|source| PeersError::File { path: stdout::NAME.into(), source })
 }
 
 /// Ours first, the others by what they cost.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
+use loadgen::stdout;
 use reports::result::ResultFile;
 use reports::{files, history, junit, markdown, page, text, trend};
 
@@ -50,7 +51,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, (u8, Strin
         let result = ResultFile::read(&path).map_err(|error| (3, error.to_string()))?;
         let beside = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         match arguments.format {
-            Some(format) => print(&in_form(&result, &beside, format)),
+            Some(format) => print(&in_form(&result, &beside, format))?,
             None => render(&result, &beside, &arguments.folder(index, &beside))?,
         }
         if let Some(folder) = &arguments.keep {
@@ -77,9 +78,8 @@ impl ReportArguments {
 
 fn render(result: &ResultFile, logs: &Path, folder: &Path) -> Result<(), (u8, String)> {
     files::write(result, logs, folder).map_err(|error| cannot(folder, &error))?;
-    print(&text::render(result));
-    print(&format!("page     {}\n", folder.join(files::PAGE).display()));
-    Ok(())
+    print(&text::render(result))?;
+    print(&format!("page     {}\n", folder.join(files::PAGE).display()))
 }
 
 fn show_trend(folder: &Path) -> Result<(), (u8, String)> {
@@ -90,9 +90,8 @@ fn show_trend(folder: &Path) -> Result<(), (u8, String)> {
     let groups = trend::groups(&history.results);
     let path = folder.join(TREND_PAGE);
     std::fs::write(&path, trend::render(&groups)).map_err(|error| cannot(&path, &error))?;
-    print(&trend::text(&groups));
-    print(&format!("page     {}\n", path.display()));
-    Ok(())
+    print(&trend::text(&groups))?;
+    print(&format!("page     {}\n", path.display()))
 }
 
 fn in_form(result: &ResultFile, logs: &Path, format: Format) -> String {
@@ -108,9 +107,8 @@ fn cannot(path: &Path, error: &std::io::Error) -> (u8, String) {
     (3, format!("{}: {error}", path.display()))
 }
 
-fn print(text: &str) {
-    // A reader that has gone away is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), (u8, String)> {
+    stdout::print(text).map_err(|error| cannot(Path::new(stdout::NAME), &error))
 }
 
 fn say(text: &str) {

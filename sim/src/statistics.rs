@@ -13,6 +13,7 @@
 //! | [`sequential`] | how strict each of several looks has to be |
 //! | [`power`] | the smallest effect that would be found, and what more rounds would buy |
 //! | [`proportion`] | intervals of shares |
+//! | [`trend`] | whether something grows with time |
 
 pub mod normal;
 pub mod paired;
@@ -22,5 +23,6 @@ pub mod sequential;
 pub mod shift;
 pub mod signed_rank;
 pub mod student;
+pub mod trend;
 
 pub use paired::{RatioEstimate, median, paired_ratio};

@@ -3,9 +3,9 @@
 //!
 //! Invariants: requests share a call only where all that goes upstream is alike but for their ids, and what tells
 //! clients apart (`key.rs`); of one proven identity, or, where the batch says so, of any, and then the call carries
-//! nobody's; what is wrong with one id, or missing of it, is told to who asked for it alone. The call has the batch's
-//! own time from its first request on, and lives as long as anybody waits for it: who leaves harms nobody, and the last
-//! one takes it along.
+//! nobody's; what is wrong with one id, or missing of it, is told to who asked for it alone. The call has as much time as
+//! the last of its requests has left when it is sent, and lives as long as anybody waits for it: who leaves harms nobody,
+//! and the last one takes it along.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -79,6 +79,21 @@ struct Handle<N: Network> {
 struct Signal {
     is_due: Notify,
     sent: OnceLock<Instant>,
+    /// Until when somebody waits, as far as is known.
+    until: Mutex<Option<Instant>>,
+}
+
+impl Signal {
+    /// A request waits until then.
+    fn waits_until(&self, end: Option<Instant>) {
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = (*until).max(end);
+    }
+
+    /// When the time of the last of those is over.
+    fn until(&self) -> Option<Instant> {
+        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// What a batch came to, and its exchange, which knows the way that it took.
@@ -152,6 +167,7 @@ where
     let (handle, number, is_first) = join(exchange, &batch, (&id, weight), headers, params, send);
     let seat = number.map(|number| Seat { batches: &shard.batches, number, id: Arc::clone(&id), weight });
     exchange.calls = Some(handle.notes.waited_for(is_first));
+    handle.signal.waits_until(exchange.timeout.and_then(|timeout| exchange.started.checked_add(timeout)));
     // Of an answer for many, nobody has anything before all of it is there.
     let landed = wait(exchange, handle.flight, || false).await;
     // Until it was sent, it is the gateway that let the request wait.
@@ -246,6 +262,7 @@ where
     let shard = Arc::clone(&exchange.shard);
     let (taken, _under_way) = closed(&shard, place, &signal).await;
     let _ = signal.sent.set(exchange.now());
+    exchange.has_until(signal.until());
     batch.series.sent(shard.index, taken.requests, taken.reason);
     let requests = u32::try_from(taken.requests).unwrap_or(u32::MAX);
     let asking = ask(&batch, exchange, (headers, &ranges), taken.ids, send);

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
 use http::{Method, Uri};
@@ -103,7 +103,7 @@ impl<N: Network> Exchange<N> {
     /// An exchange for a call that asks for many requests' items; for nobody in particular where it is for several
     /// subjects.
     pub fn call_for_many(&self, batch: &Batch, notes: &Calls) -> Box<Self> {
-        // Who joins has all of its own time, whatever the first has used of its; each waits no longer than that.
+        // Who joins has all of its own time, whatever the first has used of its; `has_until` says it when it is sent.
         let mut call = self.call_of_route(Duration::ZERO);
         call.calls = Some(notes.clone());
         call.method = batch.method.clone();
@@ -111,6 +111,18 @@ impl<N: Network> Exchange<N> {
             call.identity = None;
         }
         call
+    }
+
+    /// Gives a call that is about to be sent the time of whoever waits for it longest, and no more: were it theirs that is
+    /// over first, nobody would hear that its endpoint was late.
+    pub fn has_until(&mut self, end: Option<Instant>) {
+        let Some(end) = end else { return };
+        let (now, given) = (self.now(), self.timeout);
+        self.timeout = Some(end.saturating_duration_since(self.started));
+        let left = end.saturating_duration_since(now);
+        // What it has little of says nothing of who is asked.
+        self.hurried = given.is_some_and(|given| left < given / 2);
+        self.connection.deadlines.set(Wait::Exchange, self.started, self.timeout);
     }
 
     fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {

@@ -1,6 +1,6 @@
 //! One connection while it is awake: request after request through the pipeline, each answered before the next is read.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -139,7 +139,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     /// Waits for the next request.
     async fn next<S: ByteStream>(&mut self, server: &mut Server<S>) -> Awaited {
         let mut held = None;
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             let gate = &self.shard.gate;
             if gate.is_paused() && self.connection.phase.get() == Phase::Idle {
                 std::task::ready!(gate.poll_held(&mut held, self.shard.shared.clock.now(), cx));
@@ -176,7 +176,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
         seat: &mut Seat<S>,
         mut serving: Pin<&mut impl Future<Output = Reply<N>>>,
     ) -> Option<Reply<N>> {
-        std::future::poll_fn(|cx| {
+        poll_fn(|cx| {
             loop {
                 if let Poll::Ready(reply) = pipeline::poll(&self.shard.shared, serving.as_mut(), cx) {
                     return Poll::Ready(Some(reply));
@@ -198,17 +198,14 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
     async fn answer<S: ByteStream>(&mut self, seat: &mut Seat<S>, reply: Reply<N>) -> bool {
         let Reply { status, head, body } = reply;
         let date = self.shard.date.refresh(&mut self.date);
-        let unwanted = !seat.is_shared();
-        let begun = seat.with(|server| {
-            if unwanted && !may_be_read(server) {
-                server.close_after_answer();
-            }
-            server.begin_answer(status, &head, &body, date);
-        });
+        if !seat.is_shared() && !can_be_followed(seat).await {
+            seat.with(|server| server.close_after_answer());
+        }
+        let begun = seat.with(|server| server.begin_answer(status, &head, &body, date));
         head.recycle();
         let mut body = pin!(body);
         begun.is_some()
-            && std::future::poll_fn(|cx| {
+            && poll_fn(|cx| {
                 loop {
                     if let Poll::Ready(done) = poll_answer(seat, body.as_mut(), cx) {
                         self.connection.deadlines.clear(Wait::Write);
@@ -258,7 +255,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
         let arrival = Arrival { shard: Arc::clone(self.shard), connection: Arc::clone(self.connection) };
         self.connection.begin();
         server.answer_raw(&pipeline::refuse(arrival, refusal.line, &refusal.error));
-        let write = std::future::poll_fn(|cx| server.poll_flush(cx));
+        let write = poll_fn(|cx| server.poll_flush(cx));
         let _ = tokio::time::timeout(LINGER_TIME, write).await;
         End::Linger(server.into_parts().0)
     }
@@ -310,6 +307,35 @@ fn poll_answer<N: Network, S: ByteStream>(
     }
 }
 
+/// Whether another request can follow the one that is to be answered. A client that is not told of the close sends it at
+/// once, and it would be lost (RFC 9112, section 9.6). Where a chunked body ends shows only when the end is there, so what
+/// has come of it is read before the answer.
+async fn can_be_followed<S: ByteStream>(seat: &mut Seat<S>) -> bool {
+    let is_chunked = |server: &mut Server<S>| server.has_body() && server.body_left().is_none();
+    match seat.with(|server| (may_be_read(server), is_chunked(server))) {
+        Some((true, true)) => poll_fn(|cx| Poll::Ready(seat.with(|server| has_all(server, cx)).unwrap_or(true))).await,
+        Some((may_be_read, _)) => may_be_read,
+        None => true,
+    }
+}
+
+/// Whether all of a body has come that nobody wants, and is small.
+fn has_all<S: ByteStream>(server: &mut Server<S>, cx: &mut Context<'_>) -> bool {
+    let mut left = UNWANTED_BYTES;
+    loop {
+        match server.poll_body(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                match left.checked_sub(frame.data_ref().map_or(0, |data| data.len() as u64)) {
+                    Some(rest) => left = rest,
+                    None => return false,
+                }
+            }
+            Poll::Ready(None) => return true,
+            Poll::Ready(Some(Err(_))) | Poll::Pending => return false,
+        }
+    }
+}
+
 /// Whether a body that nobody wants can be read to its end, so that another request can follow it.
 fn may_be_read<S: ByteStream>(server: &Server<S>) -> bool {
     !server.has_body() || (!server.awaits_continue() && server.body_left().is_none_or(|left| left <= UNWANTED_BYTES))
@@ -321,7 +347,7 @@ async fn read_unwanted<S: ByteStream>(server: &mut Server<S>) -> bool {
         return false;
     }
     let mut left = UNWANTED_BYTES;
-    let read = std::future::poll_fn(|cx| {
+    let read = poll_fn(|cx| {
         loop {
             match std::task::ready!(server.poll_body(cx)) {
                 Some(Ok(frame)) => match left.checked_sub(frame.data_ref().map_or(0, |data| data.len() as u64)) {

@@ -113,6 +113,34 @@ async fn a_call_that_is_lost_is_made_again_with_the_same_body() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_hangs_is_blamed_also_where_who_asks_took_time_to_find_out() {
+    // Longer than a request waits for a call beyond its own time.
+    let issuer = wiremock::MockServer::start().await;
+    let active = serde_json::json!({ "active": true, "sub": "ada" });
+    let slow = wiremock::ResponseTemplate::new(200).set_body_json(active);
+    let slow = slow.set_delay(std::time::Duration::from_millis(100));
+    wiremock::Mock::given(wiremock::matchers::method("POST")).respond_with(slow).mount(&issuer).await;
+    let provider = format!(
+        "[identity.providers.opaque]\nkind = 'introspection'\nurl = '{}'\nclient_id = 'gateway'\n\
+         client_secret_env = 'PATH'\n",
+        issuer.uri()
+    );
+    let up = gated(&Gate::new(), "").await;
+    let keys = "max_size = 2\ntimeout = '500ms'\nretry = { attempts = 1 }\nauth = { providers = ['opaque'] }";
+    let gateway = Gateway::start(&text(up.addr(), keys, &provider)).await;
+    let bearer = "authorization: Bearer t\r\n";
+    let mut clients = asking(&gateway, &[get("1", bearer), get("2", bearer)]).await;
+    for told in answers(&mut clients).await {
+        assert_eq!((told.status, &*told.code()), (504, "upstream_timeout"));
+    }
+    let attempts = |outcome: &str| format!("gateway_upstream_attempts_total{{upstream=\"up\",outcome=\"{outcome}\"}}");
+    assert_eq!(gateway.metric(&attempts("timeout")).await, Some(1.0), "its breaker hears of it");
+    assert_eq!(gateway.metric(&attempts("cancelled")).await.unwrap_or(0.0), 0.0);
+    let records = gateway.records(2).await;
+    assert!(records.iter().any(|record| record["upstream"] == "up" && record["attempts"] == 1), "{records:?}");
+}
+
+#[tokio::test]
 async fn nobodys_time_is_anothers() {
     // Who has little time leaves earlier, and the others get their items.
     let gate = Gate::new();

@@ -53,6 +53,26 @@ async fn a_redirect_leads_to_the_url_with_its_parts_changed() {
 }
 
 #[tokio::test]
+async fn who_is_answered_before_a_chunked_body_is_whole_is_told_that_no_other_request_can_follow() {
+    let gateway = Gateway::start(&route("/", "respond = { status = 200, body = 'ok' }")).await;
+    let post = "POST / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n";
+    // All of it came with its head: another request can follow.
+    let mut client = gateway.client().await;
+    for _ in 0..2 {
+        client.send(format!("{post}5\r\nhello\r\n0\r\n\r\n")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("connection")), (200, None));
+    }
+    // More than the gateway reads for nothing, and one that has not come to its end.
+    for body in [format!("11170\r\n{}\r\n0\r\n\r\n", "x".repeat(70_000)), "5\r\nhel".to_owned()] {
+        let mut client = gateway.client().await;
+        client.send(format!("{post}{body}")).await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "{}", body.len());
+    }
+}
+
+#[tokio::test]
 async fn what_routes_share_for_their_upstreams_leaves_a_fixed_answer_as_it_is() {
     let upstream = echo().await;
     // Nobody listens there.

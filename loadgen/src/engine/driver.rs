@@ -371,15 +371,12 @@ impl<'a> Driver<'a, '_> {
     }
 
     fn on_tick(&mut self, now_ns: u64) {
-        for lane in &mut self.lanes {
-            if lane.is_stopped() {
-                lane.send_no_more();
-            }
-        }
+        let passed_ns = now_ns.saturating_sub(self.start_ns);
+        self.lanes.iter_mut().for_each(|lane| lane.stop_if_asked(passed_ns));
         self.find_next_due();
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
-            let limit_ns = duration_ns(self.lanes[slot.lane].settings.timeout);
+            let limit_ns = self.lanes[slot.lane].limit_ns(passed_ns);
             let since_ns = now_ns.saturating_sub(limit_ns);
             match &mut slot.link {
                 None => self.reopen_closed(index),

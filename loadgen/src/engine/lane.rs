@@ -14,6 +14,8 @@ use crate::sample::{Failure, Observer, Outcome, Sample, Spent, Totals};
 
 /// A driver this far behind its plan never catches up: the run is of no use, and ends.
 const HOPELESS_NS: u64 = 3_000_000_000;
+/// Answers are waited for so long when somebody has ended the run: whoever did wants to see what there is.
+const PATIENCE_NS: u64 = 1_000_000_000;
 
 /// What is left to send.
 #[derive(Debug)]
@@ -116,6 +118,21 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Ends the sending, where somebody has ended the run at this time from the start.
+    pub(super) fn stop_if_asked(&mut self, passed_ns: u64) {
+        if self.is_stopped() {
+            self.totals.stopped_ns.get_or_insert(passed_ns);
+            self.send_no_more();
+        }
+    }
+
+    /// How long a request may take that is under way: its own time, or what is left of it where the run was ended.
+    pub(super) fn limit_ns(&self, passed_ns: u64) -> u64 {
+        let limit_ns = duration_ns(self.settings.timeout);
+        let over = self.totals.stopped_ns.is_some_and(|stopped| passed_ns.saturating_sub(stopped) > PATIENCE_NS);
+        if over { 0 } else { limit_ns }
+    }
+
     /// Takes the next arrival off the plan, which was due.
     pub(super) fn take_arrival(&mut self, start_ns: u64, now_ns: u64) -> Option<Arrival> {
         let Work::Open { plan, next_ns } = &mut self.work else { return None };
@@ -208,6 +225,7 @@ impl<'a> Lane<'a> {
     /// The connection broke under a request.
     pub(super) fn failed(&mut self, ended: &Ended, failure: Failure) {
         let had_head = ended.in_flight.head_ns.is_some();
+        self.totals.given_up += u64::from(failure == Failure::Timeout && self.totals.stopped_ns.is_some());
         self.record(&Sample {
             template: ended.in_flight.template,
             intended_ns: ended.in_flight.intended_ns,

@@ -46,7 +46,11 @@ impl Validity {
         let ended: u64 = recorder.phases().iter().map(Phase::requests).sum();
         let mut reasons = Vec::new();
         if leeway.interrupted {
-            reasons.push(format!("the run was ended after {:.1} s", totals.wall_ns as f64 / 1e9));
+            let ended_ns = totals.stopped_ns.unwrap_or(totals.wall_ns);
+            reasons.push(format!("the run was ended after {:.1} s", ended_ns as f64 / 1e9));
+            if totals.given_up > 0 {
+                reasons.push(format!("{} requests that had no answer by then were given up", totals.given_up));
+            }
         }
         let mut achieved = 1.0;
         if let Some(offered) = offered {

@@ -63,3 +63,11 @@ pub struct Lag {
     #[schemars(range(min = 0.0))]
     pub p99: f64,
 }
+
+impl Lag {
+    /// The larger of each.
+    #[must_use]
+    pub const fn worst(self, other: Self) -> Self {
+        Self { p50: self.p50.max(other.p50), p99: self.p99.max(other.p99) }
+    }
+}

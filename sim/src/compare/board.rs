@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use reports::result::{Compared, Environment, Kind, ResultFile, Validity, Verdict};
+use reports::result::{Compared, Environment, Kind, Lag, ResultFile, Validity, Verdict};
 use serde_json::json;
 
 use super::Missing;
@@ -30,6 +30,8 @@ pub(super) struct Board<'a> {
     dropped: u64,
     achieved: f64,
     client_cpu_ratio: f64,
+    pacer_lag_us: Lag,
+    commit: String,
 }
 
 impl<'a> Board<'a> {
@@ -45,6 +47,8 @@ impl<'a> Board<'a> {
             dropped: 0,
             achieved: 1.0,
             client_cpu_ratio: 0.0,
+            pacer_lag_us: Lag::default(),
+            commit: String::new(),
         }
     }
 
@@ -71,6 +75,8 @@ impl<'a> Board<'a> {
         self.dropped += validity.dropped;
         self.achieved = self.achieved.min(validity.achieved_over_offered);
         self.client_cpu_ratio = self.client_cpu_ratio.max(validity.client_cpu_ratio);
+        self.pacer_lag_us = self.pacer_lag_us.worst(validity.pacer_lag_us);
+        self.commit.clone_from(&ran.result.commit);
         self.valid &= validity.valid;
         self.reasons.extend(validity.reasons.iter().map(|reason| format!("{name}: {reason}")));
         let Some(history) = &ran.history else {
@@ -93,12 +99,14 @@ impl<'a> Board<'a> {
             dropped: self.dropped,
             achieved_over_offered: self.achieved,
             client_cpu_ratio: self.client_cpu_ratio,
+            pacer_lag_us: self.pacer_lag_us,
             ..Validity::default()
         };
         let mut result = ResultFile {
             kind: Kind::Compare,
             name: self.scenario.name.clone(),
             seed: self.scenario.seed,
+            commit: self.commit,
             started_at,
             command: command.to_owned(),
             environment: self.environment,

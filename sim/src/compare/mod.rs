@@ -22,12 +22,13 @@ mod wanted;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use loadgen::clock::{rfc3339, unix_seconds};
+use loadgen::stdout;
 
 use crate::children::Programs;
 use crate::folder::Folder;
@@ -132,8 +133,7 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
         let pages = "each gateway's own run, its configuration and its log are in the folder of its name";
         format!("{}\nwritten to {}; {pages}\n", reports::text::render(&result), folder.display())
     };
-    // A reader that has gone away is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    stdout::print(&text).map_err(RunError::file(Path::new(stdout::NAME)))?;
     Ok(exit_code(result.verdict))
 }
 

@@ -24,6 +24,8 @@ pub(super) struct Findings {
     pub(super) breaker: Option<(String, u64)>,
     /// Connections that the mocks accepted.
     pub(super) connections_at_mocks: u64,
+    /// Requests that came to the mocks on them.
+    pub(super) requests_at_mocks: u64,
     pub(super) usage: UsagePair,
     /// The machine, as it was at the end.
     pub(super) environment: Environment,
@@ -59,8 +61,8 @@ impl Findings {
 
     /// Share of upstream requests that used a connection that was open already.
     pub(super) fn reuse_ratio(&self) -> f64 {
-        let upstream: u64 = self.by_endpoint().values().sum();
-        1.0 - self.connections_at_mocks as f64 / upstream.max(1) as f64
+        // A connection may have been opened for nothing.
+        (1.0 - self.connections_at_mocks as f64 / self.requests_at_mocks.max(1) as f64).max(0.0)
     }
 }
 

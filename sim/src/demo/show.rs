@@ -63,13 +63,13 @@ fn traffic(findings: &Findings, paint: Paint) -> String {
     let rate = LoadResult::of(recorder, &findings.totals, Some(findings.offered)).achieved_rps;
     let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max"]);
     for (phase, name) in recorder.phases().iter().zip(["before the fault", "with the fault"]) {
-        let mut row = |what: &str, quantiles: Quantiles| {
+        let mut row = |what: &str, quantiles: Quantiles, is_empty: bool| {
             let Quantiles { p50, p90, p99, p999, max } = quantiles;
-            let cells = [p50, p90, p99, p999, max].map(micros);
+            let cells = [p50, p90, p99, p999, max].map(|value| if is_empty { "–".to_owned() } else { micros(value) });
             table.row(std::iter::once(format!("{name}, {what}")).chain(cells));
         };
-        row("latency", Quantiles::of(&phase.latency));
-        row("added", Quantiles::of(&phase.added));
+        row("latency", Quantiles::of(&phase.latency), phase.latency.is_empty());
+        row("added", Quantiles::of(&phase.added), phase.added.is_empty());
     }
     let mut text = heading(paint, "Traffic");
     let requests = paint.cyan(&format!("{} requests", grouped(findings.totals.finished)));
@@ -108,17 +108,21 @@ fn statuses(findings: &Findings, paint: Paint) -> String {
     all.sort_unstable();
     all.dedup();
     let mut table = Table::new(["status", "before", "with the fault", ""]).left(3);
+    let injected = findings.watch.injected;
     for status in all {
+        let all_of_it = phases.iter().filter_map(|phase| phase.status.get(&status)).sum::<u64>();
         let count = |phase: &Phase| grouped(phase.status.get(&status).copied().unwrap_or(0));
         let note = match status {
-            0 => "no answer",
-            200 => "",
-            INJECTED_STATUS => "injected",
-            status if EXPECTED_ERRORS.contains(&status) => "asked for on purpose",
-            _ => "not expected",
+            0 => "no answer".to_owned(),
+            200 => String::new(),
+            INJECTED_STATUS if injected == all_of_it => "injected".to_owned(),
+            // The gateway's own, where it has too much to do or nobody to ask.
+            INJECTED_STATUS => format!("{} injected, the rest not expected", grouped(injected)),
+            status if EXPECTED_ERRORS.contains(&status) => "asked for on purpose".to_owned(),
+            _ => "not expected".to_owned(),
         };
         let cells = std::iter::once(status.to_string()).chain(phases.iter().map(count));
-        table.row(cells.chain([note.to_owned()]));
+        table.row(cells.chain([note]));
     }
     heading(paint, "Statuses") + &indented(&table.lines())
 }

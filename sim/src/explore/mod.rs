@@ -14,11 +14,12 @@ mod shrink;
 mod swarm;
 mod write;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use loadgen::stdout;
 
 use crate::scenario::{self, Scenario};
 use crate::{oracle, virtual_time};
@@ -102,8 +103,7 @@ pub fn explore(options: &Options) -> Result<ExitCode, ExploreError> {
         written.map_err(|source| ExploreError::Write { path, source })?;
     }
     let text = if options.json { result.to_json() } else { show::summary(&summary) };
-    // A closed standard output is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+    stdout::print(&text).map_err(|source| ExploreError::Write { path: stdout::NAME.into(), source })?;
     Ok(match (summary.failures.is_empty(), summary.interrupted) {
         (false, _) => ExitCode::from(1),
         (true, true) => ExitCode::from(4),

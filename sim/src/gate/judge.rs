@@ -11,7 +11,7 @@ use reports::result::Verdict;
 use super::metric::{Metric, Round};
 use super::settings::Settings;
 use crate::statistics::median;
-use crate::statistics::power::{Promise, deviation_of, rounds_needed, smallest_found};
+use crate::statistics::power::{Promise, deviation_of, fewest_rounds, rounds_needed, smallest_found};
 use crate::statistics::sequential::level_per_look;
 use crate::statistics::shift::Shift;
 
@@ -54,6 +54,12 @@ impl Looks {
         self.fail_levels.last().copied().unwrap_or(self.pass_level)
     }
 
+    /// The fewest rounds after which a metric can fail at all, however much worse it is.
+    #[must_use]
+    pub fn fewest_to_fail(&self) -> usize {
+        fewest_rounds(self.strictest())
+    }
+
     /// Share of all intervals that hold the truth, as they are shown.
     #[must_use]
     pub fn coverage(&self) -> f64 {
@@ -76,7 +82,7 @@ pub struct Judged {
     pub coverage: f64,
     /// Chance of as much evidence that head is worse, if it were not.
     pub p_value: f64,
-    /// The smallest change that these rounds would have found.
+    /// The smallest change that these rounds would have found; infinite where they are too few to fail at all.
     pub found: f64,
     /// The same with twice as many rounds.
     pub found_with_twice: f64,
@@ -96,7 +102,7 @@ pub struct Judged {
 
 impl Judged {
     /// Rounds that would decide in half of all cases, if the change is what it looks like now; `None` when it is
-    /// decided, or when no number of rounds would.
+    /// decided, or when no number of rounds would. They are more than there were: those did not.
     #[must_use]
     pub fn rounds_wanted(&self, settings: &Settings, looks: &Looks) -> Option<usize> {
         if self.verdict != Verdict::Inconclusive || self.note.is_some() {
@@ -108,7 +114,7 @@ impl Judged {
         };
         let to_pass = needed(tolerance.tolerance() - self.estimate, looks.pass_level);
         let to_fail = (self.estimate >= tolerance.floor()).then(|| needed(self.estimate, looks.strictest())).flatten();
-        to_pass.into_iter().chain(to_fail).min()
+        to_pass.into_iter().chain(to_fail).min().map(|wanted| wanted.max(self.rounds + 1))
     }
 }
 

@@ -5,9 +5,9 @@ mod junit;
 mod markdown;
 mod text;
 
-use std::io::Write;
 use std::path::Path;
 
+use loadgen::stdout;
 use reports::result::{ResultFile, Verdict};
 
 use super::binaries::Binary;
@@ -86,9 +86,7 @@ impl Report<'_> {
                 folder.display()
             )
         };
-        // A reader that has gone away is no reason to fail.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        Ok(())
+        stdout::print(&text).map_err(|source| GateError::File { path: stdout::NAME.into(), source })
     }
 
     /// The run's result file.
@@ -120,17 +118,21 @@ impl Report<'_> {
         if let (0, Some(note)) = (judged.rounds, judged.note) {
             return format!("{}: {note}", title(judged.metric));
         }
+        let finding = |found: f64| match found.is_finite() {
+            true => format!("a change of {:.1} %", percent(found)),
+            false => "no change, however large".to_owned(),
+        };
         let mut text = format!(
-            "{}: {} rounds find a change of {:.1} %, twice as many {:.1} %",
+            "{}: {} rounds find {}, twice as many {}",
             title(judged.metric),
             judged.rounds,
-            percent(judged.found),
-            percent(judged.found_with_twice)
+            finding(judged.found),
+            finding(judged.found_with_twice)
         );
         let wanted = judged.rounds_wanted(self.settings, &self.recording.looks);
         if let Some(note) = judged.note {
             text += &format!("; {note}");
-        } else if let Some(wanted) = wanted.filter(|wanted| *wanted > judged.rounds) {
+        } else if let Some(wanted) = wanted {
             text += &format!("; about {wanted} would decide");
         }
         text
@@ -168,12 +170,25 @@ impl Report<'_> {
         if self.troubles().is_empty() { verdict } else { Verdict::Invalid }
     }
 
+    /// How often the intervals hold the truth, the least of all: a metric that few rounds showed has a weaker one.
+    fn coverage(&self) -> f64 {
+        let shown = self.recording.judged.iter().filter(|judged| judged.rounds > 0);
+        shown.map(|judged| judged.coverage).fold(self.recording.looks.coverage(), f64::min)
+    }
+
     /// What to know beside the figures.
     fn notes(&self) -> Vec<String> {
         let rounds = &self.recording.rounds;
         let mut notes = Vec::new();
         if self.base.hash == self.head.hash {
             notes.push("base and head are the same program: a difference is a false alarm".to_owned());
+        }
+        let (made, fewest) = (rounds.len(), self.recording.looks.fewest_to_fail());
+        if made < fewest && self.verdict() != Verdict::Fail {
+            notes.push(format!(
+                "{made} rounds can fail nothing, however slow head is: that takes {fewest} at these promises \
+                 (`--rounds`, `--max-time`, `promise.looks`)"
+            ));
         }
         notes.extend(processors::note(&self.recording.environment.pinning));
         // All that base answers, in time or late: that is what the driver must be able to exceed.

@@ -10,6 +10,12 @@ use super::score::Findings;
 use crate::hostile;
 use crate::metrics_page::Wanted;
 use crate::scenario::model::ExpectPart;
+use crate::statistics::trend::Trend;
+
+/// Nanoseconds of an hour.
+const NS_PER_HOUR: f64 = 3.6e12;
+/// What the interval of a growth leaves out on each side.
+const OUTSIDE: f64 = 0.025;
 
 impl Findings<'_> {
     /// What is beside the loads: hostile clients, gateways at rest, and samples of metrics that are expected.
@@ -19,7 +25,11 @@ impl Findings<'_> {
         let hostile: Map<String, Value> =
             parts.map(|((part, seen), records)| (part.name.clone(), hostile::figures(seen, *records))).collect();
         let rest: Map<String, Value> = (0..measured.held.0.len().min(measured.held.1.len()))
-            .map(|number| (number.to_string(), at_rest(measured.held.0[number], measured.held.1[number])))
+            .map(|number| {
+                let mut rest = at_rest(measured.held.0[number], measured.held.1[number]);
+                rest["rss_growth"] = growth(&measured.memory[number].seen);
+                (number.to_string(), rest)
+            })
             .collect();
         let mut metrics: BTreeMap<&str, Map<String, Value>> = BTreeMap::new();
         for figure in self.scenario.expectations.iter().flat_map(ExpectPart::figures) {
@@ -70,9 +80,32 @@ fn at_rest(before: Held, after: Held) -> Value {
     })
 }
 
+/// How fast memory grew over the second half of the measured part, bytes an hour. In the first half caches fill, and the
+/// allocator keeps what the worst moment took.
+fn growth(seen: &[(u64, u64)]) -> Value {
+    let second_half = &seen[seen.len() / 2..];
+    let points: Vec<(f64, f64)> =
+        second_half.iter().map(|(at_ns, rss)| (*at_ns as f64 / NS_PER_HOUR, *rss as f64)).collect();
+    match Trend::of(&points, OUTSIDE) {
+        Some(trend) => json!({ "per_hour": trend.slope.round(), "low": trend.low.round(), "high": trend.high.round() }),
+        None => json!({ "per_hour": null, "low": null, "high": null }),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_that_grows_is_told_by_the_hour_and_what_filled_at_first_is_not_growth() {
+        let each_second = |rss: fn(u64) -> u64| (0..300).map(|at| (at * 1_000_000_000, rss(at))).collect::<Vec<_>>();
+        let filled = growth(&each_second(|at| 20_000_000 + at.min(100) * 100_000));
+        assert_eq!((&filled["per_hour"], &filled["low"]), (&json!(0.0), &json!(0.0)));
+        let leaks = growth(&each_second(|at| 20_000_000 + at * 1_000));
+        assert_eq!(leaks["per_hour"], json!(3_600_000.0));
+        assert!(leaks["low"].as_f64().unwrap() > 3_500_000.0, "{leaks}");
+        assert_eq!(growth(&[])["low"], Value::Null);
+    }
 
     #[test]
     fn a_page_that_is_not_there_has_no_value() {

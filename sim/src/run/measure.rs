@@ -16,7 +16,7 @@ use super::error::RunError;
 use super::instance::Held;
 use super::progress::Progress;
 use super::rules;
-use super::timeline::{self, Done};
+use super::timeline::{self, Done, Memory};
 use super::watch::{Live, Watch};
 use super::world::World;
 use crate::hostile::{self, Field, Seen};
@@ -47,8 +47,8 @@ pub(super) struct Measured {
     pub(super) usage: (Vec<Usage>, Vec<Usage>),
     /// What all gateways together had used of their cores, microseconds, at times of the run's clock.
     pub(super) cpu: Vec<(u64, u64)>,
-    /// For each gateway the most memory that was seen.
-    pub(super) peaks: Vec<u64>,
+    /// For each gateway the memory that was seen.
+    pub(super) memory: Vec<Memory>,
     /// For each gateway its page of metrics before and after, where it had one.
     pub(super) metrics: (Vec<Option<String>>, Vec<Option<String>>),
     /// For each gateway whether it was started anew meanwhile.
@@ -96,11 +96,11 @@ pub(super) fn measure(
     let ended = AtomicBool::new(false);
     let fields = fields(scenario, stretch);
     let mut cpu = Vec::new();
-    let (driven, lasted, events, peaks, hostile) = std::thread::scope(|scope| {
+    let (driven, lasted, events, memory, hostile) = std::thread::scope(|scope| {
         let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, crowds, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
         let hostile = scope.spawn(|| attack(&fields, stretch, start_ns, &ended));
-        let memory = scope.spawn(|| timeline::watch_memory(world, &ended));
+        let memory = scope.spawn(|| timeline::watch_memory(world, &clock, &ended));
         while !driver.is_finished() {
             cpu.push((clock.now_ns(), world.usage().iter().map(|usage| usage.cpu_us).sum()));
             std::thread::sleep(SHOW_EVERY);
@@ -126,7 +126,7 @@ pub(super) fn measure(
         cpu,
         idle_rss: world.idle_rss.clone(),
         usage: (usage_before, usage_after),
-        peaks: peaks.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        memory: memory.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
         metrics: (metrics_before, metrics(world)),
         restarted: world.restarted(),
         held: (held_before, held_after),

@@ -46,7 +46,6 @@ mod watch;
 mod world;
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -57,6 +56,7 @@ use loadgen::engine::Pacing;
 use loadgen::journey::users::find_program;
 use loadgen::plan::Plan;
 use loadgen::recorder::Recorder;
+use loadgen::stdout;
 use reports::result::{ResultFile, Verdict};
 
 pub use error::RunError;
@@ -116,7 +116,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode, RunError> {
     let mut scenario = load(&options.scenario)?;
     if options.check {
-        print(&format!("{}: holds, {:.0} s\n", options.scenario.display(), scenario.length().as_secs_f64()));
+        print(&format!("{}: holds, {:.0} s\n", options.scenario.display(), scenario.length().as_secs_f64()))?;
         return Ok(ExitCode::SUCCESS);
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
@@ -129,9 +129,9 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
     let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
     let result = bench.run(&scenario, &folder)?;
     if options.json {
-        print(&result.to_json());
+        print(&result.to_json())?;
     } else {
-        print(&format!("{}\nwritten to {}\n", reports::text::render(&result), folder.display()));
+        print(&format!("{}\nwritten to {}\n", reports::text::render(&result), folder.display()))?;
     }
     Ok(exit_code(result.verdict))
 }
@@ -394,7 +394,6 @@ fn journal_size(scenario: &Scenario, checked: &Checked) -> u64 {
     ((requests * nested * 1.5) as u64).clamp(10_000, MOST_JOURNALED)
 }
 
-fn print(text: &str) {
-    // A reader that has gone away is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), RunError> {
+    stdout::print(text).map_err(RunError::file(Path::new(stdout::NAME)))
 }

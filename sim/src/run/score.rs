@@ -226,7 +226,7 @@ impl Findings<'_> {
                 cpu_us_per_request: Some(round(cpu_us / (self.sent() as f64 * share).max(1.0), 100.0)),
                 rss_bytes: Some(Rss {
                     idle,
-                    peak: measured.peaks[number].max(after.rss_bytes).max(idle),
+                    peak: measured.memory[number].peak.max(after.rss_bytes).max(idle),
                     end: after.rss_bytes,
                 }),
                 connections_opened: opened as u64,

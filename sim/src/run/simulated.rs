@@ -25,7 +25,7 @@ use super::limits::{Limited, leave_out_silent};
 use super::measure::{Measured, recorder};
 use super::progress::Progress;
 use super::score::{Findings, Scored};
-use super::timeline::Done;
+use super::timeline::{Done, Memory};
 use super::warm_up::WarmedUp;
 use super::watch::{Live, Watch};
 use super::{Bench, Ran, best_explained, finish, times_of_routes};
@@ -125,7 +125,7 @@ fn measured(scenario: &Scenario, seen: &Observed, names: &BTreeMap<u16, String>)
         offered: loads().map(|number| offered(scenario, number)).collect(),
         usage: (vec![Usage::default()], vec![Usage::default()]),
         cpu: Vec::new(),
-        peaks: vec![0],
+        memory: vec![Memory::default()],
         idle_rss: vec![0],
         metrics: (vec![Some(String::new())], vec![(!seen.interrupted).then(|| seen.kept.metrics.clone())]),
         restarted: vec![false],

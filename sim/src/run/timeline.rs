@@ -130,19 +130,29 @@ fn name(act: EventAct) -> String {
     }
 }
 
-/// Looks at the gateways' memory until `ended`; the most that each had.
-pub(super) fn watch_memory(world: &World, ended: &AtomicBool) -> Vec<u64> {
-    let mut peaks = vec![0; world.listeners().len()];
+/// A gateway's memory over the measured part.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Memory {
+    /// The most that was seen, bytes.
+    pub(super) peak: u64,
+    /// What was seen, at times of the run's clock; nothing of moments at which it was down.
+    pub(super) seen: Vec<(u64, u64)>,
+}
+
+/// Looks at the gateways' memory until `ended`.
+pub(super) fn watch_memory(world: &World, clock: &Clock, ended: &AtomicBool) -> Vec<Memory> {
+    let mut memory = vec![Memory::default(); world.listeners().len()];
     let mut waited = LOOK_EVERY;
     while !ended.load(Ordering::Relaxed) {
         if waited >= LOOK_EVERY {
             waited = Duration::ZERO;
-            for (peak, now) in peaks.iter_mut().zip(world.rss_bytes()) {
-                *peak = now.max(*peak);
+            for (memory, rss) in memory.iter_mut().zip(world.rss_bytes()).filter(|(_, rss)| *rss > 0) {
+                memory.peak = rss.max(memory.peak);
+                memory.seen.push((clock.now_ns(), rss));
             }
         }
         std::thread::sleep(GRAIN);
         waited += GRAIN;
     }
-    peaks
+    memory
 }

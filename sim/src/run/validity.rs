@@ -63,7 +63,8 @@ pub(super) fn judge(
         )),
     }
     if measured.interrupted {
-        let lasted = measured.lasted.min(scenario.length());
+        let stopped_ns = measured.driven.totals.iter().filter_map(|totals| totals.stopped_ns).min();
+        let lasted = stopped_ns.map_or(measured.lasted, Duration::from_nanos).min(scenario.length());
         reasons.insert(0, format!("it was interrupted after {} of {}", secs(lasted), secs(scenario.length())));
     }
     Validity { valid: reasons.is_empty(), reasons, ..validity }

@@ -30,6 +30,8 @@ const BREAKERS: [&str; 10] = [
 ];
 /// Figures of what a gateway holds at rest.
 const REST: [&str; 4] = ["before", "after", "grown", "ratio"];
+/// Figures of how fast a gateway's memory grew.
+const GROWTH: [&str; 3] = ["per_hour", "low", "high"];
 /// Figures of each rate limit.
 const LIMITERS: [&str; 9] = [
     "offered",
@@ -101,7 +103,7 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
     }
     if !scenario.rest.is_zero() {
         let figures = ["rss_bytes", "descriptors"].into_iter().flat_map(|what| REST.map(|one| format!("{what}.{one}")));
-        for figure in figures {
+        for figure in figures.chain(GROWTH.map(|one| format!("rss_growth.{one}"))) {
             names.extend((0..scenario.gateway.instances).map(|instance| format!("rest.{instance}.{figure}")));
         }
     }

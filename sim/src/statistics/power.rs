@@ -16,14 +16,23 @@ pub struct Promise {
     pub power: f64,
 }
 
+/// The fewest rounds that can tell anything at this level. Verdicts are of signed ranks, and the strongest evidence that
+/// `n` of them can give, all rounds on one side, has a chance of `2^-n` (Wilcoxon, 1945).
+#[must_use]
+pub fn fewest_rounds(level: f64) -> usize {
+    let halvings = -level.clamp(f64::MIN_POSITIVE, 1.0).log2();
+    // A level of exactly 2^-n is reached by n rounds, whatever its logarithm is rounded to.
+    (1..=ROUNDS_MOST as usize).find(|rounds| *rounds as f64 >= halvings - 1e-9).unwrap_or(ROUNDS_MOST as usize)
+}
+
 /// The smallest log-ratio that is found with this promise in `rounds` rounds of which the log-ratios deviate by
-/// `deviation`: `(t(1 - a, n - 1) + t(power, n - 1)) * s / sqrt(n)`. Infinite below two rounds.
+/// `deviation`: `(t(1 - a, n - 1) + t(power, n - 1)) * s / sqrt(n)`. Infinite below [`fewest_rounds`], and below two.
 #[must_use]
 pub fn smallest_found(deviation: f64, rounds: usize, promise: Promise) -> f64 {
-    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
-    if rounds < 2 {
+    if rounds < fewest_rounds(promise.false_alarm).max(2) {
         return f64::INFINITY;
     }
+    let rounds = u32::try_from(rounds).unwrap_or(u32::MAX);
     let t = |chance| student::quantile(chance, rounds - 1);
     (t(1.0 - promise.false_alarm) + t(promise.power)) * deviation / f64::from(rounds).sqrt()
 }
@@ -64,6 +73,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::statistics::signed_rank::SignedRank;
 
     const USUAL: Promise = Promise { false_alarm: 0.025, power: 0.9 };
 
@@ -79,6 +89,19 @@ mod tests {
         }
         assert_eq!(smallest_found(0.01, 1, USUAL), f64::INFINITY);
         assert_eq!(rounds_needed(1.0, 1e-6, USUAL), None);
+    }
+
+    #[test]
+    fn what_no_number_of_ranks_can_show_is_not_found() {
+        for (level, fewest) in [(0.5, 1), (0.25, 2), (0.025, 6), (0.002, 9), (0.0008, 11)] {
+            assert_eq!(fewest_rounds(level), fewest, "{level}");
+            let strongest = |rounds| SignedRank::new(rounds).at_most(0);
+            assert!(strongest(fewest) <= level && (fewest == 1 || strongest(fewest - 1) > level), "{level}");
+        }
+        let promise = Promise { false_alarm: 0.002, power: 0.9 };
+        assert_eq!(smallest_found(0.001, 8, promise), f64::INFINITY);
+        assert!(smallest_found(0.001, 9, promise) < 0.01);
+        assert!(rounds_needed(0.001, 5.0, promise).is_some_and(|rounds| rounds == 9));
     }
 
     proptest! {

@@ -33,10 +33,10 @@ Exit codes: 0 done, whatever the verdicts say, 2 usage, 3 could not run, 4 inter
 /// Which claims are held against their experiments, and how thoroughly.
 #[derive(Debug, Args)]
 pub(crate) struct StudyArguments {
-    /// Only these, as in A10,A16
+    /// Only these, by the ids that --list shows
     #[arg(long, value_delimiter = ',', value_name = "IDS")]
     only: Vec<String>,
-    /// Fewer and shorter rounds: within twenty minutes in all
+    /// Fewer and shorter rounds: minutes in all
     #[arg(long)]
     quick: bool,
     /// Only say which there are

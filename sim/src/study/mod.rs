@@ -31,6 +31,7 @@ use std::sync::atomic::AtomicBool;
 
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
 use loadgen::environment::{CpuTicks, Environment};
+use loadgen::stdout;
 use reports::result::{Kind, ResultFile, Validity, Verdict};
 
 use crate::children::Programs;
@@ -149,7 +150,7 @@ impl StudyError {
 pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
     let chosen = chosen(options.study, &options.only)?;
     if options.list {
-        print(&record::list(&chosen));
+        print(&record::list(&chosen))?;
         return Ok(ExitCode::SUCCESS);
     }
     if !options.scenarios.is_dir() {
@@ -188,7 +189,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         let told = record::of(claim, &done, seconds, options);
         if !options.json {
             wipe();
-            print(&format!("{}\n\n", reports::text::claim(&told).join("\n")));
+            print(&format!("{}\n\n", reports::text::claim(&told).join("\n")))?;
         }
         result.claims.retain(|one| one.id != claim.id);
         result.claims.push(told);
@@ -198,7 +199,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         write(&result, &folder)?;
     }
     let summary = format!("{}\npage     {}\n", record::table(&result), folder.join(reports::files::PAGE).display());
-    print(&if options.json { result.to_json() } else { summary });
+    print(&if options.json { result.to_json() } else { summary })?;
     Ok(if stop.load(std::sync::atomic::Ordering::Relaxed) { ExitCode::from(4) } else { ExitCode::SUCCESS })
 }
 
@@ -272,9 +273,8 @@ fn wipe() {
     }
 }
 
-fn print(text: &str) {
-    // A reader that has gone away is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), StudyError> {
+    stdout::print(text).map_err(|source| StudyError::File { path: stdout::NAME.into(), source })
 }
 
 /// Where scenarios are, seen from the repository.

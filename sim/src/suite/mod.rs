@@ -16,7 +16,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
-use reports::result::{Kind, ResultFile, SuiteScenario, Validity, Verdict};
+use loadgen::stdout;
+use reports::result::{Kind, Lag, ResultFile, SuiteScenario, Validity, Verdict};
 
 use crate::children::Programs;
 use crate::run::{Bench, RunError, exit_code};
@@ -60,7 +61,7 @@ pub struct Options {
 pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
     let scenarios = chosen(options)?;
     if options.list {
-        print(&show::list(&scenarios));
+        print(&show::list(&scenarios))?;
         return Ok(ExitCode::SUCCESS);
     }
     let stop = Arc::new(AtomicBool::new(false));
@@ -104,7 +105,7 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
         .and_then(|()| std::fs::write(&path, result.to_json()))
         .map_err(RunError::file(&path))?;
     reports::files::write(&result, &out, &out).map_err(RunError::file(&out))?;
-    print(&if options.json { result.to_json() } else { show::table(&done, &result, &out) });
+    print(&if options.json { result.to_json() } else { show::table(&done, &result, &out) })?;
     Ok(exit_code(result.verdict))
 }
 
@@ -243,6 +244,7 @@ fn summary(options: &Options, scenarios: &[Scenario], done: &[Done], started_at:
         dropped: results().map(|result| result.validity.dropped).sum(),
         achieved_over_offered: results().map(|result| result.validity.achieved_over_offered).fold(1.0, f64::min),
         client_cpu_ratio: results().map(|result| result.validity.client_cpu_ratio).fold(0.0, f64::max),
+        pacer_lag_us: results().map(|result| result.validity.pacer_lag_us).fold(Lag::default(), Lag::worst),
         ..Validity::default()
     };
     ResultFile {
@@ -275,9 +277,8 @@ fn announce(options: &Options, text: &str) {
     }
 }
 
-fn print(text: &str) {
-    // A reader that has gone away is no reason to fail.
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn print(text: &str) -> Result<(), RunError> {
+    stdout::print(text).map_err(RunError::file(Path::new(stdout::NAME)))
 }
 
 fn say(text: &str) {

@@ -81,6 +81,18 @@ fn too_few_rounds_prove_nothing() {
 }
 
 #[test]
+fn rounds_that_are_too_few_to_fail_find_nothing() {
+    let settings = Settings::load(None).unwrap();
+    let looks = Looks::new(&settings, 8);
+    assert_eq!(looks.fewest_to_fail(), 9, "at a level of two in a thousand");
+    let judged = cpu(&[0.7; 8], &settings, &looks);
+    assert_eq!(judged.verdict, Verdict::Inconclusive, "head is twice as slow, and eight rounds cannot say so");
+    assert_eq!((judged.found, judged.found_with_twice.is_finite()), (f64::INFINITY, true), "{judged:?}");
+    assert_eq!(judged.rounds_wanted(&settings, &looks), Some(9));
+    assert_eq!(cpu(&[0.7; 9], &settings, &Looks::new(&settings, 9)).verdict, Verdict::Fail);
+}
+
+#[test]
 fn only_what_must_be_decided_holds_a_run_up() {
     let settings = Settings::load(None).unwrap();
     let looks = Looks::new(&settings, 32);

@@ -16,7 +16,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let mut lines = vec![format!("### {headline}"), String::new()];
     lines.push(format!("Base: {}. Head: {}.", report.base.label(), report.head.label()));
     lines.push(String::new());
-    let coverage = recording.looks.coverage() * 100.0;
+    let coverage = report.coverage() * 100.0;
     lines.push(format!("| | base | head | worse by [{coverage:.1} %] | finds | tolerates | verdict |"));
     lines.push("|---|--:|--:|--:|--:|--:|---|".to_owned());
     for judged in &recording.judged {

@@ -11,7 +11,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     lines.push(format!("base  {}", report.base.label()));
     lines.push(format!("head  {}", report.head.label()));
     lines.push(String::new());
-    let interval = format!("worse by [{:.1} %]", recording.looks.coverage() * 100.0);
+    let interval = format!("worse by [{:.1} %]", report.coverage() * 100.0);
     let mut table = Table::new(["", "base", "head", &interval, "finds", "tolerates", "rounds", "verdict"]).left(7);
     for judged in &recording.judged {
         table.row([

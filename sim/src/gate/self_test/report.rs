@@ -1,10 +1,10 @@
 //! What the self-test found: table, result.json, Markdown, exit code.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use loadgen::environment::Environment;
+use loadgen::stdout;
 use reports::result::{ResultFile, SCHEMA_VERSION, Verdict};
 use reports::table::Table;
 use serde_json::{Value, json};
@@ -43,9 +43,7 @@ impl Findings<'_> {
         } else {
             format!("{}\n{}", self.text(), format_args!("recording and result.json are in {}\n", folder.display()))
         };
-        // A reader that has gone away is no reason to fail.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        Ok(())
+        stdout::print(&text).map_err(|source| GateError::File { path: stdout::NAME.into(), source })
     }
 
     /// 0 when every goal holds, 1 when one does not, 4 when there are too few pairs to say.

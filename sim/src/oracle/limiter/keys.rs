@@ -47,15 +47,16 @@ pub(crate) fn bound_violation<'k>(limit: &LimitPolicy, keys: impl IntoIterator<I
 const LEAST_DUE: f64 = 20.0;
 
 /// How far the admitted rate was from the configured one, where at least twice as much was offered: `(A / T - r) / r`,
-/// over all such keys together. `T` runs from a key's first refusal to its last, when there is less than the price of a
-/// request left at both ends, so that the burst does not count; where that was too short to tell, the key is left out.
+/// over all such keys together. `T` runs from behind a key's first refusal to its last, when there is less than the price
+/// of a request left at both ends, so that the burst does not count, also where it has the stamp of that refusal; where
+/// that was too short to tell, the key is left out.
 pub(crate) fn sustained_error<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>) -> Option<f64> {
     let (mut admitted, mut due) = (0.0, 0.0);
     for key in keys.into_iter().filter(|key| !key.shared) {
         let (Some(first), Some(last)) = (key.refused.first(), key.refused.last()) else { continue };
         let seconds = (last - first) as f64 / 1e9;
         let within = |list: &[(u64, u64)]| -> u64 {
-            list.iter().filter(|(at, _)| (*first..*last).contains(at)).map(|(_, cost)| cost).sum()
+            list.iter().filter(|(at, _)| first < at && at <= last).map(|(_, cost)| cost).sum()
         };
         let (of_key, dearest) = (limit.rate() * seconds, key.offered.iter().map(|(_, cost)| cost).max());
         let is_long = of_key >= LEAST_DUE * dearest.map_or(1.0, |cost| *cost as f64);
@@ -127,6 +128,16 @@ mod tests {
         let (offered, admitted) = (each(offered_each_ms), each(admitted_each_ms));
         let refused = offered.iter().filter(|one| !admitted.contains(one)).map(|one| one.0).collect();
         Key { offered, admitted, refused, shared: false }
+    }
+
+    #[test]
+    fn a_burst_at_the_stamp_of_the_first_refusal_is_left_out_too() {
+        let mut key = key(10, 100);
+        key.admitted.splice(0..1, [(0, 1); 5]);
+        key.offered.splice(0..1, [(0, 1); 6]);
+        key.refused.insert(0, 0);
+        let error = sustained_error(&LimitPolicy::per_second(10, 5), [&key]).unwrap();
+        assert!(error.abs() < 0.011, "{error}");
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn judge_rule(
         let ours = decision.refused_by == Some(rule);
         score.offered += 1;
         score.admitted += u64::from(decision.refused_by.is_none());
-        score.oracle_admitted += u64::from(decision.oracle_refused_by.is_empty());
+        score.oracle_admitted += u64::from(decision.replayed_as_admitted());
         if !decision.agrees {
             score.false_admits +=
                 u64::from(decision.refused_by.is_none() && decision.oracle_refused_by.contains(&rule));
@@ -151,6 +151,23 @@ mod tests {
         assert_eq!((score.false_admits, score.false_refusals), (0, 0));
         assert!(score.bound_violation.unwrap() <= 0.0 && score.sustained_error.unwrap().abs() < 0.02);
         assert_eq!(score.fairness_jain, Some(1.0));
+    }
+
+    #[test]
+    fn refusals_at_the_edge_of_a_token_are_not_admissions_of_the_oracle() {
+        // Three tokens in 100 ms, none of them at a whole millisecond; ten requests in each millisecond, all of them at
+        // its beginning, where the next token is nearly there.
+        let limits = [("each".into(), LimitPolicy::per_second(30, 1))].into();
+        let policies = Policies { limits, ..Policies::default() };
+        let mut given = 0;
+        let story = Story::new().each(0..1_000, |story, at| {
+            let is_due = given * 100 <= at * 3;
+            given += u64::from(is_due);
+            (0..9).fold(ask(story.at_ms(at), "ann", !is_due), |story, _| ask(story, "ann", true))
+        });
+        let score = judge(&story.end(), &policies, Tolerance::default()).remove("each").unwrap();
+        assert_eq!((score.offered, score.false_refusals), (10_000, 0));
+        assert!(score.admitted.abs_diff(score.oracle_admitted) <= 1, "{score:?}");
     }
 
     #[test]

@@ -28,6 +28,14 @@ pub(crate) struct Decision<'a> {
     pub wait_ns: u64,
 }
 
+impl Decision<'_> {
+    /// What the replay went on with: a decision too near to tell is the gateway's, or a refusal at the edge of a token
+    /// would count as one that should have passed, and so would each that follows it in the same millisecond.
+    pub(crate) fn replayed_as_admitted(&self) -> bool {
+        if self.agrees { self.refused_by.is_none() } else { self.oracle_refused_by.is_empty() }
+    }
+}
+
 /// Takes all decisions again.
 pub(crate) fn replay<'a>(history: &'a History, policies: &Policies, tolerance: Tolerance) -> Vec<Decision<'a>> {
     let mut state = State { policies, cells: HashMap::new(), stamp_ns: tolerance.stamp_ns };
