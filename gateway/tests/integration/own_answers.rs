@@ -54,7 +54,7 @@ async fn a_redirect_leads_to_the_url_with_its_parts_changed() {
 
 #[tokio::test]
 async fn who_is_answered_before_a_chunked_body_is_whole_is_told_that_no_other_request_can_follow() {
-    let gateway = Gateway::start(&route("/", "respond = { status = 200, body = 'ok' }")).await;
+    let gateway = Gateway::start(&route("/", "answer = { status = 200, body = 'ok' }")).await;
     let post = "POST / HTTP/1.1\r\nhost: a.test\r\ntransfer-encoding: chunked\r\n\r\n";
     // All of it came with its head: another request can follow.
     let mut client = gateway.client().await;

@@ -155,15 +155,20 @@ mod tests {
 
     #[test]
     fn refusals_at_the_edge_of_a_token_are_not_admissions_of_the_oracle() {
-        // Three tokens in 100 ms, none of them at a whole millisecond; ten requests in each millisecond, all of them at
-        // its beginning, where the next token is nearly there.
-        let limits = [("each".into(), LimitPolicy::per_second(30, 1))].into();
+        // An exact limiter whose clock is half a millisecond behind its stamps. A token comes each 33.3 ms; ten requests
+        // come in each millisecond, so that ten are refused by mistake where the next token is nearly there.
+        let limits = [("each".into(), LimitPolicy::per_second(30, 2))].into();
         let policies = Policies { limits, ..Policies::default() };
-        let mut given = 0;
+        let (period, mut free_at) = (100.0 / 3.0, 0.0_f64);
         let story = Story::new().each(0..1_000, |story, at| {
-            let is_due = given * 100 <= at * 3;
-            given += u64::from(is_due);
-            (0..9).fold(ask(story.at_ms(at), "ann", !is_due), |story, _| ask(story, "ann", true))
+            let now = at as f64 - 0.5;
+            (0..10).fold(story.at_ms(at), |story, _| {
+                let is_due = now >= free_at - period;
+                if is_due {
+                    free_at = free_at.max(now) + period;
+                }
+                ask(story, "ann", !is_due)
+            })
         });
         let score = judge(&story.end(), &policies, Tolerance::default()).remove("each").unwrap();
         assert_eq!((score.offered, score.false_refusals), (10_000, 0));
