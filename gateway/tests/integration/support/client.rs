@@ -231,13 +231,6 @@ fn parse_head(text: &str) -> Answer {
 }
 
 impl Answer {
-    /// `forwarded` without the name that the gateway gives itself.
-    pub(crate) fn forwarded(&self) -> &str {
-        let (told, own_name) = self.header("forwarded").unwrap().rsplit_once(";by=_").unwrap();
-        assert!(own_name.len() == 16 && own_name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{own_name}");
-        told
-    }
-
     /// The value of a field that is there at most once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
@@ -306,6 +299,13 @@ impl Echo {
             .filter(|field| field[0].as_str().unwrap().eq_ignore_ascii_case(name))
             .map(|field| field[1].as_str().unwrap())
             .collect()
+    }
+
+    /// `forwarded` without the name that the gateway gives itself.
+    pub(crate) fn forwarded(&self) -> &str {
+        let (told, own_name) = self.header("forwarded").unwrap().rsplit_once(";by=_").unwrap();
+        assert!(own_name.len() == 16 && own_name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{own_name}");
+        told
     }
 
     /// The value of a field that is there at most once.
