@@ -111,6 +111,7 @@ fn route(path: &str) -> Arc<Route> {
         rate_limits: Vec::new(),
         auth: None,
         max_body: None,
+        buffer_request: None,
         hedge: None,
         fallback: None,
         cors: None,

@@ -119,6 +119,8 @@ codes! {
     ConnectTimeout = "connect_timeout", GATEWAY_TIMEOUT, Upstream, "The upstream did not accept a connection in time";
     /// No answer in time.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, Upstream, "The upstream did not answer in time";
+    /// It has come by too often: an upstream is the gateway itself.
+    RequestLoop = "request_loop", LOOP_DETECTED, Gateway, "The request goes in a circle";
 }
 
 impl fmt::Display for Code {

@@ -59,6 +59,8 @@ pub struct Exchange<N: Network> {
     pub peer_trusted: bool,
     /// The client's own connection is encrypted, as trusted proxies tell it.
     pub secure: bool,
+    /// How often it has come by this gateway before.
+    pub passes: u32,
     /// The method.
     pub method: Method,
     /// The target as received.
@@ -200,6 +202,7 @@ impl<N: Network> Exchange<N> {
             client: named.client,
             peer_trusted: named.peer_trusted,
             secure: named.secure,
+            passes: 0,
             shard,
             connection,
             method,

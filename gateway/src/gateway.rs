@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::config::settings::Config;
+use crate::context::OwnName;
 use crate::network::Network;
 use crate::overload::{self, Episodes};
 use crate::plugins::Plugins;
@@ -101,6 +103,7 @@ impl<N: Network> Gateway<N> {
             tls: Slots::default(),
             network: world.network,
             plugins,
+            own_name: OwnName::drawn(rng::mix(!world.seed)),
             clock: world.clock,
             metrics,
             log,

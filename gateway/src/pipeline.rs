@@ -131,6 +131,13 @@ async fn stages<N: Network>(
     {
         return Ok(outcome);
     }
+    // the whole body, where the route wants it before anybody is asked.
+    if let Some(most) = exchange.route().and_then(|route| route.settings.buffer_request)
+        && !is_empty(&body)
+        && !admitted.websocket
+    {
+        Box::pin(forward::body::hold(exchange, &mut body, most)).await?;
+    }
     // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
     let selected = match upstream::stage::select(exchange, headers) {
         Ok(selected) => selected,

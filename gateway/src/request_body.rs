@@ -183,11 +183,15 @@ impl RequestBody {
         }
     }
 
-    /// Gathers what is read of it from here on, in one piece.
+    /// Gathers it in one piece, what was kept of it before included.
     pub fn gather(&mut self, gathered: Gathered) {
         if let Self::Streaming(streaming) = self {
-            let hint = streaming.source.size_hint();
-            streaming.replay = Some(Box::new(Replay::gathering(gathered, hint)));
+            let mut whole = Replay::gathering(gathered, streaming.size_hint());
+            let fits = streaming.replay.take().is_none_or(|mut before| {
+                before.rewind();
+                std::iter::from_fn(|| before.again()).all(|frame| whole.keep(&frame))
+            });
+            streaming.replay = fits.then(|| Box::new(whole));
         }
     }
 

@@ -11,6 +11,7 @@ use arc_swap::ArcSwap;
 use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::compose::{Batches, Flights};
+use crate::context::OwnName;
 use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
@@ -35,6 +36,8 @@ pub struct Shared<N: Network> {
     pub network: N,
     /// What the program around the gateway has registered in code.
     pub plugins: Arc<Plugins>,
+    /// What the gateway calls itself before upstreams.
+    pub own_name: OwnName,
     /// Time.
     pub clock: Clock,
     /// Metrics of the whole gateway.

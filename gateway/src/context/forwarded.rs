@@ -2,7 +2,7 @@
 //!
 //! From a peer that is no trusted proxy, all four speak of the socket alone and replace whatever came. A trusted
 //! proxy's chains are appended to, and its word on scheme and host stands where it is one plain value. Each chain that
-//! came alone is told in the words of the other too.
+//! came alone is told in the words of the other too, scheme and host with it: a service may read either.
 
 use bytes::Bytes;
 use http::header::GetAll;
@@ -11,13 +11,13 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::client_address::parse_node;
 use super::elements::Elements;
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use super::peer::{Peer, Scheme, address_value, write_node};
+use super::peer::{Peer, Scheme, address_value, write_node, write_words};
 use super::trusted_proxies::TrustedProxies;
 
 /// Between two entries of a list.
 const SEPARATOR: &[u8] = b", ";
-/// `for="[IPv6]";host="";proto=https` and a separator, host left out.
-const ELEMENT_BYTES: usize = 80;
+/// `for="[IPv6]";host="";proto=https;by=_NAME` and a separator, host left out.
+const ELEMENT_BYTES: usize = 104;
 
 /// Writes the four headers. `trusted`: the proxies that are believed, where the peer is one of them; `headers` were
 /// screened for the same. `host` is what the client asked for.
@@ -69,9 +69,14 @@ fn extend(headers: &mut HeaderMap, peer: &Peer, proxies: &TrustedProxies, host: 
     if chain.is_empty() && !told.is_empty() {
         chain = tell_in_older_words(headers, proxies, own.len());
     }
-    let mut forwarded = if told.is_empty() { converted(&chain, room) } else { told };
-    separate(&mut forwarded);
-    peer.write_element(&mut forwarded, host);
+    let forwarded = if told.is_empty() {
+        in_newer_words(headers, peer, proxies, &chain, host)
+    } else {
+        let mut forwarded = told;
+        separate(&mut forwarded);
+        peer.write_element(&mut forwarded, host);
+        forwarded
+    };
     set(headers, &FORWARDED, forwarded);
     separate(&mut chain);
     chain.extend_from_slice(own);
@@ -119,22 +124,57 @@ fn tell_in_older_words(headers: &mut HeaderMap, proxies: &TrustedProxies, room: 
     chain
 }
 
-/// `x-forwarded-for` in the words of `forwarded` (RFC 7239, section 7.4), so that the newer header tells the whole way.
-fn converted(chain: &[u8], room: usize) -> Vec<u8> {
+/// The older headers in the words of `forwarded` (RFC 7239, section 7.4), and our own element behind them, so that the
+/// newer header tells the whole way. Where scheme or host are told of the client's own connection, its element has them
+/// and no other: ours would say the opposite, and some services read the last one.
+fn in_newer_words(
+    headers: &HeaderMap,
+    peer: &Peer,
+    proxies: &TrustedProxies,
+    chain: &[u8],
+    host: Option<&HeaderValue>,
+) -> Vec<u8> {
+    let scheme = only(headers, &X_FORWARDED_PROTO, is_scheme);
+    let told_host = only(headers, &X_FORWARDED_HOST, is_host);
+    let is_told = scheme.is_some() || told_host.is_some();
+    let scheme = scheme.map_or(peer.scheme.as_str().as_bytes(), HeaderValue::as_bytes);
+    let host = told_host.or(host);
     // An address of eleven bytes, and it is mostly longer, has room for `for="[]"`.
-    let mut list = Vec::with_capacity(chain.len() * 2 + room);
-    if chain.is_empty() {
-        return list;
+    let mut list = Vec::with_capacity(chain.len() * 2 + ELEMENT_BYTES + host.map_or(0, HeaderValue::len));
+    let client_end = convert(&mut list, chain, proxies);
+    separate(&mut list);
+    peer.write_for(&mut list);
+    let end = list.len();
+    write_words(&mut list, host, scheme);
+    if let Some(client_end) = client_end.filter(|_| is_told) {
+        let words = list.len() - end;
+        list[client_end..].rotate_right(words);
     }
+    peer.write_by(&mut list);
+    list
+}
+
+/// Writes an element for each entry of `x-forwarded-for`; where that of the client's own connection ends, which is the
+/// one that [`Elements::of_client`] would choose.
+fn convert(list: &mut Vec<u8>, chain: &[u8], proxies: &TrustedProxies) -> Option<usize> {
+    if chain.is_empty() {
+        return None;
+    }
+    let (mut first, mut strangers) = (None, None);
     for entry in chain.split(|b| *b == b',') {
-        separate(&mut list);
+        separate(list);
         list.extend_from_slice(b"for=");
-        match parse_node(entry) {
-            Some(ip) => write_node(&mut list, ip),
+        let ip = parse_node(entry);
+        match ip {
+            Some(ip) => write_node(list, ip),
             None => list.extend_from_slice(b"unknown"),
         }
+        first = first.or(Some(list.len()));
+        if !ip.is_some_and(|ip| proxies.contains(ip)) {
+            strangers = Some(list.len());
+        }
     }
-    list
+    strangers.or(first)
 }
 
 fn separate(list: &mut Vec<u8>) {
@@ -153,15 +193,19 @@ fn set(headers: &mut HeaderMap, name: &HeaderName, value: Vec<u8>) {
 
 /// Leaves a single valid value as it is; else writes ours, or removes the field where we have none.
 fn keep_or_set(headers: &mut HeaderMap, name: &HeaderName, valid: fn(&[u8]) -> bool, own: Option<HeaderValue>) {
-    let mut values = headers.get_all(name).iter();
-    let stands = values.next().is_some_and(|value| valid(value.as_bytes())) && values.next().is_none();
-    if stands {
+    if only(headers, name, valid).is_some() {
         return;
     }
     match own {
         Some(own) => headers.insert(name, own),
         None => headers.remove(name),
     };
+}
+
+/// A trusted proxy's word, where it is one valid value.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName, valid: fn(&[u8]) -> bool) -> Option<&'h HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|value| valid(value.as_bytes()) && values.next().is_none())
 }
 
 fn is_scheme(value: &[u8]) -> bool {

@@ -1,9 +1,10 @@
 //! Headers that speak of one connection only (RFC 9110, section 7.6.1): they end at the gateway, both ways.
 //!
 //! Gone are `connection`, every field that it names, `keep-alive`, `proxy-connection`, `te`, `transfer-encoding`,
-//! `upgrade`, `http2-settings`, `expect` and the proxy's own authentication. `te: trailers` stays, and so does
-//! `trailer`: trailers pass. A `Connection` field cannot name what all hops need or what the gateway writes
-//! (see `may_be_named`). A caller that tunnels an upgrade reads it before and writes it anew.
+//! `upgrade`, `http2-settings`, `expect` and the proxy's own authentication. `te: trailers` stays, which a head of
+//! HTTP/1 names in a `connection` of its own, and so does `trailer`: trailers pass. A `Connection` field cannot name
+//! what all hops need or what the gateway writes (see `may_be_named`). A caller that tunnels an upgrade reads it before
+//! and writes it anew.
 
 use http::header::{CONNECTION, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
@@ -184,7 +185,9 @@ pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> b
 }
 
 /// Marks a head as a switch to WebSocket (RFC 6455, section 4.1), after the fields of the connection behind are gone.
+/// No trailers follow, and some servers read one line of `connection` alone.
 pub fn mark_websocket(headers: &mut HeaderMap) {
+    headers.remove(TE);
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
 }

@@ -7,7 +7,8 @@
 //!    A caller that needs `upgrade` or `expect` reads them before.
 //! 2. [`request_id::RequestId::accept_or_mint`], [`trace::TraceContext::continue_or_start`] and
 //!    [`client_address::client_address`] read what is left.
-//! 3. [`forwarded::set_forwarded`] and the callers' own `insert`s write the gateway's own headers. They come last, so
+//! 3. [`passes::OwnName::passes`] tells how often it has been here already.
+//! 4. [`forwarded::set_forwarded`] and the callers' own `insert`s write the gateway's own headers. They come last, so
 //!    that no `Connection: x-forwarded-for` of a client can take them away.
 
 pub mod client_address;
@@ -18,6 +19,7 @@ mod hex;
 pub mod hop_by_hop;
 mod http2;
 pub mod names;
+pub mod passes;
 pub mod peer;
 pub mod request_id;
 pub mod screen;
@@ -34,6 +36,7 @@ pub use forwarded::set_forwarded;
 pub use header_rules::{HeaderRules, Taken};
 pub use hop_by_hop::{is_websocket, mark_websocket, remove_from_answer, remove_from_response};
 pub use http2::to_http1_form;
+pub use passes::OwnName;
 pub use peer::{Caller, Host, Peer, Scheme};
 pub use request_id::RequestId;
 pub use screen::{Refused, screen_request_headers, screen_trailers};

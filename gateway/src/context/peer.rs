@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::passes::OwnName;
 use super::target::routing_host;
 use crate::http1::write_field;
 
@@ -68,6 +69,8 @@ pub struct Peer {
     pub is_behind: bool,
     /// The address as text, for `x-forwarded-for` and records.
     pub(super) text: HeaderValue,
+    /// What this gateway calls itself before upstreams.
+    pub own_name: Option<OwnName>,
     /// The last host asked for: most connections ask for one host only. The lock is never waited for: who finds it
     /// taken makes its own.
     last: Mutex<Option<Arc<Host>>>,
@@ -96,7 +99,13 @@ impl Peer {
         let ip = caller.address().ip().to_canonical();
         let is_behind = matches!(caller, Caller::Behind(_));
         let (port, text) = (caller.address().port(), address_value(ip));
-        Self { ip, port, scheme, is_behind, text, last: Mutex::new(None) }
+        Self { ip, port, scheme, is_behind, text, own_name: None, last: Mutex::new(None) }
+    }
+
+    /// The same, and upstreams are told of the gateway by this name.
+    #[must_use]
+    pub fn named(self, own_name: OwnName) -> Self {
+        Self { own_name: Some(own_name), ..self }
     }
 
     /// The last host asked for, if this is it.
@@ -146,18 +155,36 @@ impl Peer {
 
     /// The `forwarded` element (RFC 7239) that this hop adds for a request to this host.
     pub(super) fn write_element(&self, out: &mut Vec<u8>, host: Option<&HeaderValue>) {
+        self.write_for(out);
+        write_words(out, host, self.scheme.as_str().as_bytes());
+        self.write_by(out);
+    }
+
+    /// For whom that element is, and nothing else of it.
+    pub(super) fn write_for(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"for=");
         let text = self.text.as_bytes();
         match self.ip {
             IpAddr::V4(_) => out.extend_from_slice(text),
             IpAddr::V6(_) => quote(out, text),
         }
-        if let Some(host) = host {
-            write_host(out, host.as_bytes());
-        }
-        out.extend_from_slice(b";proto=");
-        out.extend_from_slice(self.scheme.as_str().as_bytes());
     }
+
+    /// Who writes that element; last of all.
+    pub(super) fn write_by(&self, out: &mut Vec<u8>) {
+        if let Some(own_name) = &self.own_name {
+            own_name.write(out);
+        }
+    }
+}
+
+/// What an element tells of a connection beside whose it is: the host asked for, and the scheme.
+pub(super) fn write_words(out: &mut Vec<u8>, host: Option<&HeaderValue>, scheme: &[u8]) {
+    if let Some(host) = host {
+        write_host(out, host.as_bytes());
+    }
+    out.extend_from_slice(b";proto=");
+    out.extend_from_slice(scheme);
 }
 
 /// An address as a header's value.

@@ -54,6 +54,7 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     let survey = Survey::of(headers);
     exchange.traced = survey.traced;
     exchange.timed = survey.timed;
+    let has_been_passed_on = survey.forwarded;
     // First of all: it decides how whatever follows is answered. A call is a POST, and nothing else is one, whatever it
     // says of itself: 200, by which a problem is told, would open a tunnel, or be kept by a cache as a GET's answer.
     exchange.is_grpc = survey.is_grpc && exchange.method == Method::POST;
@@ -67,6 +68,9 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
         headers.insert(header::HOST, host.value.clone());
     }
     exchange.host = host;
+    if has_been_passed_on && let Some(own_name) = exchange.connection.peer.own_name {
+        exchange.passes = own_name.passes(headers)?;
+    }
     screen_request_headers(headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
     if let Some(names) = &mut exchange.names {
         // A field of such a name that is there later is the gateway's, in its own letters.

@@ -36,6 +36,8 @@ pub struct Survey<'h> {
     pub upgrade: Single<'h>,
     /// `traceparent` or `tracestate`
     pub traced: bool,
+    /// `forwarded`
+    pub forwarded: bool,
     /// `x-request-timeout-ms` or `grpc-timeout`
     pub timed: bool,
     /// `content-type: application/grpc`, or a form of it
@@ -53,6 +55,7 @@ impl<'h> Survey<'h> {
         const EXPECT: HeaderName = header::EXPECT;
         const UPGRADE: HeaderName = header::UPGRADE;
         const CONTENT_TYPE: HeaderName = header::CONTENT_TYPE;
+        const FORWARDED: HeaderName = header::FORWARDED;
         let mut survey = Self::default();
         for (name, value) in headers {
             survey.bytes += name.as_str().len() + value.len() + 4;
@@ -62,6 +65,7 @@ impl<'h> Survey<'h> {
                 TRANSFER_ENCODING => survey.transfer_encoding.see(value),
                 EXPECT => survey.expect.see(value),
                 UPGRADE => survey.upgrade.see(value),
+                FORWARDED => survey.forwarded = true,
                 CONTENT_TYPE => survey.is_grpc |= is_grpc(value.as_bytes()),
                 _ => {
                     survey.traced |= *name == TRACEPARENT || *name == TRACESTATE;

@@ -139,6 +139,7 @@ impl<N: Network> Exchange<N> {
         };
         let mut call = Box::new(Self::new(arrival, (method, uri, self.version), named));
         call.finished = true;
+        call.passes = self.passes;
         call.route = Some(route);
         call.traced = self.traced;
         call.host.clone_from(&self.host);

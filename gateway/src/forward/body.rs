@@ -1,4 +1,5 @@
-//! The request body's limit, the body as it will stream, and as it is read before where its route hangs on it.
+//! The request body's limit, the body as it will stream, and as it is read before where its route hangs on it or wants
+//! it whole.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -127,16 +128,41 @@ pub async fn read<N: Network>(
             *source = body.put_back();
             Ok(None)
         }
-        Read::NoRoom => {
-            let detail = "The gateway holds as many request bodies as it may.";
-            Err(GatewayError::shed(ShedReason::RoutingBodies, detail).closing().into())
-        }
+        Read::NoRoom => Err(no_room().into()),
     }
+}
+
+/// Reads a body to its end before an endpoint is picked, as far as the route says (`buffer_request`): a service that
+/// has a worker for each request then waits for no client. A longer body streams on from its first byte.
+///
+/// # Errors
+/// 400, 408 and 413 of a body that is malformed, slow or too large; 503 where such bodies take as much memory as they
+/// may; the client left.
+pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody, most: usize) -> Result<(), Failure> {
+    if body.size_hint().lower() > most as u64 {
+        return Ok(());
+    }
+    if let Read::NoRoom = gather(exchange, body, most).await? {
+        return Err(no_room().into());
+    }
+    body.keep_no_more();
+    body.rewind();
+    // Who is asked with the little time that a slow client has left is not to blame.
+    let passed = exchange.now().saturating_duration_since(exchange.started);
+    exchange.hurried |= exchange.timeout.is_some_and(|given| passed > given / 2);
+    Ok(())
+}
+
+#[cold]
+fn no_room() -> GatewayError {
+    let detail = "The gateway holds as many request bodies as it may.";
+    GatewayError::shed(ShedReason::RoutingBodies, detail).closing()
 }
 
 /// Reads a body to its end, or beyond so many bytes, in the route's time.
 async fn gather<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody, limit: usize) -> Result<Read, Failure> {
-    let timeout = exchange.route().and_then(|route| route.settings.timeout);
+    let given = exchange.route().and_then(|route| route.settings.timeout);
+    let timeout = if exchange.hurried { exchange.timeout } else { given };
     let deadlines = Arc::clone(&exchange.connection.deadlines);
     deadlines.set(Wait::Exchange, exchange.started, timeout);
     let room = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);

@@ -17,7 +17,7 @@ use super::attempt::{Failure, Manner, Tried, attempt};
 use super::deadline;
 use super::remembered::Remembered;
 use crate::config::settings::forward_auth::ForwardAuth;
-use crate::context::{names, set_forwarded};
+use crate::context::{names, passes, set_forwarded};
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, ResponseHead, write_field};
@@ -140,6 +140,7 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, settings: &
     let host = exchange.host.as_ref().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
     set_forwarded(&mut sent, &exchange.connection.peer, trusted, host);
+    passes::tell(&mut sent, exchange.passes);
     let query = exchange.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let uri = HeaderValue::try_from(format!("{}{query}", exchange.path()));
     for (name, value) in [(X_FORWARDED_METHOD, HeaderValue::from_str(exchange.method.as_str())), (X_FORWARDED_URI, uri)]

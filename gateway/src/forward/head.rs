@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 
 use super::deadline;
 use crate::config::settings::route::HostPolicy;
-use crate::context::{names, set_forwarded};
+use crate::context::{names, passes, set_forwarded};
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
@@ -128,7 +128,7 @@ fn is_edited<N: Network>(exchange: &Exchange<N>) -> bool {
 /// Adds what the gateway says of a request. As plain lines, which cost no look-ups, wherever nothing is there that they
 /// have to be merged with; else among the headers.
 fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Vec<u8> {
-    if exchange.peer_trusted || is_edited(exchange) {
+    if exchange.peer_trusted || exchange.passes > 0 || is_edited(exchange) {
         add_to_headers(exchange, headers);
         return Vec::new();
     }
@@ -161,4 +161,5 @@ fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     let host = exchange.host.as_ref().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
     set_forwarded(headers, &exchange.connection.peer, trusted, host);
+    passes::tell(headers, exchange.passes);
 }

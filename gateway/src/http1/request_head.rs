@@ -36,31 +36,38 @@ impl RequestHead {
         out.push(b' ');
         out.extend_from_slice(self.target.as_str().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let mut had_length = false;
+        let (mut had_length, mut has_te) = (false, false);
         match &self.names {
             None => {
                 for (name, value) in &self.headers {
-                    had_length |= write_unless_framing(out, name.as_str().as_bytes(), name, value);
+                    let spelled = name.as_str().as_bytes();
+                    had_length |= write_unless_framing(out, spelled, name, value);
+                    has_te |= spelled.len() == 2 && *name == header::TE;
                 }
             }
             Some(names) => {
                 for (spelled, name, value) in names.spell(&self.headers) {
                     had_length |= write_unless_framing(out, spelled, name, value);
+                    has_te |= spelled.len() == 2 && *name == header::TE;
                 }
             }
+        }
+        if has_te {
+            // RFC 9110, section 10.1.4: it is of this connection, whatever it says.
+            self.write_own(out, &header::CONNECTION, b"te");
         }
         out.extend_from_slice(&self.lines);
         match framing {
             // RFC 9110, section 8.6: a method that anticipates a body says that there is none.
             Framing::None if had_length || self.anticipates_body() => {
-                self.write_framing(out, &header::CONTENT_LENGTH, b"0");
+                self.write_own(out, &header::CONTENT_LENGTH, b"0");
             }
             // A request's body never ends with its connection (RFC 9112, section 6.3).
             Framing::None | Framing::UntilClose => {}
             Framing::Length(length) => {
-                self.write_framing(out, &header::CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
+                self.write_own(out, &header::CONTENT_LENGTH, itoa::Buffer::new().format(length).as_bytes());
             }
-            Framing::Chunked => self.write_framing(out, &header::TRANSFER_ENCODING, b"chunked"),
+            Framing::Chunked => self.write_own(out, &header::TRANSFER_ENCODING, b"chunked"),
         }
         out.extend_from_slice(b"\r\n");
     }
@@ -72,7 +79,7 @@ impl RequestHead {
         spare::keep_write_buffer(self.lines);
     }
 
-    fn write_framing(&self, out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+    fn write_own(&self, out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
         let spelled = self.names.as_ref().map_or(name.as_str().as_bytes(), |names| names.first(name));
         write_line(out, spelled, value);
     }
@@ -137,6 +144,14 @@ mod tests {
         assert_eq!(
             written(Method::POST, &fields, Framing::Chunked),
             "POST /a?b=c HTTP/1.1\r\nhost: a\r\nx: 1\r\nx: 2\r\ny: 3\r\ntransfer-encoding: chunked\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn b1_what_trailers_a_connection_takes_is_said_to_be_of_the_connection() {
+        assert_eq!(
+            written(Method::GET, &[("host", "a"), ("te", "trailers"), ("dnt", "1")], Framing::None),
+            "GET /a?b=c HTTP/1.1\r\nhost: a\r\nte: trailers\r\ndnt: 1\r\nconnection: te\r\ny: 3\r\n\r\n"
         );
     }
 

@@ -4,6 +4,7 @@
 //! whatever origin; here a head is refused that cannot be told from bytes to fields. Where the fields leave it in doubt
 //! how long the body is, none is read, and the connection carries nothing after this request.
 
+use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
@@ -64,11 +65,11 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    fn new(code: Code, detail: &'static str) -> Box<Self> {
+    fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Box<Self> {
         Box::new(Self { error: GatewayError::new(code, detail).closing(), line: None })
     }
 
-    fn bad(detail: &'static str) -> Box<Self> {
+    fn bad(detail: impl Into<Cow<'static, str>>) -> Box<Self> {
         Self::new(Code::BadRequest, detail)
     }
 }
@@ -243,9 +244,25 @@ fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> 
     let range = place(head, target.as_bytes());
     let uri = Uri::from_maybe_shared(head.slice(range)).map_err(|_| {
         // No `Uri` is longer than 65,534 bytes, whatever is in it.
-        if target.len() > limits.target { target_too_long() } else { Refusal::bad("The request target is malformed.") }
+        if target.len() > limits.target { target_too_long() } else { Refusal::bad(wrong_with(target)) }
     })?;
     Ok((method, uri))
+}
+
+/// Says which byte a target must not hold as it is, where that is what is wrong: some clients write such bytes, and
+/// some servers take them.
+#[cold]
+fn wrong_with(target: &str) -> Cow<'static, str> {
+    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
+    let places = [("path", path, "<>`"), ("query", query, "\"<>")];
+    let found = places.into_iter().find_map(|(place, text, raw)| {
+        let c = text.chars().find(|c| raw.contains(*c))?;
+        Some((place, c))
+    });
+    match found {
+        Some((place, c)) => format!("The {place} holds `{c}`, which is written %{:02X}.", u32::from(c)).into(),
+        None => "The request target is malformed.".into(),
+    }
 }
 
 /// Where a part of the head stands in it.
@@ -427,6 +444,21 @@ mod tests {
         ] {
             assert_eq!(refused(bad).error.code, Code::BadRequest, "{bad:?}");
         }
+    }
+
+    #[test]
+    fn a7_a_byte_that_a_target_must_not_hold_is_named() {
+        for (target, detail) in [
+            ("/a?q=\"x\"", "The query holds `\"`, which is written %22."),
+            ("/a?b>c<", "The query holds `>`, which is written %3E."),
+            ("/a<b>?\"", "The path holds `<`, which is written %3C."),
+            ("/a`?b=`", "The path holds ```, which is written %60."),
+            ("http:/", "The request target is malformed."),
+        ] {
+            let refusal = refused(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
+            assert_eq!((refusal.error.code, &*refusal.error.detail), (Code::BadRequest, detail), "{target}");
+        }
+        assert_eq!(whole("GET /{a|b}^[\"?c=`{d|e}^[\\] HTTP/1.1\r\nhost: a\r\n\r\n").parts.uri.path(), "/{a|b}^[\"");
     }
 
     #[test]

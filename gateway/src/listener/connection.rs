@@ -78,7 +78,7 @@ pub fn serve_for<N: Network, K: Send>(
     drain: watch::Receiver<bool>,
     kept: K,
 ) -> impl Future<Output = ()> + Send {
-    let connection = client(&shard, Peer::of(caller, Scheme::Http), None);
+    let connection = client(&shard, Peer::of(caller, Scheme::Http).named(shard.shared.own_name), None);
     let protocol = if shard.snapshot().config.server.h2.is_spoken() { Protocol::Either } else { Protocol::Http1 };
     let beside = const { &Beside { is_quiet: N::is_quiet, reset: N::reset } };
     run(shard, connection, (stream, beside, protocol), drain, kept)
@@ -93,7 +93,8 @@ pub fn serve_secured<N: Network, K: Send>(
     kept: K,
 ) -> impl Future<Output = ()> + Send {
     let Handshake { stream, secured, http2 } = handshake;
-    let connection = client(&shard, Peer::of(caller, Scheme::Https), Some(Arc::new(secured)));
+    let connection =
+        client(&shard, Peer::of(caller, Scheme::Https).named(shard.shared.own_name), Some(Arc::new(secured)));
     // RFC 9113, section 3.3: over TLS the handshake alone decides.
     let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
     // What has been decrypted waits where no socket tells of it: only a read finds out.

@@ -44,7 +44,7 @@ fn status(code: Code) -> u16 {
         Code::ItemNotFound => NOT_FOUND,
         Code::RequestTimeout | Code::UpstreamTimeout => DEADLINE_EXCEEDED,
         Code::BodyTooLarge | Code::UriTooLong | Code::HeadersTooLarge | Code::RateLimited => RESOURCE_EXHAUSTED,
-        Code::BadRequest | Code::ExpectationFailed | Code::Internal => INTERNAL,
+        Code::BadRequest | Code::ExpectationFailed | Code::Internal | Code::RequestLoop => INTERNAL,
         Code::Misdirected
         | Code::UpstreamConnect
         | Code::UpstreamReset

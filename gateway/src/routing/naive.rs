@@ -50,6 +50,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         auth: None,
         breaker: None,
         max_body: None,
+        buffer_request: None,
         hedge: None,
         fallback: None,
         cors: None,

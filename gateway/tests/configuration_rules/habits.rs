@@ -152,6 +152,28 @@ fn listeners_that_take_each_others_addresses() {
 }
 
 #[test]
+fn what_is_sent_to_the_gateway_itself_comes_in_again() {
+    let to =
+        |url: &str, listeners: &str| warnings(&format!("[[routes]]\npath = \"/a\"\nupstream = \"{url}\"\n{listeners}"));
+    let told = |url: &str| {
+        vec![format!(
+            "3:12: \"{url}\" is this gateway: what is sent there comes in again (write the service's own address; what \
+             goes in a circle is refused when it has come ten times)"
+        )]
+    };
+    for url in ["http://127.0.0.1:8080", "http://localhost:8080"] {
+        assert_eq!(to(url, ""), told(url), "where the gateway is when nobody says where");
+    }
+    let listeners = "[[listeners]]\naddress = \"127.0.0.1:7000\"\n[[listeners]]\naddress = \"0.0.0.0:7888\"";
+    for url in ["http://127.0.0.1:7000", "http://127.0.0.2:7888", "http://localhost:7888"] {
+        assert_eq!(to(url, listeners), told(url), "{url}");
+    }
+    for url in ["http://127.0.0.1:8080", "http://127.0.0.2:7000", "http://10.0.0.7:7888", "http://own.test:7888"] {
+        assert!(to(url, listeners).is_empty(), "{url}");
+    }
+}
+
+#[test]
 fn j1_what_clients_are_passed_on_to_is_not_the_admin() {
     let told = |place: &str, written: &str| {
         vec![format!("{place}: \"{written}\" is the admin address, which no client may reach")]

@@ -25,6 +25,16 @@ fn keys_and_types() {
 }
 
 #[test]
+fn a_body_that_is_held_has_room() {
+    let text = |most: &str| {
+        let route = "[[routes]]\npath = \"/\"\nupstream = \"http://a\"";
+        format!("[server]\nbody_match_memory = \"8MiB\"\n{route}\nbuffer_request = \"{most}\"")
+    };
+    check(&text("8MiB"), &[]);
+    check(&text("9MiB"), &["6:18: `buffer_request` is more than all bodies may take together on a worker"]);
+}
+
+#[test]
 fn forms_and_bounds() {
     check("[server]\nidle_timeout = \"5\"", &["2:16: \"5\" is not a duration: the unit is missing"]);
     check("[server]\nidle_timeout = \"0s\"", &["2:16: \"0s\" is not between 1ms and 24h"]);

@@ -34,7 +34,7 @@ async fn the_upstream_is_told_who_asks_and_by_which_names() {
     assert_eq!(echo.header("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(echo.header("x-forwarded-proto"), Some("http"));
     assert_eq!(echo.header("x-forwarded-host"), Some("a.test"));
-    assert_eq!(echo.header("forwarded"), Some("for=127.0.0.1;host=a.test;proto=http"));
+    assert_eq!(echo.forwarded(), "for=127.0.0.1;host=a.test;proto=http");
     let trace: Vec<&str> = echo.header("traceparent").unwrap().split('-').collect();
     assert_eq!((trace[0], trace[1].len(), trace[2].len()), ("00", 32, 16));
     assert_eq!(gateway.record().await["trace_id"], trace[1]);

@@ -49,7 +49,7 @@ async fn the_client_that_a_balancer_names_is_the_client_everywhere() {
         for _ in 0..2 {
             let echo = connection.answer().await.echo();
             assert_eq!(echo.header("x-forwarded-for"), Some(client));
-            assert_eq!(echo.header("forwarded"), Some(forwarded));
+            assert_eq!(echo.forwarded(), forwarded);
             connection.send(GET).await;
         }
     }

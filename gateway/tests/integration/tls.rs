@@ -45,7 +45,7 @@ async fn requests_come_over_tls_one_after_the_other_and_the_upstream_is_told() {
     for _ in 0..3 {
         let echo = client.ask(GET).await.echo();
         assert_eq!(echo.header("x-forwarded-proto"), Some("https"));
-        assert_eq!(echo.header("forwarded"), Some("for=127.0.0.1;host=a.test;proto=https"));
+        assert_eq!(echo.forwarded(), "for=127.0.0.1;host=a.test;proto=https");
     }
     gateway.records(3).await;
     handshakes(&gateway, HandshakeResult::Ok, 1).await;

@@ -79,6 +79,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         criticality: Criticality::parse(&table.text("criticality")).unwrap_or_default(),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
+        buffer_request: Some(table.bytes("buffer_request")).filter(|most| *most > 0),
         hedge: hedge(&table.table("hedge")),
         fallback: fallback(table),
         cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),

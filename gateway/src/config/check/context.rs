@@ -22,6 +22,7 @@ use crate::config::schema::{ROOT, TableDef};
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::source::{Sources, Span};
 use crate::config::tree::{Node, Table};
+use crate::config::validate::addresses;
 use crate::config::value::text::NAME;
 
 /// The state of one check.
@@ -44,6 +45,8 @@ pub(crate) struct Context<'a> {
     pub(crate) merges_slashes: bool,
     /// Where admin listens.
     pub(crate) admin: Option<SocketAddr>,
+    /// Where clients connect.
+    pub(crate) own: Vec<SocketAddr>,
     /// What files of keys held before they were read.
     pub(crate) held: Held,
     /// As configured: 0 is one for each core.
@@ -93,6 +96,7 @@ impl<'a> Context<'a> {
             screening: Screening::of(root, shared("route")),
             merges_slashes: server.flag("merge_slashes"),
             admin: reader.table("admin").text("address").parse().ok(),
+            own: addresses::of_listeners(&reader),
             held: Held::default(),
             configured_workers: server.integer("workers"),
             registered: Registered::default(),

@@ -153,7 +153,7 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
             if std::ptr::eq(kind, &CIDR) {
                 doubtful_network(context, node, text);
             }
-            addresses::is_not_admin(context, kind, node, text);
+            addresses::is_somebody_elses(context, kind, node, text);
             true
         }
         Err(why) => bad_form(context, node, text, kind.name, &why, &format!("for example {}", quoted(kind.example))),

@@ -19,6 +19,7 @@ pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's conf
     limits::local_is_reserved,
     own_answer::somebody_comes_over_tls,
     route::slash_is_meant,
+    route::buffers_have_room,
 ]);
 
 const KEYS: &[Key] = &[

@@ -13,6 +13,8 @@ use crate::config::value::text;
 /// A body is parsed in one turn of a worker's loop, and its values take many times its bytes: more than this would be
 /// felt by every other request.
 const MOST_LOOKED_INTO: u64 = 1 << 20;
+/// The largest body that may be held before it is sent.
+const MOST_BUFFERED: u64 = 1 << 30;
 
 /// One of `[[routes]]`.
 pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is matched, and what happens then.", KEYS)
@@ -127,8 +129,12 @@ const KEYS: &[Key] = &[
     .default("[]"),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
         .default("[]"),
-    key("timeout", Kind::DurationOrZero(1, DAY), "Until response headers, retries included; \"0s\" is no limit.")
-        .default("\"15s\""),
+    key(
+        "timeout",
+        Kind::DurationOrZero(1, DAY),
+        "Until response headers, retries and the client's upload included; \"0s\" is no limit.",
+    )
+    .default("\"15s\""),
     key(
         "idle_timeout",
         Kind::DurationOrZero(1, DAY),
@@ -160,6 +166,13 @@ const KEYS: &[Key] = &[
         Kind::SizeOrZero(1, HUGE),
         "The size of a request body; as `[server]` says when absent, \"0\" is no limit.",
     ),
+    key(
+        "buffer_request",
+        Kind::SizeOrZero(1, MOST_BUFFERED),
+        "A request body up to this size is whole before an endpoint is picked, within `body_match_memory`, so that a slow \
+         client keeps no worker of the service; a longer one streams. \"0\" is off.",
+    )
+    .default("\"0\""),
     key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
     key("openapi", Kind::Text(&text::DOCUMENT), "A file or an upstream path whose document is merged into /openapi.json.")

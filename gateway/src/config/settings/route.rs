@@ -68,6 +68,8 @@ pub struct Route {
     pub breaker: Option<Breaker>,
     /// A request body's size: `None` = as `[server]` says, `Some(None)` = no limit.
     pub max_body: Option<Option<u64>>,
+    /// A request body up to this size is there before an endpoint is picked; `None` = it streams.
+    pub buffer_request: Option<usize>,
     /// A second attempt beside a slow first one; `None` = off.
     pub hedge: Option<Hedge>,
     /// What is answered where the upstream cannot; `None` = a problem document.

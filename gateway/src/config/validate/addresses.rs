@@ -1,4 +1,4 @@
-//! Listening addresses: each once, and admin where only operators reach it.
+//! Listening addresses: each once, and admin where only operators reach it; and what is sent to the gateway itself.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -19,9 +19,26 @@ pub(crate) fn admin_needs_token(context: &mut Context<'_>, admin: &Reader<'_>) {
     }
 }
 
-/// An endpoint, or a URL in the place of an upstream, is not the admin address: clients would come in by a route. What
-/// a name of DNS stands for is not known here; admin itself refuses what came through a proxy (`admin/access.rs`).
-pub(crate) fn is_not_admin(context: &mut Context<'_>, kind: &'static TextKind, node: &Node, text: &Text) {
+/// Where the gateway listens for clients.
+pub(crate) fn of_listeners(root: &Reader<'_>) -> Vec<SocketAddr> {
+    let written = root.nodes("listeners");
+    if written.is_empty() {
+        return usual_listener().into_iter().collect();
+    }
+    let at = |node: &Node| Reader::new(Some(node.table()?), None, &LISTENER, node.at).text("address").parse().ok();
+    written.iter().filter_map(at).collect()
+}
+
+/// Where it listens if nobody says where.
+fn usual_listener() -> Option<SocketAddr> {
+    LISTENER.key("address").and_then(|key| key.default?.trim_matches('"').parse().ok())
+}
+
+/// An endpoint, or a URL in the place of an upstream, is somebody else's address. Not that of admin: clients would come
+/// in by a route. That of a listener goes round in a circle, unless another route is meant. What a name of DNS stands
+/// for is not known here; admin itself refuses what came through a proxy (`admin/access.rs`), and requests that come
+/// back again and again are refused (`context/passes.rs`).
+pub(crate) fn is_somebody_elses(context: &mut Context<'_>, kind: &'static TextKind, node: &Node, text: &Text) {
     let target = if std::ptr::eq(kind, &HOST_PORT) {
         host_port::parse(&text.content).ok()
     } else if std::ptr::eq(kind, &UPSTREAM) && upstream_url::is_url(&text.content) {
@@ -29,10 +46,15 @@ pub(crate) fn is_not_admin(context: &mut Context<'_>, kind: &'static TextKind, n
     } else {
         None
     };
-    if target.zip(context.admin).is_some_and(|(target, admin)| leads_to(&target, admin)) {
+    let Some(target) = target else { return };
+    if context.admin.is_some_and(|admin| leads_to(&target, admin)) {
         let message = format!("{} is the admin address, which no client may reach", quoted(text.shown()));
         let help = "write the service's own address, or give [admin] another one";
         context.report.error_with(node.at, message, help);
+    } else if context.own.iter().any(|listener| leads_to(&target, *listener)) {
+        let message = format!("{} is this gateway: what is sent there comes in again", quoted(text.shown()));
+        let help = "write the service's own address; what goes in a circle is refused when it has come ten times";
+        context.report.warning(node.at, message, help);
     }
 }
 
@@ -105,9 +127,7 @@ pub(crate) fn distinct(context: &mut Context<'_>, root: &Reader<'_>) {
         taken.push((address, shares));
     }
     if root.nodes("listeners").is_empty() {
-        let default: Option<SocketAddr> =
-            LISTENER.key("address").and_then(|key| key.default?.trim_matches('"').parse().ok());
-        taken.extend(default.map(|address| (address, false)));
+        taken.extend(usual_listener().map(|address| (address, false)));
     }
     let admin = root.table("admin");
     let Ok(address) = admin.text("address").parse::<SocketAddr>() else { return };

@@ -137,6 +137,17 @@ pub(crate) fn slash_is_meant(context: &mut Context<'_>, root: &Reader<'_>) {
     }
 }
 
+/// A body that is held before it is sent has room while no other one is held.
+pub(crate) fn buffers_have_room(context: &mut Context<'_>, root: &Reader<'_>) {
+    let room = root.table("server").size("body_match_memory");
+    let routes: Vec<Reader<'_>> = build::tables(context, root, "routes").collect();
+    for route in routes.iter().filter(|route| route.size("buffer_request") > room) {
+        let message = "`buffer_request` is more than all bodies may take together on a worker";
+        let help = "write less, or more for [server] body_match_memory";
+        context.report.error_with(route.at("buffer_request"), message, help);
+    }
+}
+
 /// One attempt fits into the whole.
 pub(crate) fn tries_within_timeout(context: &mut Context<'_>, route: &Reader<'_>) {
     let retry = route.table("retry");

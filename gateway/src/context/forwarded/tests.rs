@@ -77,6 +77,34 @@ fn the_older_chain_is_told_in_the_newer_words() {
 }
 
 #[test]
+fn the_older_words_on_scheme_and_host_are_those_of_the_clients_element() {
+    let told = [("x-forwarded-proto", "https"), ("x-forwarded-host", "shop.example")];
+    let words = "host=shop.example;proto=https";
+    for (chain, forwarded) in [
+        ("203.0.113.7", format!("for=203.0.113.7;{words}, for=10.0.0.1")),
+        ("198.51.100.1, 203.0.113.7", format!("for=198.51.100.1, for=203.0.113.7;{words}, for=10.0.0.1")),
+        ("203.0.113.7, 10.9.9.9", format!("for=203.0.113.7;{words}, for=10.9.9.9, for=10.0.0.1")),
+        ("10.8.8.8, 10.9.9.9", format!("for=10.8.8.8;{words}, for=10.9.9.9, for=10.0.0.1")),
+        ("203.0.113.7, what", format!("for=203.0.113.7, for=unknown;{words}, for=10.0.0.1")),
+    ] {
+        let came = [("x-forwarded-for", chain), told[0], told[1]];
+        check(true, &came, [&format!("{chain}, 10.0.0.1"), "https", "shop.example", &forwarded]);
+    }
+    check(true, &told, ["10.0.0.1", "https", "shop.example", &format!("for=10.0.0.1;{words}")]);
+    // One of both is enough: the other one is told of what came here, in the same place.
+    let chain = "203.0.113.7, 10.0.0.1";
+    let forwarded = "for=203.0.113.7;host=api.example;proto=https, for=10.0.0.1";
+    let came = [("x-forwarded-for", "203.0.113.7"), told[0]];
+    check(true, &came, [chain, "https", "api.example", forwarded]);
+    let forwarded = "for=203.0.113.7;host=shop.example;proto=http, for=10.0.0.1";
+    let came = [("x-forwarded-for", "203.0.113.7"), told[1], ("x-forwarded-proto", "ftp")];
+    check(true, &came, [chain, "http", "shop.example", forwarded]);
+    // A stranger's words are not told on.
+    let lies = [("x-forwarded-for", "203.0.113.7"), told[0], told[1]];
+    check(false, &lies, ["10.0.0.1", "http", "api.example", OURS]);
+}
+
+#[test]
 fn the_newer_chain_alone_is_told_in_the_older_words() {
     let forwarded = "for=198.51.100.1;proto=http;host=lies, \
                      for=\"[2001:db8::7]:9\";proto=HTTPS;host=\"shop.example:8443\", \
@@ -173,13 +201,42 @@ mod model {
             .fold(String::new(), |list, line| if list.is_empty() { line.to_owned() } else { format!("{list}, {line}") })
     }
 
-    fn converted(chain: &str) -> String {
+    /// An element for each entry, and whether it is a trusted proxy's.
+    fn converted(chain: &str) -> Vec<(bool, String)> {
         let node = |entry: &str| match parse_node(entry.as_bytes()) {
-            Some(std::net::IpAddr::V4(ip)) => format!("for={ip}"),
-            Some(std::net::IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
-            None => "for=unknown".to_owned(),
+            Some(ip) if ip.is_ipv6() => (proxies().contains(ip), format!("for=\"[{ip}]\"")),
+            Some(ip) => (proxies().contains(ip), format!("for={ip}")),
+            None => (false, "for=unknown".to_owned()),
         };
-        if chain.is_empty() { String::new() } else { chain.split(',').map(node).collect::<Vec<_>>().join(", ") }
+        if chain.is_empty() { Vec::new() } else { chain.split(',').map(node).collect() }
+    }
+
+    /// Host and scheme, as an element tells them.
+    fn words(host: Option<&str>, scheme: &str) -> String {
+        let host = match host {
+            Some(host) if host.contains([':', '[', ']', '=', ';']) => format!(";host=\"{host}\""),
+            Some(host) => format!(";host={host}"),
+            None => String::new(),
+        };
+        format!("{host};proto={scheme}")
+    }
+
+    /// The older headers in the newer one's words.
+    fn newer(came: &HeaderMap, chain: &str, own: &str, host: Option<&str>) -> String {
+        let scheme = kept(came, &X_FORWARDED_PROTO, is_scheme, None).pop();
+        let told = kept(came, &X_FORWARDED_HOST, is_host, None).pop();
+        let words = words(told.as_deref().or(host), scheme.as_deref().unwrap_or("http"));
+        let elements = converted(chain);
+        let client = elements.iter().rposition(|(is_proxy, _)| !is_proxy).unwrap_or(0);
+        let (mut texts, own) = (elements.into_iter().map(|(_, text)| text).collect::<Vec<_>>(), own.to_owned());
+        match texts.get_mut(client).filter(|_| scheme.is_some() || told.is_some()) {
+            Some(element) => {
+                element.push_str(&words);
+                texts.push(own);
+            }
+            None => texts.push(own + &words),
+        }
+        texts.join(", ")
     }
 
     fn appended(list: &str, own: &str) -> String {
@@ -218,18 +275,18 @@ mod model {
         let client = alone.iter().rev().find(|(is_proxy, ..)| !is_proxy).or(alone.first());
         let scheme = client.and_then(|(.., scheme)| scheme.as_deref()).filter(|scheme| is_scheme(scheme.as_bytes()));
         let chain = if alone.is_empty() { joined(came, &X_FORWARDED_FOR) } else { nodes.join(", ") };
-        let told = Some(joined(came, &FORWARDED)).filter(|told| !told.is_empty()).unwrap_or_else(|| converted(&chain));
-        let node = if ip.contains(':') { format!("\"[{ip}]\"") } else { ip.to_owned() };
-        let host_part = match host {
-            Some(host) if host.contains(':') => format!(";host=\"{host}\""),
-            Some(host) => format!(";host={host}"),
-            None => String::new(),
+        let told = joined(came, &FORWARDED);
+        let own = if ip.contains(':') { format!("for=\"[{ip}]\"") } else { format!("for={ip}") };
+        let forwarded = if told.is_empty() {
+            newer(came, &chain, &own, host)
+        } else {
+            appended(&told, &format!("{own}{}", words(host, "http")))
         };
         [
             vec![appended(&chain, ip)],
             kept(came, &X_FORWARDED_PROTO, is_scheme, scheme.or(Some("http"))),
             kept(came, &X_FORWARDED_HOST, is_host, host),
-            vec![appended(&told, &format!("for={node}{host_part};proto=http"))],
+            vec![forwarded],
         ]
     }
 }

@@ -301,6 +301,13 @@ impl Echo {
             .collect()
     }
 
+    /// `forwarded` without the name that the gateway gives itself.
+    pub(crate) fn forwarded(&self) -> &str {
+        let (told, own_name) = self.header("forwarded").unwrap().rsplit_once(";by=_").unwrap();
+        assert!(own_name.len() == 16 && own_name.bytes().all(|byte| byte.is_ascii_hexdigit()), "{own_name}");
+        told
+    }
+
     /// The value of a field that is there at most once.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let values = self.all(name);

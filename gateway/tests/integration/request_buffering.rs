@@ -1,0 +1,95 @@
+//! `buffer_request`: no endpoint waits for a slow client, and the upstream gets what was sent, byte for byte.
+
+use mocks::raw::{Raw, Script};
+
+use crate::support::{Gateway, echo, eventually};
+
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+const BUFFERED: &str = "buffer_request = '1KiB'";
+
+async fn upstream() -> Raw {
+    Raw::script(Script::new().read_request().send(OK).again()).await.unwrap()
+}
+
+fn received(upstream: &Raw) -> String {
+    String::from_utf8(upstream.received().concat()).unwrap()
+}
+
+#[tokio::test]
+async fn nobody_is_asked_before_the_body_is_whole() {
+    for (framing, pieces, sent) in [
+        ("content-length: 5", ["hel", "lo"], "\r\n\r\nhello"),
+        ("transfer-encoding: chunked", ["3\r\nhel\r\n", "2\r\nlo\r\n0\r\n\r\n"], "\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+    ] {
+        let upstream = upstream().await;
+        let gateway = Gateway::with_route(BUFFERED, upstream.addr()).await;
+        let held = || gateway.inner().shards()[0].held.count();
+        let mut client = gateway.client().await;
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n{}", pieces[0])).await;
+        eventually("the first piece is held", || held() > 0).await;
+        assert_eq!((upstream.accepted(), gateway.in_flight()), (0, 0), "{framing}");
+        assert_eq!(client.ask(pieces[1]).await.status, 200);
+        gateway.at_rest().await;
+        assert!(received(&upstream).ends_with(sent), "{}", received(&upstream));
+        assert_eq!(gateway.record().await["bytes_in"], 5);
+        eventually("nothing is held", || held() == 0).await;
+    }
+}
+
+#[tokio::test]
+async fn a_longer_body_streams() {
+    let (beginning, end) = ("x".repeat(2000), "y".repeat(500));
+    for (framing, first, last) in [
+        ("content-length: 2500", beginning.clone(), end.clone()),
+        ("transfer-encoding: chunked", format!("7d0\r\n{beginning}\r\n"), format!("1f4\r\n{end}\r\n0\r\n\r\n")),
+    ] {
+        let upstream = upstream().await;
+        let gateway = Gateway::with_route(BUFFERED, upstream.addr()).await;
+        let mut client = gateway.client().await;
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n{first}")).await;
+        let letters = |letter: char| {
+            let text = received(&upstream);
+            text.split_once("\r\n\r\n").map_or(0, |(_, body)| body.matches(letter).count())
+        };
+        eventually("the beginning has passed", || letters('x') == 2000).await;
+        assert_eq!(client.ask(last).await.status, 200);
+        assert_eq!((letters('x'), letters('y')), (2000, 500), "{framing}");
+    }
+}
+
+#[tokio::test]
+async fn what_routing_has_read_of_it_is_not_lost() {
+    let upstream = upstream().await;
+    let text = format!(
+        "[upstreams.up]\nendpoints = ['{}']\n\
+         [[routes]]\nname = 'refund'\npath = '/pay'\nupstream = 'up'\nbody = {{ '/type' = 'refund' }}\n\
+         body_match_limit = '8B'\n{BUFFERED}\n\
+         [[routes]]\nname = 'any'\npath = '/pay'\nupstream = 'up'\n{BUFFERED}\n",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    let body = "8\r\n{\"type\":\r\n8\r\n\"charge\"\r\n1\r\n}\r\n0\r\n\r\n";
+    let answer =
+        gateway.ask(format!("POST /pay HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}")).await;
+    assert_eq!(answer.status, 200);
+    let sent = received(&upstream);
+    assert!(sent.ends_with("\r\n\r\n11\r\n{\"type\":\"charge\"}\r\n0\r\n\r\n"), "{sent}");
+    let record = gateway.record().await;
+    assert_eq!((&record["route"], &record["bytes_in"]), (&"any".into(), &17.into()));
+}
+
+#[tokio::test]
+async fn f_a_client_that_stops_is_told_so_and_no_endpoint_is() {
+    let upstream = echo().await;
+    let text = format!(
+        "[server]\nbody_idle_timeout = '50ms'\n[upstreams.up]\nendpoints = ['{}']\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'up'\n{BUFFERED}\n",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    let answer = gateway.ask("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhel").await;
+    assert_eq!((answer.status, &*answer.code()), (408, "request_timeout"));
+    let record = gateway.record().await;
+    assert_eq!((&record["fault"], &record["attempts"]), (&"client".into(), &0.into()));
+    assert_eq!(upstream.counters().requests, 0);
+}
