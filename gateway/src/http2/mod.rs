@@ -43,7 +43,7 @@ mod watched;
 
 pub(crate) use answer::OF_CONNECTIONS;
 pub use answer::{head, tunnel_head};
-pub use body::ClientBody;
+pub use body::{ClientBody, Rest};
 pub use call::Call;
 pub use duplex::Duplex;
 pub use flood::Allowance;
