@@ -151,9 +151,10 @@ impl<N: Network> Exchange<N> {
     /// Counts and records it with the problem that its answer ended with, where there is one.
     fn finish_with(&mut self, (ended, code): Ending) {
         self.code = code.or(self.code);
-        match ended {
-            Ended::Complete => self.finish_whole(self.now()),
-            _ => self.finish(ended),
+        if ended == Ended::Complete {
+            self.finish_whole(self.now());
+        } else {
+            self.finish(ended);
         }
     }
 }

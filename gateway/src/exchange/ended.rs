@@ -1,4 +1,5 @@
-//! How an exchange ends whose answer is still to be taken, how one ended that nobody has ended, and whose fault the end is.
+//! How an exchange ends whose answer is still to be taken, how one ended that nobody has ended, and whose fault the end
+//! is.
 
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -37,8 +38,8 @@ impl<N: Network> Exchange<N> {
         self.finished
     }
 
-    /// Whoever writes its answer will say when the last of it has gone (`delivered`). One that is dropped before was not
-    /// taken, however early it was whole here.
+    /// Whoever writes its answer will say when the last of it has gone (`delivered`). One that is dropped before was
+    /// not taken, however early it was whole here.
     pub fn await_delivery(&mut self) {
         self.awaits_delivery = true;
     }

@@ -170,7 +170,8 @@ async fn answer<N: Network>(
         return;
     }
     body.await_delivery();
-    let mut sending = Sending::new(stream, pin!(body));
+    let body = pin!(body);
+    let mut sending = Sending::new(stream, body);
     let mut pace = Pace::at(place.written());
     poll_fn(|cx| {
         loop {

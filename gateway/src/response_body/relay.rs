@@ -50,8 +50,8 @@ impl<N: Network> Drop for Relay<N> {
     }
 }
 
-/// How an answer ends whose request broke off. One that the gateway itself ends is written as `timeout`: the contract has
-/// no other word for that.
+/// How an answer ends whose request broke off. One that the gateway itself ends is written as `timeout`: the contract
+/// has no other word for that.
 pub(super) fn ended_by(fault: BodyFault) -> Ending {
     match fault {
         BodyFault::Stalled => (Ended::Timeout, Some(Code::RequestTimeout)),
@@ -158,8 +158,8 @@ impl<N: Network> Relay<N> {
         (Ended::UpstreamCut, Some(Code::UpstreamReset))
     }
 
-    /// The answer ends as one that was cut. Callers of gRPC are told so in trailers, where that can be: a stream that is
-    /// reset is a bug to them, and some do not ask again.
+    /// The answer ends as one that was cut. Callers of gRPC are told so in trailers, where that can be: to them a reset
+    /// is a bug of somebody's, and no reason to ask again.
     #[cold]
     fn end_cut(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let is_open = self.source.as_ref().is_some_and(|source| source.leg.length_left().is_none());
