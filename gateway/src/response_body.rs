@@ -238,6 +238,11 @@ impl<N: Network> ResponseBody<N> {
         self.with_exchange(Exchange::delivered);
     }
 
+    /// So many bytes of what was read from here will not go.
+    pub fn lost(&mut self, bytes: usize) {
+        self.with_exchange(|exchange| exchange.bytes_out = exchange.bytes_out.saturating_sub(bytes as u64));
+    }
+
     fn with_exchange(&mut self, work: impl FnOnce(&mut Exchange<N>)) {
         match self {
             Self::Empty | Self::Switched(_) | Self::Own(None) => {}

@@ -19,11 +19,11 @@ const EXCUSED_PINGS: u32 = IDLE_FRAMES;
 const IDLE_FRAMES_OF_UPSTREAM: u32 = 10_000;
 
 /// A stream that lasted so long before it was reset is no rapid one: a call whose deadline has passed, a page that was
-/// left. Who has a hundred streams has no more than a thousand such resets a second, each of a request that was served
-/// for as long.
+/// left. Who has a hundred streams has no more than two thousand such resets a second (`TOGETHER`), each of a request
+/// that was served for as long.
 const LASTING: Duration = Duration::from_millis(100);
 
-/// Streams that were opened within so much time are taken for as old as the first of them.
+/// Streams that were opened within so much time are taken for as old as the first of them: one may be so much younger.
 const TOGETHER: Duration = Duration::from_millis(50);
 
 /// Resets that may be excused: one for each stream. No more are saved up, for whoever resets what is long over.

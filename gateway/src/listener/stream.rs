@@ -29,6 +29,9 @@ use crate::timer::{Deadlines, Wait, Watch};
 /// What a client sends of a body without asking for room, bytes: a window is hardly ever smaller.
 const SENT_AT_ONCE: u64 = 16 * 1024;
 
+/// An answer of so many bytes goes out at once, as a rule.
+const SHORT_ANSWER: u64 = 64 * 1024;
+
 /// From so many bytes within `body_idle_timeout` on, a client takes what the connection has for it. Less may be answers
 /// to its pings.
 const PACE_BYTES: u64 = 4 * 1024;
@@ -55,12 +58,19 @@ pub(super) async fn serve<N: Network>(
     };
     // Without one, the client has left: what is dropped here ends the upstream's work.
     if let Some(reply) = reply {
+        // An answer that may take long does not keep what its client has sent meanwhile.
+        let rest = rest.filter(|_| is_short(&reply));
         answer(&shard, reply, head_only, respond, (&mut watch, &deadlines, &place)).await;
         if let Some(body) = rest.and_then(|rest| rest.take()) {
             hear_out(body, &shard, &place).await;
         }
     }
     drop(place);
+}
+
+/// Whether an answer is soon out: a refusal is, whoever says it.
+fn is_short<N: Network>(reply: &Reply<N>) -> bool {
+    reply.status.as_u16() >= 400 || reply.body.size_hint().upper().is_some_and(|length| length <= SHORT_ANSWER)
 }
 
 /// A body was not read to its end.
@@ -213,6 +223,8 @@ async fn answer<N: Network>(
     .await;
     if sending.is_delivered() {
         sending.body.delivered();
+    } else {
+        sending.body.lost(sending.part.held());
     }
     if place.is_untaken() {
         deadlines.run_out(Wait::Write);

@@ -64,6 +64,7 @@ async fn an_answer_that_its_client_never_takes_is_not_complete_however_small_it_
     let records = world.records();
     assert_eq!(ended(&records[0]), ("client_left", "ok", "client"));
     assert_eq!(ended(&records[1]), ("client_left", "route_not_found", "client"));
+    assert!(records.iter().all(|record| record["bytes_out"] == 0), "{records:?}");
 
     // One that stays, and takes nothing, is left by the gateway.
     for (path, before) in [("/a", 2), ("/nowhere", 3)] {
