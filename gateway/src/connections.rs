@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub struct Connections {
     open: AtomicUsize,
+    /// As many as there is room for among the process's file descriptors; `None` where those have no end.
+    room: Option<usize>,
     /// Only kept while a limit for each address is set; an entry goes with its last connection.
     by_address: Mutex<HashMap<IpAddr, usize>>,
 }
@@ -27,9 +29,17 @@ pub enum Full {
     Total,
     /// There are `max_connections_per_ip` from this address.
     Address,
+    /// There are fewer than `max_connections`, but each further one would take the descriptor that a request needs to
+    /// reach an upstream.
+    Descriptors,
 }
 
 impl Connections {
+    /// None is open yet, and there is room for so many.
+    pub(crate) fn within(room: Option<usize>) -> Self {
+        Self { room, ..Self::default() }
+    }
+
     /// Open connections now.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -40,9 +50,13 @@ impl Connections {
     /// # Errors
     /// Which limit is reached.
     pub fn enter(self: &Arc<Self>, address: IpAddr, max: usize, max_per_ip: Option<usize>) -> Result<Place, Full> {
-        if self.open.fetch_add(1, Ordering::Relaxed) >= max {
+        let (most, full) = match self.room {
+            Some(room) if room < max => (room, Full::Descriptors),
+            _ => (max, Full::Total),
+        };
+        if self.open.fetch_add(1, Ordering::Relaxed) >= most {
             self.open.fetch_sub(1, Ordering::Relaxed);
-            return Err(Full::Total);
+            return Err(full);
         }
         let mut place = Place { connections: Arc::clone(self), counted_for: None };
         if let Some(max_per_ip) = max_per_ip {
@@ -100,6 +114,16 @@ mod tests {
         drop(first);
         assert!(connections.enter(ADDRESS, 1, None).is_ok());
         assert_eq!(connections.open(), 0);
+    }
+
+    #[test]
+    fn where_descriptors_are_short_connections_end_before_their_limit() {
+        for (room, max, full) in [(Some(1), 2, Full::Descriptors), (Some(1), 1, Full::Total), (None, 1, Full::Total)] {
+            let connections = Arc::new(Connections::within(room));
+            let _kept = connections.enter(ADDRESS, max, None).unwrap();
+            assert_eq!(connections.enter(ADDRESS, max, None).unwrap_err(), full, "{room:?} {max}");
+            assert_eq!(connections.open(), 1);
+        }
     }
 
     #[test]

@@ -58,6 +58,23 @@ pub(crate) fn is_reserved(socket: &impl AsRawFd) -> bool {
     u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number >= *first)
 }
 
+/// Descriptors that clients leave to requests: a request in flight needs another one than its client's, to reach an
+/// upstream, and clients that stay would hold all there are otherwise, so that none of them is served.
+const LEFT_TO_REQUESTS: u64 = 4096;
+
+/// How many connections clients may have, where so many descriptors are open before the first. Of few they get a little
+/// less than half, so that all of them are served at once; checks of endpoints and files take some too.
+pub(crate) fn room_for_clients(open: u64) -> Option<usize> {
+    let most = getrlimit(Resource::Nofile).current?;
+    Some(clients_part(first_reserved(Some(most)), open))
+}
+
+fn clients_part(most: u64, open: u64) -> usize {
+    let all = most.saturating_sub(open);
+    let part = (all / 2 - all / 16).max(all.saturating_sub(LEFT_TO_REQUESTS));
+    usize::try_from(part).unwrap_or(usize::MAX).max(1)
+}
+
 /// Of a few descriptors a few are kept.
 fn first_reserved(most: Option<u64>) -> u64 {
     most.map_or(u64::MAX, |most| most - RESERVED.min(most / 8))
@@ -112,5 +129,14 @@ mod tests {
     fn some_descriptors_are_kept_and_of_few_only_few() {
         let limits = [Some(20_000), Some(1024), Some(64), Some(4), None];
         assert_eq!(limits.map(first_reserved), [19_968, 992, 56, 4, u64::MAX]);
+    }
+
+    #[test]
+    fn clients_leave_enough_to_requests_and_of_few_more_than_half() {
+        assert_eq!(clients_part(19_968, 40), 15_832);
+        assert_eq!(clients_part(992, 40), 417);
+        assert_eq!(clients_part(56, 24), 14);
+        assert_eq!(clients_part(56, 55), 1);
+        assert_eq!(clients_part(56, 200), 1);
     }
 }

@@ -20,12 +20,13 @@ use crate::connections::Connections;
 use crate::gateway::{Gateway, SPANS_FLUSH, World};
 use crate::listener::accept::{self, Listening};
 use crate::listener::{bind, refuse};
-use crate::network::Sockets;
+use crate::network::{self, Sockets};
 use crate::openapi::{self, Keeper};
 use crate::plugins::Plugins;
 use crate::reload::Reloader;
 use crate::shard::Shared;
 use crate::shutdown::{self, Drained, Switches};
+use crate::telemetry::process::ProcessStats;
 use crate::telemetry::{access_log, events, notice};
 use crate::worker;
 
@@ -122,7 +123,6 @@ pub(crate) async fn start_with(
     let (stop_accepting, accepting) = watch::channel(false);
     let (close_idle, idle) = watch::channel(false);
     let (stop_workers, stopped) = watch::channel(false);
-    let connections: Arc<Connections> = Arc::default();
     let mut threads = Vec::new();
     let mut handles = Vec::new();
     for index in 0..workers {
@@ -132,6 +132,8 @@ pub(crate) async fn start_with(
         threads.push(thread);
     }
     keep_up(&gateway);
+    let open = ProcessStats::read().open_fds.unwrap_or(0);
+    let connections = Arc::new(Connections::within(network::room_for_clients(open)));
     let loads = handles.iter().map(worker::Worker::load_handle).collect();
     let accept = accept::start(Arc::clone(&gateway), sockets, handles, Arc::clone(&connections), accepting)
         .map_err(|error| StartError(format!("cannot start the accept thread: {error}")))?;
@@ -231,7 +233,7 @@ async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
     loop {
         tokio::time::sleep(LOG_LOOK).await;
         let (failures, dropped) = (shared.log.write_failures(), shared.log.dropped());
-        let news = health.look(failures, dropped);
+        let news = health.look((failures, shared.log.is_failing()), dropped);
         if let Some(failing) = news.failing {
             notice::access_log(failing, failures, shared.log.last_failure());
         }

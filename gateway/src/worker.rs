@@ -157,19 +157,22 @@ impl Arrived {
 /// Connections of a worker that are being told that there is no place for them. Beyond that they are closed without a
 /// word: a flood of them must not take what those need that have a place.
 const TURNED_AWAY_MAX: u32 = 64;
+/// The same where descriptors are short: each of them holds one.
+const TURNED_AWAY_SHORT: u32 = 2;
 
 /// Tells a connection that has no place so, and closes it.
 fn turn_away(shard: &Shard<Sockets>, stream: TcpStream, full: Full, is_secured: bool, load: Load) {
-    let reason = match full {
-        Full::Total => ShedReason::Connections,
-        Full::Address => ShedReason::ConnectionsPerIp,
+    let (reason, most) = match full {
+        Full::Total => (ShedReason::Connections, TURNED_AWAY_MAX),
+        Full::Address => (ShedReason::ConnectionsPerIp, TURNED_AWAY_MAX),
+        Full::Descriptors => (ShedReason::Sockets, TURNED_AWAY_SHORT),
     };
     shard.shared.shed(reason);
     // What is said in the clear is not understood there, and a handshake costs more than it is worth.
     if is_secured {
         return;
     }
-    if let Some(place) = shard.turned_away.try_enter(TURNED_AWAY_MAX) {
+    if let Some(place) = shard.turned_away.try_enter(most) {
         tokio::spawn(async move {
             refuse::overloaded(stream).await;
             drop((load, place));

@@ -209,7 +209,10 @@ fn a_secret_that_is_not_set_is_a_warning_until_it_is_needed() {
     let load = |purpose, variables| load_text_with(text, Path::new("gateway.toml"), purpose, &Variables(variables));
     let checked = load(Purpose::Check, &[]).expect("a warning only");
     assert_eq!(checked.warnings[0].message, "the environment variable \"TOKEN\" is not set");
-    assert_eq!(load(Purpose::Run, &[]).expect_err("needed").len(), 1);
+    let needed = load(Purpose::Run, &[]).expect_err("needed");
+    let help = needed.iter().next().and_then(|problem| problem.help.as_deref());
+    assert_eq!(help, Some("set it: a gateway that runs has the variables that it was started with"), "as on a reload");
+    assert_eq!(needed.len(), 1);
     assert_eq!(load(Purpose::Run, &[("TOKEN", "")]).expect_err("empty is not set").len(), 1);
     let run = load(Purpose::Run, &[("TOKEN", "s3cret")]).expect("set");
     let admin = run.config.admin.expect("on");

@@ -200,6 +200,9 @@ fn the_unit_starts_what_there_is() {
     let value = |key: &str| unit.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_else(|| panic!("{key}"));
     assert!(value("ExecStart=").starts_with("/usr/local/bin/gateway run --config /etc/portcullis/"));
     assert!(value("ExecStartPre=").starts_with("/usr/local/bin/gateway check /etc/portcullis/"));
+    let (before, service) = unit.split_once("\n[Service]\n").unwrap();
+    assert!(before.contains("\nStartLimitIntervalSec=0\n"), "it is tried for as long as it takes; a key of [Unit]");
+    assert!(!service.contains("StartLimit"), "elsewhere it is passed over");
     let production: toml::Table =
         std::fs::read_to_string(deploy("../examples/production.toml")).unwrap().parse().unwrap();
     let seconds = |text: &str| text.trim_end_matches('s').parse::<u64>().unwrap();

@@ -8,11 +8,12 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::State;
+use crate::config::settings::upstream::Endpoints;
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::exposition::{Format, ScrapeInputs, render};
 use crate::telemetry::metrics::{
-    Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, RouteBreaker,
+    Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, RouteBreaker,
 };
 use crate::telemetry::process::ProcessStats;
 use crate::upstream::Upstream;
@@ -39,7 +40,9 @@ fn inputs<N: Network>(gateway: &Gateway<N>) -> ScrapeInputs {
     let mut inputs = ScrapeInputs {
         log_dropped: shared.log.dropped(),
         log_write_failures: shared.log.write_failures(),
+        log_failing: shared.log.is_failing(),
         keys: shared.identity.keys(),
+        issuers: shared.identity.issuers(),
         certificates: shared.tls.expiries(),
         ..ScrapeInputs::default()
     };
@@ -74,6 +77,10 @@ fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
         }
         let (state, trips) = (endpoint.standing.guard.state(), trips.into_iter().collect());
         inputs.breakers.push(EndpointBreaker { upstream: name, endpoint: address, state, trips });
+    }
+    if matches!(active.settings.endpoints, Endpoints::Dns(_)) {
+        let failing = upstream.lookup.failed().is_some();
+        inputs.discoveries.push(Discovered { upstream: Arc::clone(&upstream.name), failing });
     }
     let states = active.endpoints.iter().map(|endpoint| {
         let standing = &endpoint.standing;

@@ -6,7 +6,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// large one, and a connection that finds no descriptor is a request that fails.
 ///
 /// # Errors
-/// How many there are, where clients' connections alone may take more.
+/// How many there are, where clients' connections and those that serve them may take more.
 pub(super) fn take_all(max_connections: usize) -> Result<(), u64> {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, ..limit };
@@ -16,7 +16,8 @@ pub(super) fn take_all(max_connections: usize) -> Result<(), u64> {
 
 fn suffices(limit: Rlimit, max_connections: usize) -> Result<(), u64> {
     match limit.current {
-        Some(most) if most < max_connections as u64 => Err(most),
+        // A client that is served takes two.
+        Some(most) if most / 2 < max_connections as u64 => Err(most),
         _ => Ok(()),
     }
 }
@@ -26,10 +27,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_limit_below_what_clients_may_take_is_told() {
+    fn only_a_limit_below_what_clients_and_their_requests_may_take_is_told() {
         let of = |current| Rlimit { current, maximum: current };
-        assert_eq!(suffices(of(Some(1024)), 1024), Ok(()));
-        assert_eq!(suffices(of(Some(1024)), 1025), Err(1024));
+        assert_eq!(suffices(of(Some(1024)), 512), Ok(()));
+        assert_eq!(suffices(of(Some(1024)), 513), Err(1024));
+        assert_eq!(suffices(of(Some(1024)), usize::MAX), Err(1024));
         assert_eq!(suffices(of(None), usize::MAX), Ok(()));
     }
 }

@@ -104,9 +104,7 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
         notice::warning(warning);
     }
     let max_connections = loaded.config.server.max_connections;
-    if let Err(most) = descriptors::take_all(max_connections) {
-        notice::few_descriptors(most, max_connections);
-    }
+    let descriptors = descriptors::take_all(max_connections);
     let Ok(signals) = Signals::new() else {
         notice::could_not_start("signals cannot be handled");
         return COULD_NOT_RUN;
@@ -118,6 +116,9 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
             return COULD_NOT_RUN;
         }
     };
+    if let Err(most) = descriptors {
+        notice::few_descriptors(most, max_connections);
+    }
     let (end, ended) = tokio::sync::oneshot::channel();
     let shared = Arc::clone(running.gateway().shared());
     let writer = events.map(|(file, kinds)| {

@@ -71,7 +71,10 @@ pub(super) async fn open<N: Network>(
         let sharing = tokio::time::timeout(time, sharing);
         return match until_expired(&exchange.connection.deadlines, sharing).await? {
             Ok(shared) => shared.and_then(|leg| may_switch(leg, manner)),
-            Err(_elapsed) => Err(late_for(awaited.into_inner().unwrap_or_else(PoisonError::into_inner).as_ref())),
+            Err(_elapsed) => {
+                let awaited = awaited.into_inner().unwrap_or_else(PoisonError::into_inner);
+                Err(late_for(endpoint, awaited.as_ref()))
+            }
         };
     }
     let permit = permit(selected).ok_or_else(full)?;
@@ -81,7 +84,7 @@ pub(super) async fn open<N: Network>(
     let dialled = match until_expired(&exchange.connection.deadlines, connect).await? {
         Ok(Ok(dialled)) => dialled,
         Ok(Err(error)) => return Err(no_connection(error)),
-        Err(_elapsed) => return Err(late()),
+        Err(_elapsed) => return Err(late(endpoint, false)),
     };
     let open = OpenConnection::new(permit, series, exchange.shard.index);
     Ok(Leg::Own(Connection::new::<N>(dialled, exchange.now(), open)))
@@ -137,7 +140,7 @@ async fn share<N: Network>(
                 was_late = Some(awaited);
                 continue;
             }
-            Err(NoCarrier::Late) => return Err(late_for(Some(&awaited))),
+            Err(NoCarrier::Late) => return Err(late_for(&selected.endpoint, Some(&awaited))),
         };
         let kept = first.and_then(|first| first.lock().unwrap_or_else(PoisonError::into_inner).take());
         if let Some(shared) = kept.or_else(|| carrier.enter()) {
@@ -145,7 +148,7 @@ async fn share<N: Network>(
         }
         was_late = None;
     }
-    Err(if was_late.is_some() { late_for(was_late.as_ref()) } else { full() })
+    Err(if was_late.is_some() { late_for(&selected.endpoint, was_late.as_ref()) } else { full() })
 }
 
 /// The leg, if it is good for what is asked.
@@ -163,8 +166,8 @@ fn full() -> GatewayError {
 }
 
 /// The failure of one of those who waited for a connection. The first to say so says it for all.
-fn late_for(awaited: Option<&Awaited>) -> GatewayError {
-    let error = late();
+fn late_for<N: Network>(endpoint: &Endpoint<N>, awaited: Option<&Awaited>) -> GatewayError {
+    let error = late(endpoint, true);
     if awaited.is_none_or(Awaited::is_mine_to_blame) { error } else { error.because(AlreadyTold) }
 }
 
@@ -173,8 +176,12 @@ fn late_for(awaited: Option<&Awaited>) -> GatewayError {
 #[error("others waited for the same connection")]
 pub(super) struct AlreadyTold;
 
-fn late() -> GatewayError {
-    GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time.")
+fn late<N: Network>(endpoint: &Endpoint<N>, by_somebody_else: bool) -> GatewayError {
+    let error = GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time.");
+    match endpoint.unresolved(by_somebody_else) {
+        Some(why) => error.because(why),
+        None => error,
+    }
 }
 
 /// The failure of a connection that broke before it carried an answer: in TLS 1.3 an endpoint may refuse the gateway's
@@ -200,7 +207,8 @@ pub(super) fn refused_late<N: Network>(
 fn no_connection(error: impl Borrow<DialError> + std::error::Error + Send + Sync + 'static) -> GatewayError {
     if error.borrow().is_own_lack() {
         let detail = "The gateway's machine has no socket left for a connection to the upstream.";
-        return GatewayError::shed(ShedReason::Sockets, detail).because(error);
+        // Its connection holds one itself, which somebody can be served with.
+        return GatewayError::shed(ShedReason::Sockets, detail).because(error).closing();
     }
     GatewayError::new(Code::UpstreamConnect, "No connection to the upstream.").because(error)
 }

@@ -15,13 +15,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::asked::Asked;
 use super::claims::{self, Claims};
+use super::issuer_health::{IssuerHealth, News};
 use super::remote::{self, Answer, Failed};
 use super::turns::Waiter;
-use crate::algorithms::breaker::{Breaker, Policy, Verdict, WHOLE};
+use crate::algorithms::breaker::{Breaker, Policy, Transition, Verdict, WHOLE};
 use crate::clock::Clock;
 use crate::config::settings::identity::Introspection;
 use crate::jws::parse_json;
+use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::AuthResult;
+use crate::telemetry::notice;
 
 /// Questions that may be open at once; more wait, for as long as an answer would be waited for.
 const MAX_OPEN: usize = 256;
@@ -38,11 +41,15 @@ const LEAST: Duration = Duration::from_millis(1);
 
 /// An issuer that is asked.
 pub(super) struct Issuer {
+    /// The provider's name.
+    provider: Arc<str>,
     settings: Introspection,
     breaker: Mutex<Breaker>,
     open: Arc<Semaphore>,
     /// Questions that are to be put when others have been answered.
     waiting: AtomicU32,
+    /// What came of it lately.
+    pub(super) health: IssuerHealth,
     /// Tokens that are being asked about.
     pub(super) asked: Arc<Asked>,
 }
@@ -52,10 +59,11 @@ pub(super) struct Question {
     issuer: Arc<Issuer>,
     request: reqwest::RequestBuilder,
     clock: Clock,
+    events: Arc<Events>,
 }
 
 impl Issuer {
-    pub(super) fn new(settings: Introspection, workers: usize, now: Instant) -> Self {
+    pub(super) fn new(provider: &Arc<str>, settings: Introspection, workers: usize, now: Instant) -> Self {
         let policy = Policy {
             window: Duration::from_secs(10),
             min_requests: u32::MAX,
@@ -68,10 +76,12 @@ impl Issuer {
             probe_timeout: settings.timeout + Duration::from_secs(1),
         };
         Self {
+            provider: Arc::clone(provider),
             settings,
             breaker: Mutex::new(Breaker::new(policy, now)),
             open: Arc::new(Semaphore::new(MAX_OPEN)),
             waiting: AtomicU32::new(0),
+            health: IssuerHealth::default(),
             asked: Asked::new(workers),
         }
     }
@@ -93,7 +103,7 @@ impl Issuer {
         self: &Arc<Self>,
         client: &reqwest::Client,
         text: &str,
-        clock: &Clock,
+        (clock, events): (&Clock, &Arc<Events>),
     ) -> Result<Question, AuthResult> {
         self.listens(clock.now())?;
         let request = client
@@ -102,7 +112,7 @@ impl Issuer {
             .header(http::header::ACCEPT, "application/json")
             .header(http::header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(format!("token={}&token_type_hint=access_token", form(text)));
-        Ok(Question { issuer: Arc::clone(self), request, clock: clock.clone() })
+        Ok(Question { issuer: Arc::clone(self), request, clock: clock.clone(), events: Arc::clone(events) })
     }
 
     /// Whether it would be asked now: nobody need wait for what would be refused.
@@ -117,9 +127,27 @@ impl Issuer {
         if let Ok(place) = Arc::clone(&self.open).try_acquire_owned() {
             return Ok(place);
         }
-        let _waits = Waiter::join_below(&self.waiting, MAX_WAITING).ok_or(AuthResult::Unavailable)?;
+        let _waits = Waiter::join_below(&self.waiting, MAX_WAITING).ok_or_else(|| self.crowded())?;
         let place = tokio::time::timeout(self.settings.timeout, Arc::clone(&self.open).acquire_owned()).await;
-        place.ok().and_then(Result::ok).ok_or(AuthResult::Unavailable)
+        place.ok().and_then(Result::ok).ok_or_else(|| self.crowded())
+    }
+
+    #[cold]
+    fn crowded(&self) -> AuthResult {
+        self.health.note("its answers come too slowly for as many questions");
+        AuthResult::Unavailable
+    }
+
+    /// Keeps what a question came to, and says when the issuer begins to fail, fails for another reason than before,
+    /// and is well again.
+    fn tell(&self, failed: Option<String>, turned: Option<Transition>, (events, at): (&Events, u64)) {
+        let Some(news) = self.health.ended(failed, turned.map(|turned| turned.to)) else { return };
+        let failed = match news {
+            News::Fails(why) => Some(why),
+            News::IsWell => None,
+        };
+        notice::issuer(&self.provider, failed.as_deref());
+        events.report(at, Event::Issuer { provider: Arc::clone(&self.provider), failed });
     }
 }
 
@@ -129,7 +157,7 @@ impl Question {
     /// # Errors
     /// The token does not hold, or the issuer gives no answer, or cannot be asked.
     pub(super) async fn ask(self) -> Result<Claims, AuthResult> {
-        let Self { issuer, request, clock } = self;
+        let Self { issuer, request, clock, events } = self;
         let until = clock.now() + issuer.settings.timeout;
         let _place = issuer.place().await?;
         // It may have failed others while this one waited.
@@ -137,9 +165,14 @@ impl Question {
         let left = until.saturating_duration_since(clock.now()).max(LEAST);
         let answer = remote::read(request.timeout(left), MAX_ANSWER_BYTES).await;
         let now = clock.now();
-        issuer.breaker().settle(ticket, verdict(&answer), now);
+        let turned = issuer.breaker().settle(ticket, verdict(&answer), now);
+        issuer.tell(answer.as_ref().err().map(ToString::to_string), turned, (&events, clock.monotonic_ns(now)));
         let positive = i64::try_from(issuer.settings.positive.as_secs()).unwrap_or(0);
-        read(&answer.map_err(|_| AuthResult::Unavailable)?.body, positive, clock.unix_seconds(now))
+        let claims = read(&answer.map_err(|_| AuthResult::Unavailable)?.body, positive, clock.unix_seconds(now));
+        if matches!(claims, Err(AuthResult::Unavailable)) {
+            issuer.health.note("its answer is no JSON object with `active`, true or false");
+        }
+        claims
     }
 }
 

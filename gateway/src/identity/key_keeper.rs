@@ -122,6 +122,7 @@ impl<A: Ask> Keeper<A> {
     /// Says how the fetch ended, and when the source begins to fail, fails for another reason than before, and is well
     /// again.
     fn tell(&self, store: &KeyStore, failed: Option<String>, failing: &mut Option<String>, now: Instant) {
+        store.note(failed.as_deref());
         self.report(now, KeysEvent::Fetch { failed: failed.clone() });
         if failed != *failing {
             notice::keys(&self.provider, failed.as_deref());

@@ -68,6 +68,8 @@ pub(super) struct KeyStore {
     is_fetching: AtomicBool,
     /// The last one that ended brought nothing.
     is_failing: AtomicBool,
+    /// Why not.
+    failure: Mutex<Option<String>>,
     /// After which round these were not there.
     missing: Mutex<(u64, HashSet<u64>)>,
     hasher: RandomState,
@@ -87,6 +89,7 @@ impl KeyStore {
             began: Mutex::default(),
             is_fetching: AtomicBool::new(false),
             is_failing: AtomicBool::new(false),
+            failure: Mutex::default(),
             missing: Mutex::default(),
             hasher: RandomState::new(),
             kept: AtomicBool::new(false),
@@ -100,6 +103,7 @@ impl KeyStore {
         store.number = AtomicU64::new(before.number());
         store.began = Mutex::new(*before.began.lock().unwrap_or_else(PoisonError::into_inner));
         store.is_failing = AtomicBool::new(before.is_failing());
+        store.failure = Mutex::new(before.failure());
         store
     }
 
@@ -144,6 +148,16 @@ impl KeyStore {
         if self.keys().is_some_and(|keys| now.saturating_duration_since(keys.at) > lasts) {
             self.put(None);
         }
+    }
+
+    /// Why the last fetch brought nothing, if it did not.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps why a fetch brought nothing, or that it did.
+    pub(super) fn note(&self, failure: Option<&str>) {
+        *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = failure.map(str::to_owned);
     }
 
     /// A fetch begins.

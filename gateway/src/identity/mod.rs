@@ -25,6 +25,7 @@ mod claims;
 mod credential;
 mod fields;
 mod introspection;
+mod issuer_health;
 mod jwt;
 mod key_keeper;
 mod key_schedule;

@@ -128,7 +128,7 @@ async fn by_asking<N: Network>(
     }
     let proof = provider.proof();
     let Some((client, control)) = shared.identity.outside() else { return turn.tell(Err(AuthResult::Unavailable)) };
-    let question = match issuer.question(client, text, &shared.clock) {
+    let question = match issuer.question(client, text, (&shared.clock, &shared.events)) {
         Ok(question) => question,
         Err(why) => return turn.tell(Err(why)),
     };

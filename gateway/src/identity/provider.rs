@@ -128,7 +128,7 @@ impl Provider {
                 (Kind::Signed(Box::new(Signed::new((**jwt).clone(), store))), memories)
             }
             ProviderKind::Introspection(introspection) => {
-                let issuer = Issuer::new(introspection.clone(), around.workers, around.now);
+                let issuer = Issuer::new(&settings.name, introspection.clone(), around.workers, around.now);
                 let entries = (introspection.capacity, Measure::Entries);
                 let memories = Memories::new(entries, issuer.negative(), around.workers);
                 (Kind::Opaque(Arc::new(issuer)), memories)
@@ -168,6 +168,39 @@ impl Provider {
             Kind::Signed(signed) => signed.store.as_ref(),
             Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate | Kind::Custom(_) => None,
         }
+    }
+
+    /// Whom it asks about tokens, where it does.
+    pub(super) fn issuer(&self) -> Option<&Issuer> {
+        match &self.kind {
+            Kind::Opaque(issuer) => Some(issuer),
+            Kind::Signed(_) | Kind::ApiKey | Kind::Certificate | Kind::Custom(_) => None,
+        }
+    }
+
+    /// For operators: why it cannot say whether a credential holds, where that is what came of it.
+    #[cold]
+    pub(super) fn why_silent(&self, result: AuthResult) -> Option<String> {
+        if !matches!(result, AuthResult::NoKeys | AuthResult::Unavailable) {
+            return None;
+        }
+        let name = self.name();
+        Some(match &self.kind {
+            Kind::Signed(signed) => {
+                let store = signed.store.as_ref()?;
+                match store.failure() {
+                    Some(why) => format!("the keys of provider {name} cannot be fetched: {why}"),
+                    None if store.keys().is_none() => format!("provider {name} has no keys yet"),
+                    None => return None,
+                }
+            }
+            Kind::Opaque(issuer) => match issuer.health.why() {
+                Some(why) => format!("the issuer of provider {name} does not say whether tokens hold: {why}"),
+                None => format!("the issuer of provider {name} is not asked"),
+            },
+            Kind::Custom(_) => format!("provider {name} cannot say"),
+            Kind::ApiKey | Kind::Certificate => return None,
+        })
     }
 
     /// Whether its credentials are bearer tokens.

@@ -20,7 +20,7 @@ use crate::config::settings::{self, IdentityHeaders};
 use crate::overload::gate;
 use crate::plugins::Plugins;
 use crate::telemetry::events::Events;
-use crate::telemetry::metrics::{Keys, Registry as Metrics};
+use crate::telemetry::metrics::{AskedIssuer, Keys, Registry as Metrics};
 use crate::telemetry::notice;
 
 /// All providers.
@@ -168,6 +168,17 @@ impl Registry {
             Some(Keys { provider: Arc::clone(provider.name()), seconds, failing: store.is_failing() })
         };
         let mut all: Vec<Keys> = self.known().values().filter_map(look).collect();
+        all.sort_by(|a, b| a.provider.cmp(&b.provider));
+        all
+    }
+
+    /// The issuers that are asked about tokens, and whether they fail.
+    pub fn issuers(&self) -> Vec<AskedIssuer> {
+        let look = |provider: &Arc<Provider>| {
+            let failing = provider.issuer()?.health.is_failing();
+            Some(AskedIssuer { provider: Arc::clone(provider.name()), failing })
+        };
+        let mut all: Vec<AskedIssuer> = self.known().values().filter_map(look).collect();
         all.sort_by(|a, b| a.provider.cmp(&b.provider));
         all
     }

@@ -142,7 +142,13 @@ pub async fn prove<N: Network>(
         What::Identity(identity) => identity,
         What::Credential(credential) => {
             let proven = in_time(exchange, judge(exchange, &provider, &credential)).await??;
-            let identity = proven.map_err(|why| refuse(exchange, &auth, Some(&provider), why))?;
+            let identity = proven.map_err(|why| {
+                let refused = refuse(exchange, &auth, Some(&provider), why);
+                match provider.why_silent(why) {
+                    Some(cause) => refused.because(cause),
+                    None => refused,
+                }
+            })?;
             keep(exchange, &provider, &identity);
             identity
         }

@@ -80,11 +80,11 @@ pub fn warning(problem: &Problem) {
     line(&problem.to_string());
 }
 
-/// The process may have fewer file descriptors than clients may have connections.
+/// The process may have fewer file descriptors than clients, and the connections that serve them, may take.
 pub fn few_descriptors(most: u64, max_connections: usize) {
     let detail = format!(
-        "{most} file descriptors, and [server] max_connections = {max_connections}: raise `ulimit -n` (systemd: LimitNOFILE) to \
-         twice as many, or lower max_connections"
+        "{most} file descriptors, and [server] max_connections = {max_connections}: a request takes two; \
+         raise `ulimit -n` (systemd: LimitNOFILE) to twice as many, or lower max_connections"
     );
     event(json!({ "event": "descriptors", "limit": most, "max_connections": max_connections, "detail": detail }));
 }
@@ -151,6 +151,15 @@ pub fn keys(provider: &str, failed: Option<&str>) {
         keys["detail"] = why.into();
     }
     event(keys);
+}
+
+/// A provider's issuer is left alone as it does not say whether tokens hold, and why; or it does again.
+pub fn issuer(provider: &str, failed: Option<&str>) {
+    let mut issuer = json!({ "event": "issuer", "provider": provider, "failing": failed.is_some() });
+    if let Some(why) = failed {
+        issuer["detail"] = why.into();
+    }
+    event(issuer);
 }
 
 /// A folder of the configuration's files cannot be watched, so that they are looked at every few seconds; or it can be

@@ -79,7 +79,7 @@ pub async fn dial<N: Network>(
     (clock, series): (&Clock, &UpstreamSeries),
     within: Duration,
 ) -> Result<Dialled<N::Stream>, DialError> {
-    let stream = connect(network, &endpoint.target, within).await.map_err(DialError::Network)?;
+    let stream = connect(network, endpoint, within).await.map_err(DialError::Network)?;
     let stream = match &way.tls {
         None => Transport::Plain(stream),
         Some(tls) => {
@@ -91,10 +91,13 @@ pub async fn dial<N: Network>(
     Ok(Dialled { stream, way: way.number })
 }
 
-async fn connect<N: Network>(network: &N, target: &Target, within: Duration) -> io::Result<N::Stream> {
-    match target {
+async fn connect<N: Network>(network: &N, endpoint: &Endpoint<N>, within: Duration) -> io::Result<N::Stream> {
+    match &endpoint.target {
         Target::Socket(address) => network.connect(*address).await,
-        Target::Name(host, port) => connect_any(network, &network.resolve(host, *port).await?, within).await,
+        Target::Name(host, port) => {
+            let addresses = endpoint.naming.watch(network.resolve(host, *port)).await?;
+            connect_any(network, &addresses, within).await
+        }
     }
 }
 

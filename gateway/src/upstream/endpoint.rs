@@ -11,6 +11,7 @@ use super::carriers::Carriers;
 use super::health::Checks;
 use super::in_flight::InFlight;
 use super::limiter::Limiter;
+use super::naming::Naming;
 use super::pool::Pool;
 use super::standing::Standing;
 use super::way::Way;
@@ -37,6 +38,8 @@ pub struct Endpoint<N: Network> {
     pub connections: Arc<InFlight>,
     /// Connections that are idle.
     pub pool: Pool<N::Stream>,
+    /// Lookups of its name, where it has one.
+    pub(super) naming: Naming,
     /// How connections are made.
     way: ArcSwap<Way>,
     workers: usize,
@@ -72,6 +75,7 @@ impl<N: Network> Endpoint<N> {
             in_flight: Arc::default(),
             connections: Arc::default(),
             pool: Pool::new(workers),
+            naming: Naming::default(),
             workers,
             estimate: Mutex::default(),
             standing: Arc::new(Standing::new(policy, now)),
@@ -91,6 +95,15 @@ impl<N: Network> Endpoint<N> {
     /// Attempts that failed here.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
+    }
+
+    /// For operators, of a connection that took too long: that its name was not resolved by then, if that is so. Where
+    /// somebody else opens it, the lookup may be under way still.
+    #[cold]
+    pub(crate) fn unresolved(&self, by_somebody_else: bool) -> Option<String> {
+        let Target::Name(host, _) = &self.target else { return None };
+        let is_late = self.naming.was_given_up() || by_somebody_else && self.naming.is_under_way();
+        is_late.then(|| format!("the name {host} was not resolved in time"))
     }
 
     /// How connections are made now.

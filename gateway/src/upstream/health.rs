@@ -174,7 +174,8 @@ async fn check<N: Network>(
         }
         Some(ask_plainly::<N>(endpoint, stream, settings).await)
     };
-    tokio::time::timeout(settings.timeout, ask).await.unwrap_or_else(|_| Some(Err(Arc::from("no answer in time"))))
+    let late = || -> Arc<str> { endpoint.unresolved(false).map_or_else(|| Arc::from("no answer in time"), Arc::from) };
+    tokio::time::timeout(settings.timeout, ask).await.unwrap_or_else(|_| Some(Err(late())))
 }
 
 /// One check by HTTP/1.1.
@@ -284,6 +285,43 @@ mod tests {
         let ended = network.tried.load(Ordering::Relaxed);
         pass(1_000).await;
         assert_eq!(network.tried.load(Ordering::Relaxed), ended);
+    }
+
+    /// A resolver that says nothing.
+    #[derive(Clone)]
+    struct Mute;
+
+    impl Network for Mute {
+        type Stream = DuplexStream;
+
+        async fn connect(&self, _: SocketAddr) -> std::io::Result<DuplexStream> {
+            Err(std::io::ErrorKind::ConnectionRefused.into())
+        }
+
+        async fn resolve(&self, _: &str, _: u16) -> std::io::Result<Vec<SocketAddr>> {
+            std::future::pending().await
+        }
+
+        fn adopt(&self, stream: DuplexStream) -> std::io::Result<DuplexStream> {
+            Ok(stream)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_is_not_resolved_is_not_told_as_a_service_that_does_not_answer() {
+        let text = "[upstreams.up]\nendpoints = ['direct.example:80']\nhealth = { path = '/', timeout = '1s' }\n";
+        let loaded = load_text(text, Path::new("a.toml"), Purpose::Check).unwrap();
+        let settings = Arc::clone(&loaded.config.upstreams[0]);
+        let surroundings = Arc::new(Surroundings::new(Clock::system(), Arc::default(), Arc::default()));
+        let upstream: Upstream<Mute> =
+            Upstream::new(Arc::clone(&settings), Metrics::new(1).upstream("up"), surroundings, 1);
+        let Endpoints::Static(endpoints) = &settings.endpoints else { panic!("it is written") };
+        upstream.apply(Arc::clone(&settings), endpoints);
+        let endpoint = Arc::clone(&upstream.active().endpoints[0]);
+        let checked = check(&Mute, &upstream, &endpoint, settings.health.as_ref().unwrap()).await;
+        let why = checked.unwrap().unwrap_err();
+        assert_eq!(&*why, "the name direct.example was not resolved in time");
+        assert_eq!(endpoint.unresolved(false).as_deref(), Some(&*why), "requests are told so too");
     }
 
     #[tokio::test(start_paused = true)]

@@ -21,6 +21,7 @@ mod judgement;
 pub mod leg;
 mod limiter;
 pub mod lookup;
+mod naming;
 pub(crate) mod open;
 pub mod pool;
 pub mod registry;

@@ -1,10 +1,10 @@
 //! Opaque tokens, asked about at their issuer (RFC 7662), and tokens that hold once.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use wiremock::matchers::{body_string_contains, header, method, path};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Answer, Gateway, Issuer, echo, guarded, one_route};
+use crate::support::{Answer, Client, Gateway, Issuer, Process, echo, guarded, one_route};
 
 struct World {
     gateway: Gateway,
@@ -91,6 +91,70 @@ async fn an_issuer_that_fails_is_left_alone() {
     }
     let asked = world.asked().await;
     assert!(asked < 10, "its breaker is open after five failures: {asked}");
+}
+
+/// Closes every connection before it has read anything.
+async fn hangs_up() -> std::net::SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((connection, _)) = listener.accept().await {
+            drop(connection);
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn of_an_issuer_that_fails_operators_hear_which_it_is_and_why() {
+    let (upstream, refuses, gone) = (echo().await, MockServer::start().await, hangs_up().await);
+    // It does not know the gateway, whatever token it is asked about.
+    Mock::given(method("POST")).respond_with(ResponseTemplate::new(401)).mount(&refuses).await;
+    let mut text = format!(
+        "[server]\nworkers = 1\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+         [telemetry.access_log]\noutput = 'off'\n[upstreams.up]\nendpoints = ['{}']\n",
+        upstream.addr()
+    );
+    for (name, url) in [("refuses", refuses.uri()), ("gone", format!("http://{gone}"))] {
+        text += &format!(
+            "[identity.providers.{name}]\nkind = 'introspection'\nurl = '{url}/introspect'\nclient_id = 'gateway'\n\
+             client_secret_env = '{SECRET_ENV}'\n\
+             [[routes]]\nname = '{name}'\npath = '/{name}'\nupstream = 'up'\nauth = {{ providers = ['{name}'] }}\n"
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    std::fs::write(&file, text).unwrap();
+    let mut process = Process::start(&file).await;
+    let mut reasons = Vec::new();
+    for name in ["refuses", "gone"] {
+        let mut client = Client::connect(process.address).await;
+        for number in 0..6 {
+            let asked = format!("GET /{name} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer t{number}\r\n\r\n");
+            assert_eq!(client.ask(asked).await.status, 503);
+        }
+        let told = process.event("issuer").await;
+        assert_eq!((&told["provider"], &told["failing"]), (&json!(name), &json!(true)));
+        reasons.push(told["detail"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(reasons[0], "the server answered 401");
+    assert_ne!(reasons[1], reasons[0], "nobody is there, which is mended otherwise");
+    let mut operator = Client::connect(process.admin).await;
+    let admin = process.admin;
+    let mut ask = async |path: &str| {
+        let answer = operator.ask(format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\n\r\n")).await;
+        String::from_utf8(answer.body).unwrap()
+    };
+    let metrics = ask("/metrics").await;
+    for name in ["refuses", "gone"] {
+        assert!(metrics.contains(&format!("gateway_issuer_failing{{provider=\"{name}\"}} 1\n")), "{metrics}");
+        let listed: Value = serde_json::from_str(&ask(&format!("/requests?failed&route={name}")).await).unwrap();
+        let id = listed["requests"][0]["request_id"].as_str().unwrap();
+        let request: Value = serde_json::from_str(&ask(&format!("/requests/{id}")).await).unwrap();
+        let cause = request["cause"].as_str().unwrap();
+        let (whose, is_refused) = (format!("(the issuer of provider {name} does not say"), cause.contains(" 401)"));
+        assert!(cause.contains(&whose) && is_refused == (name == "refuses"), "{cause}");
+    }
 }
 
 #[tokio::test]

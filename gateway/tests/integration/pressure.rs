@@ -137,17 +137,21 @@ async fn a_gateway_without_descriptors_refuses_and_blames_no_endpoint() {
     let get = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     let mut client = crate::support::Client::connect(process.address).await;
     assert_eq!(client.ask(get).await.status, 200);
+    let admin = process.admin;
+    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\n\r\n");
+    let mut operator = crate::support::Client::connect(admin).await;
+    assert_eq!(operator.ask(ask("/livez")).await.status, 200);
+    // Clients leave half of them to requests; whoever looks at the admin address does not.
     let mut others = Vec::new();
-    for _ in 0..2 * MOST {
-        others.push(crate::support::Client::connect(process.address).await);
+    for _ in 0..MOST {
+        others.push(crate::support::Client::connect(admin).await);
     }
     eventually("hardly a descriptor left", || held(process.id()).0 >= (MOST - MOST / 8) as usize).await;
     let refused = client.ask(get).await;
     assert_eq!((refused.status, refused.code().as_str()), (503, "overloaded"));
-    let mut operator = crate::support::Client::connect(process.admin).await;
-    let admin = process.admin;
-    let ask = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: {admin}\r\n\r\n");
+    assert_eq!(refused.header("connection"), Some("close"), "what it holds serves another one");
     assert_eq!(operator.ask(ask("/livez")).await.status, 200, "who looks why is answered, and nobody kills it");
+    let waits = crate::support::Client::connect(process.address).await;
     // The request that was refused, and connections that were not taken.
     let told = async {
         loop {
@@ -159,12 +163,45 @@ async fn a_gateway_without_descriptors_refuses_and_blames_no_endpoint() {
         }
     };
     guarded("connections that were not taken count too", told).await;
-    drop(operator);
-    drop(others);
+    drop((operator, others, waits, client));
     eventually("descriptors again", || held(process.id()).0 < MOST as usize / 2).await;
+    let mut client = crate::support::Client::connect(process.address).await;
     assert_eq!(client.ask(get).await.status, 200, "its breaker has heard of nothing");
     process.signal("TERM").await;
     assert_eq!(process.ended().await, 0);
+}
+
+#[tokio::test]
+async fn of_more_clients_than_there_are_descriptors_for_those_that_fit_are_served_for_as_long_as_they_stay() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let text = format!(
+        "[server]\nworkers = 2\n[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+         [telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    std::fs::write(&file, text).unwrap();
+    let process = Process::start_with_descriptors(&file, 96).await;
+    // All are there before the first of them asks: no connection to the upstream has its descriptor yet.
+    let mut clients = Vec::new();
+    for _ in 0..60 {
+        clients.push(crate::support::Client::connect(process.address).await);
+    }
+    let mut served = Vec::new();
+    for mut client in clients {
+        match client.try_ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await {
+            Ok(Some(answer)) if answer.status == 200 => served.push(client),
+            // Told that there is no place, or closed without a word.
+            Ok(Some(answer)) => assert_eq!((answer.status, answer.header("connection")), (503, Some("close"))),
+            Ok(None) | Err(_) => {}
+        }
+    }
+    assert!(served.len() >= 16, "half of what is left: {}", served.len());
+    let again = served.iter_mut().map(|client| client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n"));
+    for answer in futures_util::future::join_all(again).await {
+        assert_eq!(answer.status, 200, "each has a connection to the upstream, all at once");
+    }
 }
 
 #[tokio::test]

@@ -34,9 +34,10 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_retries_total" | "gateway_hedges_total" | "gateway_upstream_tls_handshakes_total" => {
             &["upstream", "result"]
         }
-        "gateway_upstream_duration_seconds" | "gateway_upstream_connections_opened_total" | "gateway_ejections" => {
-            &["upstream"]
-        }
+        "gateway_upstream_duration_seconds"
+        | "gateway_upstream_connections_opened_total"
+        | "gateway_discovery_failing"
+        | "gateway_ejections" => &["upstream"],
         "gateway_upstream_connections" | "gateway_endpoints" => &["upstream", "state"],
         "gateway_endpoint_in_flight"
         | "gateway_endpoint_failures_total"
@@ -48,7 +49,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_store_duration_seconds" | "gateway_store_degraded" => &["store"],
         "gateway_auth_total" => &["provider", "result"],
         "gateway_token_cache_total" | "gateway_spans_total" => &["result"],
-        "gateway_keys_age_seconds" | "gateway_keys_failing" => &["provider"],
+        "gateway_keys_age_seconds" | "gateway_keys_failing" | "gateway_issuer_failing" => &["provider"],
         "gateway_connections" | "gateway_tls_certificate_expiry_seconds" => &["listener"],
         "gateway_tls_handshakes_total" | "gateway_proxy_protocol_total" => &["listener", "result"],
         "gateway_shed_total" => &["reason"],
@@ -56,6 +57,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_build_info" => &["version", "commit"],
         "gateway_log_dropped_total"
         | "gateway_log_write_failures_total"
+        | "gateway_log_failing"
         | "gateway_config_last_reload_ok"
         | "gateway_config_needs_restart"
         | "gateway_spans_dropped_total"

@@ -9,7 +9,7 @@ const GROUPS = {
   Endpoints: ["breaker", "ejection", "health", "discovery"],
   Configuration: ["reload", "drain", "start"],
   Load: ["shed", "store", "tracing", "missed"],
-  "Keys and TLS": ["keys", "handshake"],
+  "Keys and TLS": ["keys", "issuer", "handshake"],
 };
 
 // Events, oldest first; the number of the last; the start of the process that told them; how its clock reads.
@@ -37,6 +37,7 @@ const TOLD = {
   store: e => [e.mode === "degraded" ? "bad" : "good", `store ${e.store}: ${e.mode}` + (e.reason ? `, ${e.reason}` : "")],
   discovery: e => e.failing ? ["bad", `${e.upstream}: its name cannot be resolved: ${e.detail}`] : ["good", `${e.upstream}: its name can be resolved again`],
   tracing: e => e.failing ? ["bad", `traces: the collector takes no spans: ${e.detail}`] : ["good", "traces: the collector takes spans again"],
+  issuer: e => e.failing ? ["bad", `${e.provider}: its issuer does not say whether tokens hold: ${e.detail}`] : ["good", `${e.provider}: its issuer answers again`],
   handshake: e => ["warn", `${e.listener}: a TLS handshake of ${e.client} failed, ${words(e.result)}: ${e.detail}` + (e.untold ? ` (and ${e.untold} before it)` : "")],
   keys: e => e.what === "stale" ? ["warn", `keys of ${e.provider}: can be fetched no more, and are used on`]
     : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]

@@ -3,6 +3,7 @@
 use super::scalar;
 use super::{Context, Reader};
 use crate::config::load::Purpose;
+use crate::config::parse::environment;
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::upstream::UPSTREAM;
 use crate::config::schema::{Key, Kind, ROOT, TableDef};
@@ -272,6 +273,6 @@ fn secret(context: &mut Context<'_>, node: &Node) {
     let message = format!("the environment variable {} is not set", quoted(name));
     match context.purpose {
         Purpose::Check => context.report.warning(node.at, message, "`gateway run` refuses to start without it"),
-        Purpose::Run => context.report.error(node.at, message),
+        Purpose::Run => context.report.error_with(node.at, message, format!("set it: {}", environment::AT_START)),
     }
 }

@@ -143,7 +143,8 @@ impl Converter<'_> {
             Ok(Some(content)) => Value::Text(Text { content, written: Some(text.to_owned()) }),
             Err(Unfilled::NotSet(name)) => {
                 let message = format!("the environment variable {} is not set", quoted(&name));
-                self.report.error_with(at, message, format!("set it, or write a default: ${{{name}:-value}}"));
+                let help = format!("set it, or write a default: ${{{name}:-value}}; {}", environment::AT_START);
+                self.report.error_with(at, message, help);
                 Value::Broken
             }
             Err(Unfilled::Malformed) => {

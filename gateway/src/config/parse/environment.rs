@@ -2,6 +2,9 @@
 //!
 //! Values are taken as they are: what a variable holds is not expanded again.
 
+/// Why one that was set a moment ago is not there.
+pub(crate) const AT_START: &str = "a gateway that runs has the variables that it was started with";
+
 /// Where variables come from. The process's environment, or a test's.
 pub trait Environment: Sync {
     /// A variable's value; `None` when it is not set or not Unicode.

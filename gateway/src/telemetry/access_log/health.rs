@@ -22,10 +22,10 @@ pub struct News {
 }
 
 impl Health {
-    /// Looks at how many writes have failed, and how many records were dropped, since the start. To be asked again and
-    /// again at the same distance.
-    pub fn look(&mut self, failures: u64, dropped: u64) -> News {
-        let fails = failures > self.failures;
+    /// Looks at how many writes have failed since the start, whether the log fails now, and how many records were
+    /// dropped since the start. To be asked again and again at the same distance.
+    pub fn look(&mut self, (failures, is_failing): (u64, bool), dropped: u64) -> News {
+        let fails = is_failing || failures > self.failures;
         self.failures = failures;
         let turned = std::mem::replace(&mut self.failing, fails) != fails;
         self.quiet = self.quiet.saturating_sub(1);
@@ -45,11 +45,12 @@ mod tests {
     #[test]
     fn failures_are_told_when_they_begin_and_end_and_drops_once_in_a_while_with_all_of_them() {
         let mut health = Health::default();
-        assert_eq!(health.look(0, 0), News::default());
-        assert_eq!(health.look(3, 5), News { failing: Some(true), dropped: Some(5) });
-        assert_eq!(health.look(4, 9), News::default(), "both are known");
-        assert_eq!(health.look(4, 9), News { failing: Some(false), dropped: None });
-        let told: Vec<Option<u64>> = (0..QUIET_LOOKS).map(|_| health.look(4, 9).dropped).collect();
+        assert_eq!(health.look((0, false), 0), News::default());
+        assert_eq!(health.look((3, false), 5), News { failing: Some(true), dropped: Some(5) });
+        assert_eq!(health.look((4, false), 9), News::default(), "both are known");
+        assert_eq!(health.look((4, true), 9), News::default(), "what is tried again in long pauses fails meanwhile");
+        assert_eq!(health.look((4, false), 9), News { failing: Some(false), dropped: None });
+        let told: Vec<Option<u64>> = (0..QUIET_LOOKS).map(|_| health.look((4, false), 9).dropped).collect();
         let told: Vec<&Option<u64>> = told.iter().filter(|told| told.is_some()).collect();
         assert_eq!(told, [&Some(4)], "what came later is told too, even where nothing follows");
     }

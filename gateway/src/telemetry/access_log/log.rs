@@ -41,7 +41,7 @@ impl AccessLog {
     fn with_sink(settings: &settings::telemetry::AccessLog, workers: usize, sink: Option<Sink>) -> io::Result<Self> {
         let shards = quotas(settings.queue, workers).map(Shard::new).collect();
         let shared = Arc::new(Shared::new(shards));
-        let writer = Writer { shared: shared.clone(), sink, spare: Vec::new() };
+        let writer = Writer::new(shared.clone(), sink);
         let thread =
             thread::Builder::new().name("access-log".into()).stack_size(STACK_BYTES).spawn(move || writer.run())?;
         Ok(Self { sampling: Sampling::new(settings), shared, writer: Some(thread.thread().clone()) })
@@ -99,9 +99,14 @@ impl AccessLog {
         self.shared.shards.iter().map(Shard::dropped).sum()
     }
 
-    /// Writes and reopens that failed since the start. Lines of a failed write are not lost: it is tried again.
+    /// Writes and reopens that failed since the start. Each is tried again, and no line is lost by it.
     pub fn write_failures(&self) -> u64 {
         self.shared.write_failures.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last write failed, or the file could not be opened anew yet.
+    pub fn is_failing(&self) -> bool {
+        self.shared.is_failing()
     }
 
     /// The last write, or reopen, that failed.
@@ -132,7 +137,8 @@ impl AccessLog {
         Ok(())
     }
 
-    /// Opens the file anew, for log rotation. If that fails, the old one goes on, and the failure is counted.
+    /// Opens the file anew, for log rotation. If that fails, the old one goes on, the failure is counted, and it is
+    /// tried again until it is done.
     pub fn reopen(&self) {
         self.shared.ask_to_reopen();
         self.wake_for_control();

@@ -1,19 +1,21 @@
 //! The thread that writes. Asleep while nothing waits; woken by the first line, it lingers a moment so that a batch
-//! gathers, then writes all of it with one call for each worker.
+//! gathers, then writes all of it with one call for each worker. A file that could not be opened anew is tried again
+//! until it can be: lines go on into the old one meanwhile.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::shard::Shard;
 use super::sink::Sink;
+use crate::clock::Clock;
 
 /// How long a batch gathers. Long enough that a busy gateway wakes the writer 50 times a second, short enough for
 /// somebody who looks at the log.
 const LINGER: Duration = Duration::from_millis(20);
-/// Pauses after a failing write: doubled from the first to the last.
+/// Pauses after a failing write, or reopen: doubled from the first to the last.
 const BACKOFF_FIRST: Duration = Duration::from_millis(50);
 const BACKOFF_LAST: Duration = Duration::from_secs(2);
 
@@ -26,6 +28,10 @@ pub(super) struct Shared {
     /// Do not linger.
     hurry: AtomicBool,
     pub(super) write_failures: AtomicU64,
+    /// The last write failed.
+    is_stuck: AtomicBool,
+    /// A file is still to be opened anew.
+    owes_reopen: AtomicBool,
     last_failure: Mutex<Option<WriteFailure>>,
     control: Mutex<Control>,
     /// Told whenever the writer finished a round.
@@ -59,6 +65,8 @@ impl Shared {
             asleep: AtomicBool::new(false),
             hurry: AtomicBool::new(false),
             write_failures: AtomicU64::new(0),
+            is_stuck: AtomicBool::new(false),
+            owes_reopen: AtomicBool::new(false),
             last_failure: Mutex::default(),
             control: Mutex::default(),
             round: Condvar::new(),
@@ -108,6 +116,11 @@ impl Shared {
         self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the last write failed, or a file is still to be opened anew.
+    pub(super) fn is_failing(&self) -> bool {
+        self.is_stuck.load(Ordering::Relaxed) || self.owes_reopen.load(Ordering::Relaxed)
+    }
+
     pub(super) fn is_drained(&self) -> bool {
         self.shards.iter().all(Shard::is_empty)
     }
@@ -122,16 +135,40 @@ pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
     pub(super) sink: Option<Sink>,
     /// The emptied buffer that goes back to a worker for its full one.
-    pub(super) spare: Vec<u8>,
+    spare: Vec<u8>,
+    /// A reopen that failed.
+    owed: Option<Owed>,
+    clock: Clock,
+}
+
+/// A file that is still to be opened anew.
+#[derive(Debug, Clone, Copy)]
+struct Owed {
+    /// When that is tried again.
+    due: Instant,
+    /// After this pause.
+    pause: Duration,
+}
+
+/// What came of what was asked for.
+struct Obeyed {
+    /// To stop.
+    stop: bool,
+    /// Lines go elsewhere from now on.
+    elsewhere: bool,
 }
 
 impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, sink: Option<Sink>) -> Self {
+        Self { shared, sink, spare: Vec::new(), owed: None, clock: Clock::system() }
+    }
+
     /// Runs until asked to stop, or until a write fails after that.
     pub(super) fn run(mut self) {
         loop {
             self.rest();
             self.shared.hurry.store(false, Ordering::SeqCst);
-            let stop = self.obey();
+            let stop = self.obey().stop;
             let whole = (0..self.shared.shards.len()).all(|worker| self.drain(worker));
             self.finish_round(whole);
             if stop {
@@ -147,10 +184,13 @@ impl Writer {
             // First the flag, then the look: a line that comes after the look finds the flag. (Both sides pass the
             // shard's lock in between.)
             shared.asleep.store(true, Ordering::SeqCst);
-            if !shared.is_drained() || self.is_asked() || shared.hurry.load(Ordering::SeqCst) {
+            if !shared.is_drained() || self.is_asked() || self.is_due() || shared.hurry.load(Ordering::SeqCst) {
                 break;
             }
-            thread::park();
+            match self.owed {
+                None => thread::park(),
+                Some(owed) => thread::park_timeout(owed.due.saturating_duration_since(self.clock.now())),
+            }
         }
         shared.asleep.store(false, Ordering::SeqCst);
         if !shared.hurry.load(Ordering::SeqCst) && !self.is_asked() {
@@ -163,22 +203,44 @@ impl Writer {
         control.sink.is_some() || control.reopen || control.stop
     }
 
-    /// Does what the control runtime asked for; `true` when that is to stop.
-    fn obey(&mut self) -> bool {
+    /// Whether it is time to try again to open the file anew.
+    fn is_due(&self) -> bool {
+        self.owed.is_some_and(|owed| owed.due <= self.clock.now())
+    }
+
+    /// Does what the control runtime asked for, and what is owed of it.
+    fn obey(&mut self) -> Obeyed {
         let (sink, reopen, stop) = {
             let mut control = self.shared.control();
             (control.sink.take(), std::mem::take(&mut control.reopen), control.stop)
         };
-        if let Some(sink) = sink {
+        let opened = match sink {
+            Some(sink) => Some(sink),
+            None if reopen || self.is_due() => self.opened_anew(),
+            None => None,
+        };
+        let elsewhere = opened.is_some();
+        if let Some(sink) = opened {
             self.sink = sink;
-        } else if reopen && let Some(open) = &self.sink {
-            match open.reopened() {
-                Ok(sink) => self.sink = sink,
-                // The old file is better than none.
-                Err(error) => self.count_failure(&error),
+            self.owed = None;
+            self.shared.is_stuck.store(false, Ordering::Relaxed);
+        }
+        self.shared.owes_reopen.store(self.owed.is_some(), Ordering::Relaxed);
+        Obeyed { stop, elsewhere }
+    }
+
+    /// The same output, opened anew. Where it cannot be, the old file is better than none, and it is tried again after a
+    /// while.
+    fn opened_anew(&mut self) -> Option<Option<Sink>> {
+        match self.sink.as_ref()?.reopened() {
+            Ok(sink) => Some(sink),
+            Err(error) => {
+                self.count_failure(format!("it cannot be opened anew: {error}"));
+                let pause = self.owed.map_or(BACKOFF_FIRST, |owed| (owed.pause * 2).min(BACKOFF_LAST));
+                self.owed = Some(Owed { due: self.clock.now() + pause, pause });
+                None
             }
         }
-        stop
     }
 
     /// Writes one worker's lines, however long it takes. `false` when it gave up because of a stop.
@@ -203,9 +265,13 @@ impl Writer {
         while at < lines.len() {
             let Some(sink) = &mut self.sink else { return true };
             match sink.write(lines, &mut at) {
-                Ok(()) => pause = BACKOFF_FIRST,
+                Ok(()) => {
+                    pause = BACKOFF_FIRST;
+                    self.shared.is_stuck.store(false, Ordering::Relaxed);
+                }
                 Err(error) => {
-                    self.count_failure(&error);
+                    self.shared.is_stuck.store(true, Ordering::Relaxed);
+                    self.count_failure(error.to_string());
                     if self.shared.control().stop {
                         return false;
                     }
@@ -213,10 +279,9 @@ impl Writer {
                     let slow = error.kind() == io::ErrorKind::WouldBlock;
                     thread::park_timeout(if slow { BACKOFF_FIRST } else { pause });
                     pause = (pause * 2).min(BACKOFF_LAST);
-                    if self.is_asked() {
+                    if (self.is_asked() || self.is_due()) && self.obey().elsewhere {
                         // Another file begins with a whole line.
                         at = start_of_line(lines, at);
-                        self.obey();
                     }
                 }
             }
@@ -224,9 +289,9 @@ impl Writer {
         true
     }
 
-    fn count_failure(&self, error: &io::Error) {
+    fn count_failure(&self, detail: String) {
         let output = self.sink.as_ref().map(Sink::name).unwrap_or_default();
-        let failure = WriteFailure { output, detail: error.to_string() };
+        let failure = WriteFailure { output, detail };
         *self.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
         self.shared.write_failures.fetch_add(1, Ordering::Relaxed);
     }
@@ -254,15 +319,44 @@ mod tests {
         let shared = Arc::new(Shared::new([Shard::new(10)].into()));
         shared.shards[0].submit(&AccessRecord::new(0, b"id", "::1", "GET", "/", 200));
         let sink = Sink::open(&LogOutput::File("/dev/full".into())).unwrap();
-        let mut writer = Writer { shared: shared.clone(), sink, spare: Vec::new() };
+        let mut writer = Writer::new(shared.clone(), sink);
         // Otherwise it would try for ever.
         shared.ask_to_stop();
         assert!(!writer.drain(0));
-        assert_eq!(shared.write_failures.load(Ordering::Relaxed), 1);
+        assert_eq!((shared.write_failures.load(Ordering::Relaxed), shared.is_failing()), (1, true));
         let failure = shared.last_failure().unwrap();
         assert_eq!(failure.output, "/dev/full");
         assert!(failure.detail.contains("No space left"), "{failure:?}");
         assert!(!shared.is_drained());
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_opened_anew_is_owed_until_it_can_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let (logs, moved) = (folder.path().join("logs"), folder.path().join("moved"));
+        std::fs::create_dir(&logs).unwrap();
+        let shared = Arc::new(Shared::new([Shard::new(10)].into()));
+        let sink = Sink::open(&LogOutput::File(logs.join("access.log"))).unwrap();
+        let mut writer = Writer::new(shared.clone(), sink);
+        std::fs::rename(&logs, &moved).unwrap();
+        shared.ask_to_reopen();
+        assert!(!writer.obey().elsewhere && shared.is_failing());
+        let first = writer.owed.unwrap();
+        assert!(shared.last_failure().unwrap().detail.starts_with("it cannot be opened anew: "));
+        // The old file takes lines meanwhile, which mends nothing.
+        shared.shards[0].submit(&AccessRecord::new(0, b"id", "::1", "GET", "/old", 200));
+        assert!(writer.drain(0) && shared.is_failing());
+        writer.owed = Some(Owed { due: writer.clock.now(), ..first });
+        assert!(!writer.obey().elsewhere, "it is tried again when it is time");
+        assert_eq!((shared.write_failures.load(Ordering::Relaxed), writer.owed.unwrap().pause), (2, 2 * BACKOFF_FIRST));
+        std::fs::create_dir(&logs).unwrap();
+        writer.owed = Some(Owed { due: writer.clock.now(), ..first });
+        assert!(writer.obey().elsewhere && !shared.is_failing() && writer.owed.is_none());
+        shared.shards[0].submit(&AccessRecord::new(0, b"id", "::1", "GET", "/new", 200));
+        assert!(writer.drain(0));
+        let lines = |folder: &std::path::Path| std::fs::read_to_string(folder.join("access.log")).unwrap();
+        assert!(lines(&moved).contains("/old") && lines(&logs).contains("/new"));
+        assert!(!lines(&moved).contains("/new"));
     }
 
     #[test]

@@ -40,11 +40,13 @@ pub enum Kind {
     Discovery,
     /// A client's TLS handshake failed.
     Handshake,
+    /// An issuer does not say whether tokens hold, or does again.
+    Issuer,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -58,6 +60,7 @@ impl Kind {
         Self::Tracing,
         Self::Discovery,
         Self::Handshake,
+        Self::Issuer,
     ];
 
     /// As written in events and in `?kinds=`.
@@ -76,6 +79,7 @@ impl Kind {
             Self::Tracing => "tracing",
             Self::Discovery => "discovery",
             Self::Handshake => "handshake",
+            Self::Issuer => "issuer",
         }
     }
 
@@ -269,6 +273,13 @@ pub enum Event {
         /// Those of this listener that were not told of since the last one that was.
         untold: u64,
     },
+    /// An issuer does not say whether tokens hold, and is left alone for a while; or it does again.
+    Issuer {
+        /// The provider's name.
+        provider: Arc<str>,
+        /// Why not.
+        failed: Option<String>,
+    },
 }
 
 /// What happened to a provider's keys.
@@ -322,6 +333,7 @@ impl Event {
             Self::Tracing { .. } => Kind::Tracing,
             Self::Discovery { .. } => Kind::Discovery,
             Self::Handshake { .. } => Kind::Handshake,
+            Self::Issuer { .. } => Kind::Issuer,
         }
     }
 
@@ -373,6 +385,9 @@ impl Event {
             Self::Tracing { failed } => with(json!({ "failing": failed.is_some() }), "detail", failed.as_deref()),
             Self::Discovery { upstream, failed } => {
                 with(json!({ "upstream": &**upstream, "failing": failed.is_some() }), "detail", failed.as_deref())
+            }
+            Self::Issuer { provider, failed } => {
+                with(json!({ "provider": &**provider, "failing": failed.is_some() }), "detail", failed.as_deref())
             }
             Self::Handshake { listener, client, result, detail, untold } => {
                 let fields =

@@ -1,15 +1,17 @@
 //! Every metric family: its name (contract, records.md), its kind, its words, and where its samples come from.
 
+mod identity;
+
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::algorithms::gathering::Reason;
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    Announcement, AttemptOutcome, CacheResult, CoalesceResult, Ejections, EndpointBreaker, EndpointInFlight,
-    EndpointState, EndpointStates, FallbackResult, HandshakeResult, HedgeResult, Keys, LimitDecision, MirrorResult,
-    PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult, UpstreamHandshake,
-    UpstreamTotals, WordResult,
+    Announcement, AskedIssuer, AttemptOutcome, CoalesceResult, Discovered, Ejections, EndpointBreaker,
+    EndpointInFlight, EndpointState, EndpointStates, FallbackResult, HandshakeResult, HedgeResult, Keys, LimitDecision,
+    MirrorResult, PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult,
+    UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -28,16 +30,22 @@ pub struct ScrapeInputs {
     pub states: Vec<EndpointStates>,
     /// Fetched keys.
     pub keys: Vec<Keys>,
+    /// Issuers that are asked about tokens.
+    pub issuers: Vec<AskedIssuer>,
     /// The last reload was refused.
     pub reload_refused: bool,
     /// Some of what is configured is in force only after a restart.
     pub needs_restart: bool,
     /// When the first certificate of a listener ends, seconds since the Unix epoch.
     pub certificates: Vec<(String, i64)>,
+    /// Upstreams whose endpoints are discovered.
+    pub discoveries: Vec<Discovered>,
     /// Dropped lines of the access log.
     pub log_dropped: u64,
-    /// Writes of the access log that failed.
+    /// Writes of the access log that failed, and reopens.
     pub log_write_failures: u64,
+    /// The last write failed, or a file that is to be opened anew could not be.
+    pub log_failing: bool,
     /// A look at the process.
     pub process: ProcessStats,
 }
@@ -52,7 +60,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     upstreams(&mut page, registry);
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
-    identity(&mut page, registry, &inputs.keys);
+    identity::render(&mut page, registry, inputs);
     limits(&mut page, registry);
     stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
@@ -313,6 +321,10 @@ fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
     for ejections in &inputs.ejections {
         page.number(&[("upstream", &ejections.upstream)], ejections.endpoints);
     }
+    page.family("gateway_discovery_failing", Kind::Gauge, "1 while an upstream's name cannot be resolved, else 0.");
+    for discovered in &inputs.discoveries {
+        page.number(&[("upstream", &discovered.upstream)], discovered.failing.into());
+    }
     page.family("gateway_endpoints", Kind::Gauge, "Endpoints of an upstream, by the state that they are in.");
     for states in &inputs.states {
         for (state, count) in EndpointState::ALL.iter().zip(states.endpoints) {
@@ -339,29 +351,6 @@ fn stores(page: &mut Page, registry: &Registry) {
     page.family("gateway_store_degraded", Kind::Gauge, "1 while limits do without the store, else 0.");
     for store in &stores {
         page.number(&[("store", store.name())], u64::from(store.is_degraded()));
-    }
-}
-
-fn identity(page: &mut Page, registry: &Registry, keys: &[Keys]) {
-    page.family("gateway_auth_total", Kind::Counter, "Credentials, by provider and what came of them.");
-    for provider in registry.auths() {
-        for (result, count) in provider.totals() {
-            page.number(&[("provider", provider.name()), ("result", result.as_str())], count);
-        }
-    }
-    page.family("gateway_token_cache_total", Kind::Counter, "Tokens by whether they were known already, and where.");
-    for result in CacheResult::ALL {
-        page.number(&[("result", result.as_str())], registry.token_cache().total(result));
-    }
-    page.family("gateway_keys_age_seconds", Kind::Gauge, "Time since a provider's keys were fetched.");
-    for keys in keys {
-        if let Some(seconds) = keys.seconds {
-            page.float(&[("provider", &keys.provider)], seconds);
-        }
-    }
-    page.family("gateway_keys_failing", Kind::Gauge, "1 while a provider's keys cannot be fetched, else 0.");
-    for keys in keys {
-        page.number(&[("provider", &keys.provider)], keys.failing.into());
     }
 }
 
@@ -420,9 +409,15 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     page.family(
         "gateway_log_write_failures_total",
         Kind::Counter,
-        "Writes of the access log that failed; each is tried again.",
+        "Writes of the access log, and reopens of its file, that failed; each is tried again.",
     );
     page.number(&[], inputs.log_write_failures);
+    page.family(
+        "gateway_log_failing",
+        Kind::Gauge,
+        "1 while the access log cannot be written, or its file not be opened anew, else 0.",
+    );
+    page.number(&[], inputs.log_failing.into());
     page.family("gateway_spans_total", Kind::Counter, "Spans of traced requests, by what became of them.");
     for result in SpanResult::ALL {
         page.number(&[("result", result.as_str())], registry.spans().total(*result));

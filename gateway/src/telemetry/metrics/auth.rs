@@ -130,6 +130,15 @@ pub struct Keys {
     pub failing: bool,
 }
 
+/// An issuer that is asked about tokens; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AskedIssuer {
+    /// The provider's name.
+    pub provider: Arc<str>,
+    /// It does not answer, or not as it should, and is left alone for a while.
+    pub failing: bool,
+}
+
 /// What is counted for one provider.
 #[derive(Debug)]
 pub struct AuthSeries {

@@ -1,4 +1,5 @@
-//! In which state an upstream's endpoints are, so that an alert can count those that are left.
+//! In which state an upstream's endpoints are, so that an alert can count those that are left; and whether the name
+//! behind which they are can be resolved.
 
 use std::sync::Arc;
 
@@ -32,6 +33,15 @@ impl EndpointState {
             (true, Place::Ejected, _) => Self::Ejected,
         }
     }
+}
+
+/// An upstream whose endpoints are discovered; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Discovered {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// Its name could not be resolved when that was tried last.
+    pub failing: bool,
 }
 
 /// The endpoints of one upstream by their states; read when somebody scrapes.

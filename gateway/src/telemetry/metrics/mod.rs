@@ -25,9 +25,9 @@ mod upstream;
 mod upstream_handshake;
 
 pub use aggregate::{PartResult, PartSeries};
-pub use auth::{AuthResult, AuthSeries, CacheResult, Keys, TokenCacheSeries};
+pub use auth::{AskedIssuer, AuthResult, AuthSeries, CacheResult, Keys, TokenCacheSeries};
 pub use batch::{BatchSeries, BatchTotals};
-pub use endpoint_state::{EndpointState, EndpointStates};
+pub use endpoint_state::{Discovered, EndpointState, EndpointStates};
 pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::*;
-use crate::telemetry::metrics::{AuthResult, HandshakeResult, UpstreamHandshake};
+use crate::telemetry::metrics::{AuthResult, CacheResult, HandshakeResult, UpstreamHandshake};
 
 const HOSTILE: &str = "a\"b\\c\nd{e=\"f\"} # \u{e9}";
 
@@ -135,11 +135,17 @@ fn page(format: Format) -> Parsed {
             Keys { provider: "main".into(), seconds: Some(2.5), failing: false },
             Keys { provider: "new".into(), seconds: None, failing: true },
         ],
+        issuers: vec![
+            AskedIssuer { provider: "opaque".into(), failing: true },
+            AskedIssuer { provider: "other".into(), failing: false },
+        ],
+        discoveries: vec![Discovered { upstream: "orders".into(), failing: true }],
         reload_refused: true,
         needs_restart: false,
         certificates: vec![("127.0.0.1:8443".into(), 2_000_000_000)],
         log_dropped: 9,
         log_write_failures: 3,
+        log_failing: true,
         process: ProcessStats {
             cpu_seconds: Some(1.5),
             resident_bytes: Some(1 << 20),
@@ -173,6 +179,10 @@ fn both_formats_say_the_same() {
         let in_state = |state| page.value("gateway_endpoints", &[("upstream", "orders"), ("state", state)]);
         assert_eq!(["in", "half_open", "ejected", "unhealthy"].map(in_state), [0.0, 1.0, 0.0, 0.0]);
         assert_eq!(page.value("gateway_keys_failing", &[("provider", "new")]), 1.0);
+        assert_eq!(page.value("gateway_issuer_failing", &[("provider", "opaque")]), 1.0);
+        assert_eq!(page.value("gateway_issuer_failing", &[("provider", "other")]), 0.0);
+        assert_eq!(page.value("gateway_discovery_failing", &[("upstream", "orders")]), 1.0);
+        assert_eq!(page.value("gateway_log_failing", &[]), 1.0);
         assert_eq!(page.value("gateway_config_last_reload_ok", &[]), 0.0);
         assert_eq!(page.value("gateway_config_needs_restart", &[]), 0.0);
         assert_eq!(page.value("gateway_retries_total", &[("upstream", "orders"), ("result", "no_budget")]), 1.0);
@@ -217,7 +227,10 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 22] = [
+const OURS: [&str; 25] = [
+    "gateway_issuer_failing",
+    "gateway_log_failing",
+    "gateway_discovery_failing",
     "gateway_route_breaker_state",
     "gateway_log_write_failures_total",
     "gateway_endpoint_failures_total",

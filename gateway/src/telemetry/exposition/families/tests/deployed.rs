@@ -180,6 +180,33 @@ fn the_dashboard_asks_for_what_there_is() {
     assert_eq!(ids.len(), all, "two panels have one id");
 }
 
+/// A family by the name of one of its samples.
+fn family(sample: &str) -> String {
+    let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| sample.strip_suffix(end));
+    base.unwrap_or(sample).to_owned()
+}
+
+/// Who is woken looks at the dashboard first.
+#[test]
+fn the_dashboard_shows_what_alerts_stand_on() {
+    let rules: serde_json::Value = serde_saphyr::from_str(ALERTS).unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(DASHBOARD).unwrap();
+    let metrics = |document: &serde_json::Value| -> BTreeSet<String> {
+        let mut asked = Vec::new();
+        texts_under(document, "expr", &mut asked);
+        let names = |text: &&str| {
+            let expr = parser::parse(&text.replace("$__rate_interval", "1m")).unwrap();
+            let mut found = Vec::new();
+            selectors(&expr, &mut found);
+            found.into_iter().filter_map(|selector| Some(family(selector.name.as_ref()?))).collect::<Vec<_>>()
+        };
+        asked.iter().flat_map(names).collect()
+    };
+    let shown = metrics(&dashboard);
+    let missing: Vec<String> = metrics(&rules).into_iter().filter(|name| !shown.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn what_there_is_not_is_found() {
     let known = known();
