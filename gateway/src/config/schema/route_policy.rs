@@ -23,7 +23,7 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
         key("single_use", Kind::Bool, "A token, by its `jti`, holds for one request.").default("false"),
     ],
 )
-.rules(&[references::auth, identity::single_use, provider_order::reachable]);
+.rules(&[references::auth, identity::single_use, identity::opaque_audience, provider_order::reachable]);
 
 /// An element of `split`.
 pub(crate) static SPLIT: TableDef = TableDef::plain(
