@@ -7,8 +7,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::claims::Claims;
 use super::ledger::hex;
-use crate::config::settings::identity::Mtls;
 use crate::config::certificates::alternative_names;
+use crate::config::settings::identity::Mtls;
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::{ClientCertificate, ClientRoots};
 

@@ -169,10 +169,11 @@ fn read(body: &[u8], rules: &Introspection, now: i64) -> Result<Claims, AuthResu
         _ => return Err(AuthResult::Unavailable),
     }
     let is_bearer = |kind: &Value| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
-    if !all.get("token_type").is_none_or(is_bearer) {
+    if all.get("token_type").is_some_and(|kind| !is_bearer(kind)) {
         return Err(AuthResult::Type);
     }
-    if !rules.audiences.is_empty() && !all.get("aud").is_some_and(|aud| names_us(aud, &rules.audiences)) {
+    let is_for_us = || all.get("aud").is_some_and(|aud| names_us(aud, &rules.audiences));
+    if !rules.audiences.is_empty() && !is_for_us() {
         return Err(AuthResult::Audience);
     }
     claims::of_introspection(all, rules, now)

@@ -63,9 +63,9 @@ impl Identity {
     /// Whether it is whoever is at the other end of a connection, where the client has shown this certificate: what is
     /// known of a credential is known on all connections.
     #[inline]
-    pub(super) fn is_held_with(&self, certificate: Option<&Arc<ClientCertificate>>) -> bool {
+    pub(super) fn is_held_with<'c>(&self, certificate: impl FnOnce() -> Option<&'c Arc<ClientCertificate>>) -> bool {
         let Some(bound) = &self.bound else { return true };
-        certificate.is_some_and(|shown| shown.fingerprint() == bound)
+        certificate().is_some_and(|shown| shown.fingerprint() == bound)
     }
 
     /// Whether it still holds at this second.

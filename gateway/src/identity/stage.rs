@@ -225,7 +225,7 @@ fn accept<N: Network>(
     identity: Arc<Identity>,
     asked: Result<(), AuthResult>,
 ) -> Result<(), GatewayError> {
-    if !identity.is_held_with(exchange.connection.secured.as_ref().and_then(|secured| secured.client())) {
+    if !identity.is_held_with(|| exchange.connection.secured.as_ref()?.client()) {
         return Err(refuse(exchange, auth, Some(provider), AuthResult::NotHolder));
     }
     let enough = asked.and_then(|()| auth.check(&identity)).and_then(|()| unused(exchange, auth, &identity));
@@ -339,8 +339,9 @@ fn refuse<N: Network>(
     }
     // Who decided says how to try again: errors of RFC 6750 are for tokens.
     let scheme = provider.map_or_else(|| auth.challenge.clone(), |it| HeaderValue::from_static(it.place().scheme()));
-    let challenge =
-        |error: &'static str| if scheme.as_bytes().starts_with(b"Bearer") { HeaderValue::from_static(error) } else { scheme.clone() };
+    let challenge = |error: &'static str| {
+        if scheme.as_bytes().starts_with(b"Bearer") { HeaderValue::from_static(error) } else { scheme.clone() }
+    };
     let (code, detail, challenge) = match why {
         AuthResult::Missing => (Code::Unauthorized, "This needs a credential.", auth.challenge.clone()),
         AuthResult::Malformed => {

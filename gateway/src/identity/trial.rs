@@ -73,12 +73,7 @@ impl Trial {
 
 /// Tries the credential of these headers, or a client's certificate, at `now`, seconds since the Unix epoch. Nothing is
 /// remembered.
-pub fn explain(
-    auth: &RouteAuth,
-    headers: &HeaderMap,
-    certificate: Option<&Arc<ClientCertificate>>,
-    now: i64,
-) -> Trial {
+pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<ClientCertificate>>, now: i64) -> Trial {
     let mut trial = Trial {
         providers: auth.providers.iter().map(|provider| provider.name().to_string()).collect(),
         scopes: auth.settings.scopes.iter().map(ToString::to_string).collect(),
@@ -106,7 +101,7 @@ pub fn explain(
             trial.decided_by = Some(provider.name().to_string());
             trial.not_tried = not_tried(auth, &provider.settings.kind);
             provider.try_out(&credential, now).and_then(|identity| {
-                if !identity.is_held_with(certificate) {
+                if !identity.is_held_with(|| certificate) {
                     return Err(AuthResult::NotHolder);
                 }
                 trial.subject = identity.subject.as_ref().map(ToString::to_string);

@@ -21,11 +21,7 @@ pub struct Secured {
 }
 
 impl Secured {
-    pub(super) fn new(
-        server_name: Option<&str>,
-        shown: Option<Arc<CertifiedKey>>,
-        client: Option<Shown>,
-    ) -> Self {
+    pub(super) fn new(server_name: Option<&str>, shown: Option<Arc<CertifiedKey>>, client: Option<Shown>) -> Self {
         Self { server_name: server_name.map(Box::from), shown, client }
     }
 

@@ -294,7 +294,8 @@ fn an_opaque_token_is_for_somebody_or_that_is_told_of() {
     let silent = told("", "");
     assert_eq!(silent.len(), 1, "{silent:?}");
     assert!(silent[0].starts_with("3:23: \"o\" lets every active token in"), "{silent:?}");
-    for (provider, claims) in [("audiences = ['api']", ""), ("audiences = []", ""), ("", ", claims = { aud = 'api' }")] {
+    for (provider, claims) in [("audiences = ['api']", ""), ("audiences = []", ""), ("", ", claims = { aud = 'api' }")]
+    {
         assert_eq!(told(provider, claims), [""; 0], "{provider}{claims}");
     }
 }

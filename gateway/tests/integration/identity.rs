@@ -408,7 +408,10 @@ async fn admin_explains_what_a_token_grants() {
         (&granted["result"], &granted["subject"], &granted["decided_by"]),
         (&json!("granted"), &json!("ada"), &json!("main"))
     );
-    assert_eq!(granted["fields"], json!(["x-auth-subject: ada", "x-auth-provider: main", "x-auth-scopes: orders:write"]));
+    assert_eq!(
+        granted["fields"],
+        json!(["x-auth-subject: ada", "x-auth-provider: main", "x-auth-scopes: orders:write"])
+    );
     assert_eq!(granted["lacks"], Value::Null);
     let lacks = explain(json!({})).await;
     assert_eq!((&lacks["result"], &lacks["status"]), (&json!("scope"), &json!(403)));

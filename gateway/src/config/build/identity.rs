@@ -9,7 +9,6 @@ use rustls::RootCertStore;
 use serde_json::Value;
 
 use crate::config::check::{Context, Reader};
-use crate::config::{certificates, key_files};
 use crate::config::schema::identity::{API_KEY, CUSTOM, INTROSPECTION, JWT, MTLS};
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
@@ -19,6 +18,7 @@ use crate::config::settings::identity::{
 use crate::config::settings::mirror::MARK;
 use crate::config::tree::{Entry, Node, Value as Written};
 use crate::config::value::text;
+use crate::config::{certificates, key_files};
 use crate::jws::{Algorithm, Key, KeySet};
 
 /// `[identity]`: what is stripped holds every header that the gateway itself sets.

@@ -201,7 +201,11 @@ pub(crate) static MTLS: TableDef = TableDef::plain(
     "The client's certificate, as its handshake has verified it: SAN URI, then DNS, then CN.",
     &[
         key("kind", Kind::Choice(&["mtls"]), "`mtls`").required(),
-        key("ca", Kind::File, "Who has signed its clients' certificates, PEM; else whoever a listener's `client_ca` has."),
+        key(
+            "ca",
+            Kind::File,
+            "Who has signed its clients' certificates, PEM; else whoever a listener's `client_ca` has.",
+        ),
     ],
 )
 .rules(&[identity::mtls]);

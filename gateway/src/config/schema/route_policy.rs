@@ -256,6 +256,12 @@ pub(crate) static FORWARD_AUTH: TableDef = TableDef::plain(
             "Headers of its answer that the upstream is sent. No client can send them, on any route.",
         )
         .default("[]"),
+        key(
+            "client_headers",
+            Kind::List(const { &Kind::Text(&text::EDITABLE_HEADER) }, 0),
+            "Headers of its yes that the client is sent beside the answer's own: `set-cookie`. A yes that has one is not remembered.",
+        )
+        .default("[]"),
         key("max_response", Kind::Size(1, 16 << 20), "The largest body of its answer.").default("\"64KiB\""),
         key(
             "on_error",

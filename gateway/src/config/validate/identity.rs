@@ -17,7 +17,8 @@ pub(crate) fn distinct_headers(context: &mut Context<'_>, identity: &Reader<'_>)
     }
     let provider = identity.text("provider_header").to_ascii_lowercase();
     if provider == subject || provider == scopes {
-        let key = ["provider_header", "subject_header", "scopes_header"].into_iter().find(|key| identity.get(key).is_some());
+        let key =
+            ["provider_header", "subject_header", "scopes_header"].into_iter().find(|key| identity.get(key).is_some());
         let message = "provider_header is a header that carries the subject or the scopes already";
         context.report.error(identity.at(key.unwrap_or("provider_header")), message);
     }

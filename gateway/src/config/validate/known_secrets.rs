@@ -50,7 +50,8 @@ pub(crate) fn of_admin(context: &mut Context<'_>, admin: &Reader<'_>) {
     let Some(node) = admin.get("token_env") else { return };
     let held = node.text().and_then(|name| context.environment.get(name)).filter(|secret| !secret.is_empty());
     if held.is_some_and(|secret| secret.len() < LEAST_BYTES) {
-        let message = format!("`token_env`: what {} holds is so short that somebody may guess it", quoted(node.shown()));
+        let message =
+            format!("`token_env`: what {} holds is so short that somebody may guess it", quoted(node.shown()));
         context.report.warning(node.at, message, "others can try it: `openssl rand -base64 48` makes a long one");
     }
 }
