@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Instant;
 
+use http::HeaderValue;
+
 use super::attempt::{Failure, Manner};
 use crate::config::settings::upstream::Protocol;
 use crate::error::{Code, GatewayError};

@@ -1,7 +1,7 @@
 //! Another service says whether a request may pass (`forward_auth`): it is asked by a GET that tells method, URL and
 //! some headers of the request. 2xx lets it pass, and some headers of that answer go on to the upstream, some to the
-//! client; any other answer below 500 is the client's. Where it cannot be asked, or fails, the request is refused, unless the route says
-//! otherwise.
+//! client; any other answer below 500 is the client's. Where it cannot be asked, or fails, the request is refused,
+//! unless the route says otherwise.
 //!
 //! The service is an upstream like any: its endpoints are balanced, pooled and have breakers, so that one that is down
 //! costs no request any waiting. What it is asked about is the path in its one form. Nothing that a client sends can

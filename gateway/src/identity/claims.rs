@@ -92,8 +92,8 @@ pub(super) fn of_introspection(all: Map<String, Value>, rules: &Introspection, n
 }
 
 /// `cnf`: who may present a token, which then is nobody's who only has it (RFC 7800). What can be held against a
-/// connection is its client's certificate (RFC 8705, section 3.1); a token that is bound otherwise, to a key of DPoP, is
-/// no bearer token (RFC 9449, section 7.2).
+/// connection is its client's certificate (RFC 8705, section 3.1); a token that is bound otherwise, to a key of DPoP,
+/// is no bearer token (RFC 9449, section 7.2).
 fn bound(all: &Map<String, Value>, ignored: bool) -> Result<Option<[u8; 32]>, AuthResult> {
     let Some(cnf) = all.get("cnf").filter(|_| !ignored) else { return Ok(None) };
     let only = cnf.as_object().filter(|members| members.len() == 1);

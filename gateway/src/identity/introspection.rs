@@ -159,8 +159,8 @@ fn form(text: &str) -> String {
     utf8_percent_encode(text, KEPT).to_string()
 }
 
-/// Reads an answer (RFC 7662, section 2.2). What is active is believed for a while, and not beyond its `exp`, where it is
-/// a bearer token, and for us.
+/// Reads an answer (RFC 7662, section 2.2). What is active is believed for a while, and not beyond its `exp`, where it
+/// is a bearer token, and for us.
 fn read(body: &[u8], rules: &Introspection, now: i64) -> Result<Claims, AuthResult> {
     let Ok(Value::Object(all)) = parse_json(body) else { return Err(AuthResult::Unavailable) };
     match all.get("active") {
@@ -193,7 +193,8 @@ mod tests {
     use super::*;
     use crate::config::settings::identity::Secret;
 
-    fn rules(audiences: &[&str]) -> Introspection {
+    /// What is configured, with these audiences.
+    fn rules(audiences: &str) -> Introspection {
         Introspection {
             url: "https://idp.test".into(),
             client_id: "gateway".into(),
@@ -202,14 +203,14 @@ mod tests {
             capacity: 0,
             positive: Duration::from_secs(30),
             negative: Duration::ZERO,
-            audiences: audiences.iter().map(|audience| Box::from(*audience)).collect(),
+            audiences: audiences.split_whitespace().map(Box::from).collect(),
             ignores_binding: false,
         }
     }
 
     #[test]
     fn an_answer_is_believed_for_a_while_and_within_its_own_time() {
-        let read = |text: &str| read(text.as_bytes(), &rules(&[]), 1000).map(|claims| (claims.subject, claims.until));
+        let read = |text: &str| read(text.as_bytes(), &rules(""), 1000).map(|claims| (claims.subject, claims.until));
         assert_eq!(read(r#"{"active":true,"sub":"ada"}"#), Ok((Some("ada".into()), 1030)));
         assert_eq!(read(r#"{"active":true,"sub":"ada","exp":1010}"#), Ok((Some("ada".into()), 1010)));
         assert_eq!(read(r#"{"active":true,"exp":5000}"#), Ok((None, 1030)));
@@ -225,22 +226,22 @@ mod tests {
 
     #[test]
     fn what_is_active_is_for_us_where_that_is_asked_for_and_is_a_bearer_token() {
-        let read = |audiences: &[&str], members: &str| {
+        let read = |audiences: &str, members: &str| {
             read(format!("{{\"active\":true{members}}}").as_bytes(), &rules(audiences), 1000).map(drop)
         };
         for (audiences, members, expected) in [
-            (&["api", "web"][..], r#","aud":"web""#, Ok(())),
-            (&["api"], r#","aud":["x","api"]"#, Ok(())),
-            (&["api"], r#","aud":"API""#, Err(AuthResult::Audience)),
-            (&["api"], r#","aud":["api",1]"#, Err(AuthResult::Audience)),
-            (&["api"], r#","aud":null"#, Err(AuthResult::Audience)),
-            (&["api"], "", Err(AuthResult::Audience)),
-            (&[], r#","aud":"x""#, Ok(())),
-            (&[], r#","token_type":"bEARER""#, Ok(())),
-            (&[], r#","token_type":"DPoP""#, Err(AuthResult::Type)),
-            (&[], r#","token_type":"refresh_token""#, Err(AuthResult::Type)),
-            (&[], r#","token_type":null"#, Err(AuthResult::Type)),
-            (&[], r#","cnf":{"jkt":"x"}"#, Err(AuthResult::NotHolder)),
+            ("api web", r#","aud":"web""#, Ok(())),
+            ("api", r#","aud":["x","api"]"#, Ok(())),
+            ("api", r#","aud":"API""#, Err(AuthResult::Audience)),
+            ("api", r#","aud":["api",1]"#, Err(AuthResult::Audience)),
+            ("api", r#","aud":null"#, Err(AuthResult::Audience)),
+            ("api", "", Err(AuthResult::Audience)),
+            ("", r#","aud":"x""#, Ok(())),
+            ("", r#","token_type":"bEARER""#, Ok(())),
+            ("", r#","token_type":"DPoP""#, Err(AuthResult::Type)),
+            ("", r#","token_type":"refresh_token""#, Err(AuthResult::Type)),
+            ("", r#","token_type":null"#, Err(AuthResult::Type)),
+            ("", r#","cnf":{"jkt":"x"}"#, Err(AuthResult::NotHolder)),
         ] {
             assert_eq!(read(audiences, members), expected, "{members}");
         }

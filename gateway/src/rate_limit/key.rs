@@ -99,7 +99,7 @@ impl<'a> Key<'a> {
             Self::Address(IpAddr::V6(address)) => (b"address", address.octets().to_vec().into()),
             Self::Header(value) => (b"header", (*value).into()),
             // Names of providers have no such byte.
-            Self::Subject(provider, subject) => (b"subject", [provider, "\0", subject].concat().into_bytes().into()),
+            Self::Subject(provider, subject) => (b"subject", [*provider, "\0", *subject].concat().into_bytes().into()),
             Self::Claim(value) => (b"claim", value.as_bytes().into()),
             Self::NumberClaim(number) => (b"number", number.to_be_bytes().to_vec().into()),
             Self::Custom(digest) => (b"custom", digest.to_be_bytes().to_vec().into()),

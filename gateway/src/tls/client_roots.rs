@@ -35,7 +35,7 @@ impl ClientCertificate {
     /// Its bytes (DER).
     #[inline]
     pub fn der(&self) -> &[u8] {
-        self.chain.first().map_or(&[], |own| own)
+        self.chain.first().map_or(&[][..], |own| &own[..])
     }
 
     /// The SHA-256 of them.
