@@ -2,7 +2,9 @@
 //! match. `gateway explain` and the admin's `/explain` give the same answer.
 
 pub mod judge;
+mod limited;
 mod screened;
+pub mod sending;
 mod trace;
 
 use std::net::IpAddr;
@@ -15,13 +17,11 @@ use serde::Serialize;
 use crate::clock::Clock;
 use crate::compression::Accepted;
 use crate::config::settings::compress::Coding;
-use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
 use crate::config::settings::split::{Split, StickyKey};
-use crate::config::settings::{Config, RateLimit, Route};
+use crate::config::settings::{Config, Route};
 use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::identity::{Registry, RouteAuth, Trial};
-use crate::rate_limit::Key;
 pub use crate::routing::explain::Explanation;
 use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
@@ -29,7 +29,10 @@ use crate::tls::ClientCertificate;
 use crate::upstream::split::{Shown, hash};
 
 use judge::Judge;
+pub use limited::Limited;
+use limited::limits;
 use screened::Screened;
+use sending::Sending;
 
 /// A request to be explained.
 #[derive(Debug)]
@@ -70,27 +73,6 @@ pub struct Answer {
     /// Whether it would be traced, where spans are sent or it brings a trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
-}
-
-/// A limit that holds for a request.
-#[derive(Debug, Serialize)]
-pub struct Limited {
-    /// The rule's name.
-    pub rule: String,
-    /// How much: `50/s, burst 250`.
-    pub rate: String,
-    /// What the request is counted by.
-    pub key: String,
-    /// `before identity` or `after identity`.
-    pub runs: &'static str,
-    /// Where its buckets are, where that is not the gateway: `shared (exact)`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub store: Option<String>,
-    /// The name of that store.
-    #[serde(skip)]
-    pub store_name: Option<Arc<str>>,
-    /// It only watches.
-    pub shadow: bool,
 }
 
 /// Compiled `auth` of routes, by the name of the route.
@@ -139,6 +121,9 @@ pub struct Policies {
     pub endpoints: Vec<String>,
     /// How one is picked.
     pub balance: &'static str,
+    /// How it is sent on, and again.
+    #[serde(flatten)]
+    pub sending: Sending,
     /// Until response headers, milliseconds.
     pub timeout_ms: Option<u64>,
     /// The largest request body, bytes.
@@ -289,11 +274,11 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
             });
             let compress = compress(route, &headers);
             let told = match route.split.as_deref() {
-                None => policies(config, route, target, limits),
+                None => policies(config, (route, ask.method), target, limits),
                 Some(split) => {
                     let subject = auth.as_ref().and_then(|auth| auth.subject.as_deref());
                     let shown = Shown { client: question.client, subject, claims: None, headers: &headers };
-                    shared(config, (route, split), (target, limits), &shown)
+                    shared(config, (route, split, ask.method), (target, limits), &shown)
                 }
             };
             Some(Policies { auth, page, compress, ..told })
@@ -337,7 +322,7 @@ pub fn look_back(
 /// most.
 fn shared(
     config: &Config,
-    (route, split): (&Route, &Split),
+    (route, split, method): (&Route, &Split, &Method),
     (target, limits): (String, Vec<Limited>),
     shown: &Shown<'_>,
 ) -> Policies {
@@ -355,16 +340,16 @@ fn shared(
     };
     let most = split.shares.iter().enumerate().max_by_key(|(at, share)| (share.weight, std::cmp::Reverse(*at)));
     let Some(share) = kept.or(most.map(|(at, _)| at)).and_then(|at| split.shares.get(at)) else {
-        return policies(config, route, target, limits);
+        return policies(config, (route, method), target, limits);
     };
     let chosen = if kept.is_some() { why } else { format!("not known here: {why}; shown is the one that gets most") };
-    let whole = policies(config, route, String::new(), Vec::new());
+    let whole = policies(config, (route, method), String::new(), Vec::new());
     Policies {
         split: split.described(),
         chosen: Some(chosen),
         origin: whole.origin,
         forward_auth: whole.forward_auth,
-        ..policies(config, &share.route, target, limits)
+        ..policies(config, (&share.route, method), target, limits)
     }
 }
 
@@ -394,53 +379,20 @@ fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answe
     };
     let target = "(nothing: the gateway answers)".to_owned();
     let routing = crate::routing::explain::explain(table, &Ask { method: &preflight.method, ..*ask });
-    let told = policies(config, route, target, Vec::new());
+    let told = policies(config, (route, &preflight.method), target, Vec::new());
     // It is answered before all that other requests of the route meet.
-    let policies = Policies { page: Some(page), preflight: true, origin: None, forward_auth: None, ..told };
+    let sending = Sending::default();
+    let policies = Policies { page: Some(page), preflight: true, origin: None, forward_auth: None, sending, ..told };
     let (path, routing) = (Some(ask.path.to_owned()), Some(routing));
     Some(Answer { path, routing, policies: Some(policies), ..Answer::default() })
 }
 
-/// The limits of a route, and who this request counts as.
-fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
-    let find = |name: &Arc<str>| config.rate_limits.iter().find(|rule| rule.name == *name);
-    let limited = |rule: &Arc<RateLimit>| {
-        let address = || format!("the client's address (IPv6: its /{})", rule.ipv6_prefix);
-        let key = match &rule.key {
-            LimitKey::ClientIp => address(),
-            LimitKey::Subject => format!("the proven subject; without one, {}", address()),
-            LimitKey::Claim(name) => format!("the proven claim {name:?}; without one, {}", address()),
-            LimitKey::Custom(name) => format!("what the program says ({name}); where it says nothing, {}", address()),
-            LimitKey::Route => format!("the route {:?}", route.name),
-            LimitKey::Global => "all requests together".to_owned(),
-            LimitKey::Header(name) => match headers.get(name) {
-                Some(value) => {
-                    let shown = Key::Header(value.as_bytes()).shown(&rule.name);
-                    format!("{name}: {} (in /limits {shown})", value.to_str().unwrap_or("(not text)"))
-                }
-                None => format!("{}, since {name} is absent", address()),
-            },
-        };
-        let of = |rate: Rate| format!("{rate}, burst {}", rate.burst);
-        let anonymous = rule.anonymous.map(|rate| format!("; anonymous: {}", of(rate))).unwrap_or_default();
-        let cost = if rule.cost == 1 { String::new() } else { format!(", {} tokens a request", rule.cost) };
-        Limited {
-            rule: rule.name.to_string(),
-            rate: format!("{}{cost}{anonymous}", of(rule.rate)),
-            key,
-            runs: if rule.is_identity_free() { "before identity" } else { "after identity" },
-            store_name: rule.shared.as_ref().map(|shared| Arc::clone(&shared.store)),
-            store: rule.shared.as_ref().map(|shared| match shared.mode {
-                Mode::Exact => format!("{} (exact)", shared.store),
-                Mode::Leased(most) => format!("{} (leased, at most {most} tokens)", shared.store),
-            }),
-            shadow: rule.shadow,
-        }
-    };
-    route.rate_limits.iter().filter_map(find).map(limited).collect()
-}
-
-fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Limited>) -> Policies {
+fn policies(
+    config: &Config,
+    (route, method): (&Route, &Method),
+    target: String,
+    rate_limits: Vec<Limited>,
+) -> Policies {
     use crate::config::settings::upstream::{Balance, Endpoints};
     let upstream = config.upstreams.iter().find(|upstream| upstream.name == route.upstream);
     let endpoints = upstream.map(|upstream| match &upstream.endpoints {
@@ -473,7 +425,8 @@ fn policies(config: &Config, route: &Route, target: String, rate_limits: Vec<Lim
         target,
         endpoints: endpoints.unwrap_or_default(),
         balance,
-        timeout_ms: route.timeout.map(|timeout| u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX)),
+        sending: Sending::of(route, method),
+        timeout_ms: route.timeout.map(sending::milliseconds),
         max_body: route.max_body.unwrap_or(config.server.max_body),
         criticality: route.criticality.as_str(),
         places: config

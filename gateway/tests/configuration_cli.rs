@@ -101,6 +101,10 @@ fn a_command_line_that_is_not_understood() {
         &["run", "--to", "ftp://a"],
         &["run", "--to", "http://a", "--listen", "8080"],
         &["run", "--listen", "127.0.0.1:8080"],
+        &["run", "a.toml", "--listen", "127.0.0.1:8080"],
+        &["run", "a.toml", "--admin", "127.0.0.1:9901"],
+        &["run", "--config", "a.toml", "--listen", "127.0.0.1:8080"],
+        &["run", "--config", "a.toml", "--admin", "127.0.0.1:9901"],
         &["run", "a.toml", "--config", "b.toml"],
         &["explain", "GET", "no-slash"],
     ];

@@ -70,11 +70,12 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 40] = [
+const OURS: [&str; 41] = [
     "addresses",
     "affinity",
     "allow",
     "answer",
+    "audience_claim",
     "authorization",
     "body_match_memory",
     "codings",

@@ -48,6 +48,9 @@ fn wrong_usage_is_two() {
         &["--url", local, "--rate", "5/s", "--requests", "5"],
         &["--url", local, "-H", "no colon"],
         &["--url", local, "--method", "GET /"],
+        &["--url", local, "--requests", "5", "--users", "5"],
+        &["--url", local, "--rate", "5/s", "--spawn", "5/s"],
+        &["--url", local, "--journey", "shop.toml", "--streams", "5"],
     ] {
         let output = loadgen(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));

@@ -142,6 +142,7 @@ fn wrong_usage_is_two_and_what_cannot_run_is_three() {
         &["gate"],
         &["gate", "--base", "x"],
         &["gate", "--self-test", "--base", "x"],
+        &["gate", "--base", "/bin/ls", "--head", "/bin/ls", "--plain", "/bin/ls"],
         &["gate", "--base", "no-such-revision", "--head", "HEAD"],
         &["gate", "--base", "/bin/sh", "--head", "/bin/sh", "--counts"],
         &["report"],

@@ -8,6 +8,7 @@ use clap::Args;
 use super::output;
 use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
 use crate::config::{LoadError, Purpose, certificates, load};
+use crate::explain::sending::Sending;
 use crate::explain::{Answer, Policies, Question, answer};
 use crate::identity::Trial;
 use crate::routing::explain::Explanation;
@@ -145,6 +146,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         line(text, "asks first", asked);
     }
     if let Some(own) = &policies.own_answer {
+        render_sending(text, &policies.sending);
         line(text, "answer", own);
         return line(text, if own.starts_with("redirect") { "leads to" } else { "asked as" }, &policies.target);
     }
@@ -163,6 +165,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     for (number, rule) in policies.batch.iter().enumerate() {
         line(text, if number == 0 { "batch" } else { "" }, rule);
     }
+    render_sending(text, &policies.sending);
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
     let body = policies.max_body.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
     line(text, "timeout", &timeout);
@@ -180,7 +183,26 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         ("cors", &policies.cors),
         ("page", &policies.page),
     ];
-    for (name, value) in more {
+    each(text, &more);
+}
+
+/// How it is sent on, and again.
+fn render_sending(text: &mut String, sending: &Sending) {
+    let silence = sending.idle_timeout_ms.map(|ms| format!("{ms} ms at most"));
+    let told = [
+        ("host sent", &sending.host),
+        ("request", &sending.request_headers),
+        ("response", &sending.response_headers),
+        ("retry", &sending.retry),
+        ("breaker", &sending.breaker),
+        ("silence", &silence),
+    ];
+    each(text, &told);
+}
+
+/// What there is of these, a line each.
+fn each(text: &mut String, told: &[(&str, &Option<String>)]) {
+    for (name, value) in told {
         if let Some(value) = value {
             line(text, name, value);
         }
@@ -202,6 +224,7 @@ fn render_parts(text: &mut String, policies: &Policies) {
     for part in &policies.parts {
         line(text, "part", part);
     }
+    render_sending(text, &policies.sending);
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms in all"));
     line(text, "timeout", &timeout);
     line(text, "class", &class(policies));

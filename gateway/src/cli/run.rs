@@ -32,10 +32,10 @@ pub(super) struct Run {
     #[arg(long, value_name = "URL", conflicts_with = "config")]
     to: Option<String>,
     /// Listen here instead of 127.0.0.1:8080; with --to only.
-    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    #[arg(long, value_name = "ADDRESS", requires = "to", conflicts_with_all = ["file", "config"])]
     listen: Option<SocketAddr>,
     /// Serve the admin API here instead of 127.0.0.1:9901; with --to only.
-    #[arg(long, value_name = "ADDRESS", requires = "to")]
+    #[arg(long, value_name = "ADDRESS", requires = "to", conflicts_with_all = ["file", "config"])]
     admin: Option<SocketAddr>,
     /// Write events here, one JSON object a line, as in the admin API's /events.
     #[arg(long, value_name = "FILE")]

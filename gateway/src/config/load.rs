@@ -13,7 +13,7 @@ use super::effective;
 use super::fingerprint::{Files, Held};
 use super::parse::document::Parsed;
 use super::parse::environment::{Environment, ProcessEnvironment};
-use super::parse::{document, include};
+use super::parse::{document, foreign, include};
 use super::problem::{Problem, Problems, Report, quoted};
 use super::registered::Registered;
 use super::schema::ROOT;
@@ -268,6 +268,12 @@ fn parse(
     environment: &dyn Environment,
     report: &mut Report,
 ) -> Parsed {
+    if let Some(text) = foreign::utf16(bytes) {
+        let file = sources.add(Source::new(path, text));
+        let help = "save it as UTF-8: `iconv -f UTF-16 -t UTF-8`, or `Out-File -Encoding utf8`";
+        report.error_with(Span::new(file, &(0..0)), "the file is UTF-16, and a configuration is UTF-8", help);
+        return Parsed::default();
+    }
     let valid = std::str::from_utf8(bytes);
     let text = String::from_utf8_lossy(bytes);
     let file = sources.add(Source::new(path, text.into_owned()));
@@ -277,7 +283,8 @@ fn parse(
     }
     if let Err(error) = valid {
         let at = error.valid_up_to();
-        report.error(Span::new(file, &(at..at + 1)), "the file is not UTF-8");
+        let help = "save it as UTF-8; `file` and `iconv` tell and change what it is";
+        report.error_with(Span::new(file, &(at..at + 1)), "the file is not UTF-8", help);
         return Parsed::default();
     }
     let text = sources.get(file).map(Source::text).unwrap_or_default();

@@ -59,6 +59,18 @@ fn told_scheme(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<bool> {
     told.filter(|told| is_scheme(told)).map(|told| told.eq_ignore_ascii_case(b"https"))
 }
 
+/// The host that the client asked a trusted proxy for, port and all, where it is told in one plain value: what
+/// `set_forwarded` tells an upstream.
+#[cold]
+pub fn told_host(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<HeaderValue> {
+    let mut values = headers.get_all(&X_FORWARDED_HOST).iter();
+    let told = match values.next() {
+        Some(value) => value.clone(),
+        None => HeaderValue::from_bytes(Elements::alone(headers)?.of_client(proxies)?.value(b"host=")?).ok()?,
+    };
+    (values.next().is_none() && is_host(told.as_bytes())).then_some(told)
+}
+
 /// One buffer of the right size for each header that is written.
 #[inline(never)]
 fn extend(headers: &mut HeaderMap, peer: &Peer, proxies: &TrustedProxies, host: Option<&HeaderValue>) {

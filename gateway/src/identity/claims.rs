@@ -113,13 +113,19 @@ fn subject(all: &Map<String, Value>) -> Result<Option<Box<str>>, AuthResult> {
     }
 }
 
-/// `aud` is one of ours, or an array that holds one (RFC 7519, section 4.1.3).
+/// The claim that says for whom a token is names us. Where that is not `aud`, a token that has one all the same is not
+/// for others either (RFC 7519, section 4.1.3: it must be rejected).
 fn is_for_us(all: &Map<String, Value>, rules: &Jwt) -> bool {
+    let says_so = claim(all, &rules.audience_claim).is_some_and(|named| names_us(named, rules));
+    says_so && (&*rules.audience_claim == "aud" || all.get("aud").is_none_or(|named| names_us(named, rules)))
+}
+
+/// One of ours, or an array that holds one.
+fn names_us(named: &Value, rules: &Jwt) -> bool {
     let is_ours = |value: &Value| value.as_str().is_some_and(|text| rules.audiences.iter().any(|ours| **ours == *text));
-    match all.get("aud") {
-        Some(Value::Array(list)) => list.iter().all(Value::is_string) && list.iter().any(is_ours),
-        Some(value) => is_ours(value),
-        None => false,
+    match named {
+        Value::Array(list) => list.iter().all(Value::is_string) && list.iter().any(is_ours),
+        _ => is_ours(named),
     }
 }
 
@@ -189,6 +195,7 @@ mod tests {
         Jwt {
             issuer: "https://idp".into(),
             audiences: vec!["api".into(), "web".into()],
+            audience_claim: "aud".into(),
             algorithms: Vec::new(),
             keys: None,
             secret: None,
@@ -293,6 +300,38 @@ mod tests {
         ] {
             assert_eq!(with(&json!({ "aud": aud })), Err(AuthResult::Audience), "{aud}");
         }
+    }
+
+    #[test]
+    fn h7_an_audience_in_another_claim_is_as_exact() {
+        let mut rules = rules();
+        let held = |rules: &Jwt, claims: Value| {
+            let mut all = json!({ "iss": "https://idp", "sub": "ada", "exp": NOW + 60 });
+            all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
+            judge(all.to_string().as_bytes(), rules, NOW).map(drop)
+        };
+        rules.audience_claim = "client_id".into();
+        for good in [
+            json!({ "client_id": "api" }),
+            json!({ "client_id": "web", "aud": "api" }),
+            json!({ "client_id": "web", "aud": ["x", "web"] }),
+        ] {
+            assert_eq!(held(&rules, good.clone()), Ok(()), "{good}");
+        }
+        for bad in [
+            json!({ "aud": "api" }),
+            json!({}),
+            json!({ "client_id": "API" }),
+            json!({ "client_id": 1 }),
+            json!({ "client_id": null, "aud": "api" }),
+            json!({ "client_id": "api", "aud": "another" }),
+            json!({ "client_id": "api", "aud": null }),
+        ] {
+            assert_eq!(held(&rules, bad.clone()), Err(AuthResult::Audience), "{bad}");
+        }
+        rules.audience_claim = "/app/id".into();
+        assert_eq!(held(&rules, json!({ "app": { "id": "api" } })), Ok(()));
+        assert_eq!(held(&rules, json!({ "app": "api" })), Err(AuthResult::Audience));
     }
 
     #[test]

@@ -8,7 +8,9 @@ use super::own::tell_limits;
 use super::{close_while_draining, cross_origin, problem, secure_own};
 use crate::config::settings::own_answer::{OwnAnswer, Redirect};
 use crate::config::settings::route::FixedAnswer;
+use crate::context::forwarded;
 use crate::context::names::X_REQUEST_ID;
+use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -47,7 +49,7 @@ fn lead<N: Network>(
     received: &HeaderMap,
     target: &PathAndQuery,
 ) -> Reply<N> {
-    let Some(location) = location(&exchange, redirect, target) else {
+    let Some(location) = location(&exchange, redirect, (received, target)) else {
         let detail = "A redirect needs the host that was asked for.";
         return refuse(exchange, received, &GatewayError::new(Code::BadRequest, detail));
     };
@@ -56,18 +58,25 @@ fn lead<N: Network>(
     give(exchange, received, (redirect.status, headers, Bytes::new()))
 }
 
-/// A whole URL, whatever of it changes: a path alone could be read as another host's (`//host`).
-fn location<N: Network>(exchange: &Exchange<N>, redirect: &Redirect, target: &PathAndQuery) -> Option<HeaderValue> {
+/// A whole URL, whatever of it changes: a path alone could be read as another host's (`//host`). Scheme and host are of
+/// one mind: where a trusted proxy tells of the client's own connection, both are what it tells.
+fn location<N: Network>(
+    exchange: &Exchange<N>,
+    redirect: &Redirect,
+    (received, target): (&HeaderMap, &PathAndQuery),
+) -> Option<HeaderValue> {
     let secure = redirect.secure.unwrap_or(exchange.secure);
     let scheme = if secure { "https" } else { "http" };
-    let asked = exchange.host.as_deref();
+    let told = exchange.peer_trusted.then(|| forwarded::told_host(received, &exchange.snapshot.trusted)).flatten();
+    let asked = told.as_ref().or(exchange.host.as_deref().map(|host| &host.value));
     let target = if redirect.strip_query { target.path() } else { target.as_str() };
     let moves = redirect.host.is_some() || secure != exchange.secure;
     let url = match (&redirect.host, redirect.port) {
         // As it was asked for, port and all.
-        (None, None) if !moves => format!("{scheme}://{}{target}", asked?.value.to_str().ok()?),
+        (None, None) if !moves => format!("{scheme}://{}{target}", asked?.to_str().ok()?),
         (host, port) => {
-            let host = host.as_deref().or(asked.map(|asked| &*asked.name)).filter(|host| !host.is_empty())?;
+            let asked = asked.map(routing_host).unwrap_or_default();
+            let host = Some(host.as_deref().unwrap_or(&asked)).filter(|host| !host.is_empty())?;
             match port.filter(|port| *port != if secure { 443 } else { 80 }) {
                 Some(port) => format!("{scheme}://{host}:{port}{target}"),
                 None => format!("{scheme}://{host}{target}"),

@@ -14,7 +14,7 @@ use super::health;
 use super::open::opened;
 use super::transport::Transport;
 use crate::clock::Clock;
-use crate::config::settings::upstream::GRPC_CHECK;
+use crate::config::settings::upstream::{GRPC_CHECK, Health};
 use crate::http2::Whole;
 use crate::network::Network;
 use crate::telemetry::metrics::UpstreamSeries;
@@ -33,17 +33,19 @@ pub(super) async fn ask<N: Network>(
     endpoint: &Endpoint<N>,
     stream: Transport<N::Stream>,
     around: (&Clock, &UpstreamSeries),
-    path: &PathAndQuery,
+    settings: &Health,
 ) -> Result<(), Arc<str>> {
+    let path = &settings.path;
     let scheme = if stream.is_encrypted() { Scheme::HTTPS } else { Scheme::HTTP };
     let opened = opened(endpoint, stream, around).await.map_err(told)?;
     let service = (path.path() == GRPC_CHECK).then(|| service(path.query().unwrap_or_default()));
-    let request = request(&endpoint.host, scheme, path, service.is_some()).ok_or("the check is no request")?;
+    let host = settings.host.as_ref().unwrap_or(&endpoint.host);
+    let request = request(host, scheme, path, service.is_some()).ok_or("the check is no request")?;
     let body = service.as_deref().map(question).unwrap_or_default();
     // What is judged by its status says it in the head, as over HTTP/1.
     let most = if service.is_some() { MOST_BYTES } else { 0 };
     let whole = opened.ask(request, body, most).await.map_err(told)?;
-    if service.is_some() { judge_grpc(&whole) } else { judge(&whole) }
+    if service.is_some() { judge_grpc(&whole) } else { settings.judge(whole.status) }
 }
 
 fn told(error: impl std::fmt::Display) -> Arc<str> {
@@ -97,12 +99,10 @@ fn put_number(out: &mut BytesMut, mut number: usize) {
     out.put_u8(number as u8);
 }
 
-fn judge(whole: &Whole) -> Result<(), Arc<str>> {
-    if whole.status.is_success() { Ok(()) } else { Err(told(format_args!("status {}", whole.status.as_u16()))) }
-}
-
 fn judge_grpc(whole: &Whole) -> Result<(), Arc<str>> {
-    judge(whole)?;
+    if !whole.status.is_success() {
+        return Err(told(format_args!("status {}", whole.status.as_u16())));
+    }
     let status = whole.trailers.get("grpc-status").or_else(|| whole.headers.get("grpc-status"));
     match status.map(HeaderValue::as_bytes) {
         Some(b"0") => {}

@@ -1,8 +1,8 @@
 //! Active checks: an endpoint is asked now and then, beside its requests, whether it is well.
 //!
-//! A check is one connection, one GET, one answer's head: any 2xx is good; gRPC may be asked in its own way instead
-//! (`check_http2`). Checks of an endpoint never overlap, and
-//! their times are off by a tenth. They run on the control runtime, so that a busy worker delays none.
+//! A check is one connection, one GET, one answer's head, whose status is good or not; gRPC may be asked in its own way
+//! instead (`check_http2`). Checks of an endpoint never overlap, and their times are off by a tenth. They run on the
+//! control runtime, so that a busy worker delays none.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -170,7 +170,7 @@ async fn check<N: Network>(
             Err(error) => return Some(Err(Arc::from(error.to_string()))),
         };
         if way.carriers.is_some() {
-            return Some(check_http2::ask(endpoint, stream, around, &settings.path).await);
+            return Some(check_http2::ask(endpoint, stream, around, settings).await);
         }
         Some(ask_plainly::<N>(endpoint, stream, settings).await)
     };
@@ -188,12 +188,12 @@ async fn ask_plainly<N: Network>(
     client.begin(&request(endpoint, settings), RequestBody::Empty);
     let head = std::future::poll_fn(|cx| client.poll_head(cx)).await;
     let head = head.map_err(|error| Arc::from(error.to_string()))?;
-    if head.status.is_success() { Ok(()) } else { Err(Arc::from(format!("status {}", head.status.as_u16()))) }
+    settings.judge(head.status)
 }
 
 fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::Health) -> RequestHead {
     let mut headers = HeaderMap::with_capacity(3);
-    headers.insert(header::HOST, endpoint.host.clone());
+    headers.insert(header::HOST, settings.host.as_ref().unwrap_or(&endpoint.host).clone());
     headers.insert(header::USER_AGENT, USER_AGENT);
     RequestHead::alone(settings.path.clone(), headers)
 }

@@ -344,3 +344,27 @@ fn a_capacity_that_leaves_nothing_to_each_worker_is_told_of() {
     assert_eq!(told(7), [format!("6:22: 7 between 4 workers is nothing: no answer would be remembered {help}")]);
     assert_eq!((told(8), told(0)), (vec![], vec![]));
 }
+
+#[test]
+fn dots_in_a_claims_name_are_no_path() {
+    let told = |within: &str, of_route: &str| {
+        let route = "[[routes]]\npath = '/'\nupstream = 'http://b'";
+        let auth = format!("auth = {{ providers = ['a']{of_route} }}");
+        warnings(&format!("{}[identity]\n{within}\n{route}\n{auth}\n", inline(KEY)))
+    };
+    let message =
+        "\"realm.roles\" is one claim whose name has a dot (a claim within another is written \"/realm/roles\")";
+    assert_eq!(told("claims = { x-roles = 'realm.roles' }", ""), [format!("7:22: {message}")]);
+    let of_route = told("", ", claims = { 'realm.roles' = 'x' }");
+    assert!(of_route.len() == 1 && of_route[0].starts_with("11:") && of_route[0].ends_with(message), "{of_route:?}");
+    let fine = "claims = { x-roles = '/realm/roles', x-tenant = 'https://shop.example/tenant' }";
+    assert_eq!(told(fine, ", claims = { '/realm/roles' = 'x', level = 3 }"), [""; 0]);
+}
+
+#[test]
+fn a_star_is_no_pattern_of_audiences() {
+    let told = warnings(&inline(KEY).replace("['x']", "['x', '*']"));
+    assert!(told.iter().any(|it| it.starts_with("3:19: an audience is compared letter by letter")), "{told:?}");
+    let elsewhere = inline(KEY).replace("issuer", "audience_claim = 'client_id'\nissuer");
+    assert!(!warnings(&elsewhere).iter().any(|it| it.contains("audience")), "{elsewhere}");
+}

@@ -323,6 +323,21 @@ fn the_health_check_of_grpc_needs_http_2() {
     let health = "health = { path = \"/grpc.health.v1.Health/Check?service=a\" }";
     check_upstream(&format!("protocol = \"http2\"\n{health}"), &[]);
     check_upstream(health, &["3:19: the health check of gRPC needs an upstream that speaks HTTP/2"]);
+    let judged = "health = { path = \"/grpc.health.v1.Health/Check\", status = [\"200\"] }";
+    check_upstream(&format!("protocol = \"http2\"\n{judged}"), &["4:60: `status` is for checks that are a GET"]);
+}
+
+#[test]
+fn health_checks_say_whom_they_ask_and_what_is_good() {
+    check_upstream("health = { path = '/', host = 'shop.example:8443', status = ['200-399', '401'] }", &[]);
+    check_upstream(
+        "health = { path = '/', host = 'http://shop.example', status = ['2xx'] }",
+        &[
+            "3:31: \"http://shop.example\" is not a host name, and perhaps a port: that is no host name",
+            "3:64: \"2xx\" is not a status, or from one to another: a status is 200 to 599",
+        ],
+    );
+    check_upstream("health = { path = '/', status = [] }", &["3:33: the list is empty"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Routes that several upstreams share.
 
-use super::check;
+use super::{check, errors};
 
 /// A route with these keys from line 7 on, and this split behind them.
 fn route(split: &str, keys: &str) -> String {
@@ -26,6 +26,8 @@ fn a_split_says_who_gets_what() {
         &["8:9: every upstream has weight 0"],
     );
     check(&route("{ upstream = \"a\" }", OPEN), &["8:10: \"weight\" is missing in [routes.split]"]);
+    let told = errors(&route("{ upstream = \"a\", weight = \"90\" }, { upstream = \"b\", weight = \"10\" }", OPEN));
+    assert!(told.len() == 2 && told.iter().all(|it| it.contains("found a string")), "{told:?}");
     check(
         &route(a, &format!("{OPEN}\nupstream = \"a\"")),
         &["9:9: a route has one of `upstream`, `split`, `handler`, `redirect` and `answer`"],

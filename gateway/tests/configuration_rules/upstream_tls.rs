@@ -98,6 +98,26 @@ fn insecure_is_loud_wherever_it_is_written() {
 }
 
 #[test]
+fn a_public_service_that_is_asked_for_another_host_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let (ca, _) = written(folder.path(), "a.test");
+    let shared = format!("[defaults.upstream]\ntls = {{ ca = '{ca}' }}\n[[routes]]\npath = '/'\n");
+    let told = warnings(&format!("{shared}upstream = 'https://api.example.com'"));
+    let why = "\"api.example.com\" is sent the `Host` that the client asked for, which is another name";
+    let help = "write host = \"api.example.com\", or host = \"client\" where that is meant";
+    assert_eq!(told, [format!("5:12: {why} ({help})")]);
+    for fine in [
+        "upstream = 'https://api.example.com'\nhost = 'client'",
+        "upstream = 'https://api.example.com'\nhost = 'upstream'",
+        "upstream = 'https://api.example.com'\nhosts = ['API.example.com']",
+        "upstream = 'https://api.example.com'\nhosts = ['*.example.com']",
+        "upstream = 'https://orders.internal'",
+    ] {
+        assert_eq!(warnings(&format!("{shared}{fine}")), [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn whom_the_gateway_believes_and_what_it_asks_for_is_what_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let (ca, _) = written(folder.path(), "a.test");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use gateway::config::{Purpose, load_text_with};
+use gateway::config::{Environment, LoadError, Purpose, load, load_text_with};
 
 use super::{NoEnvironment, check, check_route, errors, warnings};
 
@@ -143,7 +143,42 @@ fn syntax_errors_are_all_reported_and_do_not_echo() {
     let mut distinct = lines.clone();
     distinct.dedup();
     assert_eq!(lines, distinct, "one problem a line: {found:?}");
-    check("a = 1\na = 2", &["1:1: unknown key \"a\"", "2:1: duplicate key"]);
+    check("a = 1\na = 2", &["1:1: unknown key \"a\"", "2:1: \"a\" is there twice: first at line 1"]);
+}
+
+#[test]
+fn what_is_no_toml_is_told_once_and_with_a_remedy() {
+    let said = |bytes: &[u8]| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("gateway.toml");
+        std::fs::write(&file, bytes).expect("written");
+        match load(&file, Purpose::Check) {
+            Err(LoadError::Invalid(problems)) => {
+                let told = problems.iter().map(|it| (it.line, it.message.clone(), it.help.clone().expect("a remedy")));
+                told.collect::<Vec<_>>()
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let once = |bytes: &[u8], line: usize, words: &str| {
+        let told = said(bytes);
+        assert!(told.len() == 1 && told[0].0 == line && told[0].1.contains(words), "{told:?}");
+    };
+    once(b"# ours\nlisteners:\n  - address: 127.0.0.1:8080\nroutes:\n  - path: /a\n", 2, "this is YAML");
+    once(b"{\n  \"routes\": [\n    { \"path\": \"/a\" }\n  ]\n}\n", 1, "this is JSON");
+    once(b"server {\n  listen 80;\n  location / { proxy_pass http://a; }\n}\n", 1, "blocks in braces");
+    let good = "[[routes]]\npath = \"/\"\nupstream = \"http://a\"\n";
+    let little: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    once(&little, 1, "UTF-16");
+    once(&[&[0xff, 0xfe][..], &little].concat(), 1, "UTF-16");
+    once(good.replace("path =", "path\u{a0}=").as_bytes(), 2, "U+00A0");
+    once(good.replace("upstream", "\u{200b}upstream").as_bytes(), 3, "U+200B");
+    once(good.replace("\"/\"", "\u{201c}/\u{201d}").as_bytes(), 2, "U+201C");
+    once(
+        format!("{good}{}", good.replace("[[routes]]", "[routes]")).as_bytes(),
+        4,
+        "\"[routes]\" is there twice: first at line 1",
+    );
 }
 
 #[test]
@@ -166,10 +201,58 @@ fn a_method_that_nobody_knows_is_a_warning() {
     assert_eq!(said("PSOT"), ["4:12: \"PSOT\" is not a known HTTP method (did you mean \"POST\"?)"]);
     assert_eq!(said("X-FLY"), ["4:12: \"X-FLY\" is not a known HTTP method (it is matched as written)"]);
     assert_eq!(said("TRACE"), ["4:12: \"TRACE\" never matches (TRACE is refused before routes are looked at)"]);
+    for any in ["*", "ANY", "ALL"] {
+        let told =
+            format!("4:12: \"{any}\" is a method like another, and not any (leave `methods` out: then it is any)");
+        assert_eq!(said(any), [told]);
+    }
     for known in ["GET", "PATCH", "PROPFIND", "QUERY", "PURGE"] {
         assert!(said(known).is_empty(), "{known}");
     }
     check_route("methods = [\"get\"]", &["4:12: \"get\" is not a method: methods are upper case, write GET"]);
+}
+
+#[test]
+fn a_key_of_a_table_within_is_named_with_its_table() {
+    let help = |text: &str| {
+        let problems = load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &NoEnvironment).unwrap_err();
+        problems.iter().next().unwrap().help.clone().unwrap()
+    };
+    let of_route = |key: &str| help(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://a\"\n{key} = 1"));
+    assert_eq!(of_route("strip_prefix"), "it is a key of rewrite: rewrite = { strip_prefix = … }");
+    for (key, table) in [("attempts", "retry"), ("scopes", "auth"), ("origins", "cors"), ("allow", "addresses")] {
+        assert_eq!(of_route(key), format!("it is a key of {table}: {table} = {{ {key} = … }}"));
+    }
+    assert!(of_route("status").starts_with("it is a key of "), "{}", of_route("status"));
+    assert_eq!(of_route("upstrem"), "did you mean \"upstream\"?");
+    assert_eq!(help("workers = 1"), "it is a key of [server]: write it below that line");
+    assert_eq!(help("[[route]]\npath = \"/\""), "did you mean \"routes\"?");
+    assert_eq!(help("[server]\nzzz = 1"), "`gateway defaults` prints every key");
+}
+
+/// One variable, which says nothing.
+struct Empty;
+
+impl Environment for Empty {
+    fn get(&self, name: &str) -> Option<String> {
+        (name == "TOKEN").then(String::new)
+    }
+}
+
+#[test]
+fn a_secret_that_says_nothing_is_not_one_that_is_not_there() {
+    let text =
+        |name: &str| format!("[admin]\ntoken_env = \"{name}\"\n[[routes]]\npath = \"/\"\nupstream = \"http://a\"");
+    for (name, message) in [
+        ("TOKEN", "the environment variable \"TOKEN\" is empty"),
+        ("OTHER", "the environment variable \"OTHER\" is not set"),
+    ] {
+        let checked = load_text_with(&text(name), Path::new("gateway.toml"), Purpose::Check, &Empty).unwrap();
+        assert_eq!(checked.warnings[0].message, message);
+        let refused = load_text_with(&text(name), Path::new("gateway.toml"), Purpose::Run, &Empty).unwrap_err();
+        let problem = refused.iter().next().unwrap();
+        assert!(problem.message == message && problem.help.is_some(), "{problem:?}");
+    }
 }
 
 #[test]

@@ -77,6 +77,51 @@ async fn many_warnings_leave_the_first_screen_of_a_phone_to_how_it_does() {
 }
 
 #[tokio::test]
+async fn an_aggregate_is_found_by_the_upstreams_of_its_parts_and_empty_tables_say_so() {
+    let (upstream, empty) = (echo().await, Gateway::start("").await);
+    let gateway = Gateway::start(&format!(
+        "[upstreams.users]\nendpoints = ['{0}']\n[[aggregates]]\nname = 'board'\npath = '/board/{{id}}'\n\
+         parts = [{{ name = 'user', upstream = 'users', path = '/users/{{id}}' }}]\n\
+         [[routes]]\nname = 'other'\npath = '/other'\nupstream = 'http://{0}'\n",
+        upstream.addr()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    let filter = |words: &str| {
+        format!(
+            "(f => {{ f.value = '{words}'; f.dispatchEvent(new Event('input')); }})(document.getElementById('filter'))"
+        )
+    };
+    browser.until("document.querySelectorAll('#routes tr').length === 2").await;
+    browser.run(&filter("users")).await;
+    browser.until("document.querySelectorAll('#routes tr').length === 1").await;
+    browser.until("document.querySelector('#routes tr td:last-child').innerText.includes(' of users')").await;
+    browser.run(&filter("nowhere")).await;
+    browser.until("document.getElementById('no-routes').innerText === 'No route has these words.'").await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+    let Some(mut browser) = look_at(&empty).await else { return };
+    browser.until("document.getElementById('no-routes').innerText.startsWith('No routes')").await;
+    browser.until("!document.getElementById('no-upstreams').hidden").await;
+    browser.until("!document.getElementById('no-codes').hidden").await;
+}
+
+#[tokio::test]
+async fn why_an_endpoint_fails_is_in_sight_on_a_phone() {
+    let upstream = echo().await;
+    let health = "health = { path = '/', interval = '100ms', timeout = '1s', unhealthy_after = 1 }";
+    let gateway = Gateway::start(&format!(
+        "[upstreams.a-service-with-a-long-name]\nendpoints = ['{}', '127.0.0.1:1']\n{health}\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'a-service-with-a-long-name'\n",
+        upstream.addr()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.be_as_wide_as(375).await;
+    let why = "[...document.querySelectorAll('#upstreams td.bad')].find(it => it.innerText.includes('health checks'))";
+    browser.until(&format!("{why}?.getBoundingClientRect().right <= 375")).await;
+}
+
+#[tokio::test]
 async fn a_limit_shows_with_its_busiest_keys() {
     let upstream = echo().await;
     let gateway = Gateway::start(&format!(

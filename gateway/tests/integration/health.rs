@@ -1,5 +1,6 @@
 //! Active checks, ejection by them, and slow start, over real sockets.
 
+use mocks::raw::{Raw, Script};
 use mocks::{Effect, Mock, Rule};
 use serde_json::Value;
 
@@ -113,6 +114,34 @@ async fn a_check_asks_for_its_path_and_one_that_hangs_fails() {
     assert_eq!((entry.method.as_str(), entry.path.as_str()), ("GET", "/healthz"));
     let most = (0..2).map(|endpoint| upstream.counters_of(endpoint).concurrent_max).max();
     assert_eq!(most, Some(1), "checks of an endpoint never overlap");
+}
+
+fn last_check(gateway: &Gateway) -> Option<String> {
+    gateway.inner().upstreams()[0].active().endpoints[0].health.last().map(|last| last.to_string())
+}
+
+#[tokio::test]
+async fn a_check_asks_for_the_host_that_is_written_and_takes_the_statuses_that_are_written() {
+    let elsewhere = "HTTP/1.1 301 Moved Permanently\r\nlocation: /en/\r\ncontent-length: 0\r\n\r\n";
+    for (more, host, comes_to) in [
+        ("", None, "status 301"),
+        (", host = 'shop.example'", Some("shop.example"), "status 301"),
+        (", host = 'shop.example', status = ['204', '300-399']", Some("shop.example"), "ok"),
+        (", host = '[::1]:8443', status = ['200-300']", Some("[::1]:8443"), "status 301"),
+    ] {
+        let site = Raw::script(Script::always(elsewhere)).await.unwrap();
+        let gateway = Gateway::start(&format!(
+            "[upstreams.up]\nendpoints = ['{}']\nhealth = {{ path = '/', interval = '100ms'{more} }}\n\
+             [[routes]]\npath = '/'\nupstream = 'up'\n",
+            site.addr()
+        ))
+        .await;
+        eventually("it was checked", || last_check(&gateway).is_some()).await;
+        assert_eq!(last_check(&gateway).as_deref(), Some(comes_to), "{more}");
+        let asked = String::from_utf8(site.received().remove(0)).unwrap();
+        let host = host.map_or_else(|| site.addr().to_string(), str::to_owned);
+        assert!(asked.contains(&format!("\r\nhost: {host}\r\n")), "{more}: {asked}");
+    }
 }
 
 #[tokio::test]

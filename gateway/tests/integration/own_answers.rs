@@ -182,6 +182,35 @@ async fn a_request_in_the_clear_is_sent_to_https_or_refused_as_trusted_proxies_t
 }
 
 #[tokio::test]
+async fn a_redirect_leads_to_the_host_that_a_trusted_proxy_was_asked_for_as_its_upstream_is_told() {
+    let text = [
+        "[server]\ntrusted_proxies = ['127.0.0.1/32']\n".to_owned(),
+        route("/from/{*rest}", "redirect = { path = '/to/{rest}' }"),
+        route("/down/{*rest}", "redirect = { scheme = 'http' }"),
+        route("/moved/{*rest}", "redirect = { host = 'new.example' }"),
+    ]
+    .concat();
+    let gateway = Gateway::start(&text).await;
+    for (target, told, location) in [
+        ("/from/x", "forwarded: for=1.1.1.1;host=pub.example;proto=https", "https://pub.example/to/x"),
+        ("/from/x", "forwarded: for=1.1.1.1;host=\"pub.example:444\";proto=https", "https://pub.example:444/to/x"),
+        ("/from/x", "x-forwarded-proto: https\r\nx-forwarded-host: pub.example", "https://pub.example/to/x"),
+        ("/from/x", "x-forwarded-proto: https", "https://inner.test:81/to/x"),
+        ("/from/x", "x-forwarded-host: a.example, b.example", "http://inner.test:81/to/x"),
+        ("/from/x", "x-forwarded-host: a.example/..", "http://inner.test:81/to/x"),
+        ("/from/x", "x-forwarded-for: 1.1.1.1\r\nforwarded: for=1.1.1.1;host=pub.example", "http://inner.test:81/to/x"),
+        ("/down/x", "forwarded: for=1.1.1.1;host=\"Pub.example:444\";proto=https", "http://pub.example/down/x"),
+        ("/moved/x", "forwarded: for=1.1.1.1;host=pub.example;proto=https", "https://new.example/moved/x"),
+    ] {
+        let answer = gateway.ask(format!("GET {target} HTTP/1.1\r\nhost: inner.test:81\r\n{told}\r\n\r\n")).await;
+        assert_eq!(answer.header("location"), Some(location), "{target} {told}");
+    }
+    let stranger = Gateway::start(&route("/from/{*rest}", "redirect = { path = '/to/{rest}' }")).await;
+    let told = "GET /from/x HTTP/1.1\r\nhost: a.test\r\nx-forwarded-host: pub.example\r\n\r\n";
+    assert_eq!(stranger.ask(told).await.header("location"), Some("http://a.test/to/x"), "nobody vouches for it");
+}
+
+#[tokio::test]
 async fn what_a_stranger_says_of_its_scheme_is_not_believed() {
     let upstream = echo().await;
     let gateway = Gateway::start(&one_route("hsts = { max_age = '1h' }", "https = 'redirect'", upstream.addr())).await;

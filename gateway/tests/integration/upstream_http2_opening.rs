@@ -285,6 +285,20 @@ async fn a_check_that_is_no_call_of_grpc_is_judged_by_the_head() {
 }
 
 #[tokio::test]
+async fn a_check_over_http_2_asks_for_the_host_that_is_written_and_takes_the_statuses_that_are_written() {
+    let mut upstream = H2Upstream::start().await;
+    let health =
+        "health = { path = '/', host = 'shop.example', status = ['200-399'], interval = '100ms', timeout = '60s' }";
+    let gateway = Gateway::start(&text(health, "", upstream.address)).await;
+    let mut asked = upstream.next().await;
+    assert_eq!(asked.request.uri().authority().map(http::uri::Authority::as_str), Some("shop.example"));
+    let _stream = asked.begin(301, &[]);
+    let last = || gateway.inner().upstreams()[0].active().endpoints[0].health.last();
+    eventually("it was checked", || last().is_some()).await;
+    assert_eq!(last().as_deref(), Some("ok"));
+}
+
+#[tokio::test]
 async fn a_connection_that_is_late_is_one_failure_however_many_wait_for_it() {
     let silent = Raw::script(Script::new().hang()).await.unwrap();
     let keys = "pool = { connect_timeout = '200ms' }\nbreaker = { window = '60s', consecutive_failures = 8 }";

@@ -13,6 +13,25 @@ use crate::recorder::Window;
 use crate::threshold::Threshold;
 use crate::units::{parse_duration, parse_rate};
 
+/// What makes no sense with journeys, nor with what only they have: an argument that is required is not missed where
+/// one is there that it conflicts with.
+const NOT_OF_JOURNEYS: [&str; 14] = [
+    "rate",
+    "arrivals",
+    "replay",
+    "requests",
+    "http2",
+    "headers",
+    "method",
+    "body",
+    "expect_statuses",
+    "expect_length",
+    "pacing",
+    "connections",
+    "max_in_flight",
+    "timeout",
+];
+
 const HELP: &str = "\
 Examples:
   loadgen --url http://127.0.0.1:8080/ --rate 5000/s --duration 30s
@@ -72,7 +91,8 @@ pub struct Arguments {
     #[arg(long)]
     pub(super) http2: bool,
     /// HTTP/2: most requests at once on a connection
-    #[arg(long, requires = "http2", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, requires = "http2", conflicts_with = "journey", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) streams: u32,
     /// TLS: believe servers whose certificate these authorities signed, PEM, instead of whom the system believes
     #[arg(long, value_name = "FILE", conflicts_with = "insecure")]
@@ -87,17 +107,17 @@ pub struct Arguments {
     #[arg(long, value_enum, value_name = "VERSION", conflicts_with = "journey")]
     pub(super) proxy_protocol: Option<ProxyProtocol>,
     /// Let users go the journeys of a file (docs/benchmarking.md says how one is written)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "arrivals", "replay", "requests", "http2", "headers",
-        "method", "body", "expect_statuses", "expect_length", "pacing", "connections", "max_in_flight", "timeout"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = NOT_OF_JOURNEYS)]
     pub(super) journey: Option<PathBuf>,
     /// Journeys: how many users there are at once
-    #[arg(long, requires = "journey", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, requires = "journey", conflicts_with_all = NOT_OF_JOURNEYS, default_value_t = 20,
+        value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) users: u32,
     /// Journeys: how many users begin a second, as in 10/s; all at once when absent
-    #[arg(long, requires = "journey", value_parser = parse_rate)]
+    #[arg(long, requires = "journey", conflicts_with_all = NOT_OF_JOURNEYS, value_parser = parse_rate)]
     pub(super) spawn: Option<f64>,
     /// Journeys: the program that holds the users [default: journeys, beside this one]
-    #[arg(long, requires = "journey", value_name = "PATH")]
+    #[arg(long, requires = "journey", conflicts_with_all = NOT_OF_JOURNEYS, value_name = "PATH")]
     pub(super) journeys_bin: Option<PathBuf>,
     /// A request header, as in -H 'accept: text/plain'; may be repeated
     #[arg(short = 'H', long = "header", value_parser = parse_header)]

@@ -56,13 +56,13 @@ pub struct GateArguments {
     #[arg(long)]
     self_test: bool,
     /// With --self-test: the gateway as it is, instead of a build of the working tree
-    #[arg(long, value_name = "BINARY", requires = "self_test")]
+    #[arg(long, value_name = "BINARY", requires = "self_test", conflicts_with_all = ["base", "head"])]
     plain: Option<PathBuf>,
     /// With --self-test: the same code in another layout
-    #[arg(long, value_name = "BINARY", requires = "self_test")]
+    #[arg(long, value_name = "BINARY", requires = "self_test", conflicts_with_all = ["base", "head"])]
     shuffled: Option<PathBuf>,
     /// With --self-test: the same with the feature `slow-down`
-    #[arg(long, value_name = "BINARY", requires = "self_test")]
+    #[arg(long, value_name = "BINARY", requires = "self_test", conflicts_with_all = ["base", "head"])]
     slowed: Option<PathBuf>,
     /// A mocks binary to use instead of the one built in
     #[arg(long, value_name = "PATH")]

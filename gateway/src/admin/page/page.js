@@ -240,17 +240,20 @@ function showAlerts(status) {
 function showTables(upstreams, routes, of) {
   by("upstreams").replaceChildren(...upstreams.flatMap(u => {
     const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
-    const head = [u.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.99)))];
-    if (!u.endpoints.length) return [row([...head, ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "bad"], "", "", "", "", ""], "failing")];
-    return u.endpoints.map((e, index) => row([...(index ? ["", "", "", ""] : head), e.address, place(e), e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length ? "failing" : style));
+    const did = [number(rate(it.rate)), failing(it), number(time(quantile(it, 0.99)))];
+    if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", "", "", ""], "failing")];
+    return u.endpoints.map((e, index) => row([[index ? "" : u.name, "wraps"], e.address, place(e), ...(index ? ["", "", ""] : did), e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length ? "failing" : style));
   }));
+  by("no-upstreams").hidden = upstreams.length > 0;
   const words = by("filter").value.toLowerCase().split(/\s+/);
-  const found = routes.filter(r => { const text = [r.name, ...r.hosts, r.path, ...r.methods, r.upstream, ...(r.split ?? [])].join(" ").toLowerCase(); return words.every(word => text.includes(word)); });
+  const found = routes.filter(r => { const text = [r.name, ...r.hosts, r.path, ...r.methods, r.upstream, ...(r.split ?? []), ...(r.parts ?? [])].join(" ").toLowerCase(); return words.every(word => text.includes(word)); });
   const rows = found.map(r => [r, of("route " + r.name)]);
   // What fails comes first; the rest stays where it is, so that it can be read.
   rows.sort((a, b) => (b[1].failed > 0) - (a[1].failed > 0));
   by("routes").replaceChildren(...rows.slice(0, MOST_ROUTES).map(([r, it]) =>
-    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], r.upstream ?? r.split?.join("; ") ?? r.own_answer], it.failed > 0 ? "failing" : "")));
+    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], [r.upstream ?? (r.split ?? r.parts)?.join("; ") ?? r.own_answer ?? "–", "wraps"]], it.failed > 0 ? "failing" : "")));
+  by("no-routes").hidden = found.length > 0;
+  by("no-routes").textContent = routes.length ? "No route has these words." : "No routes: every request is answered 404.";
   by("more").textContent = found.length < routes.length || found.length > MOST_ROUTES ? `${Math.min(found.length, MOST_ROUTES)} of ${routes.length}` : "";
 }
 
@@ -258,6 +261,7 @@ function showTables(upstreams, routes, of) {
 function showCodes(of) {
   const rows = [...of.codes].map(([name, it]) => [it, of(name).rate]);
   rows.sort((a, b) => (b[1] ?? 0) - (a[1] ?? 0) || b[0].total - a[0].total);
+  by("no-codes").hidden = rows.length > 0;
   by("codes").replaceChildren(...rows.map(([it, r]) => {
     const routes = it.routes.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([route]) => route).join(", ");
     return row([it.code, it.status, number(rate(r)), number(it.total.toLocaleString()), [routes, "wraps quiet"]], it.status === "5xx" && r > 0 ? "failing" : "");

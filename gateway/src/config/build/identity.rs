@@ -94,6 +94,7 @@ fn jwt(context: &Context<'_>, table: &Reader<'_>) -> Jwt {
     Jwt {
         issuer: table.text("issuer").into(),
         audiences: boxed(table.texts("audiences")),
+        audience_claim: table.text("audience_claim").into(),
         keys: table.get("jwks").map(|_| keys(context, &table.table("jwks"))),
         secret: secret(context, table, &algorithms),
         algorithms,

@@ -19,7 +19,7 @@ use crate::config::settings::upstream::{
 use crate::config::settings::upstream_tls::{Trust, UpstreamTls, server_name};
 use crate::config::tree::{Node, Value};
 use crate::config::value::upstream_url::UpstreamUrl;
-use crate::config::value::{host_port, text};
+use crate::config::value::{host_port, statuses, text};
 
 /// A written upstream; `None` where its endpoints are not understood.
 pub(crate) fn build(context: &Context<'_>, name: &str, table: &Reader<'_>) -> Option<Upstream> {
@@ -132,7 +132,14 @@ fn health(table: &Reader<'_>) -> Option<Health> {
     let path = Some(path.into_owned()).filter(|path| !path.is_empty())?.try_into().ok()?;
     let thresholds =
         Thresholds { healthy_after: table.integer("healthy_after"), unhealthy_after: table.integer("unhealthy_after") };
-    Some(Health { path, interval: table.duration("interval"), timeout: table.duration("timeout"), thresholds })
+    Some(Health {
+        path,
+        host: table.get("host").and_then(|node| node.text()?.parse().ok()),
+        statuses: table.texts("status").iter().filter_map(|text| statuses::parse(text).ok()).collect(),
+        interval: table.duration("interval"),
+        timeout: table.duration("timeout"),
+        thresholds,
+    })
 }
 
 /// A breaker, of an upstream or of a route.

@@ -4,6 +4,7 @@ pub(crate) mod reader;
 pub(crate) mod same;
 pub(crate) mod scalar;
 pub(crate) mod screening;
+mod unknown;
 pub(crate) mod walk;
 
 pub(crate) use context::Context;

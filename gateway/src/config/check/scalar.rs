@@ -169,6 +169,9 @@ fn doubtful_method(context: &mut Context<'_>, node: &Node, text: &Text) {
             format!("{shown} never matches"),
             "TRACE is refused before routes are looked at",
         );
+    } else if matches!(text.content.as_str(), "*" | "ANY" | "ALL") {
+        let help = "leave `methods` out: then it is any";
+        context.report.warning(node.at, format!("{shown} is a method like another, and not any"), help);
     } else if !method::KNOWN.contains(&text.content.as_str()) {
         let near = did_you_mean(&text.content, method::KNOWN.iter().copied());
         let help = near.unwrap_or_else(|| "it is matched as written".to_owned());

@@ -1,7 +1,7 @@
 //! A tree against the tables of keys: unknown keys, types, missing keys, rules.
 
-use super::scalar;
 use super::{Context, Reader};
+use super::{scalar, unknown};
 use crate::config::load::Purpose;
 use crate::config::parse::environment;
 use crate::config::problem::{did_you_mean, quoted};
@@ -62,7 +62,7 @@ fn table(
     for entry in own.map_or(&[][..], |own| &own.entries) {
         match def.key(&entry.key) {
             Some(key) => known_key(context, entry, base, key, position),
-            None => unknown_key(context, entry, def, position),
+            None => unknown::key(context, entry, def, (&position.path, &position.header())),
         }
     }
     if position.shared || !context.complete {
@@ -90,22 +90,6 @@ fn table(
             rule(context, &reader);
         }
     }
-}
-
-fn unknown_key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, position: &Position) {
-    let place = if position.path.is_empty() { String::new() } else { format!(" in {}", position.header()) };
-    let help = did_you_mean(&entry.key, def.keys.iter().map(|key| key.name)).unwrap_or_else(|| known_keys(def));
-    context.report.error_maybe(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), Some(help));
-}
-
-/// What could stand there instead; a long list would be no help.
-fn known_keys(def: &TableDef) -> String {
-    const MOST: usize = 8;
-    let names: Vec<&str> = def.keys.iter().take(MOST).map(|key| key.name).collect();
-    if def.keys.len() > MOST {
-        return "`gateway defaults` prints every key".to_owned();
-    }
-    format!("the keys here: {}", names.join(", "))
 }
 
 fn known_key(context: &mut Context<'_>, entry: &Entry, base: Option<&Table>, key: &'static Key, position: &Position) {
@@ -289,12 +273,17 @@ fn secret(context: &mut Context<'_>, key: &str, node: &Node) {
             _ => context.report.warning(node.at, message, help),
         }
     }
-    if context.environment.get(name).is_some_and(|value| !value.is_empty()) {
-        return;
-    }
-    let message = format!("the environment variable {} is not set", quoted(name));
+    let state = match context.environment.get(name) {
+        Some(value) if !value.is_empty() => return,
+        Some(_) => "empty",
+        None => "not set",
+    };
+    let message = format!("the environment variable {} is {state}", quoted(name));
     match context.purpose {
         Purpose::Check => context.report.warning(node.at, message, "`gateway run` refuses to start without it"),
-        Purpose::Run => context.report.error_with(node.at, message, format!("set it: {}", environment::AT_START)),
+        Purpose::Run => {
+            let help = format!("set it where the gateway is started, the file has only its name: {}", environment::AT_START);
+            context.report.error_with(node.at, message, help);
+        }
     }
 }

@@ -2,7 +2,9 @@
 
 use toml::de::{DeTable, DeValue};
 
+use super::duplicates::{self, Duplicate};
 use super::environment::{self, Environment, Unfilled};
+use super::foreign::{self, Foreign};
 use crate::config::problem::{Report, quoted};
 use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Table, Text, Value};
@@ -38,16 +40,30 @@ pub(crate) fn parse(text: &str, file: u32, environment: &dyn Environment, report
 
 fn parse_here(text: &str, file: u32, environment: &dyn Environment, report: &mut Report) -> Parsed {
     let (table, errors) = DeTable::parse_recoverable(text);
-    for error in &errors {
-        let span = error.span().unwrap_or(0..0);
-        let found = text.get(span.clone()).unwrap_or("");
-        report.error(Span::new(file, &span), sentence(error.message(), found));
+    if let Some(Foreign { at, message, help }) = errors.first().and_then(|_| foreign::program(text)) {
+        report.error_with(Span::new(file, &at), message, help);
+        return Parsed::default();
+    }
+    for Duplicate { at, message, help } in duplicates::duplicates(text, table.get_ref(), &errors) {
+        report.error_with(Span::new(file, &at), message, help);
+    }
+    for error in errors.iter().filter(|error| !duplicates::is_duplicate(error)) {
+        syntax(error, (text, file), report);
     }
     let mut converter = Converter { file, text, environment, report };
     let mut entries = converter.table(table.get_ref(), 0);
     // The parser keeps tables in the order in which they were finished; people read them in the order of the file.
     entries.entries.sort_by_key(|entry| entry.key_at);
     Parsed { table: entries, complete: errors.is_empty() }
+}
+
+fn syntax(error: &toml::de::Error, (text, file): (&str, u32), report: &mut Report) {
+    let span = error.span().unwrap_or(0..0);
+    if let Some(Foreign { at, message, help }) = foreign::lookalike(text, span.start) {
+        return report.error_with(Span::new(file, &at), message, help);
+    }
+    let found = text.get(span.clone()).unwrap_or("");
+    report.error(Span::new(file, &span), sentence(error.message(), found));
 }
 
 /// The parser's message as one line. What it says of a word without quotes, it also says where nothing is written.

@@ -9,7 +9,8 @@ use crate::config::value::upstream_url;
 /// # Errors
 /// The URL is no upstream's; the text says why.
 pub fn starter(to: &str) -> Result<String, String> {
-    let url = upstream(to)?;
+    let (url, name) = upstream(to)?;
+    let host = host_line(name.as_deref());
     Ok(format!(
         r#"# A gateway's configuration. `gateway defaults` prints every key with its default.
 
@@ -26,7 +27,7 @@ address = "127.0.0.1:9901"
 name = "all"
 path = "/{{*rest}}"
 upstream = "{url}"
-"#
+{host}"#
     ))
 }
 
@@ -36,15 +37,21 @@ upstream = "{url}"
 /// # Errors
 /// The URL is no upstream's; the text says why.
 pub fn forwarding(to: &str, listen: Option<SocketAddr>, admin: Option<SocketAddr>) -> Result<String, String> {
-    let url = upstream(to)?;
+    let (url, name) = upstream(to)?;
+    let host = host_line(name.as_deref());
     let listener = listen.map(|address| format!("[[listeners]]\naddress = \"{address}\"\n")).unwrap_or_default();
     let admin = admin.map(|address| format!("[admin]\naddress = \"{address}\"\n")).unwrap_or_default();
-    Ok(format!("{listener}{admin}[[routes]]\nname = \"all\"\npath = \"/{{*rest}}\"\nupstream = \"{url}\"\n"))
+    Ok(format!("{listener}{admin}[[routes]]\nname = \"all\"\npath = \"/{{*rest}}\"\nupstream = \"{url}\"\n{host}"))
 }
 
-/// The URL in its one form.
-fn upstream(to: &str) -> Result<String, String> {
+/// A public service is asked by its own name.
+fn host_line(name: Option<&str>) -> String {
+    name.map(|name| format!("host = \"{name}\"\n")).unwrap_or_default()
+}
+
+/// The URL in its one form, and the name that a public service is asked by.
+fn upstream(to: &str) -> Result<(String, Option<String>), String> {
     let url = upstream_url::parse(to)?;
     let scheme = if url.tls { "https" } else { "http" };
-    Ok(format!("{scheme}://{}", url.authority))
+    Ok((format!("{scheme}://{}", url.authority), url.public_name().map(str::to_owned)))
 }

@@ -157,7 +157,14 @@ fn a_starter_loads_without_a_warning() {
     assert_eq!(&*loaded.config.routes[0].upstream, "127.0.0.1:3000");
     assert!(starter("127.0.0.1:3000").is_err());
     let text = starter("https://a").expect("a URL");
-    assert!(text.contains("upstream = \"https://a:443\""), "{text}");
+    assert!(text.contains("upstream = \"https://a:443\"") && !text.contains("\nhost = "), "{text}");
+}
+
+#[test]
+fn a_public_service_is_asked_by_its_own_name() {
+    for text in [starter("https://api.example.com"), forwarding("https://api.example.com", None, None)] {
+        assert!(text.expect("a URL").contains("\nhost = \"api.example.com\"\n"));
+    }
 }
 
 #[test]

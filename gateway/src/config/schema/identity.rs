@@ -10,11 +10,11 @@ pub(crate) static IDENTITY: TableDef = TableDef::plain("[identity]", "The header
     key("subject_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
     key("scopes_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
     key("provider_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the name of the provider that proved the subject: two providers may know two people by one name.").default("\"x-auth-provider\""),
-    key("claims", Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
+    key("claims", Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`; `/a/b` is a claim within another.").default("{}"),
     key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself."),
     key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}"),
 ])
-.rules(&[identity::distinct_headers]);
+.rules(&[identity::distinct_headers, identity::claims_within_claims]);
 
 static PASSPORT: TableDef = TableDef::plain(
     "passport",
@@ -50,9 +50,16 @@ pub(crate) static JWT: TableDef = TableDef::plain(
         key(
             "audiences",
             Kind::List(const { &Kind::Text(&text::NOT_EMPTY) }, 1),
-            "One of them must be in the token's `aud`.",
+            "One of them must be in the token's `aud`, letter by letter.",
         )
         .required(),
+        key(
+            "audience_claim",
+            Kind::Text(&text::NOT_EMPTY),
+            "The claim that must name one of `audiences` where the issuer's access tokens have no `aud`: `client_id` of AWS \
+             Cognito. A name, or `/a/b` for one within another. A token's `aud`, where it has one all the same, must name one too.",
+        )
+        .default("\"aud\""),
         key(
             "algorithms",
             Kind::List(const { &Kind::Choice(ALGORITHMS) }, 1),
@@ -97,6 +104,7 @@ pub(crate) static JWT: TableDef = TableDef::plain(
     ],
 )
 .rules(&[
+    identity::audiences,
     identity::jwt_keys,
     identity::key_set,
     identity::secret_length,

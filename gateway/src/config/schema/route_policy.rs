@@ -17,13 +17,23 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
         .required(),
         key("scopes", Kind::List(const { &Kind::Text(&text::SCOPE) }, 0), "All are needed; each is written by itself.")
             .default("[]"),
-        key("claims", Kind::Map(&text::NOT_EMPTY, &Kind::Scalar), "Claims and the value that each must equal or hold.")
-            .default("{}"),
+        key(
+            "claims",
+            Kind::Map(&text::NOT_EMPTY, &Kind::Scalar),
+            "Claims and the value that each must equal or hold; `/a/b` is a claim within another.",
+        )
+        .default("{}"),
         key("optional", Kind::Bool, "A request without a credential passes; a bad one does not.").default("false"),
         key("single_use", Kind::Bool, "A token, by its `jti`, holds for one request.").default("false"),
     ],
 )
-.rules(&[references::auth, identity::single_use, identity::opaque_audience, provider_order::reachable]);
+.rules(&[
+        references::auth,
+        identity::claims_within_claims,
+        identity::single_use,
+        identity::opaque_audience,
+        provider_order::reachable,
+    ]);
 
 /// An element of `split`.
 pub(crate) static SPLIT: TableDef = TableDef::plain(

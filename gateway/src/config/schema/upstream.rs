@@ -96,7 +96,7 @@ static BALANCE: TableDef = TableDef::plain(
     &[
         key("policy", Kind::Choice(POLICIES), "The policy.").default("\"least_request\""),
         key("name", Kind::Text(&text::NAME), "custom only: the name under which it is registered in code."),
-        key("key", Kind::Text(&text::HASH_KEY), "consistent_hash only: what is hashed."),
+        key("key", Kind::Text(&text::HASH_KEY), "consistent_hash only: what is hashed. A request without that header or cookie is hashed by its client's address."),
         key(
             "bound",
             Kind::Number(1.0, 100.0),
@@ -201,6 +201,17 @@ static HEALTH: TableDef = TableDef::plain(
             "What is asked for; empty is no active checks. `/grpc.health.v1.Health/Check?service=NAME` asks gRPC.",
         )
         .default("\"\""),
+        key(
+            "host",
+            Kind::Text(&text::ASKED_HOST),
+            "The `Host` (`:authority`) of a check, for services that tell sites apart by it; the endpoint's address when absent.",
+        ),
+        key(
+            "status",
+            Kind::List(const { &Kind::Text(&text::STATUSES) }, 1),
+            "Statuses that are good, as in `[\"200-399\", \"401\"]`; gRPC's own check has its own.",
+        )
+        .default("[\"200-299\"]"),
         key("interval", Kind::Duration(MIN_INTERVAL, DAY), "How often.").default("\"5s\""),
         key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
         key("healthy_after", Kind::Integer(1, 1000), "Good answers in a row that bring an endpoint back.").default("2"),

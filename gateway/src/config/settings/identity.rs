@@ -76,8 +76,10 @@ pub enum ProviderKind {
 pub struct Jwt {
     /// The `iss` of its tokens.
     pub issuer: Box<str>,
-    /// One of them is in a token's `aud`.
+    /// One of them is in the claim that says for whom a token is.
     pub audiences: Vec<Box<str>>,
+    /// Which claim that is: `aud`, or another of an issuer that leaves it out.
+    pub audience_claim: Box<str>,
     /// The algorithms that are accepted.
     pub algorithms: Vec<Algorithm>,
     /// Where public keys come from; `None` where only secrets verify.

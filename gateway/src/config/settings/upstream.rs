@@ -1,11 +1,12 @@
 //! `[upstreams.NAME]`: a named service and how its endpoints are used.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderName;
 use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, StatusCode};
 
 use super::affinity::Affinity;
 use super::upstream_tls::UpstreamTls;
@@ -95,6 +96,10 @@ pub const GRPC_CHECK: &str = "/grpc.health.v1.Health/Check";
 pub struct Health {
     /// What is asked for: a path, and perhaps a query.
     pub path: PathAndQuery,
+    /// The host that is asked for; `None` = the endpoint's address.
+    pub host: Option<HeaderValue>,
+    /// Good statuses, of what is not asked in gRPC's own way; never empty.
+    pub statuses: Box<[RangeInclusive<u16>]>,
     /// Between two checks of an endpoint.
     pub interval: Duration,
     /// The longest wait for an answer's head.
@@ -107,6 +112,14 @@ impl Health {
     /// Whether it asks in gRPC's own way: then gRPC is what the upstream speaks.
     pub fn asks_grpc(&self) -> bool {
         self.path.path() == GRPC_CHECK
+    }
+
+    /// # Errors
+    /// What is wrong with an answer of this status.
+    pub fn judge(&self, status: StatusCode) -> Result<(), Arc<str>> {
+        let status = status.as_u16();
+        let is_good = self.statuses.iter().any(|statuses| statuses.contains(&status));
+        if is_good { Ok(()) } else { Err(format!("status {status}").into()) }
     }
 }
 

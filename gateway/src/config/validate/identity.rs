@@ -45,6 +45,32 @@ pub(crate) fn distinct_headers(context: &mut Context<'_>, identity: &Reader<'_>)
     }
 }
 
+/// Dots are a part of a claim's name. Who writes them as a path asks for a claim that no token has.
+pub(crate) fn claims_within_claims(context: &mut Context<'_>, table: &Reader<'_>) {
+    for entry in table.map("claims") {
+        // Of `auth` the names are the keys; of `[identity]` they are the values.
+        let (name, at) = match entry.node.text().filter(|_| table.def().key("subject_header").is_some()) {
+            Some(name) => (name, entry.node.at),
+            None => (entry.key.as_str(), entry.key_at),
+        };
+        // A name with a namespace has its dots in a host: `https://shop.example/tenant`.
+        if name.contains('.') && !name.contains(['/', ':']) {
+            let message = format!("{} is one claim whose name has a dot", quoted(name));
+            let help = format!("a claim within another is written \"/{}\"", name.replace('.', "/"));
+            context.report.warning(at, message, help);
+        }
+    }
+}
+
+/// A star is an audience like another, and not any.
+pub(crate) fn audiences(context: &mut Context<'_>, provider: &Reader<'_>) {
+    for audience in provider.nodes("audiences").iter().filter(|node| node.text() == Some("*")) {
+        let message = "an audience is compared letter by letter: \"*\" is no pattern";
+        let help = "write what the issuer puts into `aud` for this API, or name the claim that has it: audience_claim = \"client_id\"";
+        context.report.warning(audience.at, message, help);
+    }
+}
+
 /// Each family of algorithms has its keys.
 pub(crate) fn jwt_keys(context: &mut Context<'_>, provider: &Reader<'_>) {
     let algorithms = provider.texts("algorithms");

@@ -2,12 +2,14 @@
 
 use super::upstream_tls;
 use crate::config::check::{Context, Reader};
+use crate::config::problem::quoted;
 use crate::config::tree::Node;
 use crate::config::value::upstream_url;
 
 /// A route's upstream and limits.
 pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
     upstream_or_url(context, route);
+    asked_by_its_name(context, route);
     let is_closed = ["forward_auth", "redirect"].iter().any(|key| route.get(key).is_some());
     rate_limits(context, route);
     if !is_closed {
@@ -27,6 +29,23 @@ fn upstream_or_url(context: &mut Context<'_>, table: &Reader<'_>) {
         Some((false, _)) => context.upstream_exists(node),
         _ => {}
     }
+}
+
+/// A public service is asked over TLS by its own name; the host that clients ask the gateway for is mostly another.
+fn asked_by_its_name(context: &mut Context<'_>, route: &Reader<'_>) {
+    let Some(node) = route.get("upstream") else { return };
+    let url = node.text().and_then(|text| upstream_url::parse(text).ok());
+    let Some(name) = url.as_ref().and_then(upstream_url::UpstreamUrl::public_name) else { return };
+    let covers = |host: &String| match host.strip_prefix('*') {
+        Some(parent) => name.ends_with(&parent.to_ascii_lowercase()),
+        None => host.eq_ignore_ascii_case(name),
+    };
+    if route.get("host").is_some() || route.texts("hosts").iter().any(covers) {
+        return;
+    }
+    let message = format!("{} is sent the `Host` that the client asked for, which is another name", quoted(name));
+    let help = format!("write host = \"{name}\", or host = \"client\" where that is meant");
+    context.report.warning(node.at, message, help);
 }
 
 /// The limits of a route, an aggregate or a batch; a warning where nobody is asked for identity.

@@ -5,7 +5,7 @@ use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 use crate::config::schema::route_policy::SPLIT;
 use crate::config::settings::split::StickyKey;
-use crate::config::tree::Node;
+use crate::config::tree::{Node, Value};
 use crate::config::value::text;
 
 /// Each upstream once, and somebody has a share.
@@ -19,7 +19,8 @@ pub(crate) fn shares(context: &mut Context<'_>, route: &Reader<'_>) {
             context.report.error(node.at, "this upstream is named twice");
         }
     }
-    let is_nothing = |share: &Reader<'_>| share.get("weight").is_some() && share.integer::<u32>("weight") == 0;
+    // What is no number at all has been told of, and says nothing.
+    let is_nothing = |share: &Reader<'_>| matches!(share.get("weight").map(|it| &it.value), Some(Value::Integer(0)));
     if !shares.is_empty() && shares.iter().all(is_nothing) {
         context.report.error_with(route.at("split"), "every upstream has weight 0", "give one of them a weight");
     }

@@ -11,7 +11,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "m" => 60_000,
         "h" => 3_600_000,
         "" => return Err("the unit is missing".to_owned()),
-        _ => return Err(format!("{unit:?} is no unit of time")),
+        _ => return Err(no_unit(text, (unit, "time"), &[("h", "m", 60.0), ("m", "s", 60.0), ("s", "ms", 1_000.0)])),
     };
     let total = number.checked_mul(milliseconds).ok_or_else(|| "the number is too large".to_owned())?;
     Ok(Duration::from_millis(total))
@@ -27,7 +27,10 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        _ => return Err(format!("{unit:?} is no unit of size")),
+        _ => {
+            let smaller = [("GiB", "MiB", 1_024.0), ("MiB", "KiB", 1_024.0), ("KiB", "B", 1_024.0)];
+            return Err(no_unit(text, (unit, "size"), &smaller));
+        }
     };
     number.checked_mul(bytes).ok_or_else(|| "the number is too large".to_owned())
 }
@@ -40,7 +43,7 @@ pub(crate) fn rate(text: &str) -> Result<(u64, Duration), String> {
         "/m" => Duration::from_secs(60),
         "/h" => Duration::from_secs(3600),
         "" => return Err("the unit is missing".to_owned()),
-        _ => return Err(format!("{unit:?} is no unit of rate")),
+        _ => return Err(no_unit(text, (unit, "rate"), &[("/s", "/m", 60.0), ("/m", "/h", 60.0)])),
     };
     if number == 0 {
         return Err("a rate of zero would refuse everything".to_owned());
@@ -50,6 +53,33 @@ pub(crate) fn rate(text: &str) -> Result<(u64, Duration), String> {
         return Err("the number is too large".to_owned());
     }
     Ok((number, period))
+}
+
+/// What is wrong with what follows the digits: it is no unit, or the rest of a number that is not whole. `smaller` says
+/// of each unit which one is smaller, and how many of it make one.
+fn no_unit(text: &str, (unit, of): (&str, &str), smaller: &[(&str, &str, f64)]) -> String {
+    if !unit.starts_with('.') {
+        return format!("{unit:?} is no unit of {of}");
+    }
+    let advice = in_whole(text, smaller).map(|whole| format!(": write {whole}")).unwrap_or_default();
+    format!("it is a whole number and a unit{advice}")
+}
+
+/// What a number with a fraction comes to in the first smaller unit in which it is whole.
+fn in_whole(text: &str, smaller: &[(&str, &str, f64)]) -> Option<String> {
+    let end = text.bytes().take_while(|byte| byte.is_ascii_digit() || *byte == b'.').count();
+    let (number, mut unit) = text.split_at(end);
+    let mut number: f64 = number.parse().ok()?;
+    for (from, to, times) in smaller {
+        if unit == *from {
+            (number, unit) = (number * times, *to);
+            let whole = number.round();
+            if (number - whole).abs() < 1e-6 && (1.0..1e9).contains(&whole) {
+                return Some(format!("{whole}{unit}"));
+            }
+        }
+    }
+    None
 }
 
 /// Digits, then what follows them.
@@ -110,6 +140,20 @@ mod tests {
         for text in ["", "100", "0/s", "100/d", "100 /s", "/s", "2000000000/s"] {
             assert!(rate(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_not_whole_is_told_in_a_smaller_unit() {
+        let whole = "it is a whole number and a unit";
+        assert_eq!(rate("0.5/s"), Err(format!("{whole}: write 30/m")));
+        assert_eq!(rate("0.01/s"), Err(format!("{whole}: write 36/h")));
+        assert_eq!(rate("0.1/h"), Err(whole.to_owned()));
+        assert_eq!(rate("0.00001/s"), Err(whole.to_owned()));
+        assert_eq!(duration("1.5s"), Err(format!("{whole}: write 1500ms")));
+        assert_eq!(duration("0.25h"), Err(format!("{whole}: write 15m")));
+        assert_eq!(size("1.5MiB"), Err(format!("{whole}: write 1536KiB")));
+        assert_eq!(rate("1.5.2/s"), Err(whole.to_owned()));
+        assert_eq!(rate("5/d"), Err("\"/d\" is no unit of rate".to_owned()));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
-use super::{host_port, path_pattern, store_url, upstream_url, value_match};
+use super::{host_port, path_pattern, statuses, store_url, upstream_url, value_match};
 use crate::config::is_scope;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
@@ -85,6 +85,10 @@ kinds! {
     HOST_NAME = "a host name", "www.example.com", |text| host_port::host(text).map(drop);
     /// `client`, `upstream` or a name.
     SENT_HOST = "client, upstream or a host name", "client", |text| sent_host(text);
+    /// The host that a check asks for.
+    ASKED_HOST = "a host name, and perhaps a port", "shop.example", |text| asked_host(text);
+    /// Statuses that are good.
+    STATUSES = "a status, or from one to another", "200-399", |text| statuses::parse(text).map(drop);
     /// Where a service says what it offers, or nothing.
     DOCUMENT = "a file, a path of the upstream, or empty", "/openapi.json", |_| Ok(());
     /// An HTTP URL.
@@ -269,9 +273,12 @@ fn call(text: &str) -> Result<(), String> {
 fn sent_host(text: &str) -> Result<(), String> {
     match text {
         "client" | "upstream" => Ok(()),
-        _ if host_port::parse(text).is_ok() => Ok(()),
-        _ => host_port::host(text).map(drop),
+        _ => asked_host(text),
     }
+}
+
+fn asked_host(text: &str) -> Result<(), String> {
+    if host_port::parse(text).is_ok() { Ok(()) } else { host_port::host(text).map(drop) }
 }
 
 fn url(text: &str) -> Result<(), String> {

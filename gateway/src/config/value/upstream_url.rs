@@ -14,6 +14,34 @@ pub(crate) struct UpstreamUrl {
     pub(crate) tls: bool,
 }
 
+/// Last labels of names that are kept for private use, or for nobody.
+const PRIVATE: [&str; 13] = [
+    "arpa",
+    "corp",
+    "example",
+    "home",
+    "internal",
+    "intranet",
+    "invalid",
+    "lan",
+    "local",
+    "localdomain",
+    "localhost",
+    "svc",
+    "test",
+];
+
+impl UpstreamUrl {
+    /// The public name of a service that is asked over TLS: its certificate is for it, and it is mostly told apart from
+    /// others by it.
+    pub(crate) fn public_name(&self) -> Option<&str> {
+        let Target::Name(host, _) = &self.target else { return None };
+        let name = host_port::without_root(host);
+        let (_, last) = name.rsplit_once('.')?;
+        (self.tls && !PRIVATE.contains(&last)).then_some(name)
+    }
+}
+
 /// Whether this is meant as a URL and not as a name.
 pub(crate) fn is_url(text: &str) -> bool {
     text.contains("://")
@@ -47,6 +75,23 @@ pub(crate) fn parse(text: &str) -> Result<UpstreamUrl, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_public_name_is_one_that_the_world_knows() {
+        let public = |text| parse(text).unwrap().public_name().map(str::to_owned);
+        assert_eq!(public("https://API.example.com:8443").as_deref(), Some("api.example.com"));
+        assert_eq!(public("https://api.example.com.").as_deref(), Some("api.example.com"));
+        for text in [
+            "http://api.example.com",
+            "https://orders",
+            "https://orders.internal",
+            "https://a.svc.cluster.local",
+            "https://10.0.0.7",
+            "https://[::1]:8443",
+        ] {
+            assert_eq!(public(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn urls_that_read() {

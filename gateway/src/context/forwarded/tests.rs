@@ -318,7 +318,11 @@ proptest! {
         }
         let expected = model::expected(&headers, peer, host);
         let from = Peer::new(std::net::SocketAddr::new(peer.parse().unwrap(), 1), Scheme::Http);
+        let told = told_host(&headers, &proxies());
         set_forwarded(&mut headers, &from, Some(&proxies()), host.map(HeaderValue::from_static).as_ref());
+        // Whoever asks for the host of the client's own connection is told what an upstream is.
+        let told = told.or(host.map(HeaderValue::from_static));
+        prop_assert_eq!(told.as_ref(), headers.get(&X_FORWARDED_HOST));
         let values = |name| headers.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned());
         let made = names.map(|name| values(name).collect::<Vec<_>>());
         prop_assert_eq!(made, expected);
