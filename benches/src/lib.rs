@@ -113,6 +113,7 @@ fn route(path: &str) -> Arc<Route> {
         max_body: None,
         hedge: None,
         fallback: None,
+        problems: None,
         cors: None,
         coalesce: false,
         aggregate: None,

@@ -52,6 +52,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         max_body: None,
         hedge: None,
         fallback: None,
+        problems: None,
         cors: None,
         coalesce: false,
         aggregate: None,

@@ -81,6 +81,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
         hedge: hedge(&table.table("hedge")),
         fallback: fallback(table),
+        problems: None,
         cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
