@@ -114,6 +114,7 @@ fn route(path: &str) -> Arc<Route> {
         buffer_request: None,
         hedge: None,
         fallback: None,
+        problems: None,
         cors: None,
         coalesce: false,
         aggregate: None,

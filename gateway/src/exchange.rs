@@ -4,6 +4,7 @@
 //! dropping the exchange writes its access record and counts it, exactly once.
 
 mod ended;
+mod heads;
 mod part;
 mod time;
 mod traced;
@@ -15,6 +16,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+
+use heads::Heads;
 
 use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
@@ -142,6 +145,8 @@ pub struct Exchange<N: Network> {
     pub covered: Option<Box<GatewayError>>,
     /// The page of another origin that asks, where the route allows it.
     pub page: Option<Box<Page>>,
+    /// What its record is to tell of heads, where the configuration names headers.
+    heads: Option<Box<Heads>>,
     /// What the flight recorder is to be told, where something was noted.
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
     /// The same of calls that are made for it, or that it shares; of a call, where it notes its own.
@@ -253,6 +258,7 @@ impl<N: Network> Exchange<N> {
             told_client: None,
             covered: None,
             page: None,
+            heads: None,
             notes: OnceLock::new(),
             calls: None,
             track: None,
@@ -458,6 +464,8 @@ impl<N: Network> Exchange<N> {
             parts: self.parts.as_ref().map(|parts| parts.number),
             parts_missing: self.missing.as_deref(),
             batch_size: self.batch_size,
+            request_headers: self.heads.as_ref().map(|heads| &heads.sent),
+            response_headers: self.heads.as_ref().map(|heads| &heads.answered),
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)
         }
     }

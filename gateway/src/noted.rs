@@ -144,9 +144,10 @@ impl<N: Network> Exchange<N> {
         self.notes.get().is_some() || self.calls.as_ref().is_some_and(was_of_note)
     }
 
-    /// Notes what the client is answered, where the request is of note.
+    /// Notes what the client is answered, where the request is of note, and what of it its record tells.
     #[inline]
-    pub(crate) fn note_answered(&self, head: &HeaderMap) {
+    pub(crate) fn note_answered(&mut self, head: &HeaderMap) {
+        self.record_answered(head);
         if self.is_noted() {
             self.note_answer(head);
         }
@@ -154,7 +155,8 @@ impl<N: Network> Exchange<N> {
 
     /// The same of an upstream's answer.
     #[inline]
-    pub(crate) fn note_relayed(&self, head: &Fields) {
+    pub(crate) fn note_relayed(&mut self, head: &Fields) {
+        self.record_relayed(head);
         if self.is_noted() {
             self.note_answer(&head.to_map());
         }

@@ -447,7 +447,8 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
     let more = response::secured(&exchange);
-    let (bytes, body) = response::problem::raw(error, Some(exchange.request_id.as_str()), &more, head_only);
+    let said = response::problem::Said::of(&exchange, error);
+    let (bytes, body) = response::problem::raw((error, said), Some(exchange.request_id.as_str()), &more, head_only);
     exchange.bytes_out = body as u64;
     exchange.finish(Ended::Complete);
     bytes

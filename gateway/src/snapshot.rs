@@ -97,6 +97,10 @@ pub struct Snapshot<N: Network> {
     pub highest: Criticality,
     /// Answers over TLS say that browsers come by it alone.
     pub tells_hsts: bool,
+    /// Some problems are answered with bodies of the configuration's own.
+    pub has_own_problems: bool,
+    /// Records tell some headers.
+    pub records_headers: bool,
     /// Metrics of requests that no route matched.
     pub unrouted: Arc<RouteSeries>,
 }
@@ -186,6 +190,9 @@ impl<N: Network> Snapshot<N> {
             path_rules,
             highest: config.routes.iter().map(|route| route.criticality).max().unwrap_or_default(),
             tells_hsts: config.server.hsts.is_some(),
+            has_own_problems: config.server.problems.is_some()
+                || config.routes.iter().any(|route| route.problems.is_some()),
+            records_headers: !config.telemetry.recorded.is_empty(),
             unrouted: series(UNROUTED),
             config,
         }

@@ -7,7 +7,8 @@ use gateway::error::{Code, Fault};
 use gateway::telemetry::exposition::{Format, ScrapeInputs, render};
 use gateway::telemetry::metrics::{AttemptOutcome, AuthResult, CacheResult, Registry, ShedReason, UpstreamHandshake};
 use gateway::telemetry::process::ProcessStats;
-use gateway::telemetry::record::AccessRecord;
+use gateway::telemetry::record::{AccessRecord, HeadFields};
+use http::HeaderName;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -111,6 +112,9 @@ fn operating_names_every_field_of_an_access_record_in_its_order() {
     record.parts = Some(1);
     record.parts_missing = Some("p");
     record.batch_size = Some(1);
+    let names = [HeaderName::from_static("a")];
+    let told = HeadFields::of(&names, |_| std::iter::once(&b"1"[..]));
+    (record.request_headers, record.response_headers) = (Some(&told), Some(&told));
     let mut line = Vec::new();
     record.write(&mut line);
     let object: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&line).expect("JSON");

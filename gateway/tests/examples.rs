@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use gateway::config::settings::upstream::Balance;
 use gateway::config::{Environment, Loaded, Purpose, load_text_with, load_with};
+use gateway::error::Code;
 use gateway::explain::{Question, answer};
 
 fn repository() -> PathBuf {
@@ -382,6 +383,11 @@ fn the_edge_answers_as_the_comments_say() {
     let few = "in the clear: refused; only 10.0.0.0/8, fd00::/8; not 10.66.0.0/16";
     assert_eq!(own("GET", "http://a.example/internal/x").2, few);
     assert_eq!(own("GET", "http://shop.example/anything").0, "redirect with 301");
+    let problems = loaded.config.server.problems.as_deref().expect("bodies of its own");
+    let told = |code: Code| problems.find(code, code.status()).map(|body| body.told(code, code.status(), b"id"));
+    assert_eq!(told(Code::RouteNotFound).as_deref(), Some(&b"There is nothing here.\n"[..]));
+    assert!(told(Code::BreakerOpen).is_some_and(|page| page.ends_with(b"(id)</p>\n")));
+    assert!(told(Code::RateLimited).is_none(), "a document");
 }
 
 #[test]

@@ -29,10 +29,14 @@ pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange
     let secure = forwarded::is_secure(&parts.headers, &arrival.connection.peer, proxies);
     let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted, secure };
     let keeps_names = named.snapshot.config.server.preserve_header_case;
+    let records_headers = named.snapshot.records_headers;
     let mut exchange = Box::new(Exchange::new(arrival, (parts.method, parts.uri, parts.version), named));
     exchange.begin_track();
     if keeps_names {
         exchange.names = parts.extensions.remove();
+    }
+    if records_headers {
+        exchange.record_sent(&parts.headers);
     }
     (exchange, parts.headers)
 }

@@ -26,7 +26,9 @@ pub(super) async fn close_with<S: AsyncRead + AsyncWrite + Unpin>(
     error: GatewayError,
     more: &HeaderMap,
 ) {
-    let (bytes, _) = problem::raw(&error.closing(), None, more, false);
+    let error = error.closing();
+    let said = problem::Said::document(&error, None);
+    let (bytes, _) = problem::raw((&error, said), None, more, false);
     if let Ok(Ok(())) = tokio::time::timeout(WRITE_TIME, stream.write_all(&bytes)).await {
         linger(stream).await;
     }

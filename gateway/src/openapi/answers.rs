@@ -4,7 +4,7 @@
 use http::{HeaderValue, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::problems::{KIND, SCHEMA};
+use super::problems::Told;
 use crate::config::settings::Route;
 use crate::config::settings::aggregate::{Aggregate, Part};
 use crate::config::settings::own_answer::OwnAnswer;
@@ -130,15 +130,17 @@ pub(super) fn add_fallback(route: &Route, responses: &mut Map<String, Value>) {
 }
 
 /// Adds what the gateway itself answers with this status.
-pub(super) fn add_problem(responses: &mut Map<String, Value>, status: StatusCode, (words, reference): (&str, Value)) {
+pub(super) fn add_problem(responses: &mut Map<String, Value>, told: Told) {
+    let Told { status, words, response, content } = told;
     match responses.get_mut(status.as_str()) {
-        None => drop(responses.insert(status.as_str().to_owned(), reference)),
+        None => drop(responses.insert(status.as_str().to_owned(), response)),
         // What is shared with others is not added to; the codes are told beside.
         Some(response) if response.get("$ref").is_some() => {}
         Some(response) => {
             say(response, &format!("Or of the gateway: {words}."));
-            let schema = json!({ "$ref": format!("#/components/schemas/{SCHEMA}") });
-            add_content(response, KIND, json!({ "schema": schema }));
+            for (kind, media) in content {
+                add_content(response, &kind, media);
+            }
             if status == StatusCode::TOO_MANY_REQUESTS {
                 add_headers(response, &["retry-after", "ratelimit", "ratelimit-policy"]);
             }

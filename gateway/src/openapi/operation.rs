@@ -150,8 +150,8 @@ impl Of<'_> {
             answers::add_headers(entry, &[]);
         }
         answers::add_fallback(route, &mut responses);
-        for (status, words, reference) in problems::responses(&problems::codes(config, route, method)) {
-            answers::add_problem(&mut responses, status, (&words, reference));
+        for told in problems::responses(config, route, &problems::codes(config, route, method)) {
+            answers::add_problem(&mut responses, told);
         }
         for (statuses, response) in problems::of_others(route) {
             responses.entry(statuses).or_insert(response);

@@ -117,8 +117,20 @@ pub(super) fn name(status: StatusCode) -> String {
     status.canonical_reason().unwrap_or("Problem").split([' ', '-']).collect()
 }
 
-/// Codes by their status, with a reference to the component for it that says which codes these are.
-pub(super) fn responses(codes: &[Code]) -> Vec<(StatusCode, String, Value)> {
+/// What a route answers with one status.
+pub(super) struct Told {
+    /// The status.
+    pub(super) status: StatusCode,
+    /// Which codes these are.
+    pub(super) words: String,
+    /// All of it: a reference to the component for the status, where nothing is told in the operator's own words.
+    pub(super) response: Value,
+    /// What bodies are.
+    pub(super) content: Map<String, Value>,
+}
+
+/// Codes by their status.
+pub(super) fn responses(config: &Config, route: &Route, codes: &[Code]) -> Vec<Told> {
     let mut by_status: BTreeMap<u16, Vec<Code>> = BTreeMap::new();
     for code in codes {
         by_status.entry(code.status().as_u16()).or_default().push(*code);
@@ -126,11 +138,35 @@ pub(super) fn responses(codes: &[Code]) -> Vec<(StatusCode, String, Value)> {
     let response = |(_, codes): (u16, Vec<Code>)| {
         let status = codes.first()?.status();
         let words = in_words(&codes);
-        let reference = format!("#/components/responses/{}", name(status));
-        let response = json!({ "$ref": reference, "description": format!("{words}.") });
-        Some((status, words, response))
+        let (content, is_document) = content(config, route, &codes);
+        let description = format!("{words}.");
+        let response = if is_document {
+            let reference = format!("#/components/responses/{}", name(status));
+            json!({ "$ref": reference, "description": description })
+        } else {
+            json!({ "description": description, "headers": headers_with(status), "content": content })
+        };
+        Some(Told { status, words, response, content })
     };
     by_status.into_iter().filter_map(response).collect()
+}
+
+/// What bodies of these codes are, and whether each is a problem document.
+fn content(config: &Config, route: &Route, codes: &[Code]) -> (Map<String, Value>, bool) {
+    let (mut content, mut is_document) = (Map::new(), true);
+    for code in codes {
+        let mut own = route.problems.iter().chain(&config.server.problems);
+        let Some(body) = own.find_map(|problems| problems.find(*code, code.status())) else {
+            let schema = json!({ "$ref": format!("#/components/schemas/{SCHEMA}") });
+            content.entry(KIND).or_insert_with(|| json!({ "schema": schema }));
+            continue;
+        };
+        is_document = false;
+        if let Some(kind) = body.content_type.as_ref().and_then(|kind| kind.to_str().ok()) {
+            content.entry(kind).or_insert_with(|| json!({}));
+        }
+    }
+    (content, is_document)
 }
 
 /// Codes with what they mean, in one sentence.
@@ -183,6 +219,18 @@ fn response(status: StatusCode, codes: &[Code]) -> Value {
     // A part, or a call for many, may have come to any status.
     let of_others = [Code::PartFailed, Code::BatchFailed].into_iter().filter(|code| !codes.contains(code));
     let words: Vec<&str> = codes.iter().copied().chain(of_others).map(Code::as_str).collect();
+    json!({
+        "description": format!("{titles}."),
+        "headers": headers_with(status),
+        "content": { KIND: { "schema": {
+            "allOf": [{ "$ref": format!("#/components/schemas/{SCHEMA}") }],
+            "properties": { "code": { "enum": words } },
+        } } },
+    })
+}
+
+/// The headers of a problem with this status.
+fn headers_with(status: StatusCode) -> Value {
     let reference = |name: &str| json!({ "$ref": format!("#/components/headers/{name}") });
     let mut headers = json!({ "x-request-id": reference("x-request-id") });
     match status {
@@ -196,14 +244,7 @@ fn response(status: StatusCode, codes: &[Code]) -> Value {
         }
         _ => {}
     }
-    json!({
-        "description": format!("{titles}."),
-        "headers": headers,
-        "content": { KIND: { "schema": {
-            "allOf": [{ "$ref": format!("#/components/schemas/{SCHEMA}") }],
-            "properties": { "code": { "enum": words } },
-        } } },
-    })
+    headers
 }
 
 fn header(description: &str, kind: &str, example: Value) -> Value {
@@ -245,7 +286,10 @@ pub(super) fn headers() -> Map<String, Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
+    use crate::config::{Purpose, load_text};
 
     #[test]
     fn every_code_has_a_component_under_the_name_of_its_status() {
@@ -270,10 +314,13 @@ mod tests {
 
     #[test]
     fn codes_of_one_status_are_one_answer_that_names_them() {
-        let responses = responses(&[Code::NoEndpoint, Code::BadRequest, Code::BreakerOpen]);
-        let statuses: Vec<u16> = responses.iter().map(|(status, ..)| status.as_u16()).collect();
+        let text = "[[routes]]\npath = '/'\nanswer = {}\n";
+        let loaded = load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap();
+        let codes = [Code::NoEndpoint, Code::BadRequest, Code::BreakerOpen];
+        let told = responses(&loaded.config, &loaded.config.routes[0], &codes);
+        let statuses: Vec<u16> = told.iter().map(|told| told.status.as_u16()).collect();
         assert_eq!(statuses, [400, 503]);
-        let said = responses[1].2["description"].as_str().unwrap();
+        let said = told[1].response["description"].as_str().unwrap();
         assert!(said.contains("no_endpoint") && said.contains("breaker_open"), "{said}");
     }
 }

@@ -116,6 +116,24 @@ fn answers_of_the_gateways_own_are_told() {
     assert!(responses("/calm")["4XX"].is_null());
 }
 
+#[test]
+fn problems_in_the_operators_words_are_told_as_what_they_are() {
+    let document = document(&format!(
+        "[server.problems]\n5xx = {{ body = '<p>', content_type = 'text/html' }}\n\
+         breaker_open = {{ body = '{{}}', content_type = 'application/json' }}\n\
+         [rate_limits.few]\nrate = '1/s'\nburst = 1\nkey = 'client_ip'\n\
+         {UP}[[routes]]\nname = 'a'\npath = '/a'\nmethods = ['GET']\nupstream = 'up'\nrate_limits = ['few']\n\
+         problems = {{ rate_limited = {{ body = 'slow down' }} }}\n"
+    ));
+    let responses = &document["paths"]["/a"]["get"]["responses"];
+    let kinds = |status: &str| responses[status]["content"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    assert_eq!(responses["400"]["$ref"], "#/components/responses/BadRequest");
+    assert_eq!(kinds("429"), ["text/plain; charset=utf-8"]);
+    assert!(responses["429"]["headers"]["retry-after"].is_object());
+    assert_eq!(kinds("503"), ["text/html", "application/json"], "no_endpoint, then breaker_open");
+    assert_eq!(kinds("502"), ["text/html"]);
+}
+
 const TWO_HOSTS: &str = "[upstreams.up]\nendpoints = ['127.0.0.1:1']\n\
     [[routes]]\nname = 'a'\nhosts = ['a.test']\npath = '/x/{id}'\nmethods = ['GET']\nupstream = 'up'\n\
     [[routes]]\nname = 'b'\nhosts = ['*.b.test']\npath = '/x/{name}'\nmethods = ['GET', 'PUT']\nupstream = 'up'\n\

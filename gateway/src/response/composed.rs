@@ -26,8 +26,10 @@ pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         document.discard();
+        exchange.record_answered(&headers);
         return Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange));
     }
+    exchange.record_answered(&headers);
     Reply::own(StatusCode::OK, headers, ResponseBody::composed(exchange, document))
 }
 

@@ -81,10 +81,10 @@ fn handled_problem<N: Network>(mut held: Held<N>, error: &GatewayError) -> Reply
             grpc::describe(response.headers_mut(), exchange, error);
             return response;
         }
-        let document = problem::document(error, Some(exchange.request_id.as_bytes()));
+        let (body, kind) = problem::Said::of(exchange, error).into_parts();
         *response.status_mut() = error.status();
-        problem::describe(response.headers_mut(), error, document.len());
-        response.map(|_| AnyBody::from(document))
+        problem::describe(response.headers_mut(), error, (kind, body.len()));
+        response.map(|_| AnyBody::from(body))
     });
     pass(held, response, error.status())
 }

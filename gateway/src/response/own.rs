@@ -23,6 +23,7 @@ pub fn options<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     secure_own(&exchange, &mut headers);
     close_while_draining(&exchange, &mut headers);
+    exchange.record_answered(&headers);
     Reply::own(StatusCode::NO_CONTENT, headers, ResponseBody::own(Bytes::new(), exchange))
 }
 

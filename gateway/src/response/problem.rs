@@ -1,4 +1,5 @@
-//! Problem documents (RFC 9457): the one shape in which the gateway says that something went wrong.
+//! Problem documents (RFC 9457): the one shape in which the gateway says that something went wrong, but where the
+//! configuration has a body of its own for it.
 
 use std::fmt::Write as _;
 
@@ -20,6 +21,43 @@ const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+
 /// Most documents are shorter, bytes.
 const DOCUMENT: usize = 320;
 
+/// What a problem is told with.
+pub struct Said {
+    body: Bytes,
+    kind: Option<HeaderValue>,
+}
+
+impl Said {
+    /// A problem document.
+    #[inline]
+    pub fn document(error: &GatewayError, request_id: Option<&[u8]>) -> Self {
+        Self { body: document(error, request_id), kind: Some(PROBLEM_JSON) }
+    }
+
+    /// A body of the configuration's own, where it has one for this problem; else a document.
+    #[inline]
+    pub fn of<N: Network>(exchange: &Exchange<N>, error: &GatewayError) -> Self {
+        let own = if exchange.snapshot.has_own_problems { Self::own(exchange, error) } else { None };
+        own.unwrap_or_else(|| Self::document(error, Some(exchange.request_id.as_bytes())))
+    }
+
+    /// The route's word comes first, then the gateway's.
+    #[cold]
+    fn own<N: Network>(exchange: &Exchange<N>, error: &GatewayError) -> Option<Self> {
+        let (code, status) = (error.code, error.status());
+        let route = exchange.route().and_then(|route| route.settings.problems.as_deref());
+        let all = exchange.snapshot.config.server.problems.as_deref();
+        let own = route.into_iter().chain(all).find_map(|problems| problems.find(code, status))?;
+        let body = own.told(code, status, exchange.request_id.as_bytes());
+        Some(Self { body, kind: own.content_type.clone() })
+    }
+
+    /// The body, and what it is.
+    pub(super) fn into_parts(self) -> (Bytes, Option<HeaderValue>) {
+        (self.body, self.kind)
+    }
+}
+
 /// Turns a failure into the answer of its exchange: a document, or what callers of gRPC understand.
 pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
     let status = error.status();
@@ -31,13 +69,13 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     if exchange.is_grpc {
         return super::grpc::answer(exchange, error);
     }
-    let body = document(error, Some(exchange.request_id.as_bytes()));
+    let (body, kind) = Said::of(&exchange, error).into_parts();
     let head = exchange.method == http::Method::HEAD;
     // One that a request or an answer before it left, as a rule: under load, memory that is warm.
     let mut headers = spare::map();
     headers.reserve(7);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
-    describe(&mut headers, error, body.len());
+    describe(&mut headers, error, (kind, body.len()));
     close_while_draining(&exchange, &mut headers);
     if let Some(allow) = &error.allow {
         headers.insert(header::ALLOW, allow.clone());
@@ -52,9 +90,11 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }
 
-/// The headers of a problem document.
-pub(super) fn describe(headers: &mut HeaderMap, error: &GatewayError, length: usize) {
-    headers.insert(header::CONTENT_TYPE, PROBLEM_JSON);
+/// The headers of a problem that is told with a body of this kind and length.
+pub(super) fn describe(headers: &mut HeaderMap, error: &GatewayError, (kind, length): (Option<HeaderValue>, usize)) {
+    if let Some(kind) = kind {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -115,11 +155,16 @@ pub fn after_panic<N: Network>() -> Reply<N> {
 
 /// A whole HTTP/1.1 answer in bytes, for a connection on which no request could be read, and how many of them are its
 /// body; `more` of its fields. To HEAD it is the head alone.
-pub fn raw(error: &GatewayError, request_id: Option<&str>, more: &HeaderMap, head_only: bool) -> (Vec<u8>, usize) {
-    let body = document(error, request_id.map(str::as_bytes));
+pub fn raw(
+    (error, said): (&GatewayError, Said),
+    request_id: Option<&str>,
+    more: &HeaderMap,
+    head_only: bool,
+) -> (Vec<u8>, usize) {
+    let (body, kind) = said.into_parts();
     let status = error.code.status();
     let mut headers = HeaderMap::new();
-    describe(&mut headers, error, body.len());
+    describe(&mut headers, error, (kind, body.len()));
     let mut head = format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or(""));
     let more = more.iter().filter(|(name, _)| !headers.contains_key(*name));
     for (name, value) in headers.iter().chain(more) {
@@ -167,14 +212,15 @@ mod tests {
     #[test]
     fn a_raw_answer_is_whole_http() {
         let error = GatewayError::new(Code::RequestTimeout, "The head took too long.").closing();
-        let (bytes, length) = raw(&error, Some("id-2"), &HeaderMap::new(), false);
+        let said = || Said::document(&error, Some(b"id-2"));
+        let (bytes, length) = raw((&error, said()), Some("id-2"), &HeaderMap::new(), false);
         let text = String::from_utf8(bytes).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"));
         assert!(head.contains("connection: close"));
         assert!(head.contains(&format!("content-length: {}", body.len())));
         assert_eq!(length, body.len());
-        let (bytes, none) = raw(&error, Some("id-2"), &HeaderMap::new(), true);
+        let (bytes, none) = raw((&error, said()), Some("id-2"), &HeaderMap::new(), true);
         let to_head = String::from_utf8(bytes).unwrap();
         assert_eq!((to_head.strip_suffix("\r\n\r\n"), none), (Some(head), 0));
     }
@@ -183,7 +229,7 @@ mod tests {
     fn retry_after_is_rounded_up_to_whole_seconds() {
         let mut headers = HeaderMap::new();
         let error = GatewayError::new(Code::Overloaded, "").retry_after(Duration::from_millis(1));
-        describe(&mut headers, &error, 0);
+        describe(&mut headers, &error, (None, 0));
         assert_eq!(headers[header::RETRY_AFTER], "1");
     }
 }

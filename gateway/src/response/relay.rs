@@ -107,6 +107,7 @@ pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> 
     let status = answer.head.status;
     let mut headers = dress(&exchange, answer.head.fields).to_map();
     mark_websocket(&mut headers);
+    exchange.record_answered(&headers);
     exchange.status = Some(status);
     exchange.answered = Some(exchange.now());
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);

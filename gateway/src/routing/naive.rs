@@ -53,6 +53,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         buffer_request: None,
         hedge: None,
         fallback: None,
+        problems: None,
         cors: None,
         coalesce: false,
         aggregate: None,

@@ -1,4 +1,4 @@
-//! Writing JSON fields by hand: an access record is one flat object, and this is all that it needs.
+//! Writing JSON fields by hand: an access record is one object, nearly flat, and this is all that it needs.
 //!
 //! Strings are escaped so that a line is one line on every terminal: control characters of ASCII and of Latin-1 (where
 //! one byte can start an escape sequence), and the line separators of Unicode.

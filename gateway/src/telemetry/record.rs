@@ -1,7 +1,11 @@
 //! A request's access record: one line of JSON, its fields in the contract's order, absent rather than null.
 //!
-//! The query is never written, nor any header: tokens and cookies cannot appear. Written by hand into a buffer that is
-//! used again, so that a line costs no allocation.
+//! The query is never written, nor any header but those that the configuration names, which cannot be one that carries a
+//! token or a cookie. Written by hand into a buffer that is used again, so that a line costs no allocation.
+
+mod head;
+
+pub use head::HeadFields;
 
 use super::json::{write_escaped, write_number};
 use super::timestamp::Stamper;
@@ -100,6 +104,10 @@ pub struct AccessRecord<'a> {
     pub parts_missing: Option<&'a str>,
     /// Requests that went in one batch.
     pub batch_size: Option<u32>,
+    /// Headers of the request, where some are named.
+    pub request_headers: Option<&'a HeadFields>,
+    /// Headers of the answer, likewise.
+    pub response_headers: Option<&'a HeadFields>,
 }
 
 impl<'a> AccessRecord<'a> {
@@ -144,6 +152,8 @@ impl<'a> AccessRecord<'a> {
             parts: None,
             parts_missing: None,
             batch_size: None,
+            request_headers: None,
+            response_headers: None,
         }
     }
 
@@ -221,6 +231,12 @@ impl<'a> AccessRecord<'a> {
         optional(out, b",\"parts_missing\":\"", self.parts_missing);
         if let Some(size) = self.batch_size {
             number(out, b",\"batch_size\":", u64::from(size));
+        }
+        if let Some(fields) = self.request_headers {
+            fields.write(out, b",\"request_headers\":{");
+        }
+        if let Some(fields) = self.response_headers {
+            fields.write(out, b",\"response_headers\":{");
         }
     }
 }

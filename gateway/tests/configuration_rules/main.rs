@@ -8,6 +8,7 @@ mod habits;
 mod identity;
 mod limits;
 mod mirrors;
+mod own_words;
 mod plugins;
 mod services;
 mod splits;

@@ -16,7 +16,7 @@ use crate::config::parse::environment::Environment;
 use crate::config::schema::server::{CERTIFICATE, LISTENER};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate, Stapled};
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
-use crate::config::settings::telemetry::{AccessLog, LogOutput, Recorder, Slow};
+use crate::config::settings::telemetry::{AccessLog, LogOutput, RecordedHeaders, Recorder, Slow};
 use crate::config::settings::{Admin, Listener, Server, Telemetry};
 use crate::config::source::Sources;
 use crate::config::value::{host_port, quantity, text};
@@ -49,6 +49,7 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
         },
         preserve_header_case: table.flag("preserve_header_case"),
         own_headers: header_pairs(table, "own_headers"),
+        problems: None,
         hsts: table.get("hsts").and_then(|_| hsts(&table.table("hsts"))),
         https_port: table.integer("https_port"),
         escaped_slash: if table.text("escaped_slash") == "keep" { EscapedSlash::Keep } else { EscapedSlash::Reject },
@@ -146,8 +147,10 @@ pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
         "off" => LogOutput::Off,
         path => LogOutput::File(sources.resolve(path, log.at("output"))),
     };
+    let names = |key: &str| log.texts(key).iter().filter_map(|name| text::header_name(name).ok()).collect();
     Telemetry {
         access_log: AccessLog { output, sample: log.number("sample"), queue: log.integer("queue") },
+        recorded: RecordedHeaders { request: names("request_headers"), response: names("response_headers") },
         recorder: recorder(&table.table("recorder")),
         tracing: tracing::tracing(&table.table("tracing"), sources),
     }

@@ -7,6 +7,7 @@ pub(crate) mod general;
 pub(crate) mod identity;
 pub(crate) mod mirror;
 mod names;
+pub(crate) mod problems;
 pub(crate) mod rate_limit;
 pub(crate) mod route;
 mod split;
@@ -23,7 +24,7 @@ use super::schema::route::ROUTE;
 use super::schema::upstream::UPSTREAM;
 use super::settings::route::Fallback;
 use super::settings::upstream::RouteBreaker;
-use super::settings::{Config, Route, Upstream};
+use super::settings::{Config, Route, Server, Upstream};
 use super::source::Span;
 use super::value::upstream_url;
 use crate::algorithms::criticality::Criticality;
@@ -51,6 +52,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     for reader in tables(context, root, "routes") {
         let Some(mut route) = route::build(&reader, names.at(reader.at)) else { continue };
         route.openapi = api_document::build(context, &reader);
+        problems::give(&mut route, problems::build(context, &reader));
         let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
         let mut named = |upstream: &mut Arc<str>| {
             if !upstream_url::is_url(upstream) {
@@ -84,8 +86,9 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     let mut identity = identity::headers(&root.table("identity"));
     let told = routes.iter().filter_map(|route| route.forward_auth.as_ref()).flat_map(|auth| &auth.response_headers);
     identity::add_stripped(&mut identity, told, routes.iter().any(|route| route.mirror.is_some()));
+    let server = root.table("server");
     let config = Config {
-        server: general::server(&root.table("server")),
+        server: Server { problems: problems::build(context, &server), ..general::server(&server) },
         listeners: general::listeners(context, root),
         admin: general::admin(&root.table("admin"), context.environment),
         telemetry: general::telemetry(&root.table("telemetry"), context.sources),

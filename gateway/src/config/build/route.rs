@@ -82,6 +82,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         buffer_request: Some(table.bytes("buffer_request")).filter(|most| *most > 0),
         hedge: hedge(&table.table("hedge")),
         fallback: fallback(table),
+        problems: None,
         cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),

@@ -176,6 +176,17 @@ impl<'a> Context<'a> {
         self.provider(name)?.get("kind")?.text()
     }
 
+    /// The headers that carry credentials of some provider, in lower case, beside `authorization`.
+    pub(crate) fn credential_headers(&self) -> Vec<String> {
+        let header = |provider: &Table| {
+            let written = provider.get("header").and_then(Node::text);
+            let is_api_key = provider.get("kind").and_then(Node::text) == Some("api_key");
+            written.or(is_api_key.then_some("x-api-key")).map(str::to_ascii_lowercase)
+        };
+        let providers = self.provider_tables.into_iter().flat_map(|tables| &tables.entries);
+        providers.filter_map(|entry| header(entry.node.table()?)).collect()
+    }
+
     /// What a limit counts by, where that has to be proven, and it has no word of its own on who proves nothing.
     pub(crate) fn limit_by_identity(&self, name: &str) -> Option<&'a str> {
         let limit = self.limit_tables?.get(name)?.table()?;

@@ -6,6 +6,7 @@
 pub(crate) mod aggregate;
 pub(crate) mod batch;
 pub(crate) mod identity;
+pub(crate) mod problems;
 pub(crate) mod rate_limit;
 pub(crate) mod root;
 pub(crate) mod route;

@@ -1,5 +1,6 @@
 //! `[[routes]]`.
 
+use super::problems::PROBLEMS;
 use super::route_policy::{
     ADDRESSES, ANSWER, AUTH, COMPRESS, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
 };
@@ -174,6 +175,11 @@ const KEYS: &[Key] = &[
     )
     .default("\"0\""),
     key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
+    key(
+        "problems",
+        PROBLEMS,
+        "Bodies in place of problem documents, by code, status (`404`) or class (`5xx`), the most specific first; for what          none of them is, as `[server]` says.",
+    ),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
     key("openapi", Kind::Text(&text::DOCUMENT), "A file or an upstream path whose document is merged into /openapi.json.")
         .default("\"\""),

@@ -1,5 +1,6 @@
 //! `[server]`, `[[listeners]]`, `[admin]`.
 
+use super::problems::PROBLEMS;
 use super::{DAY, HOUR, HUGE, Key, Kind, MANY, SECOND, TableDef, key};
 use crate::config::validate::{addresses, known_secrets, server};
 use crate::config::value::text;
@@ -84,6 +85,11 @@ const KEYS: &[Key] = &[
         "Added to every answer of the gateway's own (problems, redirects, fixed answers, preflights) that has no such header.",
     )
     .default("{}"),
+    key(
+        "problems",
+        PROBLEMS,
+        "Bodies in place of problem documents, by code, status (`404`) or class (`5xx`), the most specific first; where a route          has none for a problem.",
+    ),
     key(
         "hsts",
         Kind::Table(&HSTS),

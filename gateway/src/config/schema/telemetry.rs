@@ -1,7 +1,7 @@
 //! `[telemetry.*]`.
 
 use super::{Kind, TableDef, key};
-use crate::config::validate::tracing;
+use crate::config::validate::{recorded_headers, tracing};
 use crate::config::value::text;
 
 /// `[telemetry]`
@@ -29,8 +29,21 @@ static ACCESS_LOG: TableDef = TableDef::plain(
             "Lines that may wait; when full, lines are dropped and counted, requests never wait.",
         )
         .default("65536"),
+        key(
+            "request_headers",
+            Kind::List(const { &Kind::Text(&text::HEADER) }, 0),
+            "Headers of requests that records tell, as clients send them; 256 bytes of each. None that carries a secret.",
+        )
+        .default("[]"),
+        key(
+            "response_headers",
+            Kind::List(const { &Kind::Text(&text::HEADER) }, 0),
+            "The same of what clients are answered.",
+        )
+        .default("[]"),
     ],
-);
+)
+.rules(&[recorded_headers::tell_no_secret]);
 
 static RECORDER: TableDef = TableDef::plain(
     "[telemetry.recorder]",

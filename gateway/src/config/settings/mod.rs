@@ -15,6 +15,7 @@ pub mod identity;
 pub mod listener;
 pub mod mirror;
 pub mod own_answer;
+pub mod problems;
 pub mod rate_limit;
 pub mod route;
 pub mod server;
@@ -113,6 +114,8 @@ impl Config {
             Some(ApiDocument::Upstream(_)) | None => None,
         };
         let documents = self.routes.iter().filter_map(document);
+        let problems = self.routes.iter().filter_map(|route| route.problems.as_ref()).chain(&self.server.problems);
+        let documents = documents.chain(problems.flat_map(|problems| problems.files().cloned()));
         let own = self.providers.iter().filter_map(file).chain(passport).chain(certificates);
         let own = own.chain(collector).chain(documents);
         own.chain(upstreams.flat_map(|tls| tls.files.iter().cloned())).collect()

@@ -17,6 +17,7 @@ use super::forward_auth::ForwardAuth;
 use super::identity::Auth;
 use super::mirror::Mirror;
 use super::own_answer::{Origin, OwnAnswer};
+use super::problems::Problems;
 use super::split::Split;
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
@@ -74,6 +75,8 @@ pub struct Route {
     pub hedge: Option<Hedge>,
     /// What is answered where the upstream cannot; `None` = a problem document.
     pub fallback: Option<Fallback>,
+    /// Bodies in place of problem documents; `None` = as `[server]` says.
+    pub problems: Option<Arc<Problems>>,
     /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
     pub cors: Option<Box<Cors>>,
     /// Identical concurrent GETs share one call.

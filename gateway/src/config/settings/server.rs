@@ -1,9 +1,12 @@
 //! `[server]`: workers, limits and timeouts of the whole gateway.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use ipnet::IpNet;
+
+use super::problems::Problems;
 
 /// `[server]`. Sizes are bytes; a limit of `None` means that there is none.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,6 +45,8 @@ pub struct Server {
     pub preserve_header_case: bool,
     /// Added to every answer of the gateway's own that has no such header.
     pub own_headers: Vec<(HeaderName, HeaderValue)>,
+    /// Bodies in place of problem documents, where a route has none for a problem.
+    pub problems: Option<Arc<Problems>>,
     /// `strict-transport-security` of answers over TLS.
     pub hsts: Option<HeaderValue>,
     /// Where clients in the clear are sent to.

@@ -12,6 +12,8 @@ use rustls::pki_types::CertificateDer;
 pub struct Telemetry {
     /// `[telemetry.access_log]`
     pub access_log: AccessLog,
+    /// What of heads is in records.
+    pub recorded: RecordedHeaders,
     /// `[telemetry.recorder]`
     pub recorder: Recorder,
     /// `[telemetry.tracing]`
@@ -27,6 +29,22 @@ pub struct AccessLog {
     pub sample: f64,
     /// Lines that may wait to be written; beyond it lines are dropped and counted.
     pub queue: usize,
+}
+
+/// `request_headers` and `response_headers` of `[telemetry.access_log]`: each name once, and none that carries a secret.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordedHeaders {
+    /// Of what clients send.
+    pub request: Box<[HeaderName]>,
+    /// Of what they are answered.
+    pub response: Box<[HeaderName]>,
+}
+
+impl RecordedHeaders {
+    /// Whether records tell no header at all.
+    pub fn is_empty(&self) -> bool {
+        self.request.is_empty() && self.response.is_empty()
+    }
 }
 
 /// `output`.

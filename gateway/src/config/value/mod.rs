@@ -10,5 +10,6 @@ pub(crate) mod call;
 pub(crate) mod host_port;
 pub(crate) mod method;
 pub(crate) mod path_pattern;
+pub(crate) mod problem_key;
 pub(crate) mod statuses;
 pub(crate) mod value_match;

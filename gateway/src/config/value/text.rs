@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
-use super::{host_port, path_pattern, statuses, store_url, upstream_url, value_match};
+use super::{host_port, path_pattern, problem_key, statuses, store_url, upstream_url, value_match};
 use crate::config::is_scope;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
@@ -118,6 +118,8 @@ kinds! {
     CORS_METHOD = "a method, or *", "GET", |text| cors_method(text);
     /// Content types.
     MEDIA_RANGE = "a content type", "text/html", |text| media_range(text).map(drop);
+    /// What a body of `problems` is for.
+    PROBLEM_KEY = "a problem's code, a status or a class", "rate_limited", |text| problem_key::parse(text).map(drop);
     /// A CORS origin.
     ORIGIN = "an origin", "https://app.example", |text| origin(text);
     /// An `include` pattern.

@@ -89,6 +89,21 @@ fn parts_and_batches_are_told_after_the_end() {
     );
 }
 
+#[test]
+fn headers_are_told_last_and_only_where_there_are_some() {
+    let names = [http::HeaderName::from_static("user-agent")];
+    let told = HeadFields::of(&names, |_| std::iter::once(&b"a \"b\""[..]));
+    let none = HeadFields::default();
+    let record = AccessRecord {
+        batch_size: Some(9),
+        request_headers: Some(&told),
+        response_headers: Some(&none),
+        ..AccessRecord::new(0, b"i", "c", "GET", "/", 200)
+    };
+    assert!(line(&record).ends_with(",\"batch_size\":9,\"request_headers\":{\"user-agent\":\"a \\\"b\\\"\"}}\n"));
+    assert!(line(&AccessRecord { response_headers: Some(&told), ..record }).contains("},\"response_headers\":{\"user"));
+}
+
 proptest! {
     #[test]
     fn hostile_strings_stay_inside_their_fields(hostile in any::<String>(), ascii in "[\\x00-\\x7f]{0,30}") {

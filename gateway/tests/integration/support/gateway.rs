@@ -188,15 +188,16 @@ pub(crate) fn one_route(server: &str, route: &str, upstream: SocketAddr) -> Stri
 }
 
 fn complete(folder: &Path, text: &str) -> String {
-    let log = folder.join("access.log");
+    let log = format!("[telemetry.access_log]\noutput = '{}'\n", folder.join("access.log").display());
+    // Stories about records have the table themselves.
+    let (log, text) = match text.split_once("[telemetry.access_log]\n") {
+        Some((before, after)) => (String::new(), format!("{before}{log}{after}")),
+        None => (log, text.to_owned()),
+    };
     let workers = if text.contains("[server]") { "" } else { "[server]\nworkers = 1\n" };
     let text = text.replacen("[server]\n", "[server]\nworkers = 1\n", usize::from(!text.contains("workers = ")));
     // Most stories are about one attempt; those about more say so.
     let once = if text.contains("retry") { "" } else { "[defaults.route]\nretry = { attempts = 1 }\n\n" };
     let listener = if text.contains("[[listeners]]") { "" } else { "[[listeners]]\naddress = '127.0.0.1:0'\n\n" };
-    format!(
-        "{workers}{listener}[admin]\naddress = '127.0.0.1:0'\n\n\
-         [telemetry.access_log]\noutput = '{}'\n\n{once}{text}",
-        log.display()
-    )
+    format!("{workers}{listener}[admin]\naddress = '127.0.0.1:0'\n\n{log}\n{once}{text}")
 }
