@@ -205,6 +205,11 @@ fn render_parts(text: &mut String, policies: &Policies) {
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms in all"));
     line(text, "timeout", &timeout);
     line(text, "class", &class(policies));
+    for (name, value) in [("cors", &policies.cors), ("page", &policies.page)] {
+        if let Some(value) = value {
+            line(text, name, value);
+        }
+    }
 }
 
 /// What it counts for under overload.

@@ -114,6 +114,12 @@ impl Of<'_> {
             }
             all.push(parameter);
         }
+        let given = self.route.aggregate.iter().flat_map(|aggregate| aggregate.query_parameters());
+        all.extend(given.map(|(name, parts)| {
+            let parts = parts.iter().map(|part| format!("`{part}`")).collect::<Vec<_>>().join(", ");
+            let description = format!("What {parts} is asked with; it may be there several times.");
+            json!({ "name": name, "in": "query", "description": description, "schema": { "type": "string" } })
+        }));
         let conditions = conditions(&self.route.matches);
         let is_asked_for = |one: &Value| conditions.iter().any(|own| is_same(own, one));
         all.extend(said.parameters.drain(..).filter(|one| !is_asked_for(one)));

@@ -49,6 +49,7 @@ mod http2_websocket;
 mod identity;
 mod identity_in_time;
 mod idle_connections;
+mod inherited;
 mod introspection;
 mod introspection_bounds;
 mod keys;

@@ -81,7 +81,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
         hedge: hedge(&table.table("hedge")),
         fallback: fallback(table),
-        cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
+        cors: pages(table),
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
         aggregate: None,
@@ -283,6 +283,11 @@ fn fixed_answer(table: &Reader<'_>) -> Option<FixedAnswer> {
     };
     let status = StatusCode::from_u16(table.integer("status")).ok()?;
     Some(FixedAnswer { status, content_type, body: Bytes::from(body.into_owned()) })
+}
+
+/// Which pages of other origins may use a route, an aggregate or a batch.
+pub(super) fn pages(table: &Reader<'_>) -> Option<Box<Cors>> {
+    table.get("cors").map(|_| Box::new(cors(&table.table("cors"))))
 }
 
 fn cors(table: &Reader<'_>) -> Cors {

@@ -1,8 +1,8 @@
 //! `[[batches]]`.
 
-use super::route_policy::AUTH;
+use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, SECOND, TableDef, key};
-use crate::config::validate::{batch, compose, references};
+use crate::config::validate::{batch, compose, references, route};
 use crate::config::value::text;
 
 /// The most items of one call.
@@ -52,7 +52,8 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
             "What it answers: GET, and with it HEAD. What changes something is not gathered.",
         )
         .default("[\"GET\"]"),
-        key("auth", Kind::Table(&AUTH), "As on a route."),
+        key("auth", Kind::OrFalse(&AUTH), "As on a route."),
+        key("cors", Kind::OrFalse(&CORS), "As on a route: which pages of other origins may use it."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key(
             "timeout",
@@ -72,6 +73,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
     batch::placeholders,
     batch::window_within_timeout,
     compose::defaults_that_do_not_hold,
+    route::cors_credential_headers,
 ]);
 
 pub(crate) static BATCH_REQUEST: TableDef = TableDef::plain(

@@ -61,8 +61,9 @@ fn counted_by_address(context: &mut Context<'_>, route: &Reader<'_>, node: &Node
 }
 
 fn open_to_all(context: &mut Context<'_>, route: &Reader<'_>) {
-    if context.has_providers() && route.get("auth").is_none() {
-        let help = "write auth = { providers = [\"NAME\"] }, or auth = { providers = [\"NAME\"], optional = true }";
+    if context.has_providers() && route.get("auth").is_none() && !route.says_none("auth") {
+        let help = "write auth = { providers = [\"NAME\"] }, with optional = true perhaps, or auth = false where that is \
+                    meant";
         context.report.warning(route.at, "this route has no `auth`: everybody may use it", help);
     }
 }
