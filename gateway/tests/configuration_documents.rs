@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 40] = [
+const OURS: [&str; 41] = [
     "addresses",
     "affinity",
     "allow",
@@ -89,6 +89,7 @@ const OURS: [&str; 40] = [
     "https_port",
     "include_subdomains",
     "key_env",
+    "listeners",
     "min_size",
     "numbers",
     "ocsp",

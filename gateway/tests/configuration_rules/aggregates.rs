@@ -126,7 +126,8 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
     let told = warnings(&text(limited));
     let expected = "\"hosts\", \"rate_limits\" of [defaults.route] does not hold for an aggregate (write it there too)";
     assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
-    let pages = "cors = { origins = [\"https://a.example\"] }\nresponse_headers = { remove = [\"server\"] }\ncompress = true";
+    let pages =
+        "cors = { origins = [\"https://a.example\"] }\nresponse_headers = { remove = [\"server\"] }\ncompress = true";
     let told = warnings(&text(pages));
     for expected in [
         "\"cors\" of [defaults.route] does not hold for an aggregate (write it there too)",

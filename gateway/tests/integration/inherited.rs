@@ -6,9 +6,8 @@ use crate::support::{Gateway, echo};
 async fn a_route_without_the_shared_auth_takes_everybody_and_nobodys_word_for_who_they_are() {
     let upstream = echo().await;
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
-    let route = |name: &str, more: &str| {
-        format!("[[routes]]\nname = '{name}'\npath = '/{name}'\nupstream = 'up'\n{more}\n")
-    };
+    let route =
+        |name: &str, more: &str| format!("[[routes]]\nname = '{name}'\npath = '/{name}'\nupstream = 'up'\n{more}\n");
     let text = format!(
         "[identity.providers.keys]\nkind = 'api_key'\nfile = '{keys}'\n\n[upstreams.up]\nendpoints = ['{}']\n\n\
          [defaults.route]\nauth = {{ providers = ['keys'] }}\nretry = {{ attempts = 1 }}\n\n{}{}",

@@ -54,6 +54,7 @@ mod introspection;
 mod introspection_bounds;
 mod keys;
 mod limits;
+mod listeners;
 mod metrics;
 mod mirrors;
 mod mutations;

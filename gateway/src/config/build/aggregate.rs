@@ -47,6 +47,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     };
     let parts = written.iter().map(part).collect::<Option<_>>()?;
     let mut answered = route::plain(name, &path, methods, table.at);
+    answered.matches.listeners = route::listeners(table)?;
     answered.matches.hosts = route::hosts(table)?;
     answered.matches.priority = table.integer("priority");
     answered.auth = identity::auth(table);

@@ -37,6 +37,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         key: batch_call::names(&response.text("key")),
     };
     let mut answered = route::plain(name, &path, methods, table.at);
+    answered.matches.listeners = route::listeners(table)?;
     answered.matches.hosts = route::hosts(table)?;
     answered.matches.priority = table.integer("priority");
     answered.upstream = Arc::from(&*table.text("upstream"));

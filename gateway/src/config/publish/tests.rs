@@ -48,7 +48,9 @@ impl Walk {
 
     fn inside(&mut self, node: &Node, kind: Kind) {
         match (kind, &node.value) {
-            (Kind::Table(def) | Kind::Short(_, def) | Kind::OrFalse(def), Value::Table(table)) => self.table(table, def),
+            (Kind::Table(def) | Kind::Short(_, def) | Kind::OrFalse(def), Value::Table(table)) => {
+                self.table(table, def)
+            }
             (Kind::Tables(def), Value::List(list)) => {
                 for element in list {
                     self.inside(element, Kind::Table(def));

@@ -17,6 +17,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
             "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
         ),
         key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
+        key("listeners", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "As on a route.").default("[]"),
         key("priority", Kind::Integer(-1_000_000, 1_000_000), "As on a route.").default("0"),
         key(
@@ -46,6 +47,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     route::cors_credential_headers,
     compose::parts_within_timeout,
     references::limits,
+    references::listeners,
 ]);
 
 pub(crate) static PART: TableDef = TableDef::plain(

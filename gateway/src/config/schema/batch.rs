@@ -24,6 +24,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
             "As on a route. The item's id is the parameter `id`, or the only one there is.",
         )
         .required(),
+        key("listeners", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "As on a route.").default("[]"),
         key("priority", Kind::Integer(-1_000_000, 1_000_000), "As on a route.").default("0"),
         key("upstream", Kind::Text(&text::NAME), "Who is called.").required(),
@@ -69,6 +70,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
 .rules(&[
     references::named_upstream,
     references::limits,
+    references::listeners,
     batch::answers_get,
     batch::placeholders,
     batch::window_within_timeout,

@@ -42,6 +42,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         compress::upstreams_answers,
         api_document::readable,
         references::route,
+        references::listeners,
     ])
     .exclusive(&["upstream", "split", "handler", "redirect", "answer"]);
 
@@ -51,6 +52,12 @@ const KEYS: &[Key] = &[
         Kind::Text(&text::LABEL),
         "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
     ),
+    key(
+        "listeners",
+        Kind::List(const { &Kind::Text(&text::NAME) }, 0),
+        "The listeners by which it is reached, by name; empty is all. By others it is not there: 404.",
+    )
+    .default("[]"),
     key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "Exact, or `*.example.com`, which is one label or more before it; empty is any.")
         .default("[]"),
     key(

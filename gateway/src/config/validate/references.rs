@@ -35,6 +35,17 @@ pub(crate) fn limits(context: &mut Context<'_>, route: &Reader<'_>) {
     open_to_all(context, route);
 }
 
+/// The listeners by which a route, an aggregate or a batch is reached.
+pub(crate) fn listeners(context: &mut Context<'_>, route: &Reader<'_>) {
+    let written = route.nodes("listeners");
+    for (position, node) in written.iter().enumerate() {
+        context.listener_exists(node);
+        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
+            context.report.error(node.at, "this listener is named twice");
+        }
+    }
+}
+
 fn rate_limits(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("rate_limits");
     for (position, node) in written.iter().enumerate() {

@@ -24,8 +24,8 @@ pub(crate) fn parse(text: &str, parameters: &[&str], parts: &[&str]) -> Result<V
     Ok(pieces)
 }
 
-/// A parameter, or a part's name and what leads to a value of its answer, or else `query.` and the name of a parameter of
-/// the client's query. A part's name may have dots of its own: the longest that fits is meant.
+/// A parameter, or a part's name and what leads to a value of its answer, or else `query.` and the name of a parameter
+/// of the client's query. A part's name may have dots of its own: the longest that fits is meant.
 fn placeholder(name: &str, parameters: &[&str], parts: &[&str]) -> Option<CallPiece> {
     if parameters.contains(&name) {
         return Some(CallPiece::Param(name.to_owned()));
@@ -124,8 +124,13 @@ mod tests {
         );
         assert_eq!(parse("/{user.more.a}"), Ok(vec![literal("/"), value(1, &["a"])]), "the longest name");
         assert_eq!(parse("/{user.x}"), Ok(vec![literal("/"), CallPiece::Param("user.x".into())]), "parameters first");
-        for (text, name) in [("/{ID}", "ID"), ("/{user}", "user"), ("/{user.}", "user."), ("/{user.a..b}", "user.a..b"), ("/{query.}", "query.")]
-        {
+        for (text, name) in [
+            ("/{ID}", "ID"),
+            ("/{user}", "user"),
+            ("/{user.}", "user."),
+            ("/{user.a..b}", "user.a..b"),
+            ("/{query.}", "query."),
+        ] {
             assert_eq!(parse(text), Err(name.to_owned()));
         }
     }
@@ -138,7 +143,11 @@ mod tests {
             [CallPiece::Literal("/a?q=".into()), CallPiece::Query("q".into())],
             "it is the client's"
         );
-        assert_eq!(parse("/{query.own.x}")[1], CallPiece::Value(1, vec!["x".into()]), "a part of that name comes first");
+        assert_eq!(
+            parse("/{query.own.x}")[1],
+            CallPiece::Value(1, vec!["x".into()]),
+            "a part of that name comes first"
+        );
         for text in ["/a", "/a/{id}?q={query.q}", "/a?x={id}&q={query.a.b}&p={query.p}&y=1"] {
             assert_eq!(misplaced(&parse(text)), None, "{text}");
         }
