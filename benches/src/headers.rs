@@ -115,6 +115,7 @@ impl Headers {
     pub fn rewrite(&self, path: &'static str) -> Rewriting {
         let headers = HeaderMap::new();
         let ask = Ask {
+            listener: "",
             host: "api.example.com",
             method: &Method::GET,
             path,

@@ -55,6 +55,7 @@ impl Lookups {
     pub fn find(&self, number: usize) -> bool {
         let path = &self.paths[number % REQUESTS];
         let ask = Ask {
+            listener: "",
             host: "api.example.com",
             method: &Method::GET,
             path,
@@ -88,6 +89,7 @@ fn route(path: &str) -> Arc<Route> {
     Arc::new(Route {
         name: path.into(),
         matches: RouteMatch {
+            listeners: vec![],
             hosts: vec![],
             path: path.into(),
             methods: vec![Method::GET],

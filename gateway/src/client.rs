@@ -25,6 +25,9 @@ const DOZE_AFTER: Duration = Duration::from_millis(250);
 pub struct ClientConnection {
     /// The address at the other end, ready for forwarding headers.
     pub peer: Arc<Peer>,
+    /// The number of the listener by which it came, among those that the process was started with; `None` where it came
+    /// by none.
+    pub listener: Option<u16>,
     /// What its handshake proved; `None` in the clear.
     pub secured: Option<Arc<Secured>>,
     /// Deadlines of whatever the connection waits for.
@@ -66,6 +69,7 @@ impl ClientConnection {
     pub fn of_stream(&self, clock: Clock, websocket_key: Option<WebSocketKey>) -> Self {
         Self {
             peer: Arc::clone(&self.peer),
+            listener: self.listener,
             secured: self.secured.clone(),
             deadlines: Deadlines::new(clock),
             phase: Arc::default(),

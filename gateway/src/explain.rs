@@ -3,15 +3,14 @@
 
 pub mod judge;
 mod limited;
+mod question;
 mod screened;
 pub mod sending;
 mod trace;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
-use rustls::pki_types::CertificateDer;
+use http::{HeaderMap, HeaderValue, Method};
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -25,26 +24,15 @@ use crate::identity::{Registry, RouteAuth, Trial};
 pub use crate::routing::explain::Explanation;
 use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
-use crate::tls::ClientCertificate;
 use crate::upstream::split::{Shown, hash};
+
+pub use question::Question;
 
 use judge::Judge;
 pub use limited::Limited;
 use limited::limits;
 use screened::Screened;
 use sending::Sending;
-
-/// A request to be explained.
-#[derive(Debug)]
-pub struct Question {
-    method: Method,
-    uri: Uri,
-    headers: HeaderMap,
-    certificate: Option<Arc<ClientCertificate>>,
-    client: Option<IpAddr>,
-    /// The body, where it is JSON, and its length.
-    body: Option<(serde_json::Value, usize)>,
-}
 
 /// The answer.
 #[derive(Debug, Default, Serialize)]
@@ -168,61 +156,6 @@ pub struct Policies {
     pub preflight: bool,
 }
 
-impl Question {
-    /// Reads a question as people write it: the URL may be whole or only a path; headers are `name: value`.
-    ///
-    /// # Errors
-    /// Which part is not valid.
-    pub fn parse(method: &str, url: &str, headers: &[&str]) -> Result<Self, String> {
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
-        if !url.starts_with('/') && !url.contains("://") {
-            return Err(format!("{url:?} is neither a URL nor a path: a path begins with a slash"));
-        }
-        let uri: Uri = url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
-        let mut map = HeaderMap::new();
-        for header in headers {
-            let (name, value) = header.split_once(':').ok_or_else(|| format!("{header:?} is not `name: value`"))?;
-            let name = HeaderName::from_bytes(name.trim().as_bytes())
-                .map_err(|_| format!("{name:?} is not a header's name"))?;
-            let value =
-                HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
-            map.append(name, value);
-        }
-        Ok(Self { method, uri, headers: map, certificate: None, client: None, body: None })
-    }
-
-    /// The same, asked on a connection whose client has shown these certificates (DER), its own first.
-    pub fn with_certificate(self, chain: &[CertificateDer<'_>]) -> Self {
-        Self { certificate: ClientCertificate::of(chain).map(Arc::new), ..self }
-    }
-
-    /// The same, asked by a client at this address.
-    pub fn asked_from(self, client: IpAddr) -> Self {
-        Self { client: Some(client), ..self }
-    }
-
-    /// The same with a body.
-    pub fn with_body(self, body: &[u8]) -> Self {
-        Self { body: crate::jws::parse_json(body).ok().map(|value| (value, body.len())), ..self }
-    }
-
-    /// Whether it says for which host it is.
-    pub fn names_a_host(&self) -> bool {
-        !self.host().is_empty()
-    }
-
-    fn host(&self) -> String {
-        self.stated_host().map(|host| routing_host(&host).into_owned()).unwrap_or_default()
-    }
-
-    /// The host with its port, as it is written.
-    fn stated_host(&self) -> Option<HeaderValue> {
-        let header = self.headers.get(http::header::HOST).cloned();
-        let authority = || HeaderValue::from_str(self.uri.authority()?.as_str()).ok();
-        header.or_else(authority)
-    }
-}
-
 /// Explains a request under a configuration that is not in force. Credentials are judged now, with what the
 /// configuration has: keys that would have to be fetched are not there.
 pub fn answer(config: &Config, question: &Question) -> Answer {
@@ -254,7 +187,11 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     let host = question.host();
     let query = question.uri.query();
     let body = question.body.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
-    let ask = Ask { host: &host, method: &question.method, path: &path, query, headers: &headers, body };
+    let listener = match question.came_by(config) {
+        Ok(listener) => listener,
+        Err(why) => return Answer { refused: Some(why), ..Answer::default() },
+    };
+    let ask = Ask { listener, host: &host, method: &question.method, path: &path, query, headers: &headers, body };
     if let Some(answer) = preflight(config, &judge.table, &ask) {
         return Answer { removed, ..answer };
     }
@@ -310,7 +247,8 @@ pub fn look_back(
     let (host, headers) = (routing_host(&host), HeaderMap::new());
     match Method::from_bytes(method.as_bytes()) {
         Ok(method) if path.starts_with('/') => {
-            let ask = Ask { host: &host, method: &method, path, query: None, headers: &headers, body: Body::Absent };
+            let (query, body) = (None, Body::Absent);
+            let ask = Ask { listener: "", host: &host, method: &method, path, query, headers: &headers, body };
             crate::routing::explain::look_back(table, &ask, took)
         }
         // What came was no request, or about the gateway itself.

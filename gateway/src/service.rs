@@ -69,6 +69,7 @@ where
             let deadlines = Deadlines::new(shard.shared.clock.clone());
             let connection = Arc::new(ClientConnection {
                 peer: Arc::new(Peer::new(peer_of(&parts), Scheme::Http).named(shard.shared.own_name)),
+                listener: None,
                 secured: None,
                 deadlines: Arc::clone(&deadlines),
                 phase: Arc::default(),

@@ -85,6 +85,8 @@ pub struct Snapshot<N: Network> {
     /// Routes, by the index that the table gives; behind them those that parts of aggregates, then those that
     /// upstreams of splits are called by, then those for copies.
     pub routes: Box<[CompiledRoute<N>]>,
+    /// What listeners are called, in the order of those that the process was started with.
+    listeners: Box<[Arc<str>]>,
     /// Whose forwarding headers are believed.
     pub trusted: TrustedProxies,
     /// Which client headers go; shared with bodies, whose trailers it screens.
@@ -163,10 +165,7 @@ impl<N: Network> Snapshot<N> {
                     Some(Fallback::Upstream(name)) => Some(Arc::clone(upstreams.get(&**name)?)),
                     _ => None,
                 },
-                aggregate: match &route.aggregate {
-                    Some(_) => Some(aggregate(route, &table, index, &mut places.part, &shared.metrics)?),
-                    None => None,
-                },
+                aggregate: aggregate(route, &table, index, &mut places.part, &shared.metrics)?,
                 batch: batch(route, &table, index, &shared.metrics)?,
                 has_last_words: route.forward_auth.is_some()
                     || !route.stages.is_empty()
@@ -184,6 +183,7 @@ impl<N: Network> Snapshot<N> {
             limits,
             table,
             routes,
+            listeners: shared.tls.names(&config.listeners),
             trusted: TrustedProxies::new(&config.server.trusted_proxies),
             header_rules: Arc::new(HeaderRules::new(&config.identity, config.server.underscores_in_headers)),
             trace_policy: TracePolicy::new(&config.telemetry.tracing),
@@ -196,6 +196,11 @@ impl<N: Network> Snapshot<N> {
             unrouted: series(UNROUTED),
             config,
         }
+    }
+
+    /// What the listener of this number is called; empty where it has no name.
+    pub fn listener_name(&self, number: Option<u16>) -> &str {
+        number.and_then(|number| self.listeners.get(usize::from(number))).map_or("", |name| name)
     }
 
     /// Whether this peer's word on forwarding is believed.
@@ -221,20 +226,20 @@ fn handler(route: &settings::Route, plugins: &Plugins) -> Option<Handler> {
     }
 }
 
-/// Compiles the aggregate of a route, whose parts have the routes from `first_part` on; what follows begins behind
-/// them.
+/// Compiles the aggregate of a route, where it is one, whose parts have the routes from `first_part` on; what follows
+/// begins behind them. `None` where it cannot be.
 fn aggregate(
     route: &settings::Route,
     table: &RouteTable,
     index: usize,
     first_part: &mut usize,
     metrics: &Metrics,
-) -> Option<Arc<Aggregate>> {
-    let settings = route.aggregate.as_ref()?;
+) -> Option<Option<Arc<Aggregate>>> {
+    let Some(settings) = &route.aggregate else { return Some(None) };
     let place = |name: &str| table.pattern(index).place_of(name);
     let compiled = Aggregate::new(&route.name, settings, *first_part, place, metrics);
     *first_part += settings.parts.len();
-    compiled.map(Arc::new)
+    compiled.map(|compiled| Some(Arc::new(compiled)))
 }
 
 /// Every route in its place, with that of the one whose path it is sent by.

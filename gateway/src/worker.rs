@@ -42,6 +42,8 @@ pub struct Accepted {
     pub place: Result<Place, Full>,
     /// The metrics of the listener that it came by.
     pub listener: Arc<ListenerSeries>,
+    /// The number of that listener.
+    pub number: Option<u16>,
     /// How the listener speaks TLS; `None` = in the clear.
     pub tls: Option<Arc<Slot>>,
     /// It begins with a header of the PROXY protocol.
@@ -106,6 +108,7 @@ struct Arrived {
     stream: TcpStream,
     caller: Caller,
     listener: Arc<ListenerSeries>,
+    number: Option<u16>,
     tls: Option<Arc<Slot>>,
     drain: watch::Receiver<bool>,
     kept: (Place, Load, Counted),
@@ -114,11 +117,12 @@ struct Arrived {
 impl Arrived {
     /// Gives it a task of its own.
     fn serve(self) {
-        let Self { shard, stream, caller, listener, tls, drain, kept } = self;
+        let Self { shard, stream, caller, listener, number, tls, drain, kept } = self;
+        let by = (caller, number);
         match tls.map(|slot| slot.current()) {
-            None => drop(tokio::spawn(connection::serve_for(shard, stream, caller, drain, kept))),
+            None => drop(tokio::spawn(connection::serve_for(shard, stream, by, drain, kept))),
             Some(Some(acceptor)) => {
-                tokio::spawn(secure::serve(shard, stream, caller, (acceptor, listener), drain, kept));
+                tokio::spawn(secure::serve(shard, stream, by, (acceptor, listener), drain, kept));
             }
             // It cannot speak TLS, and must not speak in the clear.
             Some(None) => {}
@@ -227,8 +231,8 @@ async fn run(
             let (shard, drain) = (Arc::clone(&shard), drain.clone());
             let counted = Counted::new(Arc::clone(&accepted.listener));
             let (caller, kept) = (Caller::At(accepted.peer), (place, load, counted));
-            let arrived =
-                Arrived { shard, stream, caller, listener: accepted.listener, tls: accepted.tls, drain, kept };
+            let (listener, number, tls) = (accepted.listener, accepted.number, accepted.tls);
+            let arrived = Arrived { shard, stream, caller, listener, number, tls, drain, kept };
             if accepted.proxy_protocol {
                 tokio::spawn(arrived.announced());
             } else {

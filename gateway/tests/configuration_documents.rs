@@ -90,6 +90,7 @@ const OURS: [&str; 41] = [
     "https_port",
     "include_subdomains",
     "key_env",
+    "listeners",
     "min_size",
     "numbers",
     "ocsp",

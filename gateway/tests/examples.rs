@@ -109,6 +109,22 @@ fn to(route: &str, target: &str) -> Option<(String, String)> {
 }
 
 #[test]
+fn a_route_is_reached_by_the_listeners_that_it_names() {
+    let loaded = example("listeners.toml");
+    let route = |listener: &str, url: &str| {
+        let question = Question::parse("GET", url, &[]).expect("a question").by_listener(listener.to_owned());
+        answer(&loaded.config, &question).routing.expect("a path").route
+    };
+    for (url, public, internal) in [
+        ("/orders/7", Some("orders"), None),
+        ("/reports/7", None, Some("reports")),
+        ("/status", Some("status"), Some("status-internal")),
+    ] {
+        assert_eq!((route("public", url).as_deref(), route("internal", url).as_deref()), (public, internal), "{url}");
+    }
+}
+
+#[test]
 fn every_example_can_be_run_and_gives_no_warning() {
     let mut seen = 0;
     for entry in std::fs::read_dir(repository().join("examples")).expect("examples/ is there") {

@@ -25,6 +25,8 @@ pub(super) struct Asked {
     headers: String,
     /// The client's address.
     client: Option<std::net::IpAddr>,
+    /// The name of the listener that it comes by.
+    listener: Option<String>,
 }
 
 fn get() -> String {
@@ -45,6 +47,7 @@ pub(super) async fn explain<N: Network>(
         Err(why) => return refusal(StatusCode::BAD_REQUEST, "bad_request", &why),
     };
     let question = asked.client.into_iter().fold(question, Question::asked_from);
+    let question = asked.listener.into_iter().fold(question, Question::by_listener);
     let snapshot = state.gateway.snapshot();
     let clock = &state.gateway.shared().clock;
     let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();

@@ -167,6 +167,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
             let settings = &route.settings;
             json!({
                 "name": &*settings.name,
+                "listeners": settings.matches.listeners.iter().map(|name| &**name).collect::<Vec<_>>(),
                 "hosts": settings.matches.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "path": &*settings.matches.path,
                 "methods": settings.matches.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),

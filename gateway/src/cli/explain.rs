@@ -39,6 +39,9 @@ pub(super) struct Explain {
     /// The client's address: whether the route's `addresses` let it in, and where a split keeps it by it.
     #[arg(long, value_name = "ADDRESS")]
     client: Option<std::net::IpAddr>,
+    /// The listener, by name, that the request comes by; the first one where none is said.
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
     /// Print the answer as JSON.
     #[arg(long)]
     json: bool,
@@ -69,6 +72,10 @@ impl Explain {
             output::result(&serde_json::to_string_pretty(&answer).unwrap_or_default());
         } else {
             output::result(render(&answer).trim_end());
+            let has_listeners = loaded.config.routes.iter().any(|route| !route.matches.listeners.is_empty());
+            if self.listener.is_none() && has_listeners {
+                output::result("listener   none is given, so the first: --listener NAME asks for another");
+            }
             if !question.names_a_host() && loaded.config.routes.iter().any(|route| !route.matches.hosts.is_empty()) {
                 output::result("host       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
             }
@@ -86,6 +93,7 @@ impl Explain {
             None => question,
         };
         let question = self.client.into_iter().fold(question, Question::asked_from);
+        let question = self.listener.clone().into_iter().fold(question, Question::by_listener);
         let Some(file) = &self.cert else { return Ok(question) };
         let chain = certificates::chain(file).map_err(|why| format!("{}: {why}", file.display()))?;
         Ok(question.with_certificate(&chain))
@@ -98,8 +106,10 @@ fn render(answer: &Answer) -> String {
         line(&mut text, "path", path);
     }
     if let Some(why) = &answer.refused {
-        let (status, code) = (answer.status.unwrap_or_default(), answer.code.unwrap_or_default());
-        line(&mut text, "refused", &format!("{status} {code}: {why}"));
+        match (answer.status, answer.code) {
+            (Some(status), Some(code)) => line(&mut text, "refused", &format!("{status} {code}: {why}")),
+            _ => line(&mut text, "not asked", why),
+        }
     }
     for removed in &answer.removed {
         line(&mut text, "taken away", removed);
@@ -228,6 +238,11 @@ fn render_parts(text: &mut String, policies: &Policies) {
     let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms in all"));
     line(text, "timeout", &timeout);
     line(text, "class", &class(policies));
+    for (name, value) in [("cors", &policies.cors), ("page", &policies.page)] {
+        if let Some(value) = value {
+            line(text, name, value);
+        }
+    }
 }
 
 /// What it counts for under overload.

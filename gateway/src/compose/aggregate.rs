@@ -44,6 +44,8 @@ enum Compiled {
     /// A parameter's place among those of the path.
     Param(usize),
     Rest(usize),
+    /// A parameter of the client's query.
+    Query(Box<str>),
     Value(usize, Box<[String]>),
 }
 
@@ -78,6 +80,7 @@ impl Aggregate {
             CallPiece::Param(name) => {
                 place(name).map(|(at, is_rest)| if is_rest { Compiled::Rest(at) } else { Compiled::Param(at) })
             }
+            CallPiece::Query(name) => Some(Compiled::Query(name.as_str().into())),
             CallPiece::Value(part, path) => Some(Compiled::Value(*part, path.as_slice().into())),
         };
         let part = |(number, part): (usize, &settings::aggregate::Part)| {
@@ -101,10 +104,11 @@ impl Aggregate {
 }
 
 impl Part {
-    /// What is called; `value_of` gives the answers of other parts.
+    /// What is called; `query` is the client's, `value_of` gives the answers of other parts.
     pub(super) fn target<'a>(
         &self,
         parameters: Parameters<'a>,
+        query: &'a str,
         value_of: impl Fn(usize) -> Option<&'a [u8]>,
     ) -> Result<PathAndQuery, Unfit> {
         let found: Vec<Option<String>> = self
@@ -122,6 +126,7 @@ impl Part {
             Compiled::Literal(text) => Piece::Literal(text),
             Compiled::Param(number) => Piece::Param(parameters.get(*number)),
             Compiled::Rest(number) => Piece::Rest(parameters.get(*number)),
+            Compiled::Query(name) => Piece::Query(name, query),
             Compiled::Value(..) => Piece::Value(found.as_deref().unwrap_or("")),
         }))
     }

@@ -108,7 +108,7 @@ fn begin<N: Network>(
     }
     let parameters = Parameters { path: exchange.path(), ranges: params };
     let value_of = |other: usize| places.get(other)?.as_ref()?.bytes();
-    match part.target(parameters, value_of) {
+    match part.target(parameters, exchange.uri.query().unwrap_or(""), value_of) {
         Ok(target) => {
             let exchange = exchange.part(part.route, &target, &part.name);
             Ok(Call { exchange, headers: headers.clone(), target, body: RequestBody::Empty })

@@ -1,8 +1,8 @@
 //! What a part is asked for: its template, filled with values.
 //!
-//! Invariant: the result has the path segments and the query parameters of the template, whatever the values are. All
-//! that is not unreserved (RFC 3986, section 2.3) is percent-encoded, and what would make a segment of dots, or an
-//! empty one, is refused.
+//! Invariant: the result has the path segments and the query parameters of the template, whatever the values are; of
+//! those that are the client's to give, each is there as often as the client wrote it. All that is not unreserved
+//! (RFC 3986, section 2.3) is percent-encoded, and what would make a segment of dots, or an empty one, is refused.
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
@@ -22,6 +22,9 @@ pub(super) enum Piece<'a> {
     Rest(&'a str),
     /// Any text.
     Value(&'a str),
+    /// All values that a parameter of this name has in this query, each as its client wrote it: the value of the
+    /// parameter whose name the literal before ends with.
+    Query(&'a str, &'a str),
 }
 
 /// A value cannot stand where the template has it.
@@ -33,8 +36,7 @@ pub(super) struct Unfit;
 /// # Errors
 /// A segment of the path with a value in it would be empty, or could be taken for a dot segment.
 pub(super) fn fill<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Result<PathAndQuery, Unfit> {
-    let mut filling =
-        Filling { text: String::with_capacity(96), segment: 0, has_value: false, is_gap: false, in_query: false };
+    let mut filling = Filling { text: String::with_capacity(96), ..Filling::default() };
     for piece in pieces {
         match piece {
             Piece::Literal(text) => filling.literal(text)?,
@@ -45,6 +47,7 @@ pub(super) fn fill<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Result<PathAn
             Piece::Value(text) => filling.value(text.as_bytes()),
             Piece::Rest(text) if filling.in_query => filling.value(&decoded(text)),
             Piece::Rest(text) => filling.rest(text)?,
+            Piece::Query(name, query) => filling.of_the_query(name, query),
         }
     }
     filling.end_segment()?;
@@ -55,6 +58,15 @@ fn decoded(text: &str) -> Vec<u8> {
     percent_decode_str(text).collect()
 }
 
+/// Whether the name of a parameter of a query, as it was sent, says this.
+fn is_name(sent: &str, name: &str) -> bool {
+    if !sent.contains(['%', '+']) {
+        return sent == name;
+    }
+    percent_decode_str(&sent.replace('+', " ")).eq(name.bytes())
+}
+
+#[derive(Default)]
 struct Filling {
     text: String,
     /// Where the segment begins that is being written.
@@ -64,6 +76,10 @@ struct Filling {
     /// A rest stands there that is nothing.
     is_gap: bool,
     in_query: bool,
+    /// Where the parameter of the query begins that is being written: at its `?` or `&`.
+    pair: usize,
+    /// The query has begun to be written; where all parameters so far were left out it has not.
+    has_query: bool,
 }
 
 impl Filling {
@@ -76,7 +92,14 @@ impl Filling {
                     return Err(Unfit);
                 }
                 self.in_query = c == '?';
+                (self.has_query, self.pair) = (self.in_query, self.text.len());
                 self.segment = self.text.len() + 1;
+            } else if self.in_query && c == '&' {
+                self.pair = self.text.len();
+                if !std::mem::replace(&mut self.has_query, true) {
+                    self.text.push('?');
+                    continue;
+                }
             }
             self.text.push(c);
         }
@@ -86,6 +109,42 @@ impl Filling {
     fn value(&mut self, value: &[u8]) {
         self.text.extend(percent_encode(value, RESERVED));
         self.has_value = true;
+    }
+
+    /// Writes the parameter that has been begun once for each value that the client gave it: without any, not at all.
+    fn of_the_query(&mut self, name: &str, query: &str) {
+        if !self.in_query {
+            return;
+        }
+        let begun = self.text.split_off(self.pair);
+        let mut separator = begun.chars().next();
+        self.has_query = separator == Some('&');
+        let values = query.split('&').filter(|pair| !pair.is_empty());
+        let values = values.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+        for (_, value) in values.filter(|(sent, _)| is_name(sent, name)) {
+            self.text.extend(separator.replace('&'));
+            self.text.push_str(begun.get(1..).unwrap_or_default());
+            self.as_sent(value);
+            self.has_query = true;
+        }
+    }
+
+    /// A value as its client sent it, of whom nobody knows whether a `+` is a space; what could end it is encoded.
+    fn as_sent(&mut self, value: &str) {
+        let mut rest = value;
+        while let Some(c) = rest.chars().next() {
+            let length = match rest.as_bytes() {
+                [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => 3,
+                _ => c.len_utf8(),
+            };
+            let (sent, behind) = rest.split_at(length);
+            if length == 3 && c == '%' || c == '+' {
+                self.text.push_str(sent);
+            } else {
+                self.text.extend(percent_encode(sent.as_bytes(), RESERVED));
+            }
+            rest = behind;
+        }
     }
 
     /// Nothing is no value: `/files/{*rest}` also matches `/files/`.
@@ -171,6 +230,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn parameters_of_the_query_are_there_as_often_as_their_client_wrote_them() {
+        let asked = |query: &str| {
+            let pieces = [
+                Piece::Literal("/i?q="),
+                Piece::Query("q", query),
+                Piece::Literal("&n=1&tag="),
+                Piece::Query("a tag", query),
+                Piece::Literal("&page="),
+                Piece::Query("page", query),
+            ];
+            filled(&pieces).unwrap()
+        };
+        for (query, expected) in [
+            ("", "/i?n=1"),
+            ("x=1&Q=2&qq=3", "/i?n=1"),
+            ("q=", "/i?q=&n=1"),
+            ("q&page=2", "/i?q=&n=1&page=2"),
+            ("page=2&q=a", "/i?q=a&n=1&page=2"),
+            ("a+tag=1&q=x&a%20tag=2&&", "/i?q=x&n=1&tag=1&tag=2"),
+            ("q=a+b%2Bc%26d=e;f?#/%zz", "/i?q=a+b%2Bc%26d%3De%3Bf%3F%23%2F%25zz&n=1"),
+            ("%71=é%", "/i?q=%C3%A9%25&n=1"),
+        ] {
+            assert_eq!(asked(query), expected, "{query}");
+        }
+        let only = |query| filled(&[Piece::Literal("/i?q="), Piece::Query("q", query)]).unwrap();
+        assert_eq!((only(""), only("q=1&q=2")), ("/i".to_owned(), "/i?q=1&q=2".to_owned()));
+        let two = |query| {
+            let pieces =
+                [Piece::Literal("/i/?a="), Piece::Query("a", query), Piece::Literal("&b="), Piece::Query("b", query)];
+            filled(&pieces).unwrap()
+        };
+        assert_eq!((two("b=2"), two("")), ("/i/?b=2".to_owned(), "/i/".to_owned()));
+    }
+
     type Pair = (Vec<u8>, Vec<u8>);
 
     /// What a reader makes of a target: the segments of its path, decoded, and the parameters of its query.
@@ -212,6 +306,31 @@ mod tests {
                     prop_assert!(dots(value.as_bytes()) || dots(&decoded(&parameter)));
                 }
             }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_client_gives_values_and_nothing_else(query in "([qp=&+%;?/#]|%26|%3D|%2e|é|[a-c]){0,12}") {
+            let pieces = [
+                Piece::Literal("/a/"), Piece::Param("x"), Piece::Literal("?q="), Piece::Query("q", &query),
+                Piece::Literal("&y=1&p="), Piece::Query("p", &query),
+            ];
+            let target = filled(&pieces).unwrap();
+            let (segments, pairs) = read(&target);
+            prop_assert_eq!(segments, vec![b"a".to_vec(), b"x".to_vec()]);
+            let names: Vec<&[u8]> = pairs.iter().map(|(name, _)| &**name).collect();
+            let own = names.iter().position(|name| *name == b"y").unwrap();
+            prop_assert!(names[..own].iter().all(|name| *name == b"q") && names[own + 1..].iter().all(|name| *name == b"p"));
+            let given = |name: &[u8]| -> Vec<Vec<u8>> {
+                let pairs = query.split('&').filter(|pair| !pair.is_empty());
+                let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+                pairs.filter(|(sent, _)| decoded(&sent.replace('+', " ")) == name).map(|(_, value)| decoded(value)).collect()
+            };
+            let got = |name: &[u8]| -> Vec<Vec<u8>> {
+                pairs.iter().filter(|(own, _)| own == name).map(|(_, value)| value.clone()).collect()
+            };
+            prop_assert_eq!((got(b"q"), got(b"p")), (given(b"q"), given(b"p")));
         }
     }
 

@@ -107,7 +107,7 @@ impl Walk<'_, '_> {
     fn key(&self, reader: &Reader<'_>, key: &'static Key) -> Option<Value> {
         let written = reader.get(key.name);
         match key.kind {
-            Kind::Table(_) => {
+            Kind::Table(_) | Kind::OrFalse(_) => {
                 written.map(|_| ()).or(key.default.map(|_| ()))?;
                 Some(self.table(&reader.table(key.name)))
             }
@@ -139,7 +139,7 @@ impl Walk<'_, '_> {
 
     fn value(&self, kind: Kind, node: &Node, name: &str) -> Option<Value> {
         match kind {
-            Kind::Table(def) | Kind::Short(_, def) if node.table().is_some() => {
+            Kind::Table(def) | Kind::Short(_, def) | Kind::OrFalse(def) if node.table().is_some() => {
                 Some(self.table(&Reader::new(node.table(), None, def, node.at)))
             }
             Kind::Short(_, def) => Some(self.long_form(node, def)),

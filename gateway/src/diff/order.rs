@@ -63,7 +63,7 @@ fn change(before: &[(&str, &RouteMatch)], now: &[(&str, &RouteMatch)]) -> Option
                 (Some(own), Some(its)) => (one < other) != (own < its),
                 _ => false,
             };
-            one != other && turned && tie::share_a_method(own_matches, matches)
+            one != other && turned && tie::may_meet(own_matches, matches)
         })
     };
     let names: Vec<&str> = (0..before.len()).filter(|one| passed(*one)).map(|one| before[one].0).collect();

@@ -76,6 +76,18 @@ fn only_what_means_something_else_is_told() {
 }
 
 #[test]
+fn what_a_route_says_no_to_is_none() {
+    let shared = format!("{OLD}auth = {{ scopes = [] }}\n[defaults.route]\nauth = {{ providers = ['main'] }}\n");
+    let open = shared.replace("auth = { scopes = [] }", "auth = false");
+    let items = compare(&side(&shared), &side(&open));
+    assert_eq!((items.len(), items[0].name.as_str(), items[0].changes.len()), (1, "legacy", 1));
+    let change = &items[0].changes[0];
+    assert_eq!((change.key.as_str(), &change.new), ("auth", &None));
+    assert!(differing(change.old.as_ref(), change.new.as_ref()).ends_with(" → none"));
+    assert!(compare(&side(&open), &side(&open.replace("auth = false\n", ""))).len() == 1, "without it, it is shared");
+}
+
+#[test]
 fn the_order_of_routes_counts_where_it_decides() {
     let route = |name: &str, key: &str, path: &str| {
         format!("[[routes]]\nname = '{name}'\npath = '{path}'\nupstream = 'http://h:1'\nheaders = {{ {key} = '1' }}\n")

@@ -21,7 +21,7 @@ pub struct Judge<'a> {
     pub table: RouteTable,
     rewrites: Vec<Option<CompiledRewrite>>,
     origins: Vec<Option<Origin>>,
-    /// Routes that look at headers, query or body.
+    /// Routes that look at the listener, headers, query or body.
     by_content: Vec<usize>,
 }
 
@@ -60,7 +60,7 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What the upstream is sent in place of the path, or where a redirect leads.
     pub sent: Option<String>,
-    /// Routes that would be taken instead if headers, query or body are as they ask.
+    /// Routes that would be taken instead if listener, headers, query or body are as they ask.
     pub instead: Vec<usize>,
 }
 
@@ -76,7 +76,8 @@ impl<'a> Judge<'a> {
             CompiledRewrite::new(route.rewrite.as_ref()?, table.pattern(index), rules).ok()
         };
         let asks = |matches: &crate::config::settings::route::RouteMatch| {
-            !(matches.headers.is_empty() && matches.query.is_empty() && matches.body.is_empty())
+            let asks_nothing = matches.headers.is_empty() && matches.query.is_empty() && matches.body.is_empty();
+            !asks_nothing || !matches.listeners.is_empty()
         };
         let by_content = config.routes.iter().enumerate().filter(|(_, route)| asks(&route.matches));
         Self {
@@ -124,8 +125,9 @@ impl<'a> Judge<'a> {
         };
         let host = HeaderValue::from_str(past.host).unwrap_or(HeaderValue::from_static(""));
         let (host, headers) = (routing_host(&host), HeaderMap::new());
-        let ask =
-            Ask { host: &host, method: past.method, path: &path, query: None, headers: &headers, body: Body::Absent };
+        // What a listener decides is as unknown as what headers do.
+        let (listener, query, body) = ("", None, Body::Absent);
+        let ask = Ask { listener, host: &host, method: past.method, path: &path, query, headers: &headers, body };
         let (verdict, sent) = match self.table.find(&ask) {
             Found::Route { index, params } => {
                 let sent = self.sent(index, &path, &params, None);

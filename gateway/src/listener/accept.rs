@@ -63,6 +63,7 @@ pub fn start(
                     workers: Arc::clone(&workers),
                     connections: Arc::clone(&connections),
                     only: listening.worker,
+                    number: u16::try_from(listening.index).ok(),
                     proxy_protocol: listening.proxy_protocol,
                 };
                 loops.spawn(accept(listening.socket, hand, stop.clone()));
@@ -80,6 +81,8 @@ struct Hand {
     workers: Arc<[Worker]>,
     connections: Arc<Connections>,
     only: Option<usize>,
+    /// The listener's number in the configuration; of those beyond all bounds `None`.
+    number: Option<u16>,
     /// `None` where it speaks in the clear.
     tls: Option<Arc<Slot>>,
     proxy_protocol: bool,
@@ -101,7 +104,8 @@ impl Hand {
         };
         if let Some(worker) = worker {
             let (listener, tls) = (Arc::clone(&self.listener), self.tls.clone());
-            worker.hand(Accepted { stream, peer, place, listener, tls, proxy_protocol: self.proxy_protocol });
+            let (number, proxy_protocol) = (self.number, self.proxy_protocol);
+            worker.hand(Accepted { stream, peer, place, listener, number, tls, proxy_protocol });
         }
     }
 }

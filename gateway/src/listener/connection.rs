@@ -67,18 +67,19 @@ pub fn serve<N: Network, K: Send>(
     drain: watch::Receiver<bool>,
     kept: K,
 ) -> impl Future<Output = ()> + Send {
-    serve_for(shard, stream, Caller::At(peer), drain, kept)
+    serve_for(shard, stream, (Caller::At(peer), None), drain, kept)
 }
 
-/// The same for whoever the connection is for.
+/// The same for whoever the connection is for, and by the listener of this number.
 pub fn serve_for<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
     stream: N::Stream,
-    caller: Caller,
+    (caller, listener): (Caller, Option<u16>),
     drain: watch::Receiver<bool>,
     kept: K,
 ) -> impl Future<Output = ()> + Send {
-    let connection = client(&shard, Peer::of(caller, Scheme::Http).named(shard.shared.own_name), None);
+    let peer = Peer::of(caller, Scheme::Http).named(shard.shared.own_name);
+    let connection = client(&shard, (peer, listener), None);
     let protocol = if shard.snapshot().config.server.h2.is_spoken() { Protocol::Either } else { Protocol::Http1 };
     let beside = const { &Beside { is_quiet: N::is_quiet, reset: N::reset } };
     run(shard, connection, (stream, beside, protocol), drain, kept)
@@ -88,13 +89,13 @@ pub fn serve_for<N: Network, K: Send>(
 pub fn serve_secured<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
     handshake: Handshake<N::Stream>,
-    caller: Caller,
+    (caller, listener): (Caller, Option<u16>),
     drain: watch::Receiver<bool>,
     kept: K,
 ) -> impl Future<Output = ()> + Send {
     let Handshake { stream, secured, http2 } = handshake;
-    let connection =
-        client(&shard, Peer::of(caller, Scheme::Https).named(shard.shared.own_name), Some(Arc::new(secured)));
+    let peer = Peer::of(caller, Scheme::Https).named(shard.shared.own_name);
+    let connection = client(&shard, (peer, listener), Some(Arc::new(secured)));
     // RFC 9113, section 3.3: over TLS the handshake alone decides.
     let protocol = if http2 { Protocol::Http2 } else { Protocol::Http1 };
     // What has been decrypted waits where no socket tells of it: only a read finds out.
@@ -103,9 +104,14 @@ pub fn serve_secured<N: Network, K: Send>(
     run(shard, connection, (stream, beside, protocol), drain, kept)
 }
 
-fn client<N: Network>(shard: &Shard<N>, peer: Peer, secured: Option<Arc<Secured>>) -> Arc<ClientConnection> {
+fn client<N: Network>(
+    shard: &Shard<N>,
+    (peer, listener): (Peer, Option<u16>),
+    secured: Option<Arc<Secured>>,
+) -> Arc<ClientConnection> {
     Arc::new(ClientConnection {
         peer: Arc::new(peer),
+        listener,
         secured,
         deadlines: Deadlines::new(shard.shared.clock.clone()),
         phase: Arc::default(),

@@ -17,11 +17,12 @@ use crate::telemetry::events::Event;
 use crate::telemetry::metrics::{HandshakeResult, ListenerSeries};
 use crate::tls::{Acceptor, Failure, Unmet, handshake};
 
-/// Takes the handshake, then serves the connection to its end. What is `kept` is dropped with the connection.
+/// Takes the handshake, then serves the connection, which came by the listener of this number, to its end. What is
+/// `kept` is dropped with the connection.
 pub async fn serve<N: Network, K: Send>(
     shard: Arc<Shard<N>>,
     stream: N::Stream,
-    caller: Caller,
+    (caller, listener): (Caller, Option<u16>),
     (acceptor, series): (Arc<Acceptor>, Arc<ListenerSeries>),
     drain: watch::Receiver<bool>,
     kept: K,
@@ -53,7 +54,7 @@ pub async fn serve<N: Network, K: Send>(
     series.shook_hands(result);
     drop(series);
     if let Some(secured) = secured {
-        connection::serve_secured(shard, secured, caller, drain, kept).await;
+        connection::serve_secured(shard, secured, (caller, listener), drain, kept).await;
     }
 }
 

@@ -114,6 +114,12 @@ impl Of<'_> {
             }
             all.push(parameter);
         }
+        let given = self.route.aggregate.iter().flat_map(|aggregate| aggregate.query_parameters());
+        all.extend(given.map(|(name, parts)| {
+            let parts = parts.iter().map(|part| format!("`{part}`")).collect::<Vec<_>>().join(", ");
+            let description = format!("What {parts} is asked with; it may be there several times.");
+            json!({ "name": name, "in": "query", "description": description, "schema": { "type": "string" } })
+        }));
         let conditions = conditions(&self.route.matches);
         let is_asked_for = |one: &Value| conditions.iter().any(|own| is_same(own, one));
         all.extend(said.parameters.drain(..).filter(|one| !is_asked_for(one)));
@@ -256,6 +262,10 @@ fn wanted(name: &str, value: &ValueMatch) -> String {
 /// Which requests are this route's, beside path and method; `None` where all are.
 pub(super) fn when(matches: &RouteMatch) -> Option<String> {
     let mut parts: Vec<String> = Vec::new();
+    if !matches.listeners.is_empty() {
+        let names = matches.listeners.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
+        parts.push(format!("by the listener {names}"));
+    }
     if !matches.hosts.is_empty() {
         let hosts = matches.hosts.iter().map(|host| format!("`{host}`")).collect::<Vec<_>>().join(" or ");
         parts.push(format!("for the host {hosts}"));
@@ -282,7 +292,8 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
 
 /// How many things a request has to bring to be this route's: what is asked for least stands first.
 pub(super) fn rank(matches: &RouteMatch) -> Rank {
-    let conditions = matches.headers.len() + matches.query.len() + matches.body.len();
+    let of_listeners = usize::from(!matches.listeners.is_empty());
+    let conditions = matches.headers.len() + matches.query.len() + matches.body.len() + of_listeners;
     (conditions, !matches.hosts.is_empty(), matches.path.contains("{*"))
 }
 

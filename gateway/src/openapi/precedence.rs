@@ -38,7 +38,8 @@ impl Precedence {
             is_of_host,
             tiers: (tiers.0.unwrap_or(2), tiers.1.unwrap_or(2)),
             is_catch_all: matches.path.contains("{*"),
-            has_conditions: !(matches.headers.is_empty() && matches.query.is_empty() && matches.body.is_empty()),
+            has_conditions: !(matches.headers.is_empty() && matches.query.is_empty() && matches.body.is_empty())
+                || !matches.listeners.is_empty(),
         }
     }
 
@@ -84,6 +85,7 @@ mod tests {
             None => HostPattern::Exact((*host).to_owned()),
         };
         RouteMatch {
+            listeners: Vec::new(),
             hosts: hosts.iter().map(host).collect(),
             path: path.into(),
             methods: Vec::new(),

@@ -90,7 +90,7 @@ fn answers_of_the_gateways_own_are_told() {
          fallback = {{ status = 200, body = '[]', content_type = 'application/json' }}\n\
          [[aggregates]]\nname = 'board'\npath = '/board/{{id}}'\nparts = [\n\
          {{ name = 'user', upstream = 'up', path = '/u/{{id}}', required = true }},\n\
-         {{ name = 'offers', upstream = 'up', path = '/o?t={{user.tier}}' }} ]\n\
+         {{ name = 'offers', upstream = 'up', path = '/o?t={{user.tier}}&page={{query.page}}' }} ]\n\
          [[batches]]\nname = 'items'\npath = '/items/{{id}}'\nupstream = 'up'\nrequest = {{ method = 'GET', path = '/items?ids={{ids}}' }}\n\
          response = {{ items = '/items', key = '/id' }}\n"
     ));
@@ -102,6 +102,8 @@ fn answers_of_the_gateways_own_are_told() {
     assert!(responses("/calm")["502"].is_null() && responses("/calm")["503"].is_object());
     let board = &responses("/board/{id}")["200"]["content"]["application/json"]["schema"];
     assert_eq!(board["required"], json!(["user", "offers"]));
+    let page = &document["paths"]["/board/{id}"]["get"]["parameters"][1];
+    assert_eq!((&page["name"], &page["in"], page.get("required")), (&json!("page"), &json!("query"), None));
     let said = document["paths"]["/board/{id}"]["get"]["description"].as_str().unwrap();
     assert!(said.contains("`offers`, which may be null and is asked for after `user`"), "{said}");
     assert!(responses("/items/{id}")["404"]["description"].as_str().unwrap().contains("item_not_found"));

@@ -20,6 +20,11 @@ pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N
         && !missing.is_empty()
     {
         headers.insert(X_AGGREGATE_MISSING.clone(), missing);
+        // A page that may read the answer may read that too.
+        if headers.contains_key(header::ACCESS_CONTROL_EXPOSE_HEADERS) {
+            let name = HeaderValue::from_name(X_AGGREGATE_MISSING.clone());
+            headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, name);
+        }
     }
     if exchange.method == Method::HEAD {
         if let Some(length) = document.length() {

@@ -1,4 +1,4 @@
-//! Conditions on headers, query and body.
+//! Conditions on the listener, headers, query and body.
 //!
 //! A header's condition holds if one of its lines has the value. A query's condition holds if one of the parameters of
 //! that name has the value; names and values are decoded for the comparison (`%XX`, and `+` as a space). Conditions
@@ -9,6 +9,7 @@
 //! read the other one.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
@@ -30,6 +31,8 @@ pub enum Body<'a> {
 /// The conditions of a route.
 #[derive(Debug, Clone, Default)]
 pub struct Content {
+    /// Those that it is reached by; empty is all.
+    listeners: Box<[Arc<str>]>,
     pub(super) headers: Vec<(HeaderName, ValueMatch)>,
     pub(super) query: Vec<(String, ValueMatch)>,
     body: Vec<(Box<str>, Value)>,
@@ -50,21 +53,21 @@ pub enum Unmet<'a> {
 impl Content {
     /// The conditions as they are written.
     pub fn new(matches: &RouteMatch) -> Self {
-        let RouteMatch { headers, query, body, body_limit, .. } = matches.clone();
-        Self { headers, query, body, body_limit }
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.headers.len() + self.query.len() + self.body.len()
+        let RouteMatch { listeners, headers, query, body, body_limit, .. } = matches.clone();
+        Self { listeners: listeners.into(), headers, query, body, body_limit }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.listeners.is_empty() && self.headers.is_empty() && self.query.is_empty() && self.body.is_empty()
     }
 
-    /// Whether all hold.
+    /// Whether it is there for who comes by the listener of this name.
+    pub fn is_reached_by(&self, listener: &str) -> bool {
+        self.listeners.is_empty() || self.listeners.iter().any(|name| **name == *listener)
+    }
+
+    /// Whether all hold but the one on the listener.
     pub fn holds(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> bool {
         self.unmet(headers, query, body).is_none()
     }

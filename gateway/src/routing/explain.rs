@@ -114,8 +114,8 @@ fn misses(table: &RouteTable, ask: &Ask<'_>, chosen: Option<usize>, unknown: Opt
     (told.collect(), left_out)
 }
 
-/// Whether a route that looks at headers, query or body would be taken instead of what was found, if they are as it
-/// asks.
+/// Whether a route that looks at the listener, headers, query or body would be taken instead of what was found, if they
+/// are as it asks.
 pub fn could_be_instead(table: &RouteTable, ask: &Ask<'_>, index: usize, found: Option<usize>) -> bool {
     if !matches!(check(table, ask, index), Err((Nearness::Content, _))) {
         return false;
@@ -164,6 +164,9 @@ fn check(table: &RouteTable, ask: &Ask<'_>, index: usize) -> Result<(), (Nearnes
     if !methods.answers(ask.method) {
         let reason = format!("method {} is not among {}", ask.method, methods.list());
         return Err((Nearness::Method, reason));
+    }
+    if !table.content(index).is_reached_by(ask.listener) {
+        return Err((Nearness::Content, format!("reached by {} alone", named(&matches.listeners))));
     }
     match table.content(index).unmet(ask.headers, ask.query, ask.body) {
         None => Ok(()),
@@ -245,6 +248,7 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
     let methods = MethodSet::new(&matches.methods);
     let method = if methods.is_any() { "any method".to_owned() } else { format!("method among {}", methods.list()) };
     let mut because = vec![host, format!("path {}", matches.path), method];
+    because.extend((!matches.listeners.is_empty()).then(|| named(&matches.listeners)));
     let headers = matches.headers.iter().map(|(name, value)| (name.as_str(), value));
     because.extend(headers.map(|(name, value)| format!("header {name} {}", value_text(name, value))));
     because.extend(matches.query.iter().map(|(name, value)| format!("query {name} {}", value_text(name, value))));
@@ -253,6 +257,12 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
         because.push(format!("priority {}", matches.priority));
     }
     because
+}
+
+/// Listeners, by name.
+fn named(listeners: &[std::sync::Arc<str>]) -> String {
+    let names: Vec<String> = listeners.iter().map(|name| format!("\"{name}\"")).collect();
+    format!("the listener {}", names.join(" or "))
 }
 
 fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
@@ -333,8 +343,8 @@ mod tests {
     fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
         let mut headers = HeaderMap::new();
         headers.insert("x-tenant", HeaderValue::from_static("secret"));
-        let ask =
-            Ask { host: "a.example", method: &Method::POST, path, query: None, headers: &headers, body: Body::Absent };
+        let (query, body, host) = (None, Body::Absent, "a.example");
+        let ask = Ask { listener: "", host, method: &Method::POST, path, query, headers: &headers, body };
         let explanation = explain(&RouteTable::build(routes), &ask);
         explanation.misses.into_iter().map(|miss| format!("{} {}", miss.route, miss.reason)).collect()
     }
@@ -388,7 +398,8 @@ mod tests {
             headers.insert("x-edge-secret", HeaderValue::from_static(secret));
             headers.insert("x-tenant", HeaderValue::from_static(tenant));
             let body = Body::Json(body, 50);
-            explain(&table, &Ask { host: "", method: &Method::POST, path: "/a", query, headers: &headers, body })
+            let (listener, host, method) = ("", "", &Method::POST);
+            explain(&table, &Ask { listener, host, method, path: "/a", query, headers: &headers, body })
         };
         let body = |password: &str| serde_json::json!({ "login": { "password": password }, "kind": "b" });
         let good = Some("token=hunter2&sig=1");
@@ -415,8 +426,8 @@ mod tests {
     #[test]
     fn misses_are_bounded() {
         let routes: Vec<Arc<Route>> = (0..50).map(|number| route(&format!("/r{number}"), |_| {})).collect();
-        let (headers, body) = (HeaderMap::new(), Body::Absent);
-        let ask = Ask { host: "", method: &Method::GET, path: "/r7", query: None, headers: &headers, body };
+        let (headers, query, body) = (HeaderMap::new(), None, Body::Absent);
+        let ask = Ask { listener: "", host: "", method: &Method::GET, path: "/r7", query, headers: &headers, body };
         let explanation = explain(&RouteTable::build(&routes), &ask);
         assert_eq!((explanation.misses.len(), explanation.misses_left_out), (MOST_MISSES, 29));
         assert_eq!(explanation.route.as_deref(), Some("/r7"));

@@ -17,6 +17,7 @@ use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Retry
 /// A route that matches this path, and no more.
 pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
     let mut matches = RouteMatch {
+        listeners: vec![],
         hosts: vec![],
         path: path.into(),
         methods: vec![],
@@ -105,6 +106,9 @@ fn naive(routes: &[Arc<Route>], ask: &Ask<'_>) -> Found {
         let matches = &route.matches;
         let Some(host) = host_rank(&matches.hosts, ask.host) else { continue };
         let Some((path, params)) = path_rank(&Pattern::of(&matches.path), ask.path) else { continue };
+        if !(matches.listeners.is_empty() || matches.listeners.iter().any(|name| **name == *ask.listener)) {
+            continue;
+        }
         let methods = MethodSet::new(&matches.methods);
         allowed.add(&methods);
         if !methods.answers(ask.method) {
@@ -149,9 +153,11 @@ fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
     let values = [ValueMatch::Present, ValueMatch::Exact("1".into()), ValueMatch::Exact("2".into())];
     let method = [Method::GET, Method::HEAD, Method::POST, Method::from_bytes(b"PURGE").unwrap()];
     let body = prop::option::weighted(0.2, prop::sample::select(vec![1, 2]));
-    let one = (path, some(&hosts, 1), some(&method, 2), some(&values, 1), some(&values, 1), body, 0_i64..3);
-    let built = one.prop_map(|(path, hosts, methods, headers, query, body, priority)| {
+    let listeners = prop::option::weighted(0.2, prop::sample::select(vec!["l", "m"]));
+    let one = (path, some(&hosts, 1), some(&method, 2), some(&values, 1), some(&values, 1), body, 0_i64..3, listeners);
+    let built = one.prop_map(|(path, hosts, methods, headers, query, body, priority, listeners)| {
         route(&path, |matches| {
+            matches.listeners = listeners.into_iter().map(Arc::from).collect();
             matches.hosts = hosts;
             matches.methods = methods;
             matches.headers = headers.into_iter().map(|value| (HeaderName::from_static("x-v"), value)).collect();
@@ -176,10 +182,11 @@ proptest! {
             prop::sample::select(&[None, Some("1"), Some("2")][..]),
             prop::sample::select(&[None, Some("v=1"), Some("u=1&v=%32&v=1")][..]),
             0_i64..4,
+            prop::sample::select(&["l", ""][..]),
         ), 1..20),
     ) {
         let table = RouteTable::build(&routes);
-        for (host, segments, method, header, query, body) in asks {
+        for (host, segments, method, header, query, body, listener) in asks {
             let value = serde_json::json!({ "v": body });
             let body = match body {
                 0 => Body::Absent,
@@ -190,7 +197,7 @@ proptest! {
             let mut headers = HeaderMap::new();
             headers.extend(header.map(|value| (HeaderName::from_static("x-v"), HeaderValue::from_static(value))));
             let method = method.parse().unwrap();
-            let ask = Ask { host, method: &method, path: &path, query, headers: &headers, body };
+            let ask = Ask { listener, host, method: &method, path: &path, query, headers: &headers, body };
             prop_assert_eq!(table.find(&ask), naive(&routes, &ask), "{:?}", ask);
             super::explain::assert_agrees(&table, &ask);
         }

@@ -101,6 +101,7 @@ impl Visitor for Search<'_, '_> {
             let content = self.table.content(leaf.route as usize);
             let (query, may_have) = (ask.query, |name: &HeaderName| self.preflight.may_have(name));
             if above.is_some_and(|priority| leaf.priority <= priority)
+                || !content.is_reached_by(ask.listener)
                 || !leaf.methods.answers_bit(self.method, &self.preflight.method)
                 || content.unmet_but(ask.headers, query, Body::Unread, may_have).is_some()
             {
@@ -179,7 +180,7 @@ mod tests {
             ]);
             let preflight = Preflight::of(&Method::OPTIONS, &headers).unwrap();
             let (method, body) = (&Method::OPTIONS, Body::Absent);
-            table.find_asked(&Ask { host: "", method, path, query, headers: &headers, body }, &preflight)
+            table.find_asked(&Ask { listener: "", host: "", method, path, query, headers: &headers, body }, &preflight)
         };
         assert_eq!(found("/a", None, "GET", ""), [0]);
         assert_eq!(found("/a", None, "PUT", ""), [2], "the header that the other wants will not be sent");

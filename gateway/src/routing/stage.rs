@@ -77,6 +77,7 @@ pub fn find_by_body<N: Network>(
 
 fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: Body<'a>) -> Ask<'a> {
     Ask {
+        listener: if exchange.snapshot.table.has_listeners() { came_by(exchange) } else { "" },
         host: exchange.host.as_ref().map_or("", |host| &host.name),
         method: &exchange.method,
         path: exchange.path(),
@@ -84,6 +85,12 @@ fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: 
         headers,
         body,
     }
+}
+
+/// The name of the listener by which a request came.
+#[cold]
+fn came_by<N: Network>(exchange: &Exchange<N>) -> &str {
+    exchange.snapshot.listener_name(exchange.connection.listener)
 }
 
 fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Found) -> Result<Params, GatewayError> {

@@ -6,10 +6,12 @@
 //!    this host only by a higher priority;
 //! 3. the more specific path, compared segment by segment from the left: static, then parameter, then rest; where one
 //!    path ends and the other goes on with a rest that matches nothing, the one that ends;
-//! 4. more conditions: each header, each query parameter, each place in the body, and the method where one is named,
-//!    count one;
+//! 4. more conditions: each header, each query parameter, each place in the body, and the method and the listener where
+//!    one is named, count one;
 //! 5. the order of the file; but for `HEAD`, of routes that are equal up to here, one that names `HEAD` comes
 //!    before one that names only `GET`.
+//!
+//! A route of other listeners than the one by which a request came is not there for it.
 //!
 //! When the method or a condition fails, the next in this order is tried: nothing is decided before all holds. A match
 //! allocates nothing, up to four parameters.
@@ -32,6 +34,8 @@ use crate::config::settings::route::RouteMatch;
 /// What is known of a request when its route is looked for.
 #[derive(Debug, Clone, Copy)]
 pub struct Ask<'a> {
+    /// The name of the listener by which it came; empty where it has none.
+    pub listener: &'a str,
     /// Lower-case, without port; empty where there is none.
     pub host: &'a str,
     /// The method.
@@ -77,6 +81,8 @@ pub struct RouteTable {
     body_limit: Option<usize>,
     /// Some route says which pages may use it.
     has_cors: bool,
+    /// Some route is not there for every listener.
+    has_listeners: bool,
 }
 
 impl RouteTable {
@@ -101,8 +107,9 @@ impl RouteTable {
         }
         forest.index(&contents);
         let has_cors = routes.iter().any(|route| route.cors.is_some());
+        let has_listeners = routes.iter().any(|route| !route.matches.listeners.is_empty());
         let body_limit = contents.iter().filter_map(Content::body_limit).max();
-        Self { routes: routes.to_vec(), patterns, contents, hosts, forest, body_limit, has_cors }
+        Self { routes: routes.to_vec(), patterns, contents, hosts, forest, body_limit, has_cors, has_listeners }
     }
 
     /// The route of a request.
@@ -126,6 +133,12 @@ impl RouteTable {
     /// Whether some route says which pages may use it.
     pub(super) fn has_cors(&self) -> bool {
         self.has_cors
+    }
+
+    /// Whether it matters by which listener a request came.
+    #[inline]
+    pub fn has_listeners(&self) -> bool {
+        self.has_listeners
     }
 
     /// Whether a route looks into the body.
@@ -155,7 +168,7 @@ impl RouteTable {
 
     #[cold]
     fn not_found(&self, ask: &Ask<'_>) -> Found {
-        let mut methods = Methods { method: ask.method, taken: false, all: None };
+        let mut methods = Methods { table: self, ask, taken: false, all: None };
         self.each_place(ask, &mut Params::new(), &mut methods);
         match methods.all.filter(|_| !methods.taken).map(|all| HeaderValue::try_from(all.list())) {
             Some(Ok(allow)) => Found::MethodNotAllowed { allow },
@@ -165,9 +178,10 @@ impl RouteTable {
     }
 }
 
-/// How many conditions on content a route has.
+/// How many conditions a route has, beside host and path.
 pub(super) fn conditions(matches: &RouteMatch) -> u32 {
-    (matches.headers.len() + matches.query.len() + matches.body.len() + usize::from(!matches.methods.is_empty())) as u32
+    let named = usize::from(!matches.methods.is_empty()) + usize::from(!matches.listeners.is_empty());
+    (matches.headers.len() + matches.query.len() + matches.body.len() + named) as u32
 }
 
 /// The hosts of a route; `None` stands for any.
@@ -194,10 +208,14 @@ struct Best {
 }
 
 impl Search<'_, '_> {
+    fn holds(&self, content: &Content) -> bool {
+        let ask = self.ask;
+        content.is_reached_by(ask.listener) && content.holds(ask.headers, ask.query, ask.body)
+    }
+
     fn answers(&self, leaf: &Leaf) -> bool {
         leaf.methods.answers_bit(self.method, self.ask.method)
-            && (!leaf.has_content
-                || self.table.contents[leaf.route as usize].holds(self.ask.headers, self.ask.query, self.ask.body))
+            && (!leaf.has_content || self.holds(&self.table.contents[leaf.route as usize]))
     }
 
     /// The best of a list in order, if it beats what was found before.
@@ -240,22 +258,24 @@ impl Visitor for Search<'_, '_> {
     }
 }
 
-/// Collects the methods of all routes of a host and path.
-struct Methods<'a> {
-    method: &'a Method,
+/// Collects the methods of all routes of a listener, a host and a path.
+struct Methods<'t, 'a> {
+    table: &'t RouteTable,
+    ask: &'t Ask<'a>,
     /// A route takes the method, so something else failed.
     taken: bool,
     all: Option<MethodSet>,
 }
 
-impl Visitor for Methods<'_> {
+impl Visitor for Methods<'_, '_> {
     fn above(&self) -> Option<i64> {
         None
     }
 
     fn leaves(&mut self, leaves: &Leaves, _: &Params) {
-        for leaf in &leaves.list {
-            self.taken |= leaf.methods.answers(self.method);
+        let is_there = |leaf: &&Leaf| self.table.content(leaf.route as usize).is_reached_by(self.ask.listener);
+        for leaf in leaves.list.iter().filter(is_there) {
+            self.taken |= leaf.methods.answers(self.ask.method);
             self.all.get_or_insert_with(MethodSet::default).add(&leaf.methods);
         }
     }
@@ -297,6 +317,7 @@ mod tests {
         headers.extend(beta.then(|| (HeaderName::from_static("x-beta"), HeaderValue::from_static(""))));
         let method = method.parse().unwrap();
         let found = match table.find(&Ask {
+            listener: "",
             host,
             method: &method,
             path,
@@ -346,9 +367,41 @@ mod tests {
         for (tenant, expected) in [("t0", 0), ("t9999", 9_999), ("other", 10_000)] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), tenant.parse().unwrap())]);
             let (host, method, body) = ("", &Method::GET, Body::Absent);
-            let ask = Ask { host, method, path: "/a", query: None, headers: &headers, body };
+            let ask = Ask { listener: "", host, method, path: "/a", query: None, headers: &headers, body };
             assert_eq!(table.find(&ask), Found::Route { index: expected, params: Params::new() });
         }
+    }
+
+    #[test]
+    fn a_route_of_other_listeners_is_not_there() {
+        let of = |path: &str, listeners: &[&str], method: Method| {
+            route(path, |matches| {
+                matches.listeners = listeners.iter().map(|name| Arc::from(*name)).collect();
+                matches.methods = vec![method];
+            })
+        };
+        let table = RouteTable::build(&[
+            of("/a", &["inside", "admin"], Method::GET),
+            of("/a", &["outside"], Method::GET),
+            of("/b", &["inside"], Method::POST),
+            of("/{*rest}", &[], Method::PUT),
+            of("/a", &[], Method::GET),
+        ]);
+        let found = |listener: &str, method: Method, path: &str| {
+            let headers = HeaderMap::new();
+            let (query, body) = (None, Body::Absent);
+            match table.find(&Ask { listener, host: "", method: &method, path, query, headers: &headers, body }) {
+                Found::Route { index, .. } => index.to_string(),
+                Found::MethodNotAllowed { allow } => allow.to_str().unwrap().to_owned(),
+                Found::None => "none".to_owned(),
+            }
+        };
+        for (listener, expected) in [("inside", "0"), ("admin", "0"), ("outside", "1"), ("", "4"), ("other", "4")] {
+            assert_eq!(found(listener, Method::GET, "/a"), expected, "{listener}");
+        }
+        assert_eq!(found("inside", Method::GET, "/b"), "POST, PUT");
+        assert_eq!(found("outside", Method::GET, "/b"), "PUT", "the other's methods are not told");
+        assert_eq!((found("outside", Method::POST, "/b"), found("", Method::POST, "/b")), ("PUT".into(), "PUT".into()));
     }
 
     #[test]

@@ -27,10 +27,13 @@ pub fn of(matches: &RouteMatch) -> impl Iterator<Item = Tie> {
     })
 }
 
-/// Whether both answer some method alike. `HEAD` alone does not count that one answers for its `GET`: a route that
-/// names it comes first, wherever it stands.
-pub fn share_a_method(one: &RouteMatch, other: &RouteMatch) -> bool {
-    MethodSet::new(&one.methods).shares_a_name(&MethodSet::new(&other.methods))
+/// Whether both are reached by some listener, and answer some method alike. `HEAD` alone does not count that one
+/// answers for its `GET`: a route that names it comes first, wherever it stands.
+pub fn may_meet(one: &RouteMatch, other: &RouteMatch) -> bool {
+    let shares_a_listener = one.listeners.is_empty()
+        || other.listeners.is_empty()
+        || one.listeners.iter().any(|name| other.listeners.contains(name));
+    shares_a_listener && MethodSet::new(&one.methods).shares_a_name(&MethodSet::new(&other.methods))
 }
 
 #[cfg(test)]
@@ -46,7 +49,7 @@ mod tests {
     use crate::routing::{Ask, Body, Found, RouteTable};
 
     fn may_decide(one: &RouteMatch, other: &RouteMatch) -> bool {
-        share_a_method(one, other) && of(one).any(|tie| of(other).any(|its| its == tie))
+        may_meet(one, other) && of(one).any(|tie| of(other).any(|its| its == tie))
     }
 
     fn any_route() -> impl Strategy<Value = Arc<Route>> {
@@ -76,7 +79,8 @@ mod tests {
                 for path in ["/", "/a", "/b", "/a/b", "/a/"] {
                     for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT] {
                         let body = Body::Absent;
-                        let ask = Ask { host, method: &method, path, query: None, headers: &headers, body };
+                        let ask =
+                            Ask { listener: "", host, method: &method, path, query: None, headers: &headers, body };
                         let taken = both.each_ref().map(|table| match table.find(&ask) {
                             Found::Route { index, .. } => Some(Arc::as_ptr(&table.routes()[index])),
                             _ => None,

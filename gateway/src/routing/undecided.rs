@@ -55,9 +55,12 @@ impl Visitor for Search<'_, '_> {
     }
 
     fn leaves(&mut self, leaves: &Leaves, _: &Params) {
+        let ask = self.ask;
         let answers = leaves.list.iter().filter(|leaf| {
-            leaf.methods.answers_bit(self.method, self.ask.method)
-                && self.table.content(leaf.route as usize).holds(self.ask.headers, self.ask.query, self.ask.body)
+            let content = self.table.content(leaf.route as usize);
+            leaf.methods.answers_bit(self.method, ask.method)
+                && content.is_reached_by(ask.listener)
+                && content.holds(ask.headers, ask.query, ask.body)
         });
         self.candidates.extend(answers.map(|leaf| (leaf.route as usize, leaf.priority)));
     }
@@ -80,7 +83,7 @@ mod tests {
     }
 
     fn ask<'a>(method: &'a Method, path: &'a str, headers: &'a HeaderMap, body: Body<'a>) -> Ask<'a> {
-        Ask { host: "", method, path, query: None, headers, body }
+        Ask { listener: "", host: "", method, path, query: None, headers, body }
     }
 
     #[test]

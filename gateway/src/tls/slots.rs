@@ -38,6 +38,17 @@ struct Inner {
     tickets: OnceLock<Option<Arc<dyn ProducesTickets>>>,
 }
 
+impl Inner {
+    /// The place of one of a configuration's listeners: by its address, wherever it stands in the file by now. Several
+    /// may ask for any port, in their order.
+    fn place(&self, listeners: &[Listener], index: usize) -> Option<usize> {
+        let address = listeners.get(index)?.address;
+        let before = listeners[..index].iter().filter(|other| other.address == address).count();
+        let known = self.slots.iter().enumerate().filter(|(_, (known, _))| *known == address);
+        known.map(|(place, _)| place).nth(before)
+    }
+}
+
 impl Slots {
     /// Puts a configuration's certificates in force. The first says which listeners there are; a later one changes
     /// those that it has too, and that speak TLS already: everything else waits for a restart, and is reported so.
@@ -48,16 +59,27 @@ impl Slots {
             inner.slots = listeners.iter().map(|listener| (listener.address, slot(listener))).collect();
         }
         for (index, listener) in listeners.iter().enumerate() {
-            let address = listener.address;
-            // By address, wherever it stands in the file by now. Several may ask for any port, in their order.
-            let before = listeners[..index].iter().filter(|other| other.address == address).count();
-            let slot = inner.slots.iter().filter(|(known, _)| *known == address).nth(before);
+            let slot = inner.place(listeners, index).and_then(|place| inner.slots.get(place));
             let (Some(tls), Some((_, Some(slot)))) = (&listener.tls, slot) else { continue };
             match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone(), http2, &slot.clients) {
                 Ok(acceptor) => slot.acceptor.store(Some(Arc::new(acceptor))),
-                Err(why) => notice::tls_not_applied(address, &why),
+                Err(why) => notice::tls_not_applied(listener.address, &why),
             }
         }
+    }
+
+    /// What the listeners are called by a configuration that has been applied, in the order of those that the process
+    /// was started with; empty where one has no name, or is not there any more.
+    pub fn names(&self, listeners: &[Listener]) -> Box<[Arc<str>]> {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut names: Box<[Arc<str>]> = inner.slots.iter().map(|_| Arc::from("")).collect();
+        for (index, listener) in listeners.iter().enumerate() {
+            let place = inner.place(listeners, index).and_then(|place| names.get_mut(place));
+            if let (Some(place), Some(name)) = (place, &listener.name) {
+                *place = Arc::clone(name);
+            }
+        }
+        names
     }
 
     /// When the first certificate of each listener ends, seconds since the Unix epoch.

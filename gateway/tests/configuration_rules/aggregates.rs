@@ -51,6 +51,19 @@ fn a_parts_headers_are_edited_as_a_routes() {
 }
 
 #[test]
+fn a_parameter_of_the_query_is_given_whole() {
+    check(&aggregate(&part("a", "/x?q={query.q}&t={id}&p={query.a.b}")), &[]);
+    for path in ["/x/{query.q}", "/x?{query.q}", "/x?q=a{query.q}"] {
+        let told = "4:47: {query.q} is not the whole value of a parameter of the call's query";
+        check(&aggregate(&part("a", path)), &[told]);
+    }
+    check(
+        &aggregate(&part("a", "/x?q={query.}")),
+        &["4:47: \"query.\" is neither a parameter of the path nor a part's value"],
+    );
+}
+
+#[test]
 fn parts_wait_for_each_other_in_no_circle() {
     let circle = [part("a", "/{b.x}"), part("b", "/{c.x}"), part("c", "/{a.x}")].join(", ");
     check(
@@ -113,6 +126,18 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
     let told = warnings(&text(limited));
     let expected = "\"hosts\", \"rate_limits\" of [defaults.route] does not hold for an aggregate (write it there too)";
     assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
+    let pages =
+        "cors = { origins = [\"https://a.example\"] }\nresponse_headers = { remove = [\"server\"] }\ncompress = true";
+    let told = warnings(&text(pages));
+    for expected in [
+        "\"cors\" of [defaults.route] does not hold for an aggregate (write it there too)",
+        "\"response_headers\", \"compress\" of [defaults.route] does not hold for an aggregate (what it answers is made here, \
+         and is neither edited nor compressed)",
+    ] {
+        assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
+    }
+    let without = text(pages).replacen("[[aggregates]]", "[[aggregates]]\ncors = false", 1);
+    assert!(!warnings(&without).iter().any(|it| it.contains("\"cors\"")));
     let own = text(limited).replacen("[[aggregates]]", "[[aggregates]]\nhosts = []\nrate_limits = [\"l\"]", 1);
     let told = warnings(&own);
     assert!(!told.iter().any(|it| it.contains("does not hold")), "{told:?}");

@@ -7,6 +7,7 @@ mod edge;
 mod habits;
 mod identity;
 mod limits;
+mod listeners;
 mod mirrors;
 mod own_words;
 mod plugins;

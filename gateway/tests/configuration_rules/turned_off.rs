@@ -1,6 +1,6 @@
 //! Values that turn something off, or are its default, ask for nothing.
 
-use super::{check, check_route, check_upstream};
+use super::{built, check, check_route, check_upstream, warnings};
 
 #[test]
 fn what_is_off_or_default_is_accepted() {
@@ -13,4 +13,64 @@ fn what_is_off_or_default_is_accepted() {
     check_upstream("protocol = \"http2\"", &[]);
     check("[server]\nh2_stream_window = \"65536B\"", &[]);
     check("[stores]\n[rate_limits]\n[identity]\nclaims = {}\n[identity.providers]", &[]);
+}
+
+/// A route that has all that routes may share; its keys go on from line 22.
+const SHARED: &str = "[identity.providers.main]\nkind = \"jwt\"\nissuer = \"i\"\naudiences = [\"a\"]\n\
+                      jwks = { url = \"https://idp.example/jwks\" }\n[upstreams.a]\nendpoints = [\"b:1\"]\n\
+                      [upstreams.b]\nendpoints = [\"b:2\"]\n[defaults.route]\nauth = { providers = [\"main\"] }\n\
+                      forward_auth = { upstream = \"b\" }\n\
+                      cors = { origins = [\"https://a.example\"], headers = [\"authorization\"] }\n\
+                      breaker = { consecutive_failures = 3 }\nfallback = { status = 503 }\n\
+                      mirror = { upstream = \"b\", methods = [\"GET\"] }\naddresses = { allow = [\"10.0.0.0/8\"] }\n\
+                      rewrite = { strip_prefix = \"/x\" }\n[[routes]]\npath = \"/x/{id}\"\nupstream = \"a\"\n";
+
+#[test]
+fn false_is_none_of_what_routes_share() {
+    let names = ["auth", "forward_auth", "cors", "breaker", "fallback", "mirror", "addresses", "rewrite"];
+    let there = |keys: &str| {
+        let route = built(&format!("{SHARED}{keys}"));
+        [
+            route.auth.is_some(),
+            route.forward_auth.is_some(),
+            route.cors.is_some(),
+            route.breaker.is_some(),
+            route.fallback.is_some(),
+            route.mirror.is_some(),
+            route.origin.is_some(),
+            route.rewrite.is_some(),
+        ]
+    };
+    assert_eq!(there(""), [true; 8]);
+    for (at, name) in names.into_iter().enumerate() {
+        let mut expected = [true; 8];
+        expected[at] = false;
+        assert_eq!(there(&format!("{name} = false\n")), expected, "{name}");
+    }
+    let all: String = names.iter().map(|name| format!("{name} = false\n")).collect();
+    assert_eq!(there(&all), [false; 8]);
+    check_route(&all, &[]);
+    let opened = warnings(&format!("{SHARED}{all}"));
+    assert!(!opened.iter().any(|it| it.contains("everybody may use it")), "that was said: {opened:?}");
+}
+
+#[test]
+fn false_is_no_mistake_where_a_table_would_be_one() {
+    check("[[routes]]\npath = \"/\"\nanswer = {}\nmirror = false\nfallback = false\nrewrite = false", &[]);
+}
+
+#[test]
+fn an_empty_table_takes_nothing_away_and_that_is_told() {
+    let told = |keys: &str| warnings(&format!("{SHARED}{keys}"));
+    for (name, place) in [("auth", "22:8"), ("cors", "22:8"), ("fallback", "22:12")] {
+        let expected = format!(
+            "{place}: this is the `{name}` of [defaults.route], and nothing else ({name} = false is none; or leave it out)"
+        );
+        let told = told(&format!("{name} = {{}}\n"));
+        assert!(told.contains(&expected), "{told:?}");
+    }
+    assert!(!told("auth = { scopes = [\"a\"] }\n").iter().any(|it| it.contains("and nothing else")));
+    check_route("auth = true", &["4:8: expected a table or false, found true"]);
+    check_route("cors = \"*\"", &["4:8: expected a table or false, found a string"]);
+    check_route("auth = {}", &["4:8: \"providers\" is missing in [routes.auth]"]);
 }

@@ -131,3 +131,53 @@ async fn calls_that_are_given_up_are_attempts_too() {
     let record = gateway.record().await;
     assert_eq!((&record["ended"], &record["attempts"]), (&"client_left".into(), &2.into()));
 }
+
+const PAGE: &str = "https://app.example";
+
+fn of_a_page(method: &str, origin: &str, fields: &str) -> String {
+    format!("{method} /board/1 HTTP/1.1\r\nhost: a\r\norigin: {origin}\r\n{fields}\r\n")
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_may_ask_where_it_says_so() {
+    let (a, dead) = (json("1").await, crate::support::echo().await.addr());
+    let keys = "cors = { origins = ['https://app.example'], headers = ['x-view'] }";
+    let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
+    let gateway = Gateway::start(&text(&[a.addr(), dead], keys, &parts)).await;
+    let asks = "access-control-request-method: GET\r\naccess-control-request-headers: x-view\r\n";
+    let preflight = gateway.ask(of_a_page("OPTIONS", PAGE, asks)).await;
+    assert_eq!((preflight.status, preflight.header("access-control-allow-origin")), (204, Some(PAGE)));
+    assert_eq!(preflight.header("access-control-allow-headers"), Some("x-view"));
+    assert_eq!(a.accepted(), 0, "it asks nobody");
+    assert_eq!(gateway.ask(of_a_page("OPTIONS", "https://evil.example", asks)).await.status, 403);
+    let answer = gateway.ask(of_a_page("GET", PAGE, "")).await;
+    assert_eq!((answer.status, body(&answer)), (200, "{\"a\":1,\"b\":null}"));
+    assert_eq!(answer.header("access-control-allow-origin"), Some(PAGE));
+    let exposed: Vec<_> =
+        answer.headers.iter().filter(|(name, _)| name == "access-control-expose-headers").map(|it| &*it.1).collect();
+    assert!(exposed.contains(&"x-aggregate-missing"), "{exposed:?}");
+    let stranger = gateway.ask(of_a_page("GET", "https://evil.example", "")).await;
+    assert_eq!((stranger.status, stranger.header("access-control-allow-origin")), (200, None));
+    assert_eq!(stranger.header("vary"), Some("origin"));
+}
+
+#[tokio::test]
+async fn c5_parts_get_of_the_query_what_they_name_and_nothing_else() {
+    let (a, b) = (json("1").await, json("2").await);
+    let parts = [
+        "name = 'a', upstream = 'a', path = '/items?q={query.q}&n=1&page={query.page}&of={id}'",
+        "name = 'b', upstream = 'b', path = '/b?page={query.page}'",
+    ];
+    let gateway = Gateway::start(&text(&[a.addr(), b.addr()], "", &parts)).await;
+    for (query, of_a, of_b) in [
+        ("", "/items?n=1&of=7", "/b"),
+        ("?x=1&admin=true", "/items?n=1&of=7", "/b"),
+        ("?q=a+b&q=c%26n%3D2&page=", "/items?q=a+b&q=c%26n%3D2&n=1&page=&of=7", "/b?page="),
+        ("?page=2;n=3&%71=/../x?y", "/items?q=%2F..%2Fx%3Fy&n=1&page=2%3Bn%3D3&of=7", "/b?page=2%3Bn%3D3"),
+    ] {
+        assert_eq!(body(&gateway.get(&format!("/board/7{query}")).await), "{\"a\":1,\"b\":2}");
+        let last = |upstream: &Raw| asked(upstream).pop().unwrap().lines().next().unwrap().to_owned();
+        let line = |target: &str| format!("GET {target} HTTP/1.1");
+        assert_eq!((last(&a), last(&b)), (line(of_a), line(of_b)), "{query}");
+    }
+}

@@ -362,3 +362,17 @@ async fn head_and_http_2_share_too_and_nothing_else_is_answered() {
     let post = "POST /items/1 HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n";
     assert_eq!(gateway.ask(post).await.code(), "method_not_allowed");
 }
+
+#[tokio::test]
+async fn pages_of_other_origins_may_ask_where_it_says_so() {
+    let up = always(&items(&["1"])).await;
+    let keys = "window = '0s'\ncors = { origins = ['https://app.example'] }";
+    let gateway = Gateway::start(&text(up.addr(), keys, "")).await;
+    let page = "origin: https://app.example\r\n";
+    let preflight = get("1", &format!("{page}access-control-request-method: GET\r\n")).replacen("GET", "OPTIONS", 1);
+    assert_eq!(gateway.ask(preflight).await.status, 204);
+    assert_eq!(up.accepted(), 0);
+    let answer = gateway.ask(get("1", page)).await;
+    assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("https://app.example")));
+    assert_eq!(gateway.ask(get("1", "")).await.header("access-control-allow-origin"), None);
+}

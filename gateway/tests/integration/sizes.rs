@@ -32,6 +32,7 @@ async fn a_requests_future_is_small() {
     let shard = Arc::clone(&gateway.shards()[0]);
     let connection = Arc::new(ClientConnection {
         peer: Arc::new(Peer::new(SocketAddr::from(([127, 0, 0, 1], 1)), Scheme::Http)),
+        listener: None,
         secured: None,
         deadlines: Deadlines::new(shard.shared.clock.clone()),
         phase: Arc::default(),

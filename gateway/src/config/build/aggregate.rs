@@ -47,9 +47,11 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     };
     let parts = written.iter().map(part).collect::<Option<_>>()?;
     let mut answered = route::plain(name, &path, methods, table.at);
+    answered.matches.listeners = route::listeners(table)?;
     answered.matches.hosts = route::hosts(table)?;
     answered.matches.priority = table.integer("priority");
     answered.auth = identity::auth(table);
+    answered.cors = route::pages(table);
     answered.rate_limits = table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect();
     answered.timeout = timeout;
     answered.websocket = false;

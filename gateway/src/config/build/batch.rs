@@ -37,10 +37,12 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         key: batch_call::names(&response.text("key")),
     };
     let mut answered = route::plain(name, &path, methods, table.at);
+    answered.matches.listeners = route::listeners(table)?;
     answered.matches.hosts = route::hosts(table)?;
     answered.matches.priority = table.integer("priority");
     answered.upstream = Arc::from(&*table.text("upstream"));
     answered.auth = identity::auth(table);
+    answered.cors = route::pages(table);
     answered.rate_limits = table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect();
     answered.timeout = table.timeout("timeout");
     answered.websocket = false;

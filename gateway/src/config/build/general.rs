@@ -81,8 +81,9 @@ fn hsts(table: &Reader<'_>) -> Option<HeaderValue> {
 pub(crate) fn listeners(context: &Context<'_>, root: &Reader<'_>) -> Vec<Listener> {
     let listener = |table: Reader<'_>| {
         let address = table.text("address").parse().ok()?;
+        let name = table.get("name").map(|_| table.text("name").into());
         let (reuse_port, proxy_protocol) = (table.flag("reuse_port"), table.flag("proxy_protocol"));
-        Some(Listener { address, reuse_port, proxy_protocol, tls: tls(context, &table) })
+        Some(Listener { name, address, reuse_port, proxy_protocol, tls: tls(context, &table) })
     };
     let written = root.nodes("listeners");
     if written.is_empty() {

@@ -27,6 +27,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     let path = table.text("path");
     path_pattern::parse(&path).ok()?;
     let matches = RouteMatch {
+        listeners: listeners(table)?,
         hosts: hosts(table)?,
         path: Arc::from(&*path),
         methods: methods(&texts(table, "methods")?)?,
@@ -43,6 +44,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
 pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> Route {
     let table = Reader::new(None, None, &ROUTE, at);
     let matches = RouteMatch {
+        listeners: Vec::new(),
         hosts: Vec::new(),
         path: Arc::from(path),
         methods,
@@ -83,7 +85,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         hedge: hedge(&table.table("hedge")),
         fallback: fallback(table),
         problems: None,
-        cors: table.get("cors").map(|_| Box::new(cors(&table.table("cors")))),
+        cors: pages(table),
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
         aggregate: None,
@@ -110,6 +112,12 @@ fn entries<'a>(table: &Reader<'a>, key: &str) -> Option<&'a [Entry]> {
         Some(node) => Some(&node.table()?.entries),
         None => Some(&[]),
     }
+}
+
+/// The listeners by which a route, an aggregate or a batch is reached; `None` where one is no name, as without it all
+/// would reach it.
+pub(super) fn listeners(table: &Reader<'_>) -> Option<Vec<Arc<str>>> {
+    Some(texts(table, "listeners")?.into_iter().map(Arc::from).collect())
 }
 
 /// The hosts that a route, an aggregate or a batch is for; `None` where one is not understood.
@@ -286,6 +294,11 @@ fn fixed_answer(table: &Reader<'_>) -> Option<FixedAnswer> {
     };
     let status = StatusCode::from_u16(table.integer("status")).ok()?;
     Some(FixedAnswer { status, content_type, body: Bytes::from(body.into_owned()) })
+}
+
+/// Which pages of other origins may use a route, an aggregate or a batch.
+pub(super) fn pages(table: &Reader<'_>) -> Option<Box<Cors>> {
+    table.get("cors").map(|_| Box::new(cors(&table.table("cors"))))
 }
 
 fn cors(table: &Reader<'_>) -> Cors {

@@ -223,6 +223,14 @@ impl<'a> Context<'a> {
         self.unknown(node, message);
     }
 
+    /// Reports a name of no listener.
+    pub(crate) fn listener_exists(&mut self, node: &Node) {
+        let name = |listener: &'a Node| listener.table()?.get("name")?.text();
+        let names = self.listeners.and_then(Node::list).into_iter().flatten().filter_map(name).collect();
+        let message = known(node, "listener", &names, "[[listeners]] with this `name`");
+        self.unknown(node, message);
+    }
+
     /// Reports a name of no rate limit.
     pub(crate) fn limit_exists(&mut self, node: &Node) {
         let message = known(node, "rate limit", &self.limits, "a table [rate_limits.NAME]");

@@ -37,19 +37,31 @@ impl<'a> Reader<'a> {
     pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         debug_assert!(self.def.key(key).is_some(), "no key {key} in {}", self.def.title);
         if let Some(node) = self.own.and_then(|own| own.get(key)) {
-            return Some(node);
+            return Some(node).filter(|node| !self.is_none(key, node));
         }
         let exclusive = self.def.exclusive;
         let chosen = |own: &Table| exclusive.iter().any(|other| own.entry(other).is_some());
         if exclusive.contains(&key) && self.own.is_some_and(chosen) {
             return None;
         }
-        self.base.and_then(|base| base.get(key))
+        self.base.and_then(|base| base.get(key)).filter(|node| !self.is_none(key, node))
     }
 
     /// The value as written in the table itself, not in what it shares.
     pub(crate) fn own(&self, key: &str) -> Option<&'a Node> {
-        self.own.and_then(|own| own.get(key))
+        self.own.and_then(|own| own.get(key)).filter(|node| !self.is_none(key, node))
+    }
+
+    /// Whether somebody wrote that there is to be none: `auth = false`.
+    pub(crate) fn says_none(&self, key: &str) -> bool {
+        let written = |table: Option<&'a Table>| table.and_then(|table| table.get(key));
+        written(self.own).or_else(|| written(self.base)).is_some_and(|node| self.is_none(key, node))
+    }
+
+    /// `false` in place of a table.
+    fn is_none(&self, key: &str, node: &Node) -> bool {
+        matches!(node.value, Value::Bool(false))
+            && matches!(self.def.key(key).map(|key| key.kind), Some(Kind::OrFalse(_)))
     }
 
     /// Whether there is a table at all, and not only what is shared.
@@ -169,13 +181,13 @@ impl<'a> Reader<'a> {
     /// A table with known keys, shared keys filled in.
     pub(crate) fn table(&self, key: &str) -> Reader<'a> {
         let def = match self.def.key(key).map(|key| key.kind) {
-            Some(Kind::Table(def) | Kind::Short(_, def) | Kind::Shared(def, _)) => def,
+            Some(Kind::Table(def) | Kind::Short(_, def) | Kind::OrFalse(def) | Kind::Shared(def, _)) => def,
             _ => self.def,
         };
         let node = self.get(key);
         let own = self.own.and_then(|own| own.get(key));
         let base = self.base.and_then(|base| base.get(key)).and_then(Node::table);
-        // A short form in the table itself leaves nothing of a shared table.
+        // A short form in the table itself, or `false`, leaves nothing of a shared table.
         let base = if own.is_some_and(|own| own.table().is_none()) { None } else { base };
         Reader::new(own.and_then(Node::table), base, def, node.map_or(self.at, |node| node.at))
     }

@@ -34,6 +34,10 @@ pub(crate) fn same(kind: Kind, a: &Node, b: &Node) -> bool {
             (None, None) => same(*short, a, b),
             _ => false,
         },
+        Kind::OrFalse(def) => match (a.table(), b.table()) {
+            (Some(a), Some(b)) => same_table(def, a, b),
+            (a, b) => a.is_none() && b.is_none(),
+        },
         Kind::Map(..) => match (a.table(), b.table()) {
             (Some(a), Some(b)) => a.entries.is_empty() && b.entries.is_empty(),
             _ => false,

@@ -75,7 +75,7 @@ fn table(
             (Kind::Table(inner), Some(node)) if !written => {
                 table(context, None, node.table(), node.at, inner, &position.below(key.name));
             }
-            (Kind::Short(_, inner), Some(node)) if !written && node.table().is_some() => {
+            (Kind::Short(_, inner) | Kind::OrFalse(inner), Some(node)) if !written && node.table().is_some() => {
                 table(context, None, node.table(), node.at, inner, &position.below(key.name));
             }
             (_, None) if key.required && !written => {
@@ -114,6 +114,7 @@ fn value(context: &mut Context<'_>, node: &Node, base: Option<&Node>, kind: Kind
             Value::Table(own) => table(context, Some(own), base.and_then(Node::table), node.at, def, position),
             _ => return value(context, node, None, *short, position),
         },
+        Kind::OrFalse(def) => return table_or_false(context, node, base.and_then(Node::table), def, position),
         Kind::Shared(def, without) => shared(context, node, def, without, position),
         Kind::Tables(def) => tables(context, node, def, position),
         Kind::List(element, least) => list(context, node, *element, least, position),
@@ -139,6 +140,37 @@ fn shared(context: &mut Context<'_>, node: &Node, def: &'static TableDef, withou
 /// Something else stands where a table must: often one whose header has too many brackets, or lacks its name.
 fn no_table(context: &mut Context<'_>, node: &Node, path: &str) -> bool {
     scalar::wrong_type(context, node, "a table", Some(&format!("write [{path}] and its keys below")))
+}
+
+/// A table, of which an empty one takes nothing away from what is shared; `false` does.
+fn table_or_false(
+    context: &mut Context<'_>,
+    node: &Node,
+    base: Option<&Table>,
+    def: &'static TableDef,
+    position: &Position,
+) -> bool {
+    let name = position.path.rsplit('.').next().unwrap_or_default();
+    match &node.value {
+        Value::Table(own) => {
+            if own.entries.is_empty() && base.is_some() {
+                let message = format!("this is the `{name}` of [defaults.route], and nothing else");
+                context.report.warning(node.at, message, format!("{name} = false is none; or leave it out"));
+            }
+            table(context, Some(own), base, node.at, def, position);
+            true
+        }
+        Value::Bool(false) => true,
+        Value::Bool(true) => {
+            let help = format!("write [{}] and its keys below; {name} = false is none", position.path);
+            context.report.error_with(node.at, "expected a table or false, found true", help);
+            false
+        }
+        _ => {
+            let help = format!("write [{}] and its keys below, or {name} = false for none", position.path);
+            scalar::wrong_type(context, node, "a table or false", Some(&help))
+        }
+    }
 }
 
 fn tables(context: &mut Context<'_>, node: &Node, def: &'static TableDef, position: &Position) {

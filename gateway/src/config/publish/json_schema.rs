@@ -71,6 +71,7 @@ fn kind(kind: Kind) -> Value {
         Kind::Tagged(_, variants) => {
             json!({"oneOf": variants.iter().map(|(_, def)| table(def, true)).collect::<Vec<_>>()})
         }
+        Kind::OrFalse(def) => json!({"anyOf": [table(def, true), {"const": false}]}),
         Kind::Short(short, def) => json!({"anyOf": [self::kind(*short), table(def, true)]}),
     }
 }

@@ -73,6 +73,7 @@ fn takes(kind: Kind) -> String {
                 variants.iter().map(|(w, _)| format!("`{w}`")).collect::<Vec<_>>().join(", ")
             )
         }
+        Kind::OrFalse(def) => format!("table, see `{}`; or `false`: none", def.title),
         Kind::Short(short, def) => format!("{}; or table, see `{}`", takes(*short), def.title),
     }
 }
@@ -80,7 +81,7 @@ fn takes(kind: Kind) -> String {
 /// The tables that a kind holds. Shared tables are documented where they are not shared.
 fn inner(kind: Kind, visit: &mut dyn FnMut(&'static TableDef)) {
     match kind {
-        Kind::Table(def) | Kind::Tables(def) => visit(def),
+        Kind::Table(def) | Kind::Tables(def) | Kind::OrFalse(def) => visit(def),
         Kind::Short(short, def) => {
             inner(*short, visit);
             visit(def);

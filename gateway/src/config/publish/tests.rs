@@ -48,7 +48,9 @@ impl Walk {
 
     fn inside(&mut self, node: &Node, kind: Kind) {
         match (kind, &node.value) {
-            (Kind::Table(def) | Kind::Short(_, def), Value::Table(table)) => self.table(table, def),
+            (Kind::Table(def) | Kind::Short(_, def) | Kind::OrFalse(def), Value::Table(table)) => {
+                self.table(table, def)
+            }
             (Kind::Tables(def), Value::List(list)) => {
                 for element in list {
                     self.inside(element, Kind::Table(def));
@@ -84,7 +86,7 @@ fn each_default_is_what_the_parser_uses() {
 fn each_key(def: &'static TableDef, visit: &mut dyn FnMut(&'static TableDef, &'static Key)) {
     fn kind(of: Kind, visit: &mut dyn FnMut(&'static TableDef, &'static Key)) {
         match of {
-            Kind::Table(def) | Kind::Tables(def) | Kind::Short(_, def) => each_key(def, visit),
+            Kind::Table(def) | Kind::Tables(def) | Kind::Short(_, def) | Kind::OrFalse(def) => each_key(def, visit),
             Kind::List(element, _) | Kind::Map(_, element) => kind(*element, visit),
             Kind::Tagged(_, variants) => variants.iter().for_each(|(_, def)| each_key(def, visit)),
             _ => {}

@@ -1,7 +1,7 @@
 //! `[[aggregates]]`.
 
 use super::route::HEADER_EDITS;
-use super::route_policy::AUTH;
+use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, TableDef, key};
 use crate::config::validate::{compose, references, route};
 use crate::config::value::text;
@@ -17,6 +17,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
             "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
         ),
         key("path", Kind::Text(&text::PATH_PATTERN), "As on a route.").required(),
+        key("listeners", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "As on a route.").default("[]"),
         key("priority", Kind::Integer(-1_000_000, 1_000_000), "As on a route.").default("0"),
         key(
@@ -25,7 +26,8 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
             "What it answers: GET, and with it HEAD. Its calls are GETs.",
         )
         .default("[\"GET\"]"),
-        key("auth", Kind::Table(&AUTH), "As on a route."),
+        key("auth", Kind::OrFalse(&AUTH), "As on a route."),
+        key("cors", Kind::OrFalse(&CORS), "As on a route: which pages of other origins may use it."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key(
             "timeout",
@@ -42,8 +44,10 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     compose::parts,
     compose::answers_get,
     compose::defaults_that_do_not_hold,
+    route::cors_credential_headers,
     compose::parts_within_timeout,
     references::limits,
+    references::listeners,
 ]);
 
 pub(crate) static PART: TableDef = TableDef::plain(
@@ -55,7 +59,8 @@ pub(crate) static PART: TableDef = TableDef::plain(
         key(
             "path",
             Kind::Text(&text::CALL),
-            "What is called; `{id}` is a parameter of the path, `{user.tier}` a value from another part.",
+            "What is called; `{id}` is a parameter of the path, `{user.tier}` a value from another part, `{query.page}` the \
+             client's own parameter `page`, which is left out with its name where there is none.",
         )
         .required(),
         key("required", Kind::Bool, "Without it the whole answer fails.").default("false"),

@@ -1,8 +1,8 @@
 //! `[[batches]]`.
 
-use super::route_policy::AUTH;
+use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, SECOND, TableDef, key};
-use crate::config::validate::{batch, compose, references};
+use crate::config::validate::{batch, compose, references, route};
 use crate::config::value::text;
 
 /// The most items of one call.
@@ -24,6 +24,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
             "As on a route. The item's id is the parameter `id`, or the only one there is.",
         )
         .required(),
+        key("listeners", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "As on a route.").default("[]"),
         key("priority", Kind::Integer(-1_000_000, 1_000_000), "As on a route.").default("0"),
         key("upstream", Kind::Text(&text::NAME), "Who is called.").required(),
@@ -52,7 +53,8 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
             "What it answers: GET, and with it HEAD. What changes something is not gathered.",
         )
         .default("[\"GET\"]"),
-        key("auth", Kind::Table(&AUTH), "As on a route."),
+        key("auth", Kind::OrFalse(&AUTH), "As on a route."),
+        key("cors", Kind::OrFalse(&CORS), "As on a route: which pages of other origins may use it."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key(
             "timeout",
@@ -68,10 +70,12 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
 .rules(&[
     references::named_upstream,
     references::limits,
+    references::listeners,
     batch::answers_get,
     batch::placeholders,
     batch::window_within_timeout,
     compose::defaults_that_do_not_hold,
+    route::cors_credential_headers,
 ]);
 
 pub(crate) static BATCH_REQUEST: TableDef = TableDef::plain(

@@ -97,6 +97,8 @@ pub(crate) enum Kind {
     Tagged(&'static str, &'static [(&'static str, &'static TableDef)]),
     /// A short form (not a table), or a table.
     Short(&'static Kind, &'static TableDef),
+    /// A table with known keys, or `false`, which is none: also where one is shared.
+    OrFalse(&'static TableDef),
 }
 
 /// A key that may be absent.

@@ -15,6 +15,7 @@ use crate::config::value::text;
 /// Everything that a configuration may hold.
 pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's configuration.", KEYS).rules(&[
     addresses::distinct,
+    addresses::named_apart,
     addresses::somebody_is_believed,
     limits::local_is_reserved,
     own_answer::somebody_comes_over_tls,

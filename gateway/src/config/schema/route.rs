@@ -45,6 +45,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         compress::upstreams_answers,
         api_document::readable,
         references::route,
+        references::listeners,
     ])
     .exclusive(&["upstream", "split", "handler", "redirect", "answer"]);
 
@@ -54,6 +55,12 @@ const KEYS: &[Key] = &[
         Kind::Text(&text::LABEL),
         "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
     ),
+    key(
+        "listeners",
+        Kind::List(const { &Kind::Text(&text::NAME) }, 0),
+        "The listeners by which it is reached, by name; empty is all. By others it is not there: 404.",
+    )
+    .default("[]"),
     key("hosts", Kind::List(const { &Kind::Text(&text::HOST) }, 0), "Exact, or `*.example.com`, which is one label or more before it; empty is any.")
         .default("[]"),
     key(
@@ -99,7 +106,7 @@ const KEYS: &[Key] = &[
         .default("\"normal\""),
     key("upstream", Kind::Text(&text::UPSTREAM), "An upstream's name, or a URL such as http://127.0.0.1:9001."),
     key("split", Kind::List(const { &Kind::Table(&SPLIT) }, 1), "Several upstreams that share its requests by weight."),
-    key("mirror", Kind::Table(&MIRROR), "A copy of some requests to another upstream."),
+    key("mirror", Kind::OrFalse(&MIRROR), "A copy of some requests to another upstream."),
     key("handler", Kind::Text(&text::NAME), "A handler registered in code, instead of an upstream."),
     key("redirect", Kind::Table(&REDIRECT), "Where clients are sent to, instead of an upstream."),
     key("answer", Kind::Table(&ANSWER), "A fixed answer, instead of an upstream."),
@@ -110,8 +117,8 @@ const KEYS: &[Key] = &[
          over TLS (308), or refused (403).",
     )
     .default("\"any\""),
-    key("addresses", Kind::Table(&ADDRESSES), "Which client addresses may use it, before all else; 403 for others."),
-    key("rewrite", Kind::Table(&REWRITE), "What the upstream is sent instead of the path."),
+    key("addresses", Kind::OrFalse(&ADDRESSES), "Which client addresses may use it, before all else; 403 for others."),
+    key("rewrite", Kind::OrFalse(&REWRITE), "What the upstream is sent instead of the path."),
     key("request_headers", Kind::Table(&HEADER_EDITS), "Edits of the request's headers.").default("{}"),
     key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
     key(
@@ -120,8 +127,8 @@ const KEYS: &[Key] = &[
         "Answers of the upstream are compressed for clients that take it: true, or a table.",
     )
     .default("false"),
-    key("auth", Kind::Table(&AUTH), "Who may use it."),
-    key("forward_auth", Kind::Table(&FORWARD_AUTH), "A service that is asked whether a request may pass."),
+    key("auth", Kind::OrFalse(&AUTH), "Who may use it."),
+    key("forward_auth", Kind::OrFalse(&FORWARD_AUTH), "A service that is asked whether a request may pass."),
     key(
         "stages",
         Kind::List(const { &Kind::Text(&text::NAME) }, 0),
@@ -158,10 +165,10 @@ const KEYS: &[Key] = &[
     key("hedge", Kind::Table(&HEDGE), "A second try beside a slow first one.").default("{}"),
     key(
         "breaker",
-        Kind::Table(&BREAKER),
+        Kind::OrFalse(&BREAKER),
         "A breaker for this route alone, so that one bad route ejects no endpoint for others.",
     ),
-    key("cors", Kind::Table(&CORS), "Cross-origin rules; preflights are answered before identity."),
+    key("cors", Kind::OrFalse(&CORS), "Cross-origin rules; preflights are answered before identity."),
     key(
         "max_body",
         Kind::SizeOrZero(1, HUGE),
@@ -174,7 +181,7 @@ const KEYS: &[Key] = &[
          client keeps no worker of the service; a longer one streams. \"0\" is off.",
     )
     .default("\"0\""),
-    key("fallback", Kind::Table(&FALLBACK), "What is answered when the upstream cannot."),
+    key("fallback", Kind::OrFalse(&FALLBACK), "What is answered when the upstream cannot."),
     key(
         "problems",
         PROBLEMS,

@@ -146,10 +146,16 @@ static HSTS: TableDef = TableDef::plain(
 /// One of `[[listeners]]`.
 pub(crate) static LISTENER: TableDef = TableDef::plain(
     "[[listeners]]",
-    "An address that clients connect to. None written: 127.0.0.1:8080.",
+    "An address that clients connect to. None written: 127.0.0.1:8080. Every route is reached by every listener, unless it \
+     names some (`listeners`).",
     &[
         key("address", Kind::Text(&text::SOCKET), "Where to listen; port 0 takes a free one. `[::]` takes IPv4 too, unless another listener has `0.0.0.0` and this port.")
             .default("\"127.0.0.1:8080\""),
+        key(
+            "name",
+            Kind::Text(&text::NAME),
+            "What `listeners` of routes call it. A route that names none is reached by every listener.",
+        ),
         key(
             "proxy_protocol",
             Kind::Bool,

@@ -39,6 +39,9 @@ pub enum CallPiece {
     Literal(String),
     /// The value of this parameter of the aggregate's path.
     Param(String),
+    /// The values of this parameter of the client's query: the whole value of a parameter of the call's query, which is
+    /// there as often as the client wrote it.
+    Query(String),
     /// A value from another part's answer: that part's number, and the names that lead to the value.
     Value(usize, Vec<String>),
 }
@@ -51,6 +54,22 @@ impl Part {
 }
 
 impl Aggregate {
+    /// The parameters of the client's query that calls are made with, each with the parts that get it.
+    pub fn query_parameters(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut all: Vec<(&str, Vec<&str>)> = Vec::new();
+        for part in &self.parts {
+            for piece in &part.call {
+                let CallPiece::Query(name) = piece else { continue };
+                match all.iter_mut().find(|(known, _)| known == name) {
+                    Some((_, parts)) if parts.last() == Some(&&*part.name) => {}
+                    Some((_, parts)) => parts.push(&part.name),
+                    None => all.push((name, vec![&part.name])),
+                }
+            }
+        }
+        all
+    }
+
     /// Each part in a line, for people.
     pub fn described(&self) -> Vec<String> {
         self.parts.iter().map(|part| self.describe(part)).collect()
@@ -62,6 +81,7 @@ impl Aggregate {
             match piece {
                 CallPiece::Literal(literal) => call.push_str(literal),
                 CallPiece::Param(name) => call.push_str(&format!("{{{name}}}")),
+                CallPiece::Query(name) => call.push_str(&format!("{{query.{name}}}")),
                 CallPiece::Value(other, path) => {
                     let other = self.parts.get(*other).map_or("", |other| &*other.name);
                     call.push_str(&format!("{{{other}.{}}}", path.join(".")));

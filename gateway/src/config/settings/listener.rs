@@ -10,6 +10,8 @@ use rustls::sign::CertifiedKey;
 /// One listening address.
 #[derive(Debug, Clone)]
 pub struct Listener {
+    /// What routes call it that are reached by it alone; no other one is called so.
+    pub name: Option<Arc<str>>,
     /// Where to listen; port 0 takes a free one.
     pub address: SocketAddr,
     /// `false`: one socket and an accept thread. `true`: a socket for each worker, the kernel spreads connections.

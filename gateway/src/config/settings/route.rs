@@ -190,6 +190,8 @@ pub struct Retry {
 /// The matching part of a route.
 #[derive(Debug, Clone)]
 pub struct RouteMatch {
+    /// Listeners by which requests come, by name; empty = any.
+    pub listeners: Vec<Arc<str>>,
     /// Empty = any host.
     pub hosts: Vec<HostPattern>,
     /// The path pattern as written: exact, with `{param}` segments, and perhaps a last `{*rest}`.

@@ -105,6 +105,19 @@ pub(crate) fn somebody_is_believed(context: &mut Context<'_>, root: &Reader<'_>)
     }
 }
 
+/// No two listeners have one name: a route that names it means one of them.
+pub(crate) fn named_apart(context: &mut Context<'_>, root: &Reader<'_>) {
+    let mut taken: Vec<&str> = Vec::new();
+    for node in root.nodes("listeners") {
+        let Some(name) = node.table().and_then(|table| table.get("name")) else { continue };
+        let Some(text) = name.text() else { continue };
+        if taken.contains(&text) {
+            context.report.error(name.at, format!("another listener is called {} already", quoted(name.shown())));
+        }
+        taken.push(text);
+    }
+}
+
 /// No two listeners share an address, and admin has its own.
 pub(crate) fn distinct(context: &mut Context<'_>, root: &Reader<'_>) {
     let mut taken: Vec<(SocketAddr, bool)> = Vec::new();

@@ -5,7 +5,7 @@ use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::route::ROUTE;
 use crate::config::settings::aggregate::CallPiece;
-use crate::config::tree::Node;
+use crate::config::tree::{Node, Value};
 use crate::config::value::{call, path_pattern, quantity, text};
 
 /// The most parts: each is a call that a single request makes.
@@ -21,8 +21,8 @@ pub(crate) fn answers_get(context: &mut Context<'_>, aggregate: &Reader<'_>) {
     }
 }
 
-/// What keeps requests out by `[defaults.route]` keeps none out here: an aggregate or a batch has no such keys, or its
-/// own.
+/// What keeps requests out by `[defaults.route]`, lets pages in or changes answers does nothing here: an aggregate or a
+/// batch has no such keys, or its own.
 pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reader<'_>) {
     let Some(shared) = context.shared(&ROUTE) else { return };
     let what = if table.def().title == "[[batches]]" { "a batch" } else { "an aggregate" };
@@ -32,14 +32,23 @@ pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reade
             context.report.warning(table.at("path"), message, help);
         }
     };
+    let shared = Reader::new(Some(shared), None, &ROUTE, table.at);
     let written = ["https", "addresses", "forward_auth"].into_iter().filter(|key| shared.get(key).is_some());
     tell(
         written.map(quoted).collect(),
         "give it `auth`, or let routes that have these keys stand before its upstreams",
     );
-    let says_something = |key: &&str| shared.get(key).and_then(Node::list).is_some_and(|list| !list.is_empty());
-    let missing = ["hosts", "rate_limits"].into_iter().filter(|key| table.get(key).is_none()).filter(says_something);
+    let says_something = |key: &&str| match shared.get(key).map(|node| &node.value) {
+        Some(Value::List(list)) => !list.is_empty(),
+        Some(Value::Table(table)) => !table.entries.is_empty(),
+        Some(Value::Bool(flag)) => *flag,
+        _ => false,
+    };
+    let is_missing = |key: &&str| table.get(key).is_none() && !table.says_none(key);
+    let missing = ["listeners", "hosts", "rate_limits", "cors"].into_iter().filter(is_missing).filter(says_something);
     tell(missing.map(quoted).collect(), "write it there too");
+    let unknown = ["response_headers", "compress"].into_iter().filter(says_something);
+    tell(unknown.map(quoted).collect(), "what it answers is made here, and is neither edited nor compressed");
 }
 
 /// Parts have names of their own, use what there is, and do not wait for each other in a circle.
@@ -67,6 +76,11 @@ pub(crate) fn parts(context: &mut Context<'_>, aggregate: &Reader<'_>) {
         let Some(text) = path.text().filter(|text| (text::CALL.check)(text).is_ok()) else { continue };
         match call::parse(text, &parameters, &names) {
             Ok(pieces) => {
+                if let Some(name) = call::misplaced(&pieces) {
+                    let message = format!("{{query.{name}}} is not the whole value of a parameter of the call's query");
+                    let help = format!("write it so: /path?{name}={{query.{name}}}");
+                    context.report.error_with(path.at, message, help);
+                }
                 needs[index] = pieces
                     .iter()
                     .filter_map(|piece| if let CallPiece::Value(part, _) = piece { Some(*part) } else { None })

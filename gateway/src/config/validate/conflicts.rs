@@ -22,6 +22,7 @@ pub struct Conflict {
 /// What two routes share when nothing but the method can tell them apart.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Rank<'a> {
+    listener: Option<&'a str>,
     host: Option<&'a HostPattern>,
     shape: &'a str,
     priority: i64,
@@ -30,9 +31,10 @@ struct Rank<'a> {
 
 /// Every route that cannot be told apart from an earlier one, each with the first such.
 ///
-/// Two routes conflict when a host is written in both (or both take any), their paths have the same shape, their
-/// conditions on headers, query and body are the same, their priorities are equal, and a method is written in both (or
-/// both take any). A route for some methods and one for any are told apart: the first is more specific.
+/// Two routes conflict when a listener and a host are written in both (or both take any), their paths have the same
+/// shape, their conditions on headers, query and body are the same, their priorities are equal, and a method is written
+/// in both (or both take any). A route for some methods or listeners and one for any are told apart: the first is more
+/// specific.
 pub fn conflicts(routes: &[Arc<Route>]) -> Vec<Conflict> {
     let keys: Vec<(String, Vec<String>)> =
         routes.iter().map(|route| (path_pattern::shape(&route.matches.path), conditions(&route.matches))).collect();
@@ -41,8 +43,11 @@ pub fn conflicts(routes: &[Arc<Route>]) -> Vec<Conflict> {
     for (later, route) in routes.iter().enumerate() {
         let (shape, conditions) = &keys[later];
         let mut first: Option<usize> = None;
-        for host in one_or_any(&route.matches.hosts) {
-            let rank = Rank { host, shape, priority: route.matches.priority, conditions };
+        let places = one_or_any(&route.matches.listeners)
+            .flat_map(|listener| one_or_any(&route.matches.hosts).map(move |host| (listener, host)));
+        for (listener, host) in places {
+            let listener = listener.map(|name| &**name);
+            let rank = Rank { listener, host, shape, priority: route.matches.priority, conditions };
             let methods = taken.entry(rank).or_default();
             for method in one_or_any(&route.matches.methods) {
                 let holder = *methods.entry(method).or_insert(later);
@@ -89,9 +94,12 @@ pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
 /// Whether a route of some host takes, there, every request that another one for any host would.
 fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
     let takes_methods = one.methods.is_empty() || other.methods.iter().all(|method| one.methods.contains(method));
+    let is_reached = one.listeners.is_empty()
+        || !other.listeners.is_empty() && other.listeners.iter().all(|name| one.listeners.contains(name));
     let is_for_all = one.headers.is_empty() && one.query.is_empty() && one.body.is_empty();
     !one.hosts.is_empty()
         && one.priority >= other.priority
+        && is_reached
         && takes_methods
         && is_for_all
         && covers(&one.path, &other.path)

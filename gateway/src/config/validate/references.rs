@@ -54,6 +54,17 @@ pub(crate) fn limits(context: &mut Context<'_>, route: &Reader<'_>) {
     open_to_all(context, route);
 }
 
+/// The listeners by which a route, an aggregate or a batch is reached.
+pub(crate) fn listeners(context: &mut Context<'_>, route: &Reader<'_>) {
+    let written = route.nodes("listeners");
+    for (position, node) in written.iter().enumerate() {
+        context.listener_exists(node);
+        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
+            context.report.error(node.at, "this listener is named twice");
+        }
+    }
+}
+
 fn rate_limits(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("rate_limits");
     for (position, node) in written.iter().enumerate() {
@@ -80,8 +91,9 @@ fn counted_by_address(context: &mut Context<'_>, route: &Reader<'_>, node: &Node
 }
 
 fn open_to_all(context: &mut Context<'_>, route: &Reader<'_>) {
-    if context.has_providers() && route.get("auth").is_none() {
-        let help = "write auth = { providers = [\"NAME\"] }, or auth = { providers = [\"NAME\"], optional = true }";
+    if context.has_providers() && route.get("auth").is_none() && !route.says_none("auth") {
+        let help = "write auth = { providers = [\"NAME\"] }, with optional = true perhaps, or auth = false where that is \
+                    meant";
         context.report.warning(route.at, "this route has no `auth`: everybody may use it", help);
     }
 }

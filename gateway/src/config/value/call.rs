@@ -1,4 +1,4 @@
-//! What a part of an aggregate calls: `/offers/{id}?tier={user.tier}`.
+//! What a part of an aggregate calls: `/offers/{id}?tier={user.tier}&page={query.page}`.
 
 use crate::config::settings::aggregate::CallPiece;
 
@@ -24,17 +24,51 @@ pub(crate) fn parse(text: &str, parameters: &[&str], parts: &[&str]) -> Result<V
     Ok(pieces)
 }
 
-/// A parameter, or a part's name and what leads to a value of its answer. A part's name may have dots of its own: the
-/// longest that fits is meant.
+/// A parameter, or a part's name and what leads to a value of its answer, or else `query.` and the name of a parameter
+/// of the client's query. A part's name may have dots of its own: the longest that fits is meant.
 fn placeholder(name: &str, parameters: &[&str], parts: &[&str]) -> Option<CallPiece> {
     if parameters.contains(&name) {
         return Some(CallPiece::Param(name.to_owned()));
     }
     let path = |part: &str| name.strip_prefix(part)?.strip_prefix('.').filter(|path| !path.is_empty());
     let fits = parts.iter().enumerate().filter_map(|(number, part)| Some((part.len(), number, path(part)?)));
-    let (_, number, path) = fits.max_by_key(|(length, ..)| *length)?;
+    let Some((_, number, path)) = fits.max_by_key(|(length, ..)| *length) else {
+        let asked = name.strip_prefix("query.").filter(|asked| !asked.is_empty());
+        return asked.map(|asked| CallPiece::Query(asked.to_owned()));
+    };
     let names: Vec<String> = path.split('.').map(str::to_owned).collect();
     names.iter().all(|name| !name.is_empty()).then_some(CallPiece::Value(number, names))
+}
+
+/// The first parameter of the client's query that is not the whole value of one of the call's: only as such it can be
+/// left out together with its name, or be there several times.
+pub(crate) fn misplaced(pieces: &[CallPiece]) -> Option<&str> {
+    let mut in_query = false;
+    for (at, piece) in pieces.iter().enumerate() {
+        match piece {
+            CallPiece::Literal(text) => in_query |= text.contains('?'),
+            CallPiece::Query(name) => {
+                let before = at.checked_sub(1).and_then(|before| pieces.get(before));
+                let has_name = matches!(before, Some(CallPiece::Literal(text)) if names_a_parameter(text));
+                let ends = match pieces.get(at + 1) {
+                    None => true,
+                    Some(CallPiece::Literal(text)) => text.starts_with('&'),
+                    Some(_) => false,
+                };
+                if !(in_query && has_name && ends) {
+                    return Some(name);
+                }
+            }
+            CallPiece::Param(_) | CallPiece::Value(..) => {}
+        }
+    }
+    None
+}
+
+/// Whether it ends in `?name=` or `&name=`.
+fn names_a_parameter(text: &str) -> bool {
+    let name = text.strip_suffix('=').and_then(|text| Some(&text[text.rfind(['?', '&'])? + 1..]));
+    name.is_some_and(|name| !name.is_empty() && !name.contains('='))
 }
 
 /// A call's path with something in each placeholder, as it could be sent.
@@ -90,9 +124,46 @@ mod tests {
         );
         assert_eq!(parse("/{user.more.a}"), Ok(vec![literal("/"), value(1, &["a"])]), "the longest name");
         assert_eq!(parse("/{user.x}"), Ok(vec![literal("/"), CallPiece::Param("user.x".into())]), "parameters first");
-        for (text, name) in [("/{ID}", "ID"), ("/{user}", "user"), ("/{user.}", "user."), ("/{user.a..b}", "user.a..b")]
-        {
+        for (text, name) in [
+            ("/{ID}", "ID"),
+            ("/{user}", "user"),
+            ("/{user.}", "user."),
+            ("/{user.a..b}", "user.a..b"),
+            ("/{query.}", "query."),
+        ] {
             assert_eq!(parse(text), Err(name.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_parameter_of_the_query_is_a_whole_value() {
+        let parse = |text| parse(text, &["id"], &["user", "query.own"]).unwrap();
+        assert_eq!(
+            parse("/a?q={query.q}"),
+            [CallPiece::Literal("/a?q=".into()), CallPiece::Query("q".into())],
+            "it is the client's"
+        );
+        assert_eq!(
+            parse("/{query.own.x}")[1],
+            CallPiece::Value(1, vec!["x".into()]),
+            "a part of that name comes first"
+        );
+        for text in ["/a", "/a/{id}?q={query.q}", "/a?x={id}&q={query.a.b}&p={query.p}&y=1"] {
+            assert_eq!(misplaced(&parse(text)), None, "{text}");
+        }
+        for text in [
+            "/a/{query.q}",
+            "/a?{query.q}",
+            "/a?={query.q}",
+            "/a?q=x{query.q}",
+            "/a?q={query.q}x",
+            "/a?q={query.q}{id}",
+            "/a?q={id}{query.q}",
+            "/a?{id}={query.q}",
+            "/a?q=={query.q}",
+            "/a&q={query.q}",
+        ] {
+            assert_eq!(misplaced(&parse(text)), Some("q"), "{text}");
         }
     }
 

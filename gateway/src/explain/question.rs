@@ -1,0 +1,99 @@
+//! A request that is asked about, as people write it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use rustls::pki_types::CertificateDer;
+
+use crate::config::settings::Config;
+use crate::context::target::routing_host;
+use crate::tls::ClientCertificate;
+
+/// A request to be explained.
+#[derive(Debug)]
+pub struct Question {
+    pub(super) method: Method,
+    pub(super) uri: Uri,
+    pub(super) headers: HeaderMap,
+    pub(super) certificate: Option<Arc<ClientCertificate>>,
+    pub(super) client: Option<IpAddr>,
+    /// The name of the listener by which it comes; the first one where none is said.
+    listener: Option<String>,
+    /// The body, where it is JSON, and its length.
+    pub(super) body: Option<(serde_json::Value, usize)>,
+}
+
+impl Question {
+    /// Reads a question as people write it: the URL may be whole or only a path; headers are `name: value`.
+    ///
+    /// # Errors
+    /// Which part is not valid.
+    pub fn parse(method: &str, url: &str, headers: &[&str]) -> Result<Self, String> {
+        let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("{method:?} is not a method"))?;
+        if !url.starts_with('/') && !url.contains("://") {
+            return Err(format!("{url:?} is neither a URL nor a path: a path begins with a slash"));
+        }
+        let uri: Uri = url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+        let mut map = HeaderMap::new();
+        for header in headers {
+            let (name, value) = header.split_once(':').ok_or_else(|| format!("{header:?} is not `name: value`"))?;
+            let name = HeaderName::from_bytes(name.trim().as_bytes())
+                .map_err(|_| format!("{name:?} is not a header's name"))?;
+            let value =
+                HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
+            map.append(name, value);
+        }
+        Ok(Self { method, uri, headers: map, certificate: None, client: None, listener: None, body: None })
+    }
+
+    /// The same, asked on a connection whose client has shown these certificates (DER), its own first.
+    pub fn with_certificate(self, chain: &[CertificateDer<'_>]) -> Self {
+        Self { certificate: ClientCertificate::of(chain).map(Arc::new), ..self }
+    }
+
+    /// The same, asked by a client at this address.
+    pub fn asked_from(self, client: IpAddr) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// The same, asked by the listener of this name.
+    pub fn by_listener(self, name: String) -> Self {
+        Self { listener: Some(name), ..self }
+    }
+
+    /// The same with a body.
+    pub fn with_body(self, body: &[u8]) -> Self {
+        Self { body: crate::jws::parse_json(body).ok().map(|value| (value, body.len())), ..self }
+    }
+
+    /// Whether it says for which host it is.
+    pub fn names_a_host(&self) -> bool {
+        !self.host().is_empty()
+    }
+
+    pub(super) fn host(&self) -> String {
+        self.stated_host().map(|host| routing_host(&host).into_owned()).unwrap_or_default()
+    }
+
+    /// The host with its port, as it is written.
+    pub(super) fn stated_host(&self) -> Option<HeaderValue> {
+        let header = self.headers.get(http::header::HOST).cloned();
+        let authority = || HeaderValue::from_str(self.uri.authority()?.as_str()).ok();
+        header.or_else(authority)
+    }
+
+    /// The name of the listener by which it comes; where none is said, that of the first one.
+    pub(super) fn came_by<'a>(&'a self, config: &'a Config) -> Result<&'a str, String> {
+        let names = || config.listeners.iter().filter_map(|listener| listener.name.as_deref());
+        match self.listener.as_deref() {
+            None => Ok(config.listeners.first().and_then(|first| first.name.as_deref()).unwrap_or("")),
+            Some(name) if names().any(|known| known == name) => Ok(name),
+            Some(name) => {
+                let known: Vec<&str> = names().collect();
+                let known = if known.is_empty() { "none has a name".to_owned() } else { known.join(", ") };
+                Err(format!("no listener is called {name:?}: {known}"))
+            }
+        }
+    }
+}
