@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::HeaderName;
 use rustls::RootCertStore;
 
 use super::Reader;
@@ -170,6 +171,18 @@ impl<'a> Context<'a> {
     /// The `kind` of a provider.
     pub(crate) fn provider_kind(&self, name: &str) -> Option<&'a str> {
         self.provider(name)?.get("kind")?.text()
+    }
+
+    /// Whether a provider reads credentials from this header.
+    pub(crate) fn carries_credentials(&self, name: &HeaderName) -> bool {
+        let mut tables = self.provider_tables.into_iter().flat_map(|tables| &tables.entries);
+        tables.any(|entry| {
+            let table = entry.node.table();
+            let written = table.and_then(|table| table.get("header")).and_then(Node::text);
+            let kind = table.and_then(|table| table.get("kind")).and_then(Node::text);
+            let header = written.or((kind == Some("api_key")).then_some("x-api-key"));
+            header.is_some_and(|header| header.eq_ignore_ascii_case(name.as_str()))
+        })
     }
 
     /// What a limit counts by, where that has to be proven, and it has no word of its own on who proves nothing.
