@@ -120,6 +120,9 @@ fn a_client_writes_no_cookie_and_lets_in_no_page() {
     let message = "a client could write a cookie's attributes: this value is the client's own";
     check_route("response_headers = { add = { set-cookie = \"t={id}\" } }", &[&format!("4:43: {message}")]);
     check_route("response_headers = { add = { set-cookie = \"t={request_id}\" } }", &[]);
+    let told = warnings(&format!("{ROUTE}response_headers = {{ set = {{ Set-Cookie = \"c=1\" }} }}"));
+    let message = "this takes every cookie of the upstream's answers away, sessions too";
+    assert_eq!(told, [format!("4:30: {message} (`add` leaves them there)")]);
 }
 
 #[test]

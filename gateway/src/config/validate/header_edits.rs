@@ -98,6 +98,9 @@ pub(crate) fn values(context: &mut Context<'_>, route: &Reader<'_>) {
     let parameters = path_pattern::parameters(&segments);
     // What routes share for their upstreams is of no use to some of them.
     let asks = build::route::answers_itself(route).is_none();
+    if asks {
+        cookies_stay(context, &route.table("response_headers"));
+    }
     for key in ["request_headers", "response_headers"].into_iter().filter(|key| asks || *key == "response_headers") {
         for entry in written(&route.table(key)) {
             value(context, &entry.node, (&*path, &parameters[..]));
@@ -105,6 +108,14 @@ pub(crate) fn values(context: &mut Context<'_>, route: &Reader<'_>) {
                 told_to_client(context, entry);
             }
         }
+    }
+}
+
+/// One cookie that is set takes all others away, whoever set them.
+fn cookies_stay(context: &mut Context<'_>, edits: &Reader<'_>) {
+    for entry in edits.map("set").iter().filter(|entry| entry.key.eq_ignore_ascii_case("set-cookie")) {
+        let message = "this takes every cookie of the upstream's answers away, sessions too";
+        context.report.warning(entry.key_at, message, "`add` leaves them there");
     }
 }
 

@@ -9,6 +9,9 @@ use http::{HeaderName, HeaderValue};
 use super::text::header_name;
 use crate::config::settings::header_edits::{EditValue, KnownValue, ValuePiece};
 
+/// The longest value in which others' variables are looked for, bytes.
+const MOST_LOOKED_AT: usize = 4096;
+
 /// A piece of a value, as it is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Written<'t> {
@@ -93,6 +96,10 @@ pub(crate) fn read(text: &str, parameters: &[&str]) -> Option<EditValue> {
 /// What another gateway would take for a value of the request, and how that is written here, where there is such a
 /// value.
 pub(crate) fn foreign(text: &str) -> Option<(&str, Option<String>)> {
+    // Each sign is looked for its end: in long values that would take long, and they are none that people write.
+    if text.len() > MOST_LOOKED_AT {
+        return None;
+    }
     let found = text.match_indices(['$', '%']).find_map(|(at, _)| sign(&text[at..]))?;
     Some((found, meant(found)))
 }
