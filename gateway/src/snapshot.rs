@@ -133,8 +133,7 @@ impl<N: Network> Snapshot<N> {
             let (provider, store) = (|name: &str| providers.get(name).cloned(), |name: &str| shared.stores.find(name));
             Arc::new(RouteAuth::new(settings, provider, store))
         };
-        let path_rules = path_rules(&config);
-        let table = RouteTable::build(&config.routes);
+        let (path_rules, table) = (path_rules(&config), RouteTable::build(&config.routes));
         let mut places = Places::of(&config);
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
