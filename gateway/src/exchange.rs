@@ -24,6 +24,7 @@ use crate::client::ClientConnection;
 use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
 use crate::error::{Code, GatewayError};
+use crate::header_edits::{Made, MadeValue};
 use crate::http1::WireNames;
 use crate::identity::Identity;
 use crate::network::Network;
@@ -157,6 +158,10 @@ pub struct Exchange<N: Network> {
     pub(crate) shared: Option<Box<Link>>,
     /// The program's own stages that are to see its answer.
     pub(crate) seen: Option<Box<Seen>>,
+    /// The values of its route's edits that are its own.
+    pub(crate) made: Option<Arc<Made>>,
+    /// Its route is the best of those that it may take: until its body tells, or for good as it is a preflight.
+    pub is_undecided: bool,
     /// What its client takes of the codings that the route offers.
     pub accepts: Accepted,
     /// Its place among the gateway's requests, while their number is limited, and the class in which it was taken.
@@ -264,6 +269,8 @@ impl<N: Network> Exchange<N> {
             track: None,
             shared: None,
             seen: None,
+            made: None,
+            is_undecided: false,
             accepts: Accepted::default(),
             place: None,
             unread: false,
@@ -297,6 +304,16 @@ impl<N: Network> Exchange<N> {
     /// What the client is told of its limits, where it has some.
     pub fn limit_fields(&self) -> Option<rate_limit::Fields> {
         self.limits.as_ref()?.fields(self.route()?.limits.as_ref()?)
+    }
+
+    /// The values of its own that the route's edits write for the upstream.
+    pub fn made_for_upstream(&self) -> &[MadeValue] {
+        self.made.as_ref().map_or(&[], |made| &made.request)
+    }
+
+    /// The same for the client.
+    pub fn made_for_client(&self) -> &[MadeValue] {
+        self.made.as_ref().map_or(&[], |made| &made.response)
     }
 
     /// The path in its one form: what was matched, and what is sent.

@@ -123,6 +123,8 @@ pub mod connections;
 #[doc(hidden)]
 pub mod exchange;
 #[doc(hidden)]
+pub mod header_edits;
+#[doc(hidden)]
 pub mod held_bytes;
 #[doc(hidden)]
 pub mod listener;

@@ -15,6 +15,7 @@ use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
 use crate::forward::Authority;
 use crate::forward::mirror::Mirroring;
+use crate::header_edits::RouteEdits;
 use crate::identity::{Office, RouteAuth};
 use crate::network::Network;
 use crate::origin::Origin;
@@ -43,6 +44,8 @@ pub struct CompiledRoute<N: Network> {
     pub limits: Option<Box<RouteLimits>>,
     /// What the upstream is sent instead of the path.
     pub rewrite: Option<CompiledRewrite>,
+    /// What becomes of its requests' and its answers' headers.
+    pub edits: RouteEdits,
     /// Who may use it; `None` = everybody.
     pub auth: Option<Arc<RouteAuth>>,
     /// Who is asked whether a request may pass.
@@ -136,8 +139,7 @@ impl<N: Network> Snapshot<N> {
             let (provider, store) = (|name: &str| providers.get(name).cloned(), |name: &str| shared.stores.find(name));
             Arc::new(RouteAuth::new(settings, provider, store))
         };
-        let path_rules = path_rules(&config);
-        let table = RouteTable::build(&config.routes);
+        let (path_rules, table) = (path_rules(&config), RouteTable::build(&config.routes));
         let mut places = Places::of(&config);
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
@@ -154,6 +156,7 @@ impl<N: Network> Snapshot<N> {
                 origin: route.origin.as_deref().map(|origin| Box::new(Origin::new(origin))),
                 limits: RouteLimits::new(named(&limits, &route.rate_limits)),
                 rewrite: rewrite(route, (&table, index), path_rules),
+                edits: RouteEdits::new(route),
                 auth: route.auth.as_ref().map(auth),
                 authority: match &route.forward_auth {
                     Some(asked) => Some(Arc::new(Authority::new(asked, Arc::clone(upstreams.get(&*asked.upstream)?)))),

@@ -62,7 +62,13 @@ pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target
     let path = exchange.path().as_bytes();
     let (method, target) = (exchange.method.as_str().as_bytes(), target.as_str().as_bytes());
     let about = [&snapshot[..], &route, secure, method, host, path, target, is_proven, identity, passport];
-    written(&about, headers)
+    if exchange.made.is_none() {
+        return written(&about, headers);
+    }
+    // Values of the request that the route's edits send on; one that is not sent is like no other.
+    let made = exchange.made_for_upstream().iter();
+    let made = made.map(|value| value.as_ref().map_or(&[][..], |value| value.as_bytes()));
+    written(&about.into_iter().chain(made).collect::<Vec<_>>(), headers)
 }
 
 /// The same of requests that share a call for many, whatever each asks for: `others` are the parameters of the path

@@ -15,6 +15,7 @@ use super::call::{Call, Called, Outcome, Tally, Wanted, run};
 use super::document::{Document, Place};
 use crate::error::{Code, FailedPart, GatewayError};
 use crate::exchange::{Exchange, Parts};
+use crate::header_edits;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::telemetry::metrics::PartResult;
@@ -110,8 +111,11 @@ fn begin<N: Network>(
     let value_of = |other: usize| places.get(other)?.as_ref()?.bytes();
     match part.target(parameters, exchange.uri.query().unwrap_or(""), value_of) {
         Ok(target) => {
-            let exchange = exchange.part(part.route, &target, &part.name);
-            Ok(Call { exchange, headers: headers.clone(), target, body: RequestBody::Empty })
+            let mut call = exchange.part(part.route, &target, &part.name);
+            if call.route().is_some_and(|route| route.edits.make_values) {
+                call.made = header_edits::of_call(exchange, part.route, headers, params);
+            }
+            Ok(Call { exchange: call, headers: headers.clone(), target, body: RequestBody::Empty })
         }
         Err(_) => {
             Tally::new(&part.series, exchange.shard.index).result = PartResult::Unasked;

@@ -134,6 +134,12 @@ fn split_port(host: &[u8]) -> (&[u8], Option<&[u8]>) {
     }
 }
 
+/// The port that a host names, where it names one.
+pub fn port(host: &HeaderValue) -> Option<&str> {
+    let port = std::str::from_utf8(split_port(host.as_bytes()).1?).ok()?;
+    Some(port).filter(|port| !port.is_empty())
+}
+
 /// The name that routing compares: without port, in lower case, without a trailing dot.
 #[inline]
 pub fn routing_host(host: &HeaderValue) -> std::borrow::Cow<'_, str> {

@@ -80,6 +80,7 @@ impl<N: Network> Exchange<N> {
     fn call_of_route(&self, passed: Duration) -> Box<Self> {
         let mut call = self.call(self.route.unwrap_or(usize::MAX), self.method.clone(), self.uri.clone());
         call.path.clone_from(&self.path);
+        call.made.clone_from(&self.made);
         let given = self.route().and_then(|route| route.settings.timeout);
         // Whoever begins it has waited for less time than it has itself; what it has little of says nothing of who is
         // asked.
@@ -93,6 +94,7 @@ impl<N: Network> Exchange<N> {
     pub fn copied(&self, route: usize) -> Box<Self> {
         let mut copy = self.call(route, self.method.clone(), self.uri.clone());
         copy.path.clone_from(&self.path);
+        copy.made.clone_from(&self.made);
         // It has no span, and a slow one would hold back those of the request.
         copy.track = None;
         (copy.timed, copy.is_grpc) = (self.timed, self.is_grpc);

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::context::names::{GRPC_TIMEOUT, X_REQUEST_TIMEOUT_MS};
 use crate::error::GatewayError;
@@ -146,9 +146,7 @@ pub(super) fn stamp<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, 
     head.lines.truncate(plain);
     stamp_call(exchange, head, now);
     let Some(left) = exchange.time_left(now) else { return };
-    let edits = exchange.route().map(|route| &route.settings.request_headers);
-    if edits.is_some_and(|edits| !edits.is_empty()) && head.headers.contains_key(&X_REQUEST_TIMEOUT_MS) {
-        // The route says what the upstream is told.
+    if is_edited(exchange, head, &X_REQUEST_TIMEOUT_MS) {
         return;
     }
     let mut digits = itoa::Buffer::new();
@@ -156,10 +154,20 @@ pub(super) fn stamp<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, 
     write_field(&mut head.lines, &X_REQUEST_TIMEOUT_MS, digits.format(ms).as_bytes());
 }
 
+/// Whether the route says what the upstream is told under this name, if only that it is told nothing. Whom the route
+/// asks before is not who its edits are for.
+fn is_edited<N: Network>(exchange: &Exchange<N>, head: &RequestHead, name: &HeaderName) -> bool {
+    let edits = exchange.route().and_then(|route| route.edits.request.as_ref());
+    edits.is_some_and(|edits| head.headers.contains_key(name) || (edits.takes(name) && !exchange.consults))
+}
+
 /// To gRPC, `grpc-timeout` is the deadline of the whole call, whose messages may come for hours. So it is the client's
 /// word alone: a route's limit is until response headers, and would end every longer stream.
 fn stamp_call<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, now: Instant) {
     let Some(given) = exchange.call_timeout else { return };
+    if is_edited(exchange, head, &GRPC_TIMEOUT) {
+        return;
+    }
     let left = given.saturating_sub(now.saturating_duration_since(exchange.started));
     let text = format!("{}m", left.as_millis().clamp(1, GRPC_MOST_MS));
     write_field(&mut head.lines, &GRPC_TIMEOUT, text.as_bytes());

@@ -49,7 +49,9 @@ pub fn build<N: Network>(
             HostPolicy::Fixed(host) => drop(headers.insert(header::HOST, host.clone())),
             HostPolicy::Upstream => drop(headers.insert(header::HOST, selected.endpoint.host.clone())),
         }
-        route.settings.request_headers.apply(&mut headers);
+        if let Some(edits) = &route.edits.request {
+            edits.apply(&mut headers, exchange.made_for_upstream());
+        }
     }
     if (exchange.host.is_none() || is_edited(exchange)) && !headers.contains_key(header::HOST) {
         // An HTTP/1.0 client may leave it out, and a route may take it away; an HTTP/1.1 request must have one.
@@ -95,14 +97,15 @@ pub(super) fn keep_passport_fresh<N: Network>(exchange: &mut Exchange<N>, head: 
 pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMap, target: PathAndQuery) -> Parts {
     deadline::read(exchange, &mut headers);
     add_to_headers(exchange, &mut headers);
-    let identity = exchange.identity.as_ref().map(|identity| &identity.fields[..]);
-    headers.extend(identity.into_iter().flat_map(written));
     if let Some(host) = exchange.host.as_ref().filter(|_| !headers.contains_key(header::HOST)) {
         headers.insert(header::HOST, host.value.clone());
     }
-    if let Some(route) = exchange.route() {
-        route.settings.request_headers.apply(&mut headers);
+    if let Some(edits) = exchange.route().and_then(|route| route.edits.request.as_ref()) {
+        edits.apply(&mut headers, exchange.made_for_upstream());
     }
+    // As upstreams have it: no edit takes it away.
+    let identity = exchange.identity.as_ref().map(|identity| &identity.fields[..]);
+    headers.extend(identity.into_iter().flat_map(written));
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = exchange.method.clone();
     parts.uri = Uri::from(target);
@@ -122,7 +125,7 @@ fn written(lines: &[u8]) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
 }
 
 fn is_edited<N: Network>(exchange: &Exchange<N>) -> bool {
-    exchange.route().is_some_and(|route| !route.settings.request_headers.is_empty())
+    exchange.route().is_some_and(|route| route.edits.request.is_some())
 }
 
 /// Adds what the gateway says of a request. As plain lines, which cost no look-ups, wherever nothing is there that they

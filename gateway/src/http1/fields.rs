@@ -209,14 +209,18 @@ impl Fields {
         }
     }
 
-    /// Replaces fields, the gateway's own too: those of `gone` go, those of `set` come behind the others. No name is
-    /// one that frames a body or speaks of the connection.
+    /// Replaces fields, the gateway's own too: those of `gone` and of `set` go, those of `set` come behind the others.
     #[cold]
     pub fn edit(&mut self, gone: &[HeaderName], set: &[(HeaderName, HeaderValue)]) {
-        let goes = |name: &[u8]| {
-            let mut names = gone.iter().chain(set.iter().map(|(name, _)| name));
-            names.any(|other| other.as_str().as_bytes().eq_ignore_ascii_case(name))
-        };
+        let gone: SmallVec<[HeaderName; 4]> = gone.iter().chain(set.iter().map(|(name, _)| name)).cloned().collect();
+        self.replace(&gone, set.iter().map(|(name, value)| (name, value)));
+    }
+
+    /// Takes fields away, the gateway's own too, and puts lines behind the others. No name is one that frames a body or
+    /// speaks of the connection.
+    #[cold]
+    pub fn replace<'a>(&mut self, gone: &[HeaderName], put: impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)>) {
+        let goes = |name: &[u8]| gone.iter().any(|other| other.as_str().as_bytes().eq_ignore_ascii_case(name));
         self.retain(|name| !goes(name));
         self.has_date &= !goes(b"date");
         let own = std::mem::take(&mut self.own);
@@ -226,7 +230,7 @@ impl Fields {
                 lines.extend_from_slice(line);
             }
         }
-        for (name, value) in set {
+        for (name, value) in put {
             self.has_date |= *name == http::header::DATE;
             write_field(&mut lines, name, value.as_bytes());
         }

@@ -31,6 +31,9 @@ const DECIDED: [HeaderName; 5] = [
 /// The gateway's own headers that are of use to a page.
 const OWN: &str = "x-request-id, retry-after, ratelimit, ratelimit-policy, www-authenticate";
 
+/// The value of `vary` of an answer that is not the same for every page.
+const BY_ORIGIN: HeaderValue = HeaderValue::from_static("origin");
+
 /// Answers a preflight; whether the page may go on is for the browser to see.
 pub fn preflight<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
     exchange.status = Some(StatusCode::NO_CONTENT);
@@ -103,6 +106,25 @@ pub(super) fn tell_in<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
     fields.push_more(&lines);
 }
 
+/// Says again that an answer varies by origin, where edits took that away: a cache keeps one answer for all, and would
+/// show one page what another was told.
+pub(super) fn vary<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    if varies(exchange) && !headers.get_all(VARY).iter().any(|value| names_origin(value.as_bytes())) {
+        headers.append(VARY, BY_ORIGIN);
+    }
+}
+
+/// The same in an upstream's answer.
+pub(super) fn vary_in<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    if varies(exchange) && !fields.all(&VARY).any(names_origin) {
+        fields.push_more(&[(&VARY, header::ORIGIN.as_str())]);
+    }
+}
+
+fn varies<N: Network>(exchange: &Exchange<N>) -> bool {
+    exchange.route().and_then(|route| route.settings.cors.as_deref()).is_some_and(Cors::varies)
+}
+
 /// Whether a value of `vary` says that the origin matters.
 fn names_origin(value: &[u8]) -> bool {
     value
@@ -114,7 +136,7 @@ fn names_origin(value: &[u8]) -> bool {
 /// Who may read it; whether the page that asks may.
 fn allow<N: Network>(exchange: &Exchange<N>, cors: &Cors, mut set: impl FnMut(HeaderName, HeaderValue)) -> bool {
     if cors.varies() {
-        set(VARY, HeaderValue::from_static(header::ORIGIN.as_str()));
+        set(VARY, BY_ORIGIN);
     }
     let Some(page) = &exchange.page else { return false };
     set(ACCESS_CONTROL_ALLOW_ORIGIN, page.allowed.clone());

@@ -80,6 +80,7 @@ pub(super) fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &Gateway
         headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("grpc-status, grpc-message"));
     }
     super::secure_own(&exchange, &mut headers);
+    super::edited::problem(&exchange, &mut headers);
     super::close_while_draining(&exchange, &mut headers);
     exchange.note_answered(&headers);
     Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange))

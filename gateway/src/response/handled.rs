@@ -7,7 +7,7 @@ use http_body::Body as _;
 
 use super::own::tell_limits;
 use super::relay::received;
-use super::{close_while_draining, cross_origin, grpc, problem, secure_own, secure_seen};
+use super::{close_while_draining, cross_origin, edited, grpc, problem, secure_own, secure_seen};
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::remove_from_answer;
 use crate::error::{Code, GatewayError};
@@ -37,11 +37,11 @@ pub fn handled<N: Network>(mut held: Held<N>, response: Response) -> Reply<N> {
     if held.with(|exchange| exchange.connection.opens_tunnel(status)) {
         return lost(held, &GatewayError::no_websocket());
     }
-    pass(held, response, status)
+    pass(held, response, (status, false))
 }
 
-/// Gives it, and records this status.
-fn pass<N: Network>(mut held: Held<N>, response: Response, recorded: StatusCode) -> Reply<N> {
+/// Gives it, and records this status; whether it is a problem.
+fn pass<N: Network>(mut held: Held<N>, response: Response, (recorded, is_problem): (StatusCode, bool)) -> Reply<N> {
     let (parts, body) = response.into_parts();
     let (status, mut headers) = (parts.status, parts.headers);
     let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -56,6 +56,12 @@ fn pass<N: Network>(mut held: Held<N>, response: Response, recorded: StatusCode)
         }
         let is_head = exchange.method == Method::HEAD;
         dress(exchange, &mut headers, is_own);
+        if is_problem {
+            edited::problem(exchange, &mut headers);
+        } else {
+            edited::own(exchange, &mut headers);
+        }
+        headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
         frame(&mut headers, length, has_none, is_head);
         close_while_draining(exchange, &mut headers);
         exchange.note_answered(&headers);
@@ -86,7 +92,7 @@ fn handled_problem<N: Network>(mut held: Held<N>, error: &GatewayError) -> Reply
         problem::describe(response.headers_mut(), error, (kind, body.len()));
         response.map(|_| AnyBody::from(body))
     });
-    pass(held, response, error.status())
+    pass(held, response, (error.status(), true))
 }
 
 /// What belongs to one connection goes, and what is the gateway's to say is said.
@@ -103,10 +109,6 @@ fn dress<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, is_own: bo
     } else {
         secure_seen(exchange, headers);
     }
-    if let Some(route) = exchange.route() {
-        route.settings.response_headers.apply(headers);
-    }
-    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
 }
 
 /// One length, which is the body's. What is said of one to HEAD is of the body that GET has.

@@ -3,6 +3,7 @@
 mod composed;
 mod compress;
 mod cross_origin;
+mod edited;
 mod grpc;
 mod handled;
 mod own;

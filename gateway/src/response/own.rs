@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
-use super::{close_while_draining, cross_origin, secure_own};
+use super::{close_while_draining, cross_origin, edited, secure_own};
 use crate::config::settings::route::Fallback;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::error::GatewayError;
@@ -32,8 +32,7 @@ pub fn options<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
 /// It is not to be kept by caches: it says nothing of the resource. Where it is a 503 too, it says when to come back.
 pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayError) -> Reply<N> {
     let route = exchange.route().map(|route| Arc::clone(&route.settings));
-    let Some((route, Fallback::Answer(answer))) = route.as_ref().and_then(|it| Some((it, it.fallback.as_ref()?)))
-    else {
+    let Some(Fallback::Answer(answer)) = route.as_ref().and_then(|route| route.fallback.as_ref()) else {
         return super::problem::answer(exchange, problem);
     };
     if let Some(reason) = problem.shed {
@@ -52,7 +51,7 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
     tell_limits(&exchange, &mut headers);
     cross_origin::tell(&exchange, &mut headers);
     secure_own(&exchange, &mut headers);
-    route.response_headers.apply(&mut headers);
+    edited::own(&exchange, &mut headers);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     // Framing and the connection are nothing that a route edits.
     if !matches!(answer.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {

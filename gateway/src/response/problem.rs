@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::own::{closing, tell_limits, whole_seconds};
-use super::{close_while_draining, cross_origin, secure_own};
+use super::{close_while_draining, cross_origin, edited, secure_own};
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -86,6 +86,7 @@ pub fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) 
     tell_limits(&exchange, &mut headers);
     cross_origin::tell(&exchange, &mut headers);
     secure_own(&exchange, &mut headers);
+    edited::problem(&exchange, &mut headers);
     exchange.note_answered(&headers);
     Reply::own(status, headers, ResponseBody::own(if head { Bytes::new() } else { body }, exchange))
 }

@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::own::tell_limits;
-use super::{close_while_draining, cross_origin, problem, secure_own};
+use super::{close_while_draining, cross_origin, edited, problem, secure_own};
 use crate::config::settings::own_answer::{OwnAnswer, Redirect};
 use crate::config::settings::route::FixedAnswer;
 use crate::context::forwarded;
@@ -103,9 +103,7 @@ fn give<N: Network>(
     tell_limits(&exchange, &mut headers);
     cross_origin::tell(&exchange, &mut headers);
     secure_own(&exchange, &mut headers);
-    if let Some(route) = exchange.route() {
-        route.settings.response_headers.apply(&mut headers);
-    }
+    edited::own(&exchange, &mut headers);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     // Framing and the connection are nothing that a route edits.
     if status != StatusCode::NO_CONTENT {

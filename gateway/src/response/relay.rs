@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
-use super::{compress, cross_origin, is_draining, problem, secure_relayed};
+use super::{compress, cross_origin, edited, is_draining, problem, secure_relayed};
 use crate::client::Tunnel;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::survey::is_grpc;
@@ -185,9 +185,7 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fie
     if cross_origin::is_told(exchange) {
         cross_origin::tell_in(exchange, &mut fields);
     }
-    if let Some(edits) = exchange.route().map(|route| &route.settings.response_headers).filter(|it| !it.is_empty()) {
-        fields.edit(&edits.remove, &edits.set);
-    }
+    edited::relayed(exchange, &mut fields);
     fields.closes = is_draining(exchange);
     fields
 }

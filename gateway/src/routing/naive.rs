@@ -12,7 +12,8 @@ use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
 use super::table::{Ask, Found, Params, RouteTable, conditions};
 use crate::config::settings::Route;
-use crate::config::settings::route::{HeaderEdits, HostPattern, HostPolicy, Retry, RouteMatch, ValueMatch};
+use crate::config::settings::header_edits::HeaderEdits;
+use crate::config::settings::route::{HostPattern, HostPolicy, Retry, RouteMatch, ValueMatch};
 
 /// A route that matches this path, and no more.
 pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {

@@ -10,6 +10,7 @@ use super::undecided::Undecided;
 use super::{path, rewrite};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Page};
+use crate::header_edits;
 use crate::network::Network;
 
 /// Brings the path to its one form, and finds the route by it; the exchange holds both from then on. A preflight that
@@ -35,7 +36,7 @@ pub fn find<N: Network>(
         if let Some(index) = asked.first().copied()
             && exchange.snapshot.routes[index].settings.cors.is_some()
         {
-            exchange.route = Some(index);
+            (exchange.route, exchange.is_undecided) = (Some(index), true);
             return admit(exchange, preflight.origin, &asked).map(Some);
         }
     }
@@ -53,6 +54,7 @@ pub fn find<N: Network>(
 /// every route that it may take lets the page in.
 #[cold]
 pub fn undecided<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Undecided {
+    exchange.is_undecided = true;
     let undecided = exchange.snapshot.table.undecided(&ask(exchange, headers, Body::Unread));
     exchange.page = origin(headers)
         .and_then(|origin| allowed_by_all(exchange, origin, &undecided.routes))
@@ -70,7 +72,7 @@ pub fn find_by_body<N: Network>(
     body: Body<'_>,
 ) -> Result<Params, GatewayError> {
     // Another route may be found than the best of those that were possible, or none.
-    (exchange.route, exchange.page) = (None, None);
+    (exchange.route, exchange.page, exchange.is_undecided) = (None, None, false);
     let found = exchange.snapshot.table.find(&ask(exchange, headers, body));
     settle(exchange, headers, found)
 }
@@ -97,8 +99,13 @@ fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Fo
     match found {
         Found::Route { index, params } => {
             exchange.route = Some(index);
-            if exchange.snapshot.routes[index].settings.cors.is_some() {
+            let route = &exchange.snapshot.routes[index];
+            let makes_values = route.edits.make_values;
+            if route.settings.cors.is_some() {
                 note_page(exchange, headers);
+            }
+            if makes_values {
+                exchange.made = header_edits::of_route(exchange, headers, &params);
             }
             Ok(params)
         }

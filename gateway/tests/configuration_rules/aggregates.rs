@@ -36,6 +36,11 @@ fn a_parts_headers_are_edited_as_a_routes() {
         aggregate(&format!("{{ name = \"a\", upstream = \"u\", path = \"/\", request_headers = {{ {edits} }} }}"))
     };
     check(&with("set = { x-view = \"short\", accept = \"application/hal+json\" }, remove = [\"cookie\"]"), &[]);
+    check(&with("set = { x-a = \"{id} {rest} {uri}\" }, add = { x-b = \"{header:x-c}\" }"), &[]);
+    check(
+        &with("set = { x-a = \"{a}\" }"),
+        &["4:86: {a} is no value of a request, and no parameter of \"/d/{id}/{*rest}\""],
+    );
     check(&with("set = { x-a = \"1\" }, remove = [\"X-A\"]"), &["4:80: \"x-a\" is both set and removed"]);
     check(
         &with("set = { x-auth-subject = \"root\" }"),

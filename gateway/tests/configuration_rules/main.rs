@@ -5,6 +5,7 @@ mod api_documents;
 mod batches;
 mod edge;
 mod habits;
+mod header_edits;
 mod identity;
 mod limits;
 mod listeners;

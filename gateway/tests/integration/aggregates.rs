@@ -473,6 +473,24 @@ async fn each_part_has_its_own_edits_of_headers() {
 }
 
 #[tokio::test]
+async fn a_part_is_told_values_of_the_request() {
+    let a = json("1").await;
+    let part = "name = 'a', upstream = 'a', path = '/x', request_headers = { add = { via = '1.1 gw' }, \
+                set = { x-board = '{id}', x-uri = '{uri}', x-lang = '{header:accept-language}' } }";
+    let gateway = Gateway::start(&text(&[a.addr()], "", &[part])).await;
+    let fields = "accept-language: de\r\nx-board: 8\r\nvia: 1.0 me\r\n";
+    assert_eq!(gateway.ask(format!("GET /board/7?x=1 HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).await.status, 200);
+    let sent = asked(&a)[0].to_lowercase();
+    assert!(sent.starts_with("get /x "), "{sent}");
+    for line in ["x-board: 7", "x-uri: /board/7?x=1", "x-lang: de", "via: 1.0 me", "via: 1.1 gw"] {
+        assert!(sent.lines().any(|sent| sent == line), "{line}: {sent}");
+    }
+    assert!(!sent.contains("x-board: 8"), "{sent}");
+    let told = gateway.admin("GET", "/routes").await.json()["routes"][0]["parts"][0].clone();
+    assert_eq!(told, "a: GET /x of a, optional, sets x-board and x-uri and x-lang, adds via, within 2s");
+}
+
+#[tokio::test]
 async fn operators_see_what_it_is_put_together_of() {
     let upstream = Mock::builder().rule(Rule::any().status(200)).start().await.unwrap();
     let parts = [

@@ -131,6 +131,23 @@ async fn requests_that_differ_share_nothing() {
     assert_eq!(counted(&gateway, "began").await, Some(requests.len() as f64));
 }
 
+/// Otherwise the browser is nothing to the answer.
+#[tokio::test]
+async fn what_edits_send_on_of_a_request_is_alike_or_the_call_is_not_shared() {
+    let gate = Gate::new();
+    let up = gated(&gate, &ok("", "x")).await;
+    let edits = "request_headers = { set = { x-browser = '{header:user-agent}' } }";
+    let gateway = Gateway::start(&text(up.addr(), edits, "")).await;
+    let requests =
+        [get("/a", "user-agent: 1\r\n"), get("/a", "user-agent: 2\r\n"), get("/a", "user-agent: 1\r\n"), get("/a", "")];
+    let mut clients = asking(&gateway, &requests).await;
+    waiting(&gateway, requests.len()).await;
+    eventually("three ask for themselves", || up.accepted() == 3).await;
+    gate.open();
+    assert!(answers(&mut clients).await.iter().all(|answer| answer.status == 200));
+    assert_eq!((counted(&gateway, "began").await, counted(&gateway, "shared").await), (Some(3.0), Some(1.0)));
+}
+
 #[tokio::test]
 async fn subjects_are_never_mixed_and_one_subjects_tokens_are() {
     let (gate, issuer) = (Gate::new(), Issuer::new("k1"));

@@ -36,6 +36,7 @@ mod grpc;
 mod handlers;
 mod handlers_ends;
 mod header_case;
+mod header_edits;
 mod headers;
 mod health;
 mod hedging;

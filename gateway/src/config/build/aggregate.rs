@@ -36,7 +36,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         called.upstream = Arc::from(&*part.text("upstream"));
         called.timeout = if part.get("timeout").is_some() { part.timeout("timeout") } else { timeout };
         called.websocket = false;
-        called.request_headers = route::edits(&part.table("request_headers"));
+        called.request_headers = route::edits(&part.table("request_headers"), &parameters);
         Some(Part {
             name: Arc::from(&*part.text("name")),
             route: Arc::new(called),

@@ -12,15 +12,15 @@ use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
 use crate::config::settings::compress::{Coding, Compress, Effort};
 use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
+use crate::config::settings::header_edits::HeaderEdits;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
 use crate::config::settings::route::{
-    Fallback, FixedAnswer, HeaderEdits, Hedge, HedgeAfter, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch,
-    ValueMatch,
+    Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch, ValueMatch,
 };
 use crate::config::settings::{Cors, Route};
 use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Value as TreeValue};
-use crate::config::value::{host_port, path_pattern, quantity, text, value_match};
+use crate::config::value::{edit_value, host_port, path_pattern, quantity, text, value_match};
 
 /// The route of this name; `None` where what it matches is not understood, so that no rule compares a half-read one.
 pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
@@ -58,6 +58,7 @@ pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> R
 }
 
 fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
+    let [request_headers, response_headers] = both_edits(table, &matches.path);
     let mut route = Route {
         name: Arc::from(name),
         matches,
@@ -67,8 +68,8 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         own_answer: own_answer(table),
         origin: origin(table),
         rewrite: rewrite(table),
-        request_headers: edits(&table.table("request_headers")),
-        response_headers: edits(&table.table("response_headers")),
+        request_headers,
+        response_headers,
         auth: identity::auth(table),
         forward_auth: forward_auth(table).map(Arc::new),
         stages: table.texts("stages").iter().map(|name| Arc::from(name.as_str())).collect(),
@@ -178,10 +179,24 @@ pub(crate) fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
     path_pattern::template(rewrite.get("path")?.text()?).ok().map(Rewrite::Path)
 }
 
-pub(super) fn edits(table: &Reader<'_>) -> HeaderEdits {
-    let set = header_pairs(table, "set");
+/// The edits of requests and of answers, whose values may be parameters of this path.
+fn both_edits(table: &Reader<'_>, path: &str) -> [HeaderEdits; 2] {
+    let segments = path_pattern::parse(path).unwrap_or_default();
+    let parameters = path_pattern::parameters(&segments);
+    ["request_headers", "response_headers"].map(|key| edits(&table.table(key), &parameters))
+}
+
+/// Edits whose values may be these parameters.
+pub(super) fn edits(table: &Reader<'_>, parameters: &[&str]) -> HeaderEdits {
+    let line =
+        |entry: &Entry| Some((text::header_name(&entry.key).ok()?, edit_value::read(entry.node.text()?, parameters)?));
+    let lines = |key: &str| table.map(key).iter().filter_map(line).collect();
     let remove = table.texts("remove");
-    HeaderEdits { set, remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect() }
+    HeaderEdits {
+        set: lines("set"),
+        add: lines("add"),
+        remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect(),
+    }
 }
 
 /// Names and values of a table.

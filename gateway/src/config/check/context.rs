@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http::HeaderName;
 use rustls::RootCertStore;
 
 use super::Reader;
@@ -185,6 +186,11 @@ impl<'a> Context<'a> {
         };
         let providers = self.provider_tables.into_iter().flat_map(|tables| &tables.entries);
         providers.filter_map(|entry| header(entry.node.table()?)).collect()
+    }
+
+    /// Whether a provider reads credentials from this header.
+    pub(crate) fn carries_credentials(&self, name: &HeaderName) -> bool {
+        self.credential_headers().iter().any(|header| header == name.as_str())
     }
 
     /// What a limit counts by, where that has to be proven, and it has no word of its own on who proves nothing.

@@ -11,8 +11,8 @@ use crate::config::schema::Kind;
 use crate::config::tree::{Node, Text, Value};
 use crate::config::validate::addresses;
 use crate::config::value::quantity::{self, show_duration, show_size};
-use crate::config::value::text::{CIDR, METHOD, PATH_PATTERN, TextKind, cidr};
-use crate::config::value::{method, path_pattern};
+use crate::config::value::text::{CIDR, EDIT_VALUE, HEADER_VALUE, METHOD, PATH_PATTERN, TextKind, cidr};
+use crate::config::value::{edit_value, method, path_pattern};
 
 const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
 const SIZES: &str = "a size is written \"64KiB\", \"10MiB\", \"1GiB\" or \"0\"";
@@ -153,6 +153,9 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
             if std::ptr::eq(kind, &CIDR) {
                 doubtful_network(context, node, text);
             }
+            if std::ptr::eq(kind, &EDIT_VALUE) || std::ptr::eq(kind, &HEADER_VALUE) {
+                doubtful_value(context, node, text, std::ptr::eq(kind, &EDIT_VALUE));
+            }
             addresses::is_somebody_elses(context, kind, node, text);
             true
         }
@@ -185,6 +188,17 @@ fn doubtful_path(context: &mut Context<'_>, node: &Node, text: &Text) {
         let message = format!("{} in a path is matched as written", quoted(segment));
         context.report.warning(node.at, message, format!("perhaps {meant} is meant"));
     }
+}
+
+/// Other gateways have variables of their own. What a variable of the environment holds is not looked into.
+fn doubtful_value(context: &mut Context<'_>, node: &Node, text: &Text, takes_values: bool) {
+    let Some((sign, meant)) = edit_value::foreign(&text.content).filter(|_| text.written.is_none()) else { return };
+    let help = match meant {
+        _ if !takes_values => "this value is the same for every request".to_owned(),
+        Some(meant) => format!("perhaps {meant} is meant"),
+        None => "values of the request are written {client_ip} here, a parameter of the path {NAME}".to_owned(),
+    };
+    context.report.warning(node.at, format!("{} in a header's value is sent as written", quoted(sign)), help);
 }
 
 /// Who writes an address with a prefix length means one of both.

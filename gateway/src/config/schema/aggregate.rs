@@ -3,7 +3,7 @@
 use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, TableDef, key};
-use crate::config::validate::{compose, references, route};
+use crate::config::validate::{compose, header_edits, references};
 use crate::config::value::text;
 
 /// One of `[[aggregates]]`.
@@ -42,6 +42,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
 )
 .rules(&[
     compose::parts,
+    header_edits::values_of_parts,
     compose::answers_get,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,
@@ -78,4 +79,4 @@ pub(crate) static PART: TableDef = TableDef::plain(
         key("fallback", Kind::Text(&text::NOT_EMPTY), "The JSON that stands in for a missing part."),
     ],
 )
-.rules(&[references::named_upstream, route::identity_headers, compose::headers_of_call, compose::fallback_is_json]);
+.rules(&[references::named_upstream, header_edits::identity, compose::headers_of_call, compose::fallback_is_json]);

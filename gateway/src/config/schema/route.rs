@@ -7,7 +7,8 @@ use super::route_policy::{
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
 use crate::config::validate::{
-    api_document, compress, forward_auth, mirror, own_answer, plugins, references, route, screening, split,
+    api_document, compress, forward_auth, header_edits, mirror, own_answer, plugins, references, route, screening,
+    split,
 };
 use crate::config::value::text;
 
@@ -31,7 +32,8 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::rewrite_can_be_sent,
         route::prefix_is_there,
         route::tries_within_timeout,
-        route::identity_headers,
+        header_edits::identity,
+        header_edits::values,
         screening::conditions,
         route::fallback_elsewhere,
         split::keys,
@@ -120,7 +122,12 @@ const KEYS: &[Key] = &[
     key("addresses", Kind::OrFalse(&ADDRESSES), "Which client addresses may use it, before all else; 403 for others."),
     key("rewrite", Kind::OrFalse(&REWRITE), "What the upstream is sent instead of the path."),
     key("request_headers", Kind::Table(&HEADER_EDITS), "Edits of the request's headers.").default("{}"),
-    key("response_headers", Kind::Table(&HEADER_EDITS), "Edits of the response's headers.").default("{}"),
+    key(
+        "response_headers",
+        Kind::Table(&HEADER_EDITS),
+        "Edits of the headers of every answer, problem documents and other answers of the gateway's own too.",
+    )
+    .default("{}"),
     key(
         "compress",
         Kind::Short(const { &Kind::Bool }, &COMPRESS),
@@ -209,11 +216,19 @@ pub(super) static HEADER_EDITS: TableDef = TableDef::plain(
     &[
         key(
             "set",
-            Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::HEADER_VALUE) }),
-            "Set, replacing what is there.",
+            Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::EDIT_VALUE) }),
+            "Set, replacing what is there. In braces stands a value of the request: a parameter of the path, `{client_ip}`, \
+             `{scheme}`, `{host}`, `{port}`, `{method}`, `{uri}`, `{path}`, `{request_id}` or `{header:NAME}`; a brace itself is \
+             written twice. What comes out empty is not sent.",
+        )
+        .default("{}"),
+        key(
+            "add",
+            Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::EDIT_VALUE) }),
+            "Added as a line of its own; what is there stays. Values are written as in `set`.",
         )
         .default("{}"),
         key("remove", Kind::List(const { &Kind::Text(&text::EDITABLE_HEADER) }, 0), "Removed.").default("[]"),
     ],
 )
-.rules(&[route::set_or_remove]);
+.rules(&[header_edits::once_each]);

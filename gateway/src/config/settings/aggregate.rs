@@ -91,8 +91,8 @@ impl Aggregate {
         let mut text = format!("{}: GET {}", part.name, target::shown(&call));
         text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
         let edits = &part.route.request_headers;
-        let (set, removed): (Vec<_>, Vec<_>) = (edits.names_set().collect(), edits.remove.iter().collect());
-        for (what, names) in [("sets", set), ("without", removed)] {
+        let (set, added): (Vec<_>, Vec<_>) = (edits.names_set().collect(), edits.names_added().collect());
+        for (what, names) in [("sets", set), ("adds", added), ("without", edits.remove.iter().collect())] {
             if !names.is_empty() {
                 let names: Vec<&str> = names.into_iter().map(HeaderName::as_str).collect();
                 text.push_str(&format!(", {what} {}", names.join(" and ")));

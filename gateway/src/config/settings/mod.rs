@@ -11,6 +11,7 @@ pub mod batch;
 pub mod compress;
 pub mod cors;
 pub mod forward_auth;
+pub mod header_edits;
 pub mod identity;
 pub mod listener;
 pub mod mirror;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use regex::Regex;
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ use super::batch::Batch;
 use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
+use super::header_edits::HeaderEdits;
 use super::identity::Auth;
 use super::mirror::Mirror;
 use super::own_answer::{Origin, OwnAnswer};
@@ -255,37 +256,6 @@ pub enum RewritePiece {
     Literal(String),
     /// The value of this parameter of the route's path (`rest` for `{*rest}`).
     Param(String),
-}
-
-/// `request_headers`, `response_headers`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HeaderEdits {
-    /// Set, replacing what is there.
-    pub set: Vec<(HeaderName, HeaderValue)>,
-    /// Removed.
-    pub remove: Vec<HeaderName>,
-}
-
-impl HeaderEdits {
-    /// Whether there is nothing to do.
-    pub fn is_empty(&self) -> bool {
-        self.set.is_empty() && self.remove.is_empty()
-    }
-
-    /// The names of fields that are set.
-    pub fn names_set(&self) -> impl Iterator<Item = &HeaderName> {
-        self.set.iter().map(|(name, _)| name)
-    }
-
-    /// Applies the edits: removals first, so that what is set stays.
-    pub fn apply(&self, headers: &mut HeaderMap) {
-        for name in &self.remove {
-            headers.remove(name);
-        }
-        for (name, value) in &self.set {
-            headers.insert(name, value.clone());
-        }
-    }
 }
 
 /// `host`.

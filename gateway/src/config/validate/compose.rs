@@ -154,7 +154,7 @@ pub(crate) fn headers_of_call(context: &mut Context<'_>, part: &Reader<'_>) {
             context.report.error_with(node.at, message, "leave it out: parts are not compressed");
         }
     }
-    for entry in edits.map("set") {
+    for entry in edits.map("set").iter().chain(edits.map("add")) {
         let name = entry.key.to_ascii_lowercase();
         if matches!(&*name, "accept-encoding" | "range") || name.starts_with("if-") {
             let message = format!("{} may bring an answer that is no part of a document", quoted(&name));

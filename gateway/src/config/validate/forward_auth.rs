@@ -24,8 +24,8 @@ pub(crate) fn beside_others(context: &mut Context<'_>, route: &Reader<'_>) {
     let removed: Vec<String> = edits.texts("remove").iter().map(|name| name.to_ascii_lowercase()).collect();
     for node in auth.nodes("response_headers") {
         let name = node.text().unwrap_or("").to_ascii_lowercase();
-        let is_set = edits.map("set").iter().any(|entry| entry.key.eq_ignore_ascii_case(&name));
-        if is_set || removed.contains(&name) {
+        let mut written = edits.map("set").iter().chain(edits.map("add"));
+        if written.any(|entry| entry.key.eq_ignore_ascii_case(&name)) || removed.contains(&name) {
             context.report.error(node.at, format!("{} is edited by `request_headers`", quoted(&name)));
         }
         let is_identity = context.identity_headers.iter().any(|pattern| pattern.names(&name));

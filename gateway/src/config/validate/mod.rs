@@ -7,6 +7,7 @@ pub(crate) mod compose;
 pub(crate) mod compress;
 pub(crate) mod conflicts;
 pub(crate) mod forward_auth;
+pub(crate) mod header_edits;
 pub(crate) mod identity;
 pub(crate) mod known_secrets;
 pub(crate) mod limits;

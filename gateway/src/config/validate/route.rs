@@ -183,34 +183,6 @@ pub(crate) fn backoff_order(context: &mut Context<'_>, retry: &Reader<'_>) {
     }
 }
 
-/// A header is set or removed, and set once.
-pub(crate) fn set_or_remove(context: &mut Context<'_>, edits: &Reader<'_>) {
-    let removed: Vec<String> = edits.texts("remove").iter().map(|name| name.to_ascii_lowercase()).collect();
-    let mut seen = Vec::new();
-    for entry in edits.map("set") {
-        let name = entry.key.to_ascii_lowercase();
-        if removed.contains(&name) {
-            context.report.error(entry.key_at, format!("{} is both set and removed", quoted(&name)));
-        }
-        if seen.contains(&name) {
-            context.report.error(entry.key_at, format!("{} is set twice", quoted(&name)));
-        }
-        seen.push(name);
-    }
-}
-
-/// Identity headers come from identity alone: a fixed one would claim what nobody proved.
-pub(crate) fn identity_headers(context: &mut Context<'_>, route: &Reader<'_>) {
-    for entry in route.table("request_headers").map("set") {
-        let name = entry.key.to_ascii_lowercase();
-        let is_identity = context.identity_headers.iter().any(|pattern| pattern.names(&name));
-        if is_identity {
-            let message = format!("{} is an identity header, which only the gateway's identity sets", quoted(&name));
-            context.report.error(entry.key_at, message);
-        }
-    }
-}
-
 /// Browsers refuse credentials together with every origin, and so does the gateway; other stars are then names (Fetch,
 /// "CORS protocol and credentials").
 pub(crate) fn cors_stars(context: &mut Context<'_>, cors: &Reader<'_>) {

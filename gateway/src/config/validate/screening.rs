@@ -81,7 +81,7 @@ fn header_of(node: &Node) -> Option<HeaderName> {
     }
 }
 
-fn refuse(context: &mut Context<'_>, at: Span, missing: Option<Missing>, proven: Option<&str>) {
+pub(super) fn refuse(context: &mut Context<'_>, at: Span, missing: Option<Missing>, proven: Option<&str>) {
     let Some(Missing { taken, message, help }) = missing else { return };
     let help = match proven {
         Some(proven) if taken == Taken::Identity => format!("{help}; {proven}"),

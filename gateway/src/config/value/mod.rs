@@ -7,6 +7,7 @@ pub(crate) mod upstream_url;
 
 pub(crate) mod batch_call;
 pub(crate) mod call;
+pub(crate) mod edit_value;
 pub(crate) mod host_port;
 pub(crate) mod method;
 pub(crate) mod path_pattern;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
-use super::{host_port, path_pattern, problem_key, statuses, store_url, upstream_url, value_match};
+use super::{edit_value, host_port, path_pattern, problem_key, statuses, store_url, upstream_url, value_match};
 use crate::config::is_scope;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
@@ -63,6 +63,9 @@ kinds! {
     EDITABLE_HEADER = "a header's name", "x-user", |text| editable_header(text);
     /// A header's value.
     HEADER_VALUE = "a header's value", "text", |text| header_value(text);
+    /// The same, perhaps with values of the request.
+    EDIT_VALUE = "a header's value", "{client_ip}",
+        |text| header_value(text).and_then(|()| edit_value::parse(text).map(drop));
     /// A header's or query parameter's condition.
     VALUE_MATCH = "a value, \"*\" or \"~REGEX\"", "~v[0-9]+", |text| value_match::parse(text).map(drop);
     /// A query parameter's name.

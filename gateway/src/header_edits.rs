@@ -1,0 +1,277 @@
+//! Edits of headers, compiled: which fields go, and which lines are written in their place or beside them.
+//!
+//! Values of the request are made once, when its route is known and before anything of it is looked at further: of what
+//! its client sent and was let in with, whatever becomes of it later. So an answer can tell of a request whose headers
+//! are gone. Routes without such values pay one branch; fixed values cost a clone.
+//!
+//! What a client sent adds nothing to a message but the one value: bytes that no value holds leave the field out, and
+//! so does a value of which nothing is left.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::config::settings::Route;
+use crate::config::settings::header_edits::{EditValue, HeaderEdits, KnownValue, ValuePiece};
+use crate::context::target::port;
+use crate::exchange::Exchange;
+use crate::network::Network;
+
+/// A value that was made; `None` = there is none, and its field is not written.
+pub type MadeValue = Option<HeaderValue>;
+
+/// The edits of a route.
+#[derive(Debug)]
+pub struct RouteEdits {
+    /// Of its requests.
+    pub request: Option<Box<Edits>>,
+    /// Of its answers.
+    pub response: Option<Box<Edits>>,
+    /// Some write values that are made for each request.
+    pub make_values: bool,
+}
+
+/// The edits of one direction.
+#[derive(Debug)]
+pub struct Edits {
+    /// What is removed, and what is replaced.
+    gone: Box<[HeaderName]>,
+    /// What is set, then what is added.
+    lines: Box<[(HeaderName, EditValue)]>,
+    makes_values: bool,
+}
+
+/// The values that were made for a request, in the order of the lines that they belong to.
+#[derive(Debug)]
+pub struct Made {
+    /// For the upstream.
+    pub request: Box<[MadeValue]>,
+    /// For the client.
+    pub response: Box<[MadeValue]>,
+}
+
+impl RouteEdits {
+    /// Compiles them.
+    pub fn new(route: &Route) -> Self {
+        let (request, response) = (Edits::new(&route.request_headers), Edits::new(&route.response_headers));
+        let make_values = [&request, &response].into_iter().flatten().any(|edits| edits.makes_values);
+        Self { request, response, make_values }
+    }
+}
+
+impl Edits {
+    /// Compiles them; `None` where there is nothing to do.
+    pub fn new(settings: &HeaderEdits) -> Option<Box<Self>> {
+        if settings.is_empty() {
+            return None;
+        }
+        let lines: Box<[_]> = settings.set.iter().chain(&settings.add).cloned().collect();
+        Some(Box::new(Self {
+            gone: settings.remove.iter().chain(settings.names_set()).cloned().collect(),
+            makes_values: lines.iter().any(|(_, value)| matches!(value, EditValue::Made(_))),
+            lines,
+        }))
+    }
+
+    /// Whether what is there of this name goes.
+    pub fn takes(&self, name: &HeaderName) -> bool {
+        self.gone.contains(name)
+    }
+
+    /// What goes.
+    pub fn gone(&self) -> &[HeaderName] {
+        &self.gone
+    }
+
+    /// What is written then, with the values that were made.
+    pub fn lines<'a>(&'a self, made: &'a [MadeValue]) -> impl Iterator<Item = (&'a HeaderName, &'a HeaderValue)> {
+        let mut made = made.iter();
+        self.lines.iter().filter_map(move |(name, value)| match value {
+            EditValue::Fixed(value) => Some((name, value)),
+            EditValue::Made(_) => Some((name, made.next()?.as_ref()?)),
+        })
+    }
+
+    /// Applies them.
+    pub fn apply(&self, headers: &mut HeaderMap, made: &[MadeValue]) {
+        self.apply_but(headers, made, |_| false);
+    }
+
+    /// The same, but for fields that stay as they are.
+    pub fn apply_but(&self, headers: &mut HeaderMap, made: &[MadeValue], stays: impl Fn(&HeaderName) -> bool) {
+        for name in self.gone.iter().filter(|name| !stays(name)) {
+            headers.remove(name);
+        }
+        for (name, value) in self.lines(made).filter(|(name, _)| !stays(name)) {
+            headers.append(name, value.clone());
+        }
+    }
+
+    fn make<N: Network>(&self, asked: &Asked<'_, N>) -> Box<[MadeValue]> {
+        let values = self.lines.iter().filter_map(|(_, value)| match value {
+            EditValue::Fixed(_) => None,
+            EditValue::Made(pieces) => Some(asked.value(pieces)),
+        });
+        values.collect()
+    }
+}
+
+/// Makes the values of an exchange's route. `headers` are the client's, `params` the ranges of the path's parameters.
+#[cold]
+pub fn of_route<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, params: &[(u32, u32)]) -> Option<Arc<Made>> {
+    let route = exchange.route()?;
+    of_both(exchange, (route.edits.request.as_deref(), route.edits.response.as_deref()), headers, params)
+}
+
+/// The same of a call that is made for the exchange by this route.
+#[cold]
+pub fn of_call<N: Network>(
+    exchange: &Exchange<N>,
+    route: usize,
+    headers: &HeaderMap,
+    params: &[(u32, u32)],
+) -> Option<Arc<Made>> {
+    let edits = exchange.snapshot.routes.get(route)?.edits.request.as_deref();
+    of_both(exchange, (edits, None), headers, params)
+}
+
+fn of_both<N: Network>(
+    exchange: &Exchange<N>,
+    (request, response): (Option<&Edits>, Option<&Edits>),
+    headers: &HeaderMap,
+    params: &[(u32, u32)],
+) -> Option<Arc<Made>> {
+    let asked = Asked { exchange, headers, params };
+    let make = |edits: Option<&Edits>| edits.map_or_else(Box::default, |edits| edits.make(&asked));
+    Some(Arc::new(Made { request: make(request), response: make(response) }))
+}
+
+/// A request, as its values are made of it.
+struct Asked<'a, N: Network> {
+    exchange: &'a Exchange<N>,
+    headers: &'a HeaderMap,
+    params: &'a [(u32, u32)],
+}
+
+impl<N: Network> Asked<'_, N> {
+    fn value(&self, pieces: &[ValuePiece]) -> MadeValue {
+        let mut out = Vec::with_capacity(64);
+        for piece in pieces {
+            match piece {
+                ValuePiece::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                ValuePiece::Param(number) => out.extend_from_slice(self.param(*number).as_bytes()),
+                ValuePiece::Known(known) => self.write(*known, &mut out),
+                ValuePiece::Header(name) => write_header(self.headers, name, &mut out),
+            }
+        }
+        field_value(&out)
+    }
+
+    fn param(&self, number: usize) -> &str {
+        let range = self.params.get(number).map(|&(start, end)| start as usize..end as usize);
+        range.and_then(|range| self.exchange.path().get(range)).unwrap_or("")
+    }
+
+    fn write(&self, known: KnownValue, out: &mut Vec<u8>) {
+        let exchange = self.exchange;
+        let scheme = if exchange.secure { "https" } else { "http" };
+        let text = match known {
+            KnownValue::ClientIp => exchange.client.as_str(),
+            KnownValue::Scheme => scheme,
+            KnownValue::Host => exchange.host.as_ref().map_or("", |host| &host.name),
+            KnownValue::Port => {
+                let named = exchange.host.as_ref().and_then(|host| port(&host.value));
+                named.unwrap_or(if exchange.secure { "443" } else { "80" })
+            }
+            KnownValue::Method => exchange.method.as_str(),
+            KnownValue::Uri => exchange.uri.path_and_query().map_or("/", |target| target.as_str()),
+            KnownValue::Path => exchange.path(),
+            KnownValue::RequestId => exchange.request_id.as_str(),
+        };
+        out.extend_from_slice(text.as_bytes());
+    }
+}
+
+/// All lines of a header as one list (RFC 9110, section 5.3).
+fn write_header(headers: &HeaderMap, name: &HeaderName, out: &mut Vec<u8>) {
+    for (number, value) in headers.get_all(name).iter().enumerate() {
+        if number > 0 {
+            out.extend_from_slice(b", ");
+        }
+        out.extend_from_slice(value.as_bytes());
+    }
+}
+
+/// The value of a field, if these bytes are one, and more than blanks.
+fn field_value(bytes: &[u8]) -> MadeValue {
+    let bytes = bytes.trim_ascii();
+    if bytes.is_empty() { None } else { HeaderValue::from_bytes(bytes).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::header::{ETAG, VARY, VIA};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn fixed(text: &'static str) -> EditValue {
+        EditValue::Fixed(HeaderValue::from_static(text))
+    }
+
+    #[test]
+    fn what_is_set_replaces_and_what_is_added_stands_beside() {
+        let known = EditValue::Made(Box::new([ValuePiece::Known(KnownValue::Host)]));
+        let settings = HeaderEdits {
+            set: vec![(VARY, fixed("b")), (ETAG, known.clone())],
+            add: vec![(VIA, fixed("1.1 gw")), (VIA, known)],
+            remove: vec![HeaderName::from_static("x-gone")],
+        };
+        let edits = Edits::new(&settings).unwrap();
+        assert!(edits.makes_values && edits.takes(&ETAG) && !edits.takes(&VIA));
+        let there = || {
+            let lines = [("vary", "a"), ("via", "1.0 x"), ("etag", "e"), ("x-gone", "1"), ("x-stays", "1")];
+            let line = |(name, value): (&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            HeaderMap::from_iter(lines.map(line))
+        };
+        let mut headers = there();
+        edits.apply(&mut headers, &[None, Some(HeaderValue::from_static("2.0 gw"))]);
+        assert_eq!(headers.get_all(VIA).iter().collect::<Vec<_>>(), ["1.0 x", "1.1 gw", "2.0 gw"]);
+        assert_eq!((&headers[VARY], headers.get(ETAG), headers.len()), (&HeaderValue::from_static("b"), None, 5));
+        // Without values that were made, what is fixed holds.
+        let mut headers = there();
+        edits.apply_but(&mut headers, &[], |name| *name == VARY);
+        assert_eq!(headers.get_all(VIA).iter().collect::<Vec<_>>(), ["1.0 x", "1.1 gw"]);
+        assert_eq!((&headers[VARY], headers.contains_key("x-gone")), (&HeaderValue::from_static("a"), false));
+        assert!(Edits::new(&HeaderEdits::default()).is_none());
+    }
+
+    #[test]
+    fn lines_of_a_header_are_one_value() {
+        let name = HeaderName::from_static("x-a");
+        let mut headers = HeaderMap::new();
+        let written = |headers: &HeaderMap| {
+            let mut out = Vec::new();
+            write_header(headers, &name, &mut out);
+            out
+        };
+        assert_eq!(written(&headers), b"");
+        headers.append(&name, HeaderValue::from_static("1"));
+        assert_eq!(written(&headers), b"1");
+        headers.append(&name, HeaderValue::from_static("2"));
+        assert_eq!(written(&headers), b"1, 2");
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_a_client_sends_comes_to_one_value_or_none(bytes in prop::collection::vec(any::<u8>(), 0..40)) {
+            if let Some(value) = field_value(&bytes) {
+                let splits = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
+                prop_assert!(!value.is_empty() && !value.as_bytes().iter().any(splits));
+                prop_assert_eq!(value.as_bytes(), bytes.trim_ascii());
+            }
+        }
+    }
+}
