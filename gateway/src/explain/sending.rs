@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use crate::algorithms::breaker::{Policy, WHOLE};
 use crate::config::settings::Route;
-use crate::config::settings::route::{HeaderEdits, HostPolicy, Retry};
+use crate::config::settings::header_edits::HeaderEdits;
+use crate::config::settings::route::{HostPolicy, Retry};
 use crate::config::settings::split::percent;
 use crate::config::settings::upstream::{Breaker, Failures};
 

@@ -167,7 +167,8 @@ impl Question {
         let now = clock.now();
         let turned = issuer.breaker().settle(ticket, verdict(&answer), now);
         issuer.tell(answer.as_ref().err().map(ToString::to_string), turned, (&events, clock.monotonic_ns(now)));
-        let claims = read(&answer.map_err(|_| AuthResult::Unavailable)?.body, &issuer.settings, clock.unix_seconds(now));
+        let claims =
+            read(&answer.map_err(|_| AuthResult::Unavailable)?.body, &issuer.settings, clock.unix_seconds(now));
         if matches!(claims, Err(AuthResult::Unavailable)) {
             issuer.health.note("its answer is no JSON object with `active`, true or false");
         }

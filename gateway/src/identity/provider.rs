@@ -175,7 +175,7 @@ impl Provider {
     pub(super) fn issuer(&self) -> Option<&Issuer> {
         match &self.kind {
             Kind::Opaque(issuer) => Some(issuer),
-            Kind::Signed(_) | Kind::ApiKey | Kind::Certificate | Kind::Custom(_) => None,
+            Kind::Signed(_) | Kind::ApiKey | Kind::Certificate(_) | Kind::Custom(_) => None,
         }
     }
 
@@ -200,7 +200,7 @@ impl Provider {
                 None => format!("the issuer of provider {name} is not asked"),
             },
             Kind::Custom(_) => format!("provider {name} cannot say"),
-            Kind::ApiKey | Kind::Certificate => return None,
+            Kind::ApiKey | Kind::Certificate(_) => return None,
         })
     }
 

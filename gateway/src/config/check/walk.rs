@@ -314,7 +314,8 @@ fn secret(context: &mut Context<'_>, key: &str, node: &Node) {
     match context.purpose {
         Purpose::Check => context.report.warning(node.at, message, "`gateway run` refuses to start without it"),
         Purpose::Run => {
-            let help = format!("set it where the gateway is started, the file has only its name: {}", environment::AT_START);
+            let help =
+                format!("set it where the gateway is started, the file has only its name: {}", environment::AT_START);
             context.report.error_with(node.at, message, help);
         }
     }

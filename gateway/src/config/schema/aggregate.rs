@@ -3,7 +3,7 @@
 use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, TableDef, key};
-use crate::config::validate::{compose, header_edits, references};
+use crate::config::validate::{compose, header_edits, references, route};
 use crate::config::value::text;
 
 /// One of `[[aggregates]]`.

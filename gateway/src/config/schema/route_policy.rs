@@ -28,12 +28,12 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
     ],
 )
 .rules(&[
-        references::auth,
-        identity::claims_within_claims,
-        identity::single_use,
-        identity::opaque_audience,
-        provider_order::reachable,
-    ]);
+    references::auth,
+    identity::claims_within_claims,
+    identity::single_use,
+    identity::opaque_audience,
+    provider_order::reachable,
+]);
 
 /// An element of `split`.
 pub(crate) static SPLIT: TableDef = TableDef::plain(
