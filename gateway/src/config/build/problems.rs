@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::config::check::{Context, Reader};
@@ -38,7 +39,7 @@ pub(crate) fn body(sources: &Sources, table: &Reader<'_>) -> Option<ProblemBody>
         // Said, so that nobody guesses (RFC 9110, section 8.3).
         None => (!written.is_empty()).then(|| HeaderValue::from_static(by_ending(file.as_deref()))),
     };
-    Some(ProblemBody::new(content_type, written.into(), file))
+    Some(ProblemBody::new(content_type, &Bytes::from(written), file))
 }
 
 fn by_ending(file: Option<&Path>) -> &'static str {

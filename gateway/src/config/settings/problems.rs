@@ -92,8 +92,8 @@ const WORDS: [(&[u8], Word); 3] =
 
 impl ProblemBody {
     /// A body as it is written, perhaps in a file.
-    pub fn new(content_type: Option<HeaderValue>, written: Bytes, file: Option<PathBuf>) -> Self {
-        Self { content_type, file, pieces: pieces(&written).into() }
+    pub fn new(content_type: Option<HeaderValue>, written: &Bytes, file: Option<PathBuf>) -> Self {
+        Self { content_type, file, pieces: pieces(written).into() }
     }
 
     /// What a client is told in it.
@@ -139,7 +139,7 @@ mod tests {
     use super::*;
 
     fn body(text: &'static str) -> ProblemBody {
-        ProblemBody::new(None, Bytes::from_static(text.as_bytes()), None)
+        ProblemBody::new(None, &Bytes::from_static(text.as_bytes()), None)
     }
 
     fn told(text: &'static str) -> Bytes {
