@@ -200,7 +200,7 @@ fn the_gateways_own_headers_are_always_stripped() {
     };
     assert_eq!(names(""), ["x-auth-*"]);
     let written = "[identity]\nstrip_headers = [\"X-User\"]\nsubject_header = \"X-Subject\"\n";
-    assert_eq!(names(written), ["x-user", "x-subject", "x-auth-scopes"]);
+    assert_eq!(names(written), ["x-user", "x-subject", "x-auth-scopes", "x-auth-provider"]);
 }
 
 #[test]
@@ -247,6 +247,50 @@ fn j2_a_secret_that_everybody_knows_is_refused_and_its_key_is_named() {
     let here = "[admin]\naddress = \"127.0.0.1:9901\"\ntoken_env = \"IT\"\n";
     let loaded = load_text_with(here, Path::new("gateway.toml"), Purpose::Run, &Variables(&[("IT", "secret")]));
     assert!(loaded.is_ok(), "nobody else can try it");
+}
+
+/// Where every variable holds the same.
+struct All(&'static str);
+
+impl Environment for All {
+    fn get(&self, _: &str) -> Option<String> {
+        Some(self.0.to_owned())
+    }
+}
+
+#[test]
+fn a_secret_with_a_line_end_or_blanks_around_it_is_told_of() {
+    let with = |address: &str, held: &'static str| {
+        let text = format!("[admin]\naddress = \"{address}\"\ntoken_env = \"IT\"\n");
+        load_text_with(&text, Path::new("gateway.toml"), Purpose::Check, &All(held))
+    };
+    // As `echo` makes them, and what a Kubernetes secret holds that was made so.
+    for (held, what) in [
+        ("x7Gq0v1c9nq2bT5wY8rZ\n", "ends with a line end"),
+        ("x7Gq0v1c9nq2bT5wY8rZ\r\n", "ends with a line end"),
+        (" x7Gq0v1c9nq2bT5wY8rZ", "begins or ends with a blank"),
+        ("x7Gq0v1c9nq2bT5wY8rZ\t", "begins or ends with a blank"),
+        ("x7Gq0v1c9\u{7}nq2bT5wY8rZ", "has a control character in it"),
+    ] {
+        let problems = with("127.0.0.1:9901", held).expect_err("no request could have it");
+        let shown = problems.to_string();
+        assert!(shown.contains("`token_env`: what \"IT\" holds") && shown.contains(what), "{shown}");
+        assert!(!shown.contains("x7Gq0v1c9"), "{shown}");
+    }
+    let told = |address, held| {
+        let loaded = with(address, held).unwrap_or_else(|problems| panic!("{problems}"));
+        loaded.warnings.iter().filter(|warning| warning.message.contains("guess")).count()
+    };
+    assert_eq!(told("0.0.0.0:9901", "x7Gq0v1c9nq2bT5"), 1, "fifteen");
+    assert_eq!(told("0.0.0.0:9901", "x7Gq0v1c9nq2bT5w"), 0);
+    assert_eq!(told("127.0.0.1:9901", "x7Gq0v1c9"), 0, "nobody else can try it");
+
+    // Others go where such a secret may hold, which is seldom what is meant.
+    let store = "[stores.s]\nurl = \"redis://127.0.0.1:6379\"\npassword_env = \"IT\"\n";
+    let held = All("x7Gq0v1c9nq2bT5w\n");
+    let loaded = load_text_with(store, Path::new("gateway.toml"), Purpose::Run, &held).expect("a warning");
+    let warning = loaded.warnings.iter().find(|warning| warning.message.contains("line end")).expect("told of");
+    assert!(warning.line == 3 && warning.help.as_deref().is_some_and(|help| help.contains("printf %s")));
 }
 
 #[test]

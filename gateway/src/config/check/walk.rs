@@ -114,7 +114,7 @@ fn known_key(context: &mut Context<'_>, entry: &Entry, base: Option<&Table>, key
     let inside = position.below(key.name);
     let right = value(context, &entry.node, base.and_then(|base| base.get(key.name)), key.kind, &inside);
     if right && key.secret {
-        secret(context, &entry.node);
+        secret(context, key.name, &entry.node);
     }
 }
 
@@ -263,9 +263,31 @@ fn tagged(
     }
 }
 
+/// What hardly anybody means a secret to have.
+fn flaw(secret: &str) -> Option<&'static str> {
+    if secret.ends_with('\n') {
+        Some("ends with a line end")
+    } else if secret.trim() != secret {
+        Some("begins or ends with a blank")
+    } else if secret.chars().any(char::is_control) {
+        Some("has a control character in it")
+    } else {
+        None
+    }
+}
+
 /// A variable that is named for a secret must be set before the gateway serves.
-fn secret(context: &mut Context<'_>, node: &Node) {
+fn secret(context: &mut Context<'_>, key: &str, node: &Node) {
     let Some(name) = node.text() else { return };
+    if let Some(flaw) = context.environment.get(name).and_then(|value| flaw(&value)) {
+        let message = format!("`{key}`: what {} holds {flaw}", quoted(name));
+        let help = "a secret is written without a line end by `printf %s`, and not by `echo`: also one of Kubernetes";
+        match key {
+            // It is held against a header's value, which never has any of this.
+            "token_env" => context.report.error_with(node.at, message, help),
+            _ => context.report.warning(node.at, message, help),
+        }
+    }
     if context.environment.get(name).is_some_and(|value| !value.is_empty()) {
         return;
     }

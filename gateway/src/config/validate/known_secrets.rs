@@ -37,6 +37,9 @@ const WORDS: &[&str] = &[
     "1234567890",
 ];
 
+/// A shorter token can be tried out by who has the time.
+const LEAST_BYTES: usize = 16;
+
 /// `token_env` of admin, where others than this machine's own can try it; those need none without it.
 pub(crate) fn of_admin(context: &mut Context<'_>, admin: &Reader<'_>) {
     let address = admin.get("address").and_then(|address| address.text()?.parse::<SocketAddr>().ok());
@@ -44,6 +47,13 @@ pub(crate) fn of_admin(context: &mut Context<'_>, admin: &Reader<'_>) {
         return;
     }
     refuse(context, admin, "token_env", "whoever tries it may drain this gateway");
+    let Some(node) = admin.get("token_env") else { return };
+    let held = node.text().and_then(|name| context.environment.get(name)).filter(|secret| !secret.is_empty());
+    if held.is_some_and(|secret| secret.len() < LEAST_BYTES) {
+        let message =
+            format!("`token_env`: what {} holds is so short that somebody may guess it", quoted(node.shown()));
+        context.report.warning(node.at, message, "others can try it: `openssl rand -base64 48` makes a long one");
+    }
 }
 
 /// `secret_env` of a provider.
