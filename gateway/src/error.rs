@@ -198,7 +198,13 @@ impl GatewayError {
     /// A client of HTTP/2 that asks for a WebSocket gets one, or nothing: without it, its request makes no sense.
     #[cold]
     pub fn no_websocket() -> Self {
-        Self::new(Code::MethodNotAllowed, "This route takes no WebSockets.")
+        Self::unserved_method("This route takes no WebSockets.", HeaderValue::from_static("GET"))
+    }
+
+    /// 405, with the methods that would do (RFC 9110, section 15.5.6); `detail` is public.
+    #[cold]
+    pub fn unserved_method(detail: &'static str, allow: HeaderValue) -> Self {
+        Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed, detail) }
     }
 
     /// Turned away at a limit: 503 with a time to come back; `detail` is public.

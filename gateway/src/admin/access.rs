@@ -24,7 +24,8 @@ pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
     let verdict = match &state.token {
         Some(token) if !bears(headers.get(header::AUTHORIZATION), token) => {
             let mut response = refusal(StatusCode::UNAUTHORIZED, "unauthorized", "The admin token is needed.");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let challenge = HeaderValue::from_static("Bearer realm=\"gateway admin\"");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
             Some(response)
         }
         None if !is_local_name(host) => {

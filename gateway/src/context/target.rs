@@ -12,6 +12,9 @@ use crate::http1::decimal;
 /// Beyond this a method is not one of anybody's (security.md, A8).
 const MAX_METHOD_BYTES: usize = 32;
 
+/// What a method is that is one of nobody's here: which of these a path takes is looked at later.
+const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH");
+
 /// Checks the method and the form of the target.
 ///
 /// # Errors
@@ -19,7 +22,7 @@ const MAX_METHOD_BYTES: usize = 32;
 /// with OPTIONS, or whose query has bytes above ASCII. Those of a path are routing's to judge.
 pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), GatewayError> {
     if *method == Method::CONNECT || *method == Method::TRACE || method.as_str().len() > MAX_METHOD_BYTES {
-        return Err(GatewayError::new(Code::MethodNotAllowed, "This gateway does not serve the method.").closing());
+        return Err(GatewayError::unserved_method("This gateway does not serve the method.", SERVED).closing());
     }
     let path = uri.path();
     if path == "*" && *method == Method::OPTIONS {

@@ -8,6 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Instant;
 
+use http::HeaderValue;
+
 use super::attempt::{Failure, Manner};
 use crate::config::settings::upstream::Protocol;
 use crate::error::{Code, GatewayError};
@@ -152,7 +154,7 @@ async fn share<N: Network>(
 fn may_switch<S: ByteStream>(leg: Leg<S>, manner: Manner) -> Result<Leg<S>, GatewayError> {
     if manner.switches && !leg.can_switch() {
         let detail = "This route's upstream takes no WebSockets over HTTP/2.";
-        return Err(GatewayError::new(Code::MethodNotAllowed, detail));
+        return Err(GatewayError::unserved_method(detail, HeaderValue::from_static("GET")));
     }
     Ok(leg)
 }

@@ -237,7 +237,7 @@ pub(super) fn headers() -> Map<String, Value> {
             ),
         ),
         ("retry-after".to_owned(), header("Seconds until it is worth trying again.", "integer", 1.into())),
-        ("www-authenticate".to_owned(), header("How to prove who asks.", "string", "Bearer".into())),
+        ("www-authenticate".to_owned(), header("How to prove who asks.", "string", "Bearer realm=\"gateway\"".into())),
         ("allow".to_owned(), header("The methods of this path.", "string", "GET, HEAD".into())),
         ("x-aggregate-missing".to_owned(), header("The parts that failed, and are null.", "string", "offers".into())),
     ])

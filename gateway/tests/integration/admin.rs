@@ -56,7 +56,7 @@ async fn j1_with_a_token_everything_but_the_probes_needs_it() {
     for path in ["/status", "/metrics", "/config", "/upstreams", "/routes", "/requests", "/requests/x", "/nowhere"] {
         let answer = ask(path, "").await;
         assert_eq!((answer.status, answer.code().as_str()), (401, "unauthorized"), "{path}");
-        assert_eq!(answer.header("www-authenticate"), Some("Bearer"));
+        assert_eq!(answer.header("www-authenticate"), Some("Bearer realm=\"gateway admin\""));
         assert_eq!(ask(path, "authorization: Bearer s3cret-and-long-enougH\r\n").await.status, 401, "{path}");
     }
     let answer = ask("/config", "authorization: Bearer s3cret-and-long-enough\r\n").await;
