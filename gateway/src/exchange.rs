@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use http::{HeaderValue, Method, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
 use crate::algorithms::criticality::Criticality;
 use crate::client::ClientConnection;
@@ -132,6 +132,8 @@ pub struct Exchange<N: Network> {
     pub stands_in: bool,
     /// It is being asked of another service whether the request may pass.
     pub consults: bool,
+    /// What the service that let it pass says to the client.
+    pub told_client: Option<Box<HeaderMap>>,
     /// The problem that a fallback is to cover, kept to be answered should the fallback fail too.
     pub covered: Option<Box<GatewayError>>,
     /// The page of another origin that asks, where the route allows it.
@@ -238,6 +240,7 @@ impl<N: Network> Exchange<N> {
             answered: None,
             stands_in: false,
             consults: false,
+            told_client: None,
             covered: None,
             page: None,
             notes: OnceLock::new(),

@@ -6,9 +6,10 @@ mod screened;
 mod trace;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use rustls::pki_types::CertificateDer;
 use serde::Serialize;
 
 use crate::clock::Clock;
@@ -24,6 +25,7 @@ use crate::rate_limit::Key;
 pub use crate::routing::explain::Explanation;
 use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
+use crate::tls::ClientCertificate;
 use crate::upstream::split::{Shown, hash};
 
 use judge::Judge;
@@ -35,7 +37,7 @@ pub struct Question {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
-    certificate: Option<Bytes>,
+    certificate: Option<Arc<ClientCertificate>>,
     client: Option<IpAddr>,
     /// The body, where it is JSON, and its length.
     body: Option<(serde_json::Value, usize)>,
@@ -86,13 +88,13 @@ pub struct Limited {
     pub store: Option<String>,
     /// The name of that store.
     #[serde(skip)]
-    pub store_name: Option<std::sync::Arc<str>>,
+    pub store_name: Option<Arc<str>>,
     /// It only watches.
     pub shadow: bool,
 }
 
 /// Compiled `auth` of routes, by the name of the route.
-pub type Judges<'a> = &'a dyn Fn(&Route) -> Option<std::sync::Arc<RouteAuth>>;
+pub type Judges<'a> = &'a dyn Fn(&Route) -> Option<Arc<RouteAuth>>;
 
 /// What a route does with a request.
 #[derive(Debug, Serialize)]
@@ -204,9 +206,9 @@ impl Question {
         Ok(Self { method, uri, headers: map, certificate: None, client: None, body: None })
     }
 
-    /// The same, asked on a connection whose client has shown this certificate (DER).
-    pub fn with_certificate(self, certificate: Bytes) -> Self {
-        Self { certificate: Some(certificate), ..self }
+    /// The same, asked on a connection whose client has shown these certificates (DER), its own first.
+    pub fn with_certificate(self, chain: &[CertificateDer<'_>]) -> Self {
+        Self { certificate: ClientCertificate::of(chain).map(Arc::new), ..self }
     }
 
     /// The same, asked by a client at this address.
@@ -240,10 +242,10 @@ impl Question {
 /// configuration has: keys that would have to be fetched are not there.
 pub fn answer(config: &Config, question: &Question) -> Answer {
     let clock = Clock::system();
-    let registry = Registry::new(std::sync::Arc::new(Metrics::new(1)), clock.clone(), 1);
+    let registry = Registry::new(Arc::new(Metrics::new(1)), clock.clone(), 1);
     let providers = registry.apply(&config.providers, &config.identity);
     let judge = |route: &Route| {
-        let compile = |auth| std::sync::Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned(), |_| None));
+        let compile = |auth| Arc::new(RouteAuth::new(auth, |name| providers.get(name).cloned(), |_| None));
         route.auth.as_ref().map(compile)
     };
     let mut answer = answer_with(config, question, &judge, clock.unix_seconds(clock.now()));
@@ -401,8 +403,8 @@ fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answe
 
 /// The limits of a route, and who this request counts as.
 fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
-    let find = |name: &std::sync::Arc<str>| config.rate_limits.iter().find(|rule| rule.name == *name);
-    let limited = |rule: &std::sync::Arc<RateLimit>| {
+    let find = |name: &Arc<str>| config.rate_limits.iter().find(|rule| rule.name == *name);
+    let limited = |rule: &Arc<RateLimit>| {
         let address = || format!("the client's address (IPv6: its /{})", rule.ipv6_prefix);
         let key = match &rule.key {
             LimitKey::ClientIp => address(),
@@ -427,7 +429,7 @@ fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
             rate: format!("{}{cost}{anonymous}", of(rule.rate)),
             key,
             runs: if rule.is_identity_free() { "before identity" } else { "after identity" },
-            store_name: rule.shared.as_ref().map(|shared| std::sync::Arc::clone(&shared.store)),
+            store_name: rule.shared.as_ref().map(|shared| Arc::clone(&shared.store)),
             store: rule.shared.as_ref().map(|shared| match shared.mode {
                 Mode::Exact => format!("{} (exact)", shared.store),
                 Mode::Leased(most) => format!("{} (leased, at most {most} tokens)", shared.store),

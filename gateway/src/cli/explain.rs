@@ -86,8 +86,8 @@ impl Explain {
         };
         let question = self.client.into_iter().fold(question, Question::asked_from);
         let Some(file) = &self.cert else { return Ok(question) };
-        let certificate = certificates::first(file).map_err(|why| format!("{}: {why}", file.display()))?;
-        Ok(question.with_certificate(certificate.into()))
+        let chain = certificates::chain(file).map_err(|why| format!("{}: {why}", file.display()))?;
+        Ok(question.with_certificate(&chain))
     }
 }
 

@@ -54,14 +54,6 @@ pub(crate) fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     if chain.is_empty() { Err("it holds no certificate in PEM".into()) } else { Ok(chain) }
 }
 
-/// The first certificate of a file, DER: its owner's.
-///
-/// # Errors
-/// The file cannot be read, or holds none.
-pub(crate) fn first(file: &Path) -> Result<Vec<u8>, String> {
-    Ok(chain(file)?.swap_remove(0).to_vec())
-}
-
 /// Who signs certificates.
 ///
 /// # Errors

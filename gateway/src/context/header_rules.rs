@@ -54,9 +54,10 @@ pub struct HeaderRules {
 }
 
 impl HeaderRules {
-    /// Compiles the settings. The subject and scopes headers are identity headers whether or not they are listed.
+    /// Compiles the settings. What the gateway tells of who asks is an identity header whether or not it is listed.
     pub fn new(identity: &IdentityHeaders, underscores: Underscores) -> Self {
-        let mut exact = vec![fold(identity.subject_header.as_str()), fold(identity.scopes_header.as_str())];
+        let told = [&identity.subject_header, &identity.scopes_header, &identity.provider_header];
+        let mut exact: Vec<Box<[u8]>> = told.map(|name| fold(name.as_str())).into();
         let mut prefixes = Vec::new();
         for pattern in &identity.strip {
             match pattern {
@@ -222,6 +223,7 @@ mod tests {
             ],
             subject_header: HeaderName::from_static("x-subject"),
             scopes_header: HeaderName::from_static("x-auth-scopes"),
+            provider_header: HeaderName::from_static("x-auth-provider"),
             claims: Vec::new(),
         };
         HeaderRules::new(&identity, underscores)
@@ -327,6 +329,7 @@ mod tests {
             strip: vec![HeaderPattern::Prefix(String::new())],
             subject_header: HeaderName::from_static("x-subject"),
             scopes_header: HeaderName::from_static("x-scopes"),
+            provider_header: HeaderName::from_static("x-provider"),
             claims: Vec::new(),
         };
         assert!(HeaderRules::new(&identity, Underscores::Keep).is_identity("anything"));

@@ -85,6 +85,7 @@ fn check<N: Network>(
     http2::check(exchange.version, headers)?;
     let declared_length = target::check_framing(survey, exchange.version)?;
     check_sizes(exchange, headers.len(), survey.bytes)?;
+    check_client(exchange)?;
     target::check_method_and_target(&exchange.method, &exchange.uri)?;
     check_expectation(survey.expect)?;
     Ok((declared_length, host(exchange, survey)?))
@@ -111,6 +112,17 @@ fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Optio
         return Err(GatewayError::new(Code::Misdirected, "This connection was opened for another host."));
     }
     Ok(value.map(|value| peer.host(&value)))
+}
+
+/// Who was believed when the connection began is believed still: a certificate's signer may have been taken out since.
+#[inline]
+fn check_client<N: Network>(exchange: &Exchange<N>) -> Result<(), GatewayError> {
+    let Some(secured) = &exchange.connection.secured else { return Ok(()) };
+    if secured.is_believed(|| exchange.shard.shared.clock.unix_seconds(exchange.started)) {
+        return Ok(());
+    }
+    let error = GatewayError::new(Code::Unauthorized, "The connection's certificate is not believed any more.");
+    Err(error.challenging(HeaderValue::from_static("ClientCertificate")).closing())
 }
 
 /// `max_uri_bytes`, `max_headers`, `max_header_bytes`.

@@ -1,7 +1,7 @@
 //! Another service says whether a request may pass (`forward_auth`): it is asked by a GET that tells method, URL and
-//! some headers of the request. 2xx lets it pass, and some headers of that answer go on to the upstream; any other
-//! answer below 500 is the client's. Where it cannot be asked, or fails, the request is refused, unless the route says
-//! otherwise.
+//! some headers of the request. 2xx lets it pass, and some headers of that answer go on to the upstream, some to the
+//! client; any other answer below 500 is the client's. Where it cannot be asked, or fails, the request is refused,
+//! unless the route says otherwise.
 //!
 //! The service is an upstream like any: its endpoints are balanced, pooled and have breakers, so that one that is down
 //! costs no request any waiting. What it is asked about is the path in its one form. Nothing that a client sends can
@@ -88,11 +88,14 @@ pub async fn consult<N: Network>(
     exchange.awaited += exchange.now().saturating_duration_since(began);
     match asked {
         Ok((head, _)) if head.status.is_success() => {
-            let copied = copied(&head, &authority.settings);
+            let copied = of_answer(&head, &authority.settings.response_headers);
             add(headers, &copied);
-            if !forbids_keeping(&head) {
+            let told = of_answer(&head, &authority.settings.client_headers);
+            // What is said to one client is not said again to the next who asks the same.
+            if told.is_empty() && !forbids_keeping(&head) {
                 remember(&authority, key, copied, exchange.now());
             }
+            exchange.told_client = (!told.is_empty()).then(|| Box::new(told.iter().cloned().collect()));
             heard(exchange, WordResult::Allowed);
             Ok(None)
         }
@@ -183,10 +186,10 @@ fn forbids_keeping(head: &ResponseHead) -> bool {
     lines.any(|(_, value)| names::lists(value, b"no-store"))
 }
 
-fn copied(head: &ResponseHead, settings: &ForwardAuth) -> Copied {
+/// The fields of an answer that have one of these names.
+fn of_answer(head: &ResponseHead, names: &[HeaderName]) -> Copied {
     let named = |(name, value): (&[u8], &[u8])| {
-        let known =
-            settings.response_headers.iter().find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()))?;
+        let known = names.iter().find(|known| name.eq_ignore_ascii_case(known.as_str().as_bytes()))?;
         Some((known.clone(), HeaderValue::from_bytes(value).ok()?))
     };
     head.fields.iter().filter_map(named).collect()

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 
@@ -15,6 +14,7 @@ use super::provider::{Place, Provider};
 use crate::config::settings::identity::Auth;
 use crate::store::Store;
 use crate::telemetry::metrics::AuthResult;
+use crate::tls::ClientCertificate;
 
 /// `auth` of a route.
 #[derive(Debug)]
@@ -73,7 +73,9 @@ impl RouteAuth {
         let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
         let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
         let schemes = || providers.iter().map(|provider| provider.place().scheme());
-        let challenge = ["Bearer", "ApiKey"].into_iter().find(|scheme| schemes().any(|it| it == *scheme));
+        // Of a bearer token more has to be said than its scheme (RFC 6750, section 3).
+        let known = [("Bearer", "Bearer realm=\"gateway\""), ("ApiKey", "ApiKey")];
+        let challenge = known.into_iter().find(|(scheme, _)| schemes().any(|it| it == *scheme));
         let ledger = |provider: &Arc<Provider>| Ledger::of(&provider.settings.kind, settings.single_use, &store);
         let ledgers: Box<[_]> = providers.iter().map(ledger).collect();
         Self {
@@ -81,7 +83,7 @@ impl RouteAuth {
             providers,
             settings: settings.clone(),
             has_several_bearers: bearers > 1,
-            challenge: HeaderValue::from_static(challenge.unwrap_or("ClientCertificate")),
+            challenge: HeaderValue::from_static(challenge.map_or("ClientCertificate", |(_, whole)| whole)),
         }
     }
 
@@ -94,7 +96,7 @@ impl RouteAuth {
     pub(super) fn present(
         &self,
         headers: &mut HeaderMap,
-        certificate: Option<&Bytes>,
+        certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
         // The token, once it has been looked for, and that it is none of the providers' so far.
         let mut bearer: Option<Option<Credential>> = None;
@@ -202,6 +204,7 @@ mod tests {
             credential: Box::default(),
             proof: Proof { provider: 0, keys: 0 },
             digest: std::sync::OnceLock::new(),
+            bound: None,
         }
     }
 

@@ -34,6 +34,7 @@ pub(super) fn find(keys: &BTreeMap<[u8; 32], ApiKey>, hash: &[u8; 32]) -> Result
     let mut all = Map::new();
     all.insert("sub".into(), Value::from(&*key.subject));
     Ok(Claims {
+        bound: None,
         all,
         subject: Some(key.subject.clone()),
         scopes: key.scopes.iter().cloned().collect(),

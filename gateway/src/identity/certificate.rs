@@ -8,7 +8,40 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use super::claims::Claims;
 use super::ledger::hex;
 use crate::config::certificates::alternative_names;
+use crate::config::settings::identity::Mtls;
 use crate::telemetry::metrics::AuthResult;
+use crate::tls::{ClientCertificate, ClientRoots};
+
+/// Whose signature a provider believes, of those that listeners do.
+pub(super) enum Signers {
+    /// All of them.
+    Any,
+    /// These; `None` where they could not be read, and then nobody's.
+    Own(Option<ClientRoots>),
+}
+
+impl Signers {
+    pub(super) fn new(settings: &Mtls) -> Self {
+        settings.ca.as_ref().map_or(Self::Any, |ca| Self::Own(ClientRoots::new(&ca.roots).ok()))
+    }
+
+    /// Whether one of them has signed this at `now`, seconds since the Unix epoch.
+    fn believe(&self, certificate: &ClientCertificate, now: i64) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Own(roots) => roots.as_ref().is_some_and(|roots| roots.believe(certificate, now)),
+        }
+    }
+}
+
+/// What a certificate says, where one of these has signed it.
+///
+/// # Errors
+/// As [`claims`]; or somebody else has signed it.
+pub(super) fn judge(certificate: &ClientCertificate, signers: &Signers, now: i64) -> Result<Claims, AuthResult> {
+    let claims = claims(certificate.der(), now)?;
+    if signers.believe(certificate, now) { Ok(claims) } else { Err(AuthResult::Issuer) }
+}
 
 /// What a certificate says at `now`, seconds since the Unix epoch. A connection may outlive it, an identity may not.
 ///
@@ -18,7 +51,7 @@ use crate::telemetry::metrics::AuthResult;
 ///
 /// # Errors
 /// It names nobody, or does not hold any more.
-pub(super) fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult> {
+fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| AuthResult::Claims)?;
     let (uris, dns) = alternative_names(&parsed);
     let common = parsed.subject().iter_common_name().next().and_then(|name| name.as_str().ok());
@@ -38,7 +71,7 @@ pub(super) fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult>
     all.insert("dns".into(), dns.into());
     all.extend(common.map(|common| ("cn".into(), Value::from(common))));
     all.insert("fingerprint".into(), hex(digest(&SHA256, certificate).as_ref()).into());
-    Ok(Claims { all, subject: Some(subject), scopes: Box::default(), until, ends: until })
+    Ok(Claims { all, subject: Some(subject), scopes: Box::default(), until, ends: until, bound: None })
 }
 
 /// Whether a name could be a URI that a certificate names: one with an authority (RFC 3986, section 3), or a URN. A

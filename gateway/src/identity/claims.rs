@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 
 use crate::config::is_scope;
-use crate::config::settings::identity::Jwt;
-use crate::jws::parse_json;
+use crate::config::settings::identity::{Introspection, Jwt};
+use crate::jws::{decode_base64url, parse_json};
 use crate::telemetry::metrics::AuthResult;
 
 /// The end of the year 9999: a later time is a mistake, or an attack on whoever adds to it.
@@ -27,6 +27,8 @@ pub(super) struct Claims {
     pub(super) until: i64,
     /// The second from which on the credential itself holds no more, which may be later; `i64::MAX` where it has none.
     pub(super) ends: i64,
+    /// The SHA-256 of the certificate whose owner alone may present the credential.
+    pub(super) bound: Option<[u8; 32]>,
 }
 
 impl Claims {
@@ -44,7 +46,7 @@ impl Claims {
         if subject.as_deref().is_some_and(bad) || scopes.iter().any(|scope| bad(scope) || !is_scope(scope)) {
             return Err(AuthResult::Claims);
         }
-        Ok(Self { all, subject, scopes: scopes.into(), until, ends })
+        Ok(Self { all, subject, scopes: scopes.into(), until, ends, bound: None })
     }
 }
 
@@ -66,14 +68,15 @@ pub(super) fn judge(payload: &[u8], rules: &Jwt, now: i64) -> Result<Claims, Aut
     }
     let subject = subject(&all)?;
     let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
-    Ok(Claims { subject, scopes, until, ends: until, all })
+    let bound = bound(&all, rules.ignores_binding)?;
+    Ok(Claims { subject, scopes, until, ends: until, bound, all })
 }
 
-/// Reads what an issuer says of an active token, at `now`: it is believed for `positive` seconds, and not beyond `exp`.
+/// Reads what an issuer says of an active token, at `now`: it is believed for a while, and not beyond `exp`.
 ///
 /// # Errors
-/// The token does not hold at this time.
-pub(super) fn of_introspection(all: Map<String, Value>, positive: i64, now: i64) -> Result<Claims, AuthResult> {
+/// The token does not hold at this time, or is bound to what nobody can show here.
+pub(super) fn of_introspection(all: Map<String, Value>, rules: &Introspection, now: i64) -> Result<Claims, AuthResult> {
     let ends = time(&all, "exp")?.unwrap_or(i64::MAX);
     if now >= ends {
         return Err(AuthResult::Expired);
@@ -83,7 +86,20 @@ pub(super) fn of_introspection(all: Map<String, Value>, positive: i64, now: i64)
     }
     let subject = subject(&all)?;
     let scopes = scopes(&all).ok_or(AuthResult::Claims)?;
-    Ok(Claims { subject, scopes, until: ends.min(now.saturating_add(positive)), ends, all })
+    let bound = bound(&all, rules.ignores_binding)?;
+    let positive = i64::try_from(rules.positive.as_secs()).unwrap_or(0);
+    Ok(Claims { subject, scopes, until: ends.min(now.saturating_add(positive)), ends, bound, all })
+}
+
+/// `cnf`: who may present a token, which then is nobody's who only has it (RFC 7800). What can be held against a
+/// connection is its client's certificate (RFC 8705, section 3.1); a token that is bound otherwise, to a key of DPoP,
+/// is no bearer token (RFC 9449, section 7.2).
+fn bound(all: &Map<String, Value>, ignored: bool) -> Result<Option<[u8; 32]>, AuthResult> {
+    let Some(cnf) = all.get("cnf").filter(|_| !ignored) else { return Ok(None) };
+    let only = cnf.as_object().filter(|members| members.len() == 1);
+    let thumbprint = only.and_then(|members| decode_base64url(members.get("x5t#S256")?.as_str()?.as_bytes()));
+    let digest = thumbprint.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+    digest.map(Some).ok_or(AuthResult::NotHolder)
 }
 
 /// `sub`, where it is there.
@@ -184,6 +200,7 @@ mod tests {
             forward_token: false,
             replay_store: None,
             revocation: None,
+            ignores_binding: false,
         }
     }
 
@@ -293,6 +310,32 @@ mod tests {
         }
         for payload in [&b"[]"[..], b"", b"x", br#"{"sub":"a","sub":"b"}"#, b"\xff"] {
             assert_eq!(judge(payload, &rules(), NOW), Err(AuthResult::Claims));
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_bound_says_to_whose_certificate_or_is_refused() {
+        let thumbprint = "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg0";
+        let digest = decode_base64url(thumbprint.as_bytes()).unwrap();
+        let claims = with(&json!({ "cnf": { "x5t#S256": thumbprint } })).unwrap();
+        assert_eq!(claims.bound.as_ref().map(<[u8; 32]>::as_slice), Some(digest.as_slice()));
+        assert_eq!(with(&json!({})).unwrap().bound, None);
+        for other in [
+            json!({ "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }),
+            json!({ "x5t#S256": thumbprint, "jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I" }),
+            json!({ "x5t#S256": &thumbprint[..40] }),
+            json!({ "x5t#S256": format!("{thumbprint}=") }),
+            json!({ "x5t#S256": 1 }),
+            json!({}),
+            json!([]),
+            json!("x"),
+        ] {
+            assert_eq!(with(&json!({ "cnf": other })), Err(AuthResult::NotHolder), "{other}");
+            let mut rules = rules();
+            rules.ignores_binding = true;
+            let mut claims = good();
+            claims["cnf"] = other;
+            assert_eq!(judge(claims.to_string().as_bytes(), &rules, NOW).map(|claims| claims.bound), Ok(None));
         }
     }
 

@@ -2,13 +2,14 @@
 //! in logs and histories, and is not looked for.
 
 use std::ops::Deref;
+use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::Entry;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::jws::{decode_base64url, parse_json};
 use crate::telemetry::metrics::AuthResult;
+use crate::tls::ClientCertificate;
 
 /// About a longer token no issuer is asked: as many bytes as `max_token_bytes` allows a signed one.
 const MAX_OPAQUE_BYTES: usize = 8192;
@@ -23,8 +24,8 @@ pub(super) enum Credential {
     Bearer(HeaderValue, usize),
     /// The whole field.
     Key(HeaderValue),
-    /// The client's certificate (DER), which its handshake has verified.
-    Certificate(Bytes),
+    /// The client's certificate, which its handshake has verified.
+    Certificate(Arc<ClientCertificate>),
 }
 
 impl Credential {
@@ -44,7 +45,7 @@ impl Deref for Credential {
         match self {
             Self::Bearer(field, at) => &field.as_bytes()[*at..],
             Self::Key(field) => field.as_bytes(),
-            Self::Certificate(certificate) => certificate,
+            Self::Certificate(certificate) => certificate.der(),
         }
     }
 }

@@ -26,12 +26,14 @@ fn piece(value: &Value) -> String {
     }
 }
 
-/// The fields for verified claims; what is not there has none.
-pub(super) fn write(headers: &IdentityHeaders, claims: &Claims) -> Box<[u8]> {
+/// The fields for claims that this provider has verified; what is not there has none. A subject is one only together
+/// with who says so: another provider's may have the same name (OpenID Connect Core, section 5.7).
+pub(super) fn write(headers: &IdentityHeaders, provider: &str, claims: &Claims) -> Box<[u8]> {
     let mut fields = Vec::with_capacity(128);
     if let Some(subject) = &claims.subject {
         write_field(&mut fields, &headers.subject_header, encode(subject).as_bytes());
     }
+    write_field(&mut fields, &headers.provider_header, encode(provider).as_bytes());
     if !claims.scopes.is_empty() {
         let scopes: Vec<_> = claims.scopes.iter().map(|scope| encode(scope)).collect();
         write_field(&mut fields, &headers.scopes_header, scopes.join(" ").as_bytes());
@@ -60,6 +62,7 @@ mod tests {
             strip: Vec::new(),
             subject_header: HeaderName::from_static("x-auth-subject"),
             scopes_header: HeaderName::from_static("x-auth-scopes"),
+            provider_header: HeaderName::from_static("x-auth-provider"),
             claims: vec![(HeaderName::from_static("x-auth-roles"), "roles".into())],
         }
     }
@@ -71,22 +74,25 @@ mod tests {
             scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
             until: 0,
             ends: 0,
+            bound: None,
         };
-        String::from_utf8(write(&headers(), &claims).into()).unwrap()
+        String::from_utf8(write(&headers(), "idp", &claims).into()).unwrap()
     }
 
     #[test]
     fn values_are_told_so_that_they_can_be_read() {
         assert_eq!(
             told("auth0|42", &["a:b", "c"], &json!({ "roles": ["x", "y z", "ü,%"] })),
-            "x-auth-subject: auth0|42\r\nx-auth-scopes: a:b c\r\nx-auth-roles: x,y%20z,%C3%BC%2C%25\r\n"
+            "x-auth-subject: auth0|42\r\nx-auth-provider: idp\r\nx-auth-scopes: a:b c\r\n\
+             x-auth-roles: x,y%20z,%C3%BC%2C%25\r\n"
         );
-        assert_eq!(told("a", &[], &json!({})), "x-auth-subject: a\r\n");
+        let who = "x-auth-subject: a\r\nx-auth-provider: idp\r\n";
+        assert_eq!(told("a", &[], &json!({})), who);
         assert_eq!(
             told("a", &[], &json!({ "roles": { "k": [1, "v"] } })),
-            "x-auth-subject: a\r\nx-auth-roles: {\"k\":[1%2C\"v\"]}\r\n"
+            format!("{who}x-auth-roles: {{\"k\":[1%2C\"v\"]}}\r\n")
         );
-        assert_eq!(told("a", &[], &json!({ "roles": true })), "x-auth-subject: a\r\nx-auth-roles: true\r\n");
+        assert_eq!(told("a", &[], &json!({ "roles": true })), format!("{who}x-auth-roles: true\r\n"));
     }
 
     proptest! {
@@ -99,7 +105,7 @@ mod tests {
             let scopes: Vec<&str> = scopes.iter().map(String::as_str).collect();
             let text = told(&subject, &scopes, &json!({ "roles": roles }));
             let lines: Vec<&str> = text.split("\r\n").collect();
-            prop_assert_eq!(lines.len(), 2 + usize::from(!scopes.is_empty()) + 1, "{:?}", text);
+            prop_assert_eq!(lines.len(), 3 + usize::from(!scopes.is_empty()) + 1, "{:?}", text);
             prop_assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\r' | b'\n')));
             let value = lines[0].strip_prefix("x-auth-subject: ").unwrap();
             prop_assert_eq!(percent_encoding::percent_decode_str(value).decode_utf8().unwrap(), subject);

@@ -138,8 +138,7 @@ impl Question {
         let answer = remote::read(request.timeout(left), MAX_ANSWER_BYTES).await;
         let now = clock.now();
         issuer.breaker().settle(ticket, verdict(&answer), now);
-        let positive = i64::try_from(issuer.settings.positive.as_secs()).unwrap_or(0);
-        read(&answer.map_err(|_| AuthResult::Unavailable)?.body, positive, clock.unix_seconds(now))
+        read(&answer.map_err(|_| AuthResult::Unavailable)?.body, &issuer.settings, clock.unix_seconds(now))
     }
 }
 
@@ -160,25 +159,58 @@ fn form(text: &str) -> String {
     utf8_percent_encode(text, KEPT).to_string()
 }
 
-/// Reads an answer (RFC 7662, section 2.2). What is active is believed for `positive` seconds, and not beyond its
-/// `exp`.
-fn read(body: &[u8], positive: i64, now: i64) -> Result<Claims, AuthResult> {
+/// Reads an answer (RFC 7662, section 2.2). What is active is believed for a while, and not beyond its `exp`, where it
+/// is a bearer token, and for us.
+fn read(body: &[u8], rules: &Introspection, now: i64) -> Result<Claims, AuthResult> {
     let Ok(Value::Object(all)) = parse_json(body) else { return Err(AuthResult::Unavailable) };
     match all.get("active") {
         Some(Value::Bool(true)) => {}
         Some(Value::Bool(false)) => return Err(AuthResult::Inactive),
         _ => return Err(AuthResult::Unavailable),
     }
-    claims::of_introspection(all, positive, now)
+    let is_bearer = |kind: &Value| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("bearer"));
+    if all.get("token_type").is_some_and(|kind| !is_bearer(kind)) {
+        return Err(AuthResult::Type);
+    }
+    let is_for_us = || all.get("aud").is_some_and(|aud| names_us(aud, &rules.audiences));
+    if !rules.audiences.is_empty() && !is_for_us() {
+        return Err(AuthResult::Audience);
+    }
+    claims::of_introspection(all, rules, now)
+}
+
+/// `aud` is one of these, or an array that holds one.
+fn names_us(aud: &Value, audiences: &[Box<str>]) -> bool {
+    let is_ours = |value: &Value| value.as_str().is_some_and(|text| audiences.iter().any(|ours| **ours == *text));
+    match aud {
+        Value::Array(list) => list.iter().all(Value::is_string) && list.iter().any(is_ours),
+        one => is_ours(one),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::settings::identity::Secret;
+
+    /// What is configured, with these audiences.
+    fn rules(audiences: &str) -> Introspection {
+        Introspection {
+            url: "https://idp.test".into(),
+            client_id: "gateway".into(),
+            client_secret: Secret::new(""),
+            timeout: Duration::from_secs(1),
+            capacity: 0,
+            positive: Duration::from_secs(30),
+            negative: Duration::ZERO,
+            audiences: audiences.split_whitespace().map(Box::from).collect(),
+            ignores_binding: false,
+        }
+    }
 
     #[test]
     fn an_answer_is_believed_for_a_while_and_within_its_own_time() {
-        let read = |text: &str| read(text.as_bytes(), 30, 1000).map(|claims| (claims.subject, claims.until));
+        let read = |text: &str| read(text.as_bytes(), &rules(""), 1000).map(|claims| (claims.subject, claims.until));
         assert_eq!(read(r#"{"active":true,"sub":"ada"}"#), Ok((Some("ada".into()), 1030)));
         assert_eq!(read(r#"{"active":true,"sub":"ada","exp":1010}"#), Ok((Some("ada".into()), 1010)));
         assert_eq!(read(r#"{"active":true,"exp":5000}"#), Ok((None, 1030)));
@@ -189,6 +221,29 @@ mod tests {
             ["{}", "[]", "", "<html>", r#"{"active":"true"}"#, r#"{"active":1}"#, r#"{"active":false,"active":true}"#]
         {
             assert_eq!(read(odd), Err(AuthResult::Unavailable), "{odd}");
+        }
+    }
+
+    #[test]
+    fn what_is_active_is_for_us_where_that_is_asked_for_and_is_a_bearer_token() {
+        let read = |audiences: &str, members: &str| {
+            read(format!("{{\"active\":true{members}}}").as_bytes(), &rules(audiences), 1000).map(drop)
+        };
+        for (audiences, members, expected) in [
+            ("api web", r#","aud":"web""#, Ok(())),
+            ("api", r#","aud":["x","api"]"#, Ok(())),
+            ("api", r#","aud":"API""#, Err(AuthResult::Audience)),
+            ("api", r#","aud":["api",1]"#, Err(AuthResult::Audience)),
+            ("api", r#","aud":null"#, Err(AuthResult::Audience)),
+            ("api", "", Err(AuthResult::Audience)),
+            ("", r#","aud":"x""#, Ok(())),
+            ("", r#","token_type":"bEARER""#, Ok(())),
+            ("", r#","token_type":"DPoP""#, Err(AuthResult::Type)),
+            ("", r#","token_type":"refresh_token""#, Err(AuthResult::Type)),
+            ("", r#","token_type":null"#, Err(AuthResult::Type)),
+            ("", r#","cnf":{"jkt":"x"}"#, Err(AuthResult::NotHolder)),
+        ] {
+            assert_eq!(read(audiences, members), expected, "{members}");
         }
     }
 

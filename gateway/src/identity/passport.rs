@@ -6,6 +6,7 @@
 //! made of it, so that one is signed only when the last has used up two thirds of its time.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use http::HeaderName;
 use serde_json::{Value, json};
@@ -20,8 +21,11 @@ use crate::http1::write_field;
 const TYP: &str = "passport+jwt";
 /// Passports that an identity keeps, one for each upstream.
 const KEPT: usize = 32;
-/// Keys that were in force before are published on, so that a passport on its way is still verified.
+/// Keys that were in force before are published on, so that a passport on its way is still verified: so many, and for
+/// so long. That is a passport's longest life, and a minute each for a service's clock and for the keys that it has in
+/// mind. Longer would be for whoever has stolen one.
 const FORMER: usize = 4;
+const FORMER_FOR: Duration = Duration::from_secs(180);
 
 /// A passport that was made.
 #[derive(Debug, Clone)]
@@ -45,15 +49,38 @@ pub struct Office {
     headers: IdentityHeaders,
     header: HeaderName,
     number: u64,
-    /// Public keys of former configurations.
-    former: Vec<Value>,
+    /// Keys of former configurations.
+    former: Vec<Former>,
+}
+
+/// A key that was in force before.
+#[derive(Debug, Clone)]
+struct Former {
+    jwk: Value,
+    /// When it was replaced.
+    since: Instant,
+}
+
+impl Former {
+    fn is_published(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < FORMER_FOR
+    }
 }
 
 impl Office {
-    pub(super) fn new(settings: &Arc<Settings>, headers: &IdentityHeaders, number: u64, before: Option<&Self>) -> Self {
-        let is_new = |jwk: &&Value| !settings.keys.iter().any(|key| key.jwk() == *jwk);
-        let published = before.map(Self::published).unwrap_or_default();
-        let former = published.iter().filter(is_new).take(FORMER).cloned().collect();
+    pub(super) fn new(
+        settings: &Arc<Settings>,
+        headers: &IdentityHeaders,
+        (number, now): (u64, Instant),
+        before: Option<&Self>,
+    ) -> Self {
+        let is_new = |former: &Former| !settings.keys.iter().any(|key| *key.jwk() == former.jwk);
+        let replaced = |before: &Self| -> Vec<Former> {
+            let last = before.settings.keys.iter().map(|key| Former { jwk: key.jwk().clone(), since: now });
+            last.chain(before.former.iter().cloned()).collect()
+        };
+        let former = before.map(replaced).unwrap_or_default().into_iter();
+        let former = former.filter(|former| is_new(former) && former.is_published(now)).take(FORMER).collect();
         Self {
             header: settings.header.clone(),
             settings: Arc::clone(settings),
@@ -68,8 +95,9 @@ impl Office {
     }
 
     /// The public keys: the one that signs first, those that will sign, those that did.
-    fn published(&self) -> Vec<Value> {
-        self.settings.keys.iter().map(|key| key.jwk().clone()).chain(self.former.iter().cloned()).collect()
+    fn published(&self, now: Instant) -> Vec<&Value> {
+        let former = self.former.iter().filter(|former| former.is_published(now)).map(|former| &former.jwk);
+        self.settings.keys.iter().map(|key| key.jwk()).chain(former).collect()
     }
 
     /// The header that carries it.
@@ -77,9 +105,9 @@ impl Office {
         &self.header
     }
 
-    /// The key set, for who verifies.
-    pub fn key_set(&self) -> Value {
-        json!({ "keys": self.published() })
+    /// The key set, for who verifies now.
+    pub fn key_set(&self, now: Instant) -> Value {
+        json!({ "keys": self.published(now) })
     }
 
     /// The field for a request of this identity to this upstream at `now`, seconds since the Unix epoch.
@@ -124,5 +152,65 @@ impl Office {
             }
         }
         claims
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::KeyPair;
+
+    use super::*;
+    use crate::jws::Signer;
+
+    fn signers() -> Vec<Arc<Signer>> {
+        let pem = KeyPair::generate().unwrap().serialize_pem();
+        Signer::from_pem(&pem).unwrap().into_iter().map(Arc::new).collect()
+    }
+
+    fn headers() -> IdentityHeaders {
+        IdentityHeaders {
+            strip: Vec::new(),
+            subject_header: HeaderName::from_static("x-auth-subject"),
+            scopes_header: HeaderName::from_static("x-auth-scopes"),
+            provider_header: HeaderName::from_static("x-auth-provider"),
+            claims: Vec::new(),
+        }
+    }
+
+    /// What makes passports with these keys from now on.
+    fn office(keys: &[Arc<Signer>], now: Instant, before: Option<&Office>) -> Office {
+        let settings = Arc::new(Settings {
+            header: HeaderName::from_static("x-auth-passport"),
+            keys: keys.to_vec(),
+            file: "passport.pem".into(),
+            lifetime: Duration::from_secs(30),
+            issuer: "gateway".into(),
+        });
+        Office::new(&settings, &headers(), (1, now), before)
+    }
+
+    fn kids(office: &Office, now: Instant) -> Vec<String> {
+        let set = office.key_set(now);
+        let kid = |key: &Value| key["kid"].as_str().unwrap().to_owned();
+        set["keys"].as_array().unwrap().iter().map(kid).collect()
+    }
+
+    #[test]
+    fn i_a_key_that_was_replaced_is_published_for_as_long_as_its_last_passport_may_be_looked_at() {
+        let (leaked, new, newer) = (signers(), signers(), signers());
+        let kid = |keys: &[Arc<Signer>]| keys[0].kid().to_owned();
+        let begin = crate::clock::Clock::system().now();
+        let after = |seconds| begin + Duration::from_secs(seconds);
+        let first = office(&leaked, begin, None);
+        assert_eq!(kids(&first, after(3600)), [kid(&leaked)], "the one that signs, for as long as it does");
+        let second = office(&new, after(3600), Some(&first));
+        assert_eq!(kids(&second, after(3600 + 179)), [kid(&new), kid(&leaked)]);
+        assert_eq!(kids(&second, after(3600 + 180)), [kid(&new)], "no passport of it can be on its way any more");
+        // Another change begins nobody's time anew.
+        let third = office(&newer, after(3600 + 100), Some(&second));
+        assert_eq!(kids(&third, after(3600 + 179)), [kid(&newer), kid(&new), kid(&leaked)]);
+        assert_eq!(kids(&third, after(3600 + 180)), [kid(&newer), kid(&new)]);
+        let back = office(&leaked, after(3600 + 110), Some(&third));
+        assert_eq!(kids(&back, after(3600 + 110)), [kid(&leaked), kid(&newer), kid(&new)], "each is there once");
     }
 }

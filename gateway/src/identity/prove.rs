@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use super::asked::Part;
 use super::claims::Claims;
-use super::credential;
+use super::credential::{self, Credential};
 use super::introspection::Issuer;
 use super::key_keeper::kid_of;
 use super::key_store::Looked;
@@ -28,13 +28,13 @@ pub(super) async fn prove<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     provider: &Arc<Provider>,
-    (credential, until): (&[u8], Option<Instant>),
+    (credential, until): (&Credential, Option<Instant>),
 ) -> Result<Arc<Identity>, AuthResult> {
     match &provider.kind {
         Kind::Signed(_) => by_signature(shared, worker, provider, (credential, until)).await,
         Kind::Opaque(issuer) => by_asking(shared, worker, (provider, issuer), credential).await,
         Kind::Custom(own) => by_program(shared, worker, (provider, own.as_deref()), credential).await,
-        Kind::ApiKey | Kind::Certificate => provider.prove(worker, credential, now(shared)),
+        Kind::ApiKey | Kind::Certificate(_) => provider.prove(worker, credential, now(shared)),
     }
 }
 
@@ -63,7 +63,7 @@ async fn by_signature<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     provider: &Provider,
-    (credential, until): (&[u8], Option<Instant>),
+    (credential, until): (&Credential, Option<Instant>),
 ) -> Result<Arc<Identity>, AuthResult> {
     if let Some(found) = again(shared, worker, provider, credential) {
         return found;

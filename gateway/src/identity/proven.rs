@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::ledger::digest_of;
 use super::passport::Passports;
+use crate::tls::ClientCertificate;
 
 /// Who is asking, proven by one credential.
 pub struct Identity {
@@ -34,6 +35,8 @@ pub struct Identity {
     pub(super) proof: Proof,
     /// What it is called in a list of tokens that were taken back, once somebody has asked.
     pub(super) digest: OnceLock<Box<str>>,
+    /// The SHA-256 of the certificate whose owner alone may present the credential.
+    pub(super) bound: Option<[u8; 32]>,
 }
 
 /// A provider as it was configured, and its keys as they were.
@@ -55,6 +58,14 @@ impl Identity {
     /// What its token is called in a list of those that were taken back.
     pub(super) fn digest(&self) -> &str {
         self.digest.get_or_init(|| digest_of(&self.credential).into_boxed_str())
+    }
+
+    /// Whether it is whoever is at the other end of a connection, where the client has shown this certificate: what is
+    /// known of a credential is known on all connections.
+    #[inline]
+    pub(super) fn is_held_with<'c>(&self, certificate: impl FnOnce() -> Option<&'c Arc<ClientCertificate>>) -> bool {
+        let Some(bound) = &self.bound else { return true };
+        certificate().is_some_and(|shown| shown.fingerprint() == bound)
     }
 
     /// Whether it still holds at this second.

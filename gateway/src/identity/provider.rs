@@ -9,13 +9,14 @@ use http::HeaderName;
 use super::access::RouteAuth;
 use super::cache::Measure;
 use super::claims::Claims;
+use super::credential::{self, Credential};
 use super::introspection::Issuer;
 use super::jwt::Signed;
 use super::key_store::KeyStore;
 use super::memory::Memories;
 use super::passport::Passports;
 use super::proven::{Identity, Proof};
-use super::{api_key, certificate, credential, fields};
+use super::{api_key, certificate, fields};
 use crate::config::settings::identity::ProviderKind;
 use crate::config::settings::{self, IdentityHeaders};
 use crate::plugins::{AnyIdentityProvider, Plugins};
@@ -55,8 +56,8 @@ pub(super) enum Kind {
     Opaque(Arc<Issuer>),
     /// By a hash.
     ApiKey,
-    /// By the handshake of the connection.
-    Certificate,
+    /// By the handshake of the connection, and by who signed what was shown there.
+    Certificate(certificate::Signers),
     /// By asking the program's own code; `None` where it is not there, and then nothing is proven.
     Custom(Option<Arc<dyn AnyIdentityProvider>>),
 }
@@ -137,9 +138,9 @@ impl Provider {
                 let memories = Memories::new((API_KEYS, Measure::Entries), 0, around.workers);
                 (Kind::ApiKey, memories)
             }
-            ProviderKind::Mtls => {
+            ProviderKind::Mtls(mtls) => {
                 let memories = Memories::new((CERTIFICATE_BYTES, Measure::Bytes), REFUSED_FOR, around.workers);
-                (Kind::Certificate, memories)
+                (Kind::Certificate(certificate::Signers::new(mtls)), memories)
             }
             ProviderKind::Custom(custom) => {
                 let entries = (custom.capacity, Measure::Entries);
@@ -166,7 +167,7 @@ impl Provider {
     pub(super) fn store(&self) -> Option<&Arc<KeyStore>> {
         match &self.kind {
             Kind::Signed(signed) => signed.store.as_ref(),
-            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate | Kind::Custom(_) => None,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate(_) | Kind::Custom(_) => None,
         }
     }
 
@@ -192,7 +193,7 @@ impl Provider {
         match &self.settings.kind {
             ProviderKind::Jwt(_) | ProviderKind::Introspection(_) => Place::Bearer,
             ProviderKind::ApiKey(keys) => Place::Header(&keys.header),
-            ProviderKind::Mtls => Place::Handshake,
+            ProviderKind::Mtls(_) => Place::Handshake,
             ProviderKind::Custom(custom) => custom.header.as_ref().map_or(Place::Bearer, Place::Header),
         }
     }
@@ -202,9 +203,10 @@ impl Provider {
     pub(super) fn forwards_token(&self) -> bool {
         match &self.settings.kind {
             ProviderKind::Jwt(jwt) => jwt.forward_token,
-            ProviderKind::ApiKey(_) | ProviderKind::Introspection(_) | ProviderKind::Mtls | ProviderKind::Custom(_) => {
-                false
-            }
+            ProviderKind::ApiKey(_)
+            | ProviderKind::Introspection(_)
+            | ProviderKind::Mtls(_)
+            | ProviderKind::Custom(_) => false,
         }
     }
 
@@ -224,7 +226,7 @@ impl Provider {
     pub(super) fn proof(&self) -> Proof {
         let keys = match &self.kind {
             Kind::Signed(signed) => signed.keys_number(),
-            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate | Kind::Custom(_) => 0,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate(_) | Kind::Custom(_) => 0,
         };
         Proof { provider: self.number, keys }
     }
@@ -247,7 +249,7 @@ impl Provider {
     ///
     /// # Errors
     /// Why it does not hold.
-    pub(super) fn prove(&self, worker: usize, credential: &[u8], now: i64) -> Result<Arc<Identity>, AuthResult> {
+    pub(super) fn prove(&self, worker: usize, credential: &Credential, now: i64) -> Result<Arc<Identity>, AuthResult> {
         // Before the keys are looked at: what is verified with older ones is not taken for verified with newer.
         let proof = self.proof();
         let ProviderKind::ApiKey(keys) = &self.settings.kind else {
@@ -283,14 +285,17 @@ impl Provider {
     ///
     /// # Errors
     /// Why it does not hold, or that somebody else would have to be asked.
-    pub(super) fn try_out(&self, credential: &[u8], now: i64) -> Result<Identity, AuthResult> {
+    pub(super) fn try_out(&self, credential: &Credential, now: i64) -> Result<Identity, AuthResult> {
         self.judge(credential, now).map(|claims| self.identity(claims, credential, self.proof()))
     }
 
-    fn judge(&self, credential: &[u8], now: i64) -> Result<Claims, AuthResult> {
+    fn judge(&self, credential: &Credential, now: i64) -> Result<Claims, AuthResult> {
         match (&self.kind, &self.settings.kind) {
             (Kind::Signed(signed), _) => signed.verify(credential, now),
-            (Kind::Certificate, _) => certificate::claims(credential, now),
+            (Kind::Certificate(signers), _) => match credential {
+                Credential::Certificate(shown) => certificate::judge(shown, signers, now),
+                Credential::Bearer(..) | Credential::Key(_) => Err(AuthResult::Malformed),
+            },
             (Kind::ApiKey, ProviderKind::ApiKey(keys)) => api_key::find(&keys.keys, &api_key::hash(credential)),
             _ => Err(AuthResult::Unavailable),
         }
@@ -299,7 +304,7 @@ impl Provider {
     fn identity(&self, claims: Claims, credential: &[u8], proof: Proof) -> Identity {
         Identity {
             provider: Arc::clone(self.name()),
-            fields: fields::write(&self.headers, &claims),
+            fields: fields::write(&self.headers, self.name(), &claims),
             passports: Passports::default(),
             subject: claims.subject,
             scopes: claims.scopes,
@@ -309,6 +314,7 @@ impl Provider {
             credential: credential.into(),
             proof,
             digest: OnceLock::new(),
+            bound: claims.bound,
         }
     }
 }

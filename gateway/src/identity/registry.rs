@@ -99,7 +99,7 @@ impl Registry {
             Some(office) if office.is(settings, headers) => Arc::clone(office),
             _ => {
                 let number = self.next.fetch_add(1, Ordering::Relaxed);
-                Arc::new(Office::new(settings, headers, number, before.as_deref()))
+                Arc::new(Office::new(settings, headers, (number, self.clock.now()), before.as_deref()))
             }
         });
         self.office.store(office.clone());
@@ -108,7 +108,7 @@ impl Registry {
 
     /// The keys that verify passports.
     pub fn passport_keys(&self) -> Option<serde_json::Value> {
-        self.office.load().as_ref().map(|office| office.key_set())
+        self.office.load().as_ref().map(|office| office.key_set(self.clock.now()))
     }
 
     fn make(

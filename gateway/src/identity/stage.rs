@@ -50,8 +50,8 @@ pub fn recall<N: Network>(
     headers: &mut HeaderMap,
 ) -> Result<Option<Box<Unproven>>, GatewayError> {
     let Some(auth) = exchange.route().and_then(|route| route.auth.clone()) else { return Ok(None) };
-    let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client.clone());
-    let (provider, credential) = match auth.present(headers, certificate.as_ref()) {
+    let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
+    let (provider, credential) = match auth.present(headers, certificate) {
         Ok(Some(found)) => found,
         Ok(None) if auth.settings.optional => return Ok(None),
         Ok(None) => return Err(refuse(exchange, &auth, None, AuthResult::Missing)),
@@ -104,7 +104,7 @@ pub fn recall<N: Network>(
 /// What the best of the routes answers, where none could.
 #[cold]
 pub fn look<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, routes: &[usize]) -> Result<(), GatewayError> {
-    let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client.clone());
+    let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client().cloned());
     let mut first = None;
     for index in routes {
         let Some(auth) = exchange.snapshot.routes[*index].auth.clone() else { return Ok(()) };
@@ -158,7 +158,7 @@ pub async fn prove<N: Network>(
 async fn judge<N: Network>(
     exchange: &Exchange<N>,
     provider: &Arc<Provider>,
-    credential: &[u8],
+    credential: &Credential,
 ) -> Result<Result<Arc<Identity>, AuthResult>, GatewayError> {
     let until = exchange.timeout.and_then(|timeout| exchange.started.checked_add(timeout));
     if provider.verifies_here() {
@@ -225,6 +225,9 @@ fn accept<N: Network>(
     identity: Arc<Identity>,
     asked: Result<(), AuthResult>,
 ) -> Result<(), GatewayError> {
+    if !identity.is_held_with(|| exchange.connection.secured.as_ref()?.client()) {
+        return Err(refuse(exchange, auth, Some(provider), AuthResult::NotHolder));
+    }
     let enough = asked.and_then(|()| auth.check(&identity)).and_then(|()| unused(exchange, auth, &identity));
     if let Err(why) = enough {
         return Err(not_enough(exchange, (auth, provider), identity, why));
@@ -336,8 +339,9 @@ fn refuse<N: Network>(
     }
     // Who decided says how to try again: errors of RFC 6750 are for tokens.
     let scheme = provider.map_or_else(|| auth.challenge.clone(), |it| HeaderValue::from_static(it.place().scheme()));
-    let challenge =
-        |error: &'static str| if scheme == "Bearer" { HeaderValue::from_static(error) } else { scheme.clone() };
+    let challenge = |error: &'static str| {
+        if scheme.as_bytes().starts_with(b"Bearer") { HeaderValue::from_static(error) } else { scheme.clone() }
+    };
     let (code, detail, challenge) = match why {
         AuthResult::Missing => (Code::Unauthorized, "This needs a credential.", auth.challenge.clone()),
         AuthResult::Malformed => {

@@ -1,6 +1,7 @@
 //! What would become of a credential, for `explain`: operators are told what clients are not.
 
-use bytes::Bytes;
+use std::sync::Arc;
+
 use http::HeaderMap;
 use serde::Serialize;
 
@@ -9,6 +10,7 @@ use super::claims::claim;
 use super::proven::Identity;
 use crate::config::settings::identity::ProviderKind;
 use crate::telemetry::metrics::AuthResult;
+use crate::tls::ClientCertificate;
 
 /// The longest value of a claim that is shown, characters.
 const MOST_SHOWN: usize = 200;
@@ -71,7 +73,7 @@ impl Trial {
 
 /// Tries the credential of these headers, or a client's certificate, at `now`, seconds since the Unix epoch. Nothing is
 /// remembered.
-pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Bytes>, now: i64) -> Trial {
+pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<ClientCertificate>>, now: i64) -> Trial {
     let mut trial = Trial {
         providers: auth.providers.iter().map(|provider| provider.name().to_string()).collect(),
         scopes: auth.settings.scopes.iter().map(ToString::to_string).collect(),
@@ -99,6 +101,9 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Bytes
             trial.decided_by = Some(provider.name().to_string());
             trial.not_tried = not_tried(auth, &provider.settings.kind);
             provider.try_out(&credential, now).and_then(|identity| {
+                if !identity.is_held_with(|| certificate) {
+                    return Err(AuthResult::NotHolder);
+                }
                 trial.subject = identity.subject.as_ref().map(ToString::to_string);
                 trial.granted = Some(identity.scopes.iter().map(ToString::to_string).collect());
                 if let Some(lack) = auth.lacks(&identity) {
@@ -158,7 +163,7 @@ fn not_tried(auth: &RouteAuth, kind: &ProviderKind) -> Vec<String> {
             }
         }
         ProviderKind::Introspection(_) => list.push("what its issuer says of it".to_owned()),
-        ProviderKind::Mtls => {
+        ProviderKind::Mtls(_) => {
             list.push("whether the listener believes who signed the certificate: the handshake does".to_owned());
         }
         ProviderKind::Custom(custom) => list.push(format!("what the program says of it ({})", custom.name)),

@@ -189,7 +189,7 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                     self.end(Reason::ENHANCE_YOUR_CALM);
                     continue;
                 }
-                if !self.draining && draining.poll_has_begun(cx) {
+                if !self.draining && (draining.poll_has_begun(cx) || self.has_lost_its_client()) {
                     self.drain();
                     continue;
                 }
@@ -232,6 +232,11 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                 None => return Poll::Ready(()),
             }
         }
+    }
+
+    /// Whether who signed the client's certificate may not do so any more: what is asked is refused here.
+    fn has_lost_its_client(&self) -> bool {
+        self.connection.secured.as_ref().is_some_and(|secured| secured.was_refused())
     }
 
     /// No new request is taken; those that have come are answered.

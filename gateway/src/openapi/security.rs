@@ -84,7 +84,7 @@ fn scheme(provider: &Provider) -> Value {
                 "description": "A credential that the gateway's program knows, as `Authorization: Bearer CREDENTIAL`.",
             }),
         },
-        ProviderKind::Mtls => json!({
+        ProviderKind::Mtls(_) => json!({
             "type": "mutualTLS",
             "description": "A client's certificate, shown in the TLS handshake.",
         }),

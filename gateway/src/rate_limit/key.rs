@@ -28,8 +28,8 @@ pub enum Key<'a> {
     Address(IpAddr),
     /// A header's value.
     Header(&'a [u8]),
-    /// Who is asking.
-    Subject(&'a str),
+    /// Who is asking: the provider that says so, and the subject, which is one only there.
+    Subject(&'a str, &'a str),
     /// A claim's value.
     Claim(&'a str),
     /// The same where it is a whole number.
@@ -45,7 +45,9 @@ impl<'a> Key<'a> {
             LimitKey::Global => Some(Self::Global),
             LimitKey::Route => exchange.route().map(|route| Self::Route(&route.settings.name)),
             LimitKey::Header(name) => headers.get(name).map(|value| Self::Header(value.as_bytes())),
-            LimitKey::Subject => exchange.identity.as_deref().and_then(|it| it.subject.as_deref()).map(Self::Subject),
+            LimitKey::Subject => {
+                exchange.identity.as_deref().and_then(|it| Some(Self::Subject(&it.provider, it.subject.as_deref()?)))
+            }
             LimitKey::Claim(name) => {
                 exchange.identity.as_deref().and_then(|it| Self::of_claim(it.claims.get(&**name)?))
             }
@@ -96,7 +98,8 @@ impl<'a> Key<'a> {
             Self::Address(IpAddr::V4(address)) => (b"address", address.octets().to_vec().into()),
             Self::Address(IpAddr::V6(address)) => (b"address", address.octets().to_vec().into()),
             Self::Header(value) => (b"header", (*value).into()),
-            Self::Subject(subject) => (b"subject", subject.as_bytes().into()),
+            // Names of providers have no such byte.
+            Self::Subject(provider, subject) => (b"subject", [*provider, "\0", *subject].concat().into_bytes().into()),
             Self::Claim(value) => (b"claim", value.as_bytes().into()),
             Self::NumberClaim(number) => (b"number", number.to_be_bytes().to_vec().into()),
             Self::Custom(digest) => (b"custom", digest.to_be_bytes().to_vec().into()),
@@ -114,7 +117,7 @@ impl<'a> Key<'a> {
             Self::Route(name) => cut(name),
             Self::Address(address) => address.to_string(),
             Self::Header(_) | Self::Custom(_) => format!("sha256:{:032x}", stable_id(rule, None, self)),
-            Self::Subject(text) | Self::Claim(text) => cut(text),
+            Self::Subject(_, text) | Self::Claim(text) => cut(text),
             Self::NumberClaim(number) => number.to_string(),
         }
     }
@@ -194,7 +197,7 @@ mod tests {
     fn k4_secrets_and_control_characters_are_not_shown() {
         let key = Key::Header(b"secret\r\nx: y");
         assert!(!key.shown("r").contains("secret") && key.shown("r").starts_with("sha256:"));
-        assert!(Key::Subject(&"x".repeat(10_000)).shown("r").len() <= SHOWN);
+        assert!(Key::Subject("idp", &"x".repeat(10_000)).shown("r").len() <= SHOWN);
     }
 
     #[test]
@@ -214,7 +217,8 @@ mod tests {
                 Key::Global,
                 Key::Route(&value),
                 Key::Header(value.as_bytes()),
-                Key::Subject(&value),
+                Key::Subject("idp", &value),
+                Key::Subject("other", &value),
                 Key::Claim(&value),
                 Key::Custom(first_half(value.as_bytes())),
             ];

@@ -175,8 +175,9 @@ mod tests {
     }
 
     fn rules() -> Arc<HeaderRules> {
-        let (subject_header, scopes_header) = ("x-s".parse().unwrap(), "x-c".parse().unwrap());
-        let identity = IdentityHeaders { strip: Vec::new(), subject_header, scopes_header, claims: Vec::new() };
+        let [subject_header, scopes_header, provider_header] = ["x-s", "x-c", "x-p"].map(|name| name.parse().unwrap());
+        let (strip, claims) = (Vec::new(), Vec::new());
+        let identity = IdentityHeaders { strip, subject_header, scopes_header, provider_header, claims };
         Arc::new(HeaderRules::new(&identity, Underscores::Reject))
     }
 

@@ -51,6 +51,15 @@ fn secure_own<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     if let Some(hsts) = server.hsts.as_ref().filter(|_| exchange.secure) {
         headers.insert(HSTS, hsts.clone());
     }
+    tell_client(exchange, headers);
+}
+
+/// What the service says to the client that let the request pass (`client_headers`): beside what is there, since each
+/// cookie has a field of its own.
+fn tell_client<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    for (name, value) in exchange.told_client.iter().flat_map(|told| told.iter()) {
+        headers.append(name, value.clone());
+    }
 }
 
 /// The same of an upstream's answer: its own word stands.
@@ -67,6 +76,7 @@ fn secure_seen<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     if let Some(hsts) = exchange.snapshot.config.server.hsts.as_ref().filter(|_| exchange.secure) {
         headers.entry(HSTS).or_insert_with(|| hsts.clone());
     }
+    tell_client(exchange, headers);
 }
 
 /// The date, as the first field of an answer that is put together by itself (RFC 9110, section 6.6.1).

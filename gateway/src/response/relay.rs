@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::SET_COOKIE;
-use http::{Method, StatusCode};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::{compress, cross_origin, is_draining, problem, secure_relayed};
 use crate::client::Tunnel;
@@ -152,6 +152,14 @@ pub(super) fn received<N: Network>(
     fields
 }
 
+/// What the service says to the client that let the request pass, beside what is there.
+#[cold]
+fn tell_client(told: &HeaderMap, fields: &mut Fields) {
+    let lines: Vec<(&HeaderName, &str)> =
+        told.iter().filter_map(|(name, value)| Some((name, value.to_str().ok()?))).collect();
+    fields.push_more(&lines);
+}
+
 fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fields> {
     withhold(exchange, &mut fields);
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
@@ -160,6 +168,9 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fie
     }
     if exchange.snapshot.tells_hsts {
         secure_relayed(exchange, &mut fields);
+    }
+    if let Some(told) = &exchange.told_client {
+        tell_client(told, &mut fields);
     }
     if cross_origin::is_told(exchange) {
         cross_origin::tell_in(exchange, &mut fields);

@@ -9,6 +9,7 @@ use rustls::version::{TLS12, TLS13};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::by_name::ByName;
+use super::client_roots::{ClientCertificate, ClientRoots, InForce, Shown};
 use super::secured::Secured;
 use super::{HTTP_2, HTTP_11};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls};
@@ -17,6 +18,9 @@ use crate::config::settings::listener::{ClientCertificates, ListenerTls};
 pub struct Acceptor {
     pub(super) config: Arc<ServerConfig>,
     certificates: Arc<ByName>,
+    /// Who signs for the listener's clients, and the number of those who do here.
+    in_force: Arc<InForce>,
+    number: u64,
     /// When the first of its certificates ends, seconds since the Unix epoch.
     pub expires_unix: Option<i64>,
 }
@@ -24,11 +28,17 @@ pub struct Acceptor {
 impl Acceptor {
     /// For checked settings. Sessions are resumed by `tickets` where clients prove nothing; where they do, by tickets
     /// that no other listener takes, and no other configuration: who was believed there need not be believed here
-    /// (CVE-2025-23419). Clients are offered HTTP/2 first, where `http2` says that it is spoken.
+    /// (CVE-2025-23419). Clients are offered HTTP/2 first, where `http2` says that it is spoken. Who signs for them is
+    /// in force with it.
     ///
     /// # Errors
     /// Why rustls does not take them: no certificate of a client can be checked against these roots.
-    pub fn new(settings: &ListenerTls, tickets: Option<Arc<dyn ProducesTickets>>, http2: bool) -> Result<Self, String> {
+    pub(super) fn new(
+        settings: &ListenerTls,
+        tickets: Option<Arc<dyn ProducesTickets>>,
+        http2: bool,
+        in_force: &Arc<InForce>,
+    ) -> Result<Self, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
@@ -38,6 +48,10 @@ impl Acceptor {
             ClientCertificates::Unwanted => None,
             ClientCertificates::Optional(roots) => Some(verifier(roots).allow_unauthenticated().build()),
             ClientCertificates::Required(roots) => Some(verifier(roots).build()),
+        };
+        let roots = match &settings.clients {
+            ClientCertificates::Unwanted => None,
+            ClientCertificates::Optional(roots) | ClientCertificates::Required(roots) => Some(ClientRoots::new(roots)?),
         };
         let (builder, tickets) = match verifier {
             None => (builder.with_no_client_auth(), tickets),
@@ -56,17 +70,16 @@ impl Acceptor {
             let (_, parsed) = X509Certificate::from_der(certificate.cert.first()?).ok()?;
             Some(parsed.validity().not_after.timestamp())
         });
-        Ok(Self { expires_unix: ends.min(), config: Arc::new(config), certificates })
+        let (in_force, number) = (Arc::clone(in_force), in_force.set(roots));
+        Ok(Self { expires_unix: ends.min(), config: Arc::new(config), certificates, in_force, number })
     }
 
     /// What a finished handshake says of the client, and of whom it took us for.
     pub(super) fn secured(&self, connection: &rustls::ServerConnection) -> Secured {
         let name = connection.server_name();
-        Secured::new(
-            name,
-            self.certificates.find(name).cloned(),
-            connection.peer_certificates().and_then(|chain| chain.first()),
-        )
+        let client = connection.peer_certificates().and_then(ClientCertificate::of);
+        let client = client.map(|client| Shown::new(client, Arc::clone(&self.in_force), self.number));
+        Secured::new(name, self.certificates.find(name).cloned(), client)
     }
 }
 
@@ -85,7 +98,7 @@ mod tests {
     fn of(clients: ClientCertificates) -> Result<Acceptor, String> {
         let default = Some(certificate(&["a.test"]));
         let settings = ListenerTls { default, named: [].into(), staples: [].into(), clients, files: [].into() };
-        Acceptor::new(&settings, new_tickets(), true)
+        Acceptor::new(&settings, new_tickets(), true, &Arc::default())
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Towards clients:
 //!
 //! - `acceptor`: what one listener's settings come to; `by_name` chooses its certificates.
+//! - `client_roots`: who signs clients' certificates, and whether a connection's own is believed still.
 //! - `slots`: which acceptor is in force at which listener, over all configurations.
 //! - `handshake`: from a socket to a connection, with what it proved (`secured`), or why not
 //!   (`unmet`).
@@ -17,6 +18,7 @@
 
 mod acceptor;
 mod by_name;
+mod client_roots;
 mod connector;
 mod handshake;
 mod secured;
@@ -25,6 +27,7 @@ mod unmet;
 mod unsecured;
 
 pub use acceptor::Acceptor;
+pub use client_roots::{ClientCertificate, ClientRoots};
 pub use connector::Connector;
 pub use handshake::{Failure, Handshake, handshake};
 pub use secured::Secured;

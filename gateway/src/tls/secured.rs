@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rustls::client::verify_server_name;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
+
+use super::client_roots::{ClientCertificate, Shown};
 
 /// A connection's TLS, as its requests see it.
 #[derive(Debug)]
@@ -15,17 +16,32 @@ pub struct Secured {
     server_name: Option<Box<str>>,
     /// The certificate that it was shown.
     shown: Option<Arc<CertifiedKey>>,
-    /// The client's own certificate (DER), where it has shown one that holds.
-    pub client: Option<Bytes>,
+    /// The client's own certificate, where it has shown one that held.
+    client: Option<Shown>,
 }
 
 impl Secured {
-    pub(super) fn new(
-        server_name: Option<&str>,
-        shown: Option<Arc<CertifiedKey>>,
-        client: Option<&CertificateDer<'_>>,
-    ) -> Self {
-        Self { server_name: server_name.map(Box::from), shown, client: client.map(|own| Bytes::copy_from_slice(own)) }
+    pub(super) fn new(server_name: Option<&str>, shown: Option<Arc<CertifiedKey>>, client: Option<Shown>) -> Self {
+        Self { server_name: server_name.map(Box::from), shown, client }
+    }
+
+    /// The client's own certificate, where it has shown one that held, and its listener asks for them still.
+    #[inline]
+    pub fn client(&self) -> Option<&Arc<ClientCertificate>> {
+        self.client.as_ref().filter(|client| client.is_asked_for()).map(|client| &client.certificate)
+    }
+
+    /// Whether whoever signed the client's certificate may do so still; also where it has shown none. `now` is seconds
+    /// since the Unix epoch.
+    #[inline]
+    pub fn is_believed(&self, now: impl FnOnce() -> i64) -> bool {
+        self.client.as_ref().is_none_or(|client| client.is_believed(now))
+    }
+
+    /// Whether a request was refused since that is not so.
+    #[inline]
+    pub fn was_refused(&self) -> bool {
+        self.client.as_ref().is_some_and(Shown::was_refused)
     }
 
     /// Whether a request for this host may come on this connection (RFC 9110, section 7.4): the client has asked for

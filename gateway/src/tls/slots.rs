@@ -7,17 +7,22 @@ use arc_swap::ArcSwapOption;
 use rustls::server::ProducesTickets;
 
 use super::acceptor::{Acceptor, new_tickets};
+use super::client_roots::InForce;
 use crate::config::settings::Listener;
 use crate::telemetry::notice;
 
-/// The place of a listener that speaks TLS: what is in it counts for connections that come from now on.
+/// The place of a listener that speaks TLS: what is in it counts for connections that come from now on; who signs for
+/// clients counts for those that are there, too.
 #[derive(Default)]
-pub struct Slot(ArcSwapOption<Acceptor>);
+pub struct Slot {
+    acceptor: ArcSwapOption<Acceptor>,
+    clients: Arc<InForce>,
+}
 
 impl Slot {
     /// What takes the next handshake; `None` where nothing can, and the connection is to be closed.
     pub fn current(&self) -> Option<Arc<Acceptor>> {
-        self.0.load_full()
+        self.acceptor.load_full()
     }
 }
 
@@ -48,8 +53,8 @@ impl Slots {
             let before = listeners[..index].iter().filter(|other| other.address == address).count();
             let slot = inner.slots.iter().filter(|(known, _)| *known == address).nth(before);
             let (Some(tls), Some((_, Some(slot)))) = (&listener.tls, slot) else { continue };
-            match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone(), http2) {
-                Ok(acceptor) => slot.0.store(Some(Arc::new(acceptor))),
+            match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone(), http2, &slot.clients) {
+                Ok(acceptor) => slot.acceptor.store(Some(Arc::new(acceptor))),
                 Err(why) => notice::tls_not_applied(address, &why),
             }
         }

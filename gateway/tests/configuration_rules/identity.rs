@@ -69,6 +69,14 @@ fn headers_and_times_have_bounds() {
         "[identity]\nclaims = { x-auth-subject = 'name' }",
         &["2:12: this header carries the subject or the scopes already"],
     );
+    check(
+        "[identity]\nclaims = { x-auth-provider = 'idp' }",
+        &["2:12: this header carries the provider's name already"],
+    );
+    check(
+        "[identity]\nprovider_header = 'X-Auth-Subject'",
+        &["2:19: provider_header is a header that carries the subject or the scopes already"],
+    );
 }
 
 #[test]
@@ -271,6 +279,58 @@ fn a_provider_before_which_another_takes_all_is_told_of() {
         assert_eq!(told.len(), usize::from(expected.is_some()), "{providers}: {told:?}");
         assert!(told.iter().zip(expected).all(|(told, expected)| told.starts_with(expected)), "{providers}: {told:?}");
     }
+}
+
+#[test]
+fn an_opaque_token_is_for_somebody_or_that_is_told_of() {
+    let told = |provider: &str, claims: &str| {
+        let text = format!(
+            "[[routes]]\npath = '/'\nauth = {{ providers = ['o']{claims} }}\nupstream = 'http://127.0.0.1:1'\n\
+             [identity.providers.o]\nkind = 'introspection'\nurl = 'https://idp.test'\nclient_id = 'g'\n\
+             client_secret_env = 'SECRET'\n{provider}\n"
+        );
+        warnings(&text).into_iter().filter(|warning| warning.contains("active")).collect::<Vec<_>>()
+    };
+    let silent = told("", "");
+    assert_eq!(silent.len(), 1, "{silent:?}");
+    assert!(silent[0].starts_with("3:23: \"o\" lets every active token in"), "{silent:?}");
+    for (provider, claims) in [("audiences = ['api']", ""), ("audiences = []", ""), ("", ", claims = { aud = 'api' }")]
+    {
+        assert_eq!(told(provider, claims), [""; 0], "{provider}{claims}");
+    }
+}
+
+#[test]
+fn a_name_that_any_listener_lets_pass_is_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    for file in ["a.pem", "b.pem"] {
+        std::fs::write(folder.path().join(file), made.cert.pem()).unwrap();
+    }
+    std::fs::write(folder.path().join("a.key"), made.signing_key.serialize_pem()).unwrap();
+    let told = |signers: [&str; 2], ca: &str| {
+        let at = |file: &str| format!("'{}'", folder.path().join(file).display());
+        let listener = |(port, signer): (u16, &str)| {
+            format!(
+                "[[listeners]]\naddress = '127.0.0.1:{port}'\ntls = {{ cert = {}, key = {}, client_ca = {}, \
+                 client_auth = 'optional' }}\n",
+                at("a.pem"),
+                at("a.key"),
+                at(signer)
+            )
+        };
+        let ca = if ca.is_empty() { String::new() } else { format!("ca = {}\n", at(ca)) };
+        let provider = format!("[identity.providers.m]\nkind = 'mtls'\n{ca}");
+        let listeners: String = [(8443, signers[0]), (8444, signers[1])].map(listener).concat();
+        let told = warnings(&format!("{provider}{listeners}"));
+        told.into_iter().filter(|warning| warning.contains("differ in `client_ca`")).collect::<Vec<_>>()
+    };
+    let several = told(["a.pem", "b.pem"], "");
+    assert!(several.len() == 1 && several[0].starts_with("2:8: listeners differ"), "{several:?}");
+    assert_eq!(told(["a.pem", "b.pem"], "a.pem"), [""; 0]);
+    assert_eq!(told(["a.pem", "a.pem"], ""), [""; 0]);
+    let missing = errors("[identity.providers.m]\nkind = 'mtls'\nca = 'no-such.pem'");
+    assert_eq!(missing.len(), 1, "{missing:?}");
 }
 
 #[test]

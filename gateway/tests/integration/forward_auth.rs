@@ -311,3 +311,24 @@ async fn the_admin_port_does_not_show_a_key_in_what_is_asked() {
         assert!(told.contains("authority/verify?token=(not shown)") && !told.contains("s3cret"), "{path}: {told}");
     }
 }
+
+#[tokio::test]
+async fn what_a_yes_says_to_the_client_reaches_it_with_whatever_answer_and_is_not_said_to_others() {
+    let yes = "HTTP/1.1 200 OK\r\nset-cookie: s=1\r\nx-user: ada\r\nSet-Cookie: t=2\r\nx-other: c\r\n\
+               content-length: 0\r\n\r\n";
+    let (up, down) = (echo().await, echo().await.addr());
+    let keys = ", client_headers = ['set-cookie'], cache = { ttl = '1h' }";
+    for (upstream, statuses) in [(up.addr(), 200..=200), (down, 500..=503)] {
+        let authority = authority(yes).await;
+        let gateway = Gateway::start(&text(upstream, authority.addr(), "", keys)).await;
+        for _ in 0..2 {
+            let answer = post(&gateway, "").await;
+            let cookies = answer.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"));
+            let cookies: Vec<&str> = cookies.map(|(_, value)| value.as_str()).collect();
+            assert!(statuses.contains(&answer.status), "{}", answer.status);
+            assert_eq!((cookies, answer.header("x-user"), answer.header("x-other")), (vec!["s=1", "t=2"], None, None));
+        }
+        assert_eq!(asked(&authority).len(), 2, "a cookie is one client's");
+    }
+    assert_eq!(up.counters().requests, 2);
+}

@@ -124,6 +124,28 @@ async fn nobody_who_proves_no_identity_gets_more_than_the_anonymous_rate() {
 }
 
 #[tokio::test]
+async fn two_providers_know_two_people_by_one_name_and_neither_spends_the_others_rate() {
+    let (upstream, issuer, folder) = (echo().await, Issuer::new("k1"), tempfile::tempdir().unwrap());
+    let file = folder.path().join("keys.toml");
+    // printf %s key | sha256sum
+    let hash = "2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683";
+    std::fs::write(&file, format!("[[keys]]\nsha256 = '{hash}'\nsubject = 'ada'\n")).unwrap();
+    let limits = "[rate_limits.user]\nrate = '1/h'\nburst = 1\nkey = 'subject'\n";
+    let auth = "auth = { providers = ['main', 'keys'] }\n";
+    let keys = format!("[identity.providers.keys]\nkind = 'api_key'\nfile = '{}'\n", file.display());
+    let text = format!("{}{auth}{}{keys}", text("", limits, "'user'", &upstream), issuer.provider(""));
+    let gateway = Gateway::start(&text).await;
+    let mut client = gateway.client().await;
+    let token = format!("authorization: Bearer {}\r\n", issuer.token(&serde_json::json!({})));
+    for (credential, provider) in [(&*token, "main"), ("x-api-key: key\r\n", "keys")] {
+        let spoofed = format!("x-auth-provider: root\r\n{credential}");
+        let echo = get(&mut client, &spoofed).await.echo();
+        assert_eq!((echo.all("x-auth-subject"), echo.all("x-auth-provider")), (vec!["ada"], vec![provider]));
+        assert_eq!(get(&mut client, credential).await.status, 429, "{provider}");
+    }
+}
+
+#[tokio::test]
 async fn k5_an_ipv6_client_that_moves_within_its_network_stays_one_client() {
     let limits = "[rate_limits.ip]\nrate = '1/h'\nburst = 1\nkey = 'client_ip'\n";
     let (gateway, _upstream) = limited("trusted_proxies = ['127.0.0.1/32']", limits, "'ip'").await;

@@ -1,22 +1,24 @@
 //! `[identity]` and `auth` of routes. Whatever could not be read is empty here, so that it proves nobody; that it could
 //! not be read was reported.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use http::HeaderName;
+use rustls::RootCertStore;
 use serde_json::Value;
 
 use crate::config::check::{Context, Reader};
-use crate::config::key_files;
-use crate::config::schema::identity::{API_KEY, CUSTOM, INTROSPECTION, JWT};
+use crate::config::schema::identity::{API_KEY, CUSTOM, INTROSPECTION, JWT, MTLS};
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
-    ApiKeys, Auth, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Passport,
-    Provider, ProviderKind, Revocation, Secret, SecretKeys,
+    ApiKeys, Auth, ClientCa, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Mtls,
+    Passport, Provider, ProviderKind, Revocation, Secret, SecretKeys,
 };
 use crate::config::settings::mirror::MARK;
 use crate::config::tree::{Entry, Node, Value as Written};
 use crate::config::value::text;
+use crate::config::{certificates, key_files};
 use crate::jws::{Algorithm, Key, KeySet};
 
 /// `[identity]`: what is stripped holds every header that the gateway itself sets.
@@ -24,10 +26,11 @@ pub(crate) fn headers(table: &Reader<'_>) -> IdentityHeaders {
     let name = |key, fallback| text::header_name(&table.text(key)).unwrap_or(HeaderName::from_static(fallback));
     let subject_header = name("subject_header", "x-auth-subject");
     let scopes_header = name("scopes_header", "x-auth-scopes");
+    let provider_header = name("provider_header", "x-auth-provider");
     let claim = |entry: &Entry| Some((text::header_name(&entry.key).ok()?, Box::from(entry.node.text()?)));
     let claims: Vec<(HeaderName, Box<str>)> = table.map("claims").iter().filter_map(claim).collect();
     let mut strip: Vec<HeaderPattern> = table.texts("strip_headers").iter().filter_map(|name| pattern(name)).collect();
-    let mut own = vec![subject_header.clone(), scopes_header.clone()];
+    let mut own = vec![subject_header.clone(), scopes_header.clone(), provider_header.clone()];
     own.extend(claims.iter().map(|(header, _)| header.clone()));
     if table.get("passport").is_some() {
         own.extend(text::header_name(&table.table("passport").text("header")).ok());
@@ -41,7 +44,7 @@ pub(crate) fn headers(table: &Reader<'_>) -> IdentityHeaders {
             strip.push(HeaderPattern::Exact(header));
         }
     }
-    IdentityHeaders { strip, subject_header, scopes_header, claims }
+    IdentityHeaders { strip, subject_header, scopes_header, provider_header, claims }
 }
 
 /// What more no client may say: what services say of who asks (`told`), and, where there are mirrors, that a request is
@@ -74,7 +77,7 @@ fn provider(context: &Context<'_>, entry: &Entry) -> Option<Provider> {
         "jwt" => ProviderKind::Jwt(Box::new(jwt(context, &reader(&JWT)))),
         "introspection" => ProviderKind::Introspection(introspection(context, &reader(&INTROSPECTION))),
         "api_key" => ProviderKind::ApiKey(api_keys(context, &reader(&API_KEY))?),
-        "mtls" => ProviderKind::Mtls,
+        "mtls" => ProviderKind::Mtls(mtls(context, &reader(&MTLS))),
         "custom" => ProviderKind::Custom(custom(&reader(&CUSTOM))),
         _ => return None,
     };
@@ -102,6 +105,7 @@ fn jwt(context: &Context<'_>, table: &Reader<'_>) -> Jwt {
         forward_token: table.flag("forward_token"),
         replay_store: Some(table.text("replay_store")).filter(|name| name != "local").map(Arc::from),
         revocation: table.get("revocation").map(|_| revocation(&table.table("revocation"))),
+        ignores_binding: table.text("bound_tokens") == "ignore",
     }
 }
 
@@ -148,7 +152,17 @@ fn introspection(context: &Context<'_>, table: &Reader<'_>) -> Introspection {
         capacity: cache.integer("capacity"),
         positive: cache.duration("positive"),
         negative: cache.duration("negative"),
+        audiences: boxed(table.texts("audiences")),
+        ignores_binding: table.text("bound_tokens") == "ignore",
     }
+}
+
+fn mtls(context: &Context<'_>, table: &Reader<'_>) -> Mtls {
+    let ca = |file: PathBuf| ClientCa {
+        roots: certificates::roots(&file).unwrap_or_else(|_| Arc::new(RootCertStore::empty())),
+        file,
+    };
+    Mtls { ca: table.get("ca").and_then(|node| context.path(node)).map(ca) }
 }
 
 fn custom(table: &Reader<'_>) -> Custom {

@@ -192,6 +192,7 @@ fn forward_auth(table: &Reader<'_>) -> Option<ForwardAuth> {
         timeout: table.duration("timeout"),
         request_headers: names("request_headers"),
         response_headers: names("response_headers"),
+        client_headers: names("client_headers"),
         max_response: table.bytes("max_response"),
         allows_on_error: table.text("on_error") == "allow",
         cache: cache.timeout("ttl").map(|ttl| AnswerCache { ttl, max_bytes: cache.bytes("max_bytes") }),

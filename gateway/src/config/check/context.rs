@@ -187,6 +187,15 @@ impl<'a> Context<'a> {
         listeners.filter_map(tls).any(|client_auth| client_auth != "none")
     }
 
+    /// Whether listeners that ask clients for certificates differ in who signs these.
+    pub(crate) fn believes_several(&self) -> bool {
+        let tls = |listener: &'a Node| listener.table()?.get("tls")?.table();
+        let asks = |tls: &&Table| tls.get("client_auth").and_then(Node::text).is_some_and(|auth| auth != "none");
+        let listeners = self.listeners.and_then(Node::list).into_iter().flatten();
+        let mut signers = listeners.filter_map(tls).filter(asks).filter_map(|tls| self.path(tls.get("client_ca")?));
+        signers.next().is_some_and(|first| signers.any(|other| other != first))
+    }
+
     /// Reports a name of no upstream.
     pub(crate) fn upstream_exists(&mut self, node: &Node) {
         let message = known(node, "upstream", &self.upstreams, "a table [upstreams.NAME]");

@@ -9,6 +9,7 @@ pub(crate) static IDENTITY: TableDef = TableDef::plain("[identity]", "The header
     key("strip_headers", Kind::List(const { &Kind::Text(&text::HEADER_PATTERN) }, 0), "Removed from every client request, on every route, authenticated or not. The headers named below are always among them.").default("[\"x-auth-*\"]"),
     key("subject_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the proven subject to the upstream.").default("\"x-auth-subject\""),
     key("scopes_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the granted scopes to the upstream.").default("\"x-auth-scopes\""),
+    key("provider_header", Kind::Text(&text::EDITABLE_HEADER), "Carries the name of the provider that proved the subject: two providers may know two people by one name.").default("\"x-auth-provider\""),
     key("claims", Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::NOT_EMPTY) }), "Headers that carry claims: `{ \"x-auth-tenant\" = \"tenant\" }`.").default("{}"),
     key("passport", Kind::Table(&PASSPORT), "A short-lived token signed by the gateway, so that a service can check identity by itself."),
     key("providers", Kind::Map(&text::NAME, const { &Kind::Tagged("kind", PROVIDERS) }), "Who proves identities, by name.").default("{}"),
@@ -86,6 +87,13 @@ pub(crate) static JWT: TableDef = TableDef::plain(
         .secret(),
         key("forward_token", Kind::Bool, "Pass the client's `Authorization` header on.").default("false"),
         key("revocation", Kind::Table(&REVOCATION), "Tokens that were taken back: each request asks a store."),
+        key(
+            "bound_tokens",
+            Kind::Choice(&["check", "ignore"]),
+            "Tokens with a `cnf`: the client's certificate must be the one they are bound to, and those that are bound \
+             otherwise are refused; or whoever has one may present it.",
+        )
+        .default("\"check\""),
     ],
 )
 .rules(&[
@@ -147,6 +155,19 @@ pub(crate) static INTROSPECTION: TableDef = TableDef::plain(
         )
         .required()
         .secret(),
+        key(
+            "audiences",
+            Kind::List(const { &Kind::Text(&text::NOT_EMPTY) }, 0),
+            "One of them must be in what the issuer says of a token's `aud`; empty is any, or none.",
+        )
+        .default("[]"),
+        key(
+            "bound_tokens",
+            Kind::Choice(&["check", "ignore"]),
+            "Tokens with a `cnf`: the client's certificate must be the one they are bound to, and those that are bound \
+             otherwise are refused; or whoever has one may present it.",
+        )
+        .default("\"check\""),
         key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),
     ],
@@ -175,10 +196,17 @@ pub(crate) static API_KEY: TableDef = TableDef::plain(
 )
 .rules(&[identity::api_keys, screening::credentials]);
 
-static MTLS: TableDef = TableDef::plain(
+pub(crate) static MTLS: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"mtls\"",
     "The client's certificate, as its handshake has verified it: SAN URI, then DNS, then CN.",
-    &[key("kind", Kind::Choice(&["mtls"]), "`mtls`").required()],
+    &[
+        key("kind", Kind::Choice(&["mtls"]), "`mtls`").required(),
+        key(
+            "ca",
+            Kind::File,
+            "Who has signed its clients' certificates, PEM; else whoever a listener's `client_ca` has.",
+        ),
+    ],
 )
 .rules(&[identity::mtls]);
 

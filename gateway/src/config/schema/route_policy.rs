@@ -23,7 +23,7 @@ pub(crate) static AUTH: TableDef = TableDef::plain(
         key("single_use", Kind::Bool, "A token, by its `jti`, holds for one request.").default("false"),
     ],
 )
-.rules(&[references::auth, identity::single_use, provider_order::reachable]);
+.rules(&[references::auth, identity::single_use, identity::opaque_audience, provider_order::reachable]);
 
 /// An element of `split`.
 pub(crate) static SPLIT: TableDef = TableDef::plain(
@@ -254,6 +254,12 @@ pub(crate) static FORWARD_AUTH: TableDef = TableDef::plain(
             "response_headers",
             Kind::List(const { &Kind::Text(&text::EDITABLE_HEADER) }, 0),
             "Headers of its answer that the upstream is sent. No client can send them, on any route.",
+        )
+        .default("[]"),
+        key(
+            "client_headers",
+            Kind::List(const { &Kind::Text(&text::EDITABLE_HEADER) }, 0),
+            "Headers of its yes that the client is sent beside the answer's own: `set-cookie`. A yes that has one is not remembered.",
         )
         .default("[]"),
         key("max_response", Kind::Size(1, 16 << 20), "The largest body of its answer.").default("\"64KiB\""),

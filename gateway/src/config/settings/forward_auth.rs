@@ -21,6 +21,8 @@ pub struct ForwardAuth {
     pub request_headers: Vec<HeaderName>,
     /// Headers of its answer that the upstream is sent, and no client can send.
     pub response_headers: Vec<HeaderName>,
+    /// Headers of its answer that the client is sent where the request passes.
+    pub client_headers: Vec<HeaderName>,
     /// The largest body of its answer, bytes.
     pub max_response: usize,
     /// Whether a request passes when it cannot be asked.

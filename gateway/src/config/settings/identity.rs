@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
+use rustls::RootCertStore;
 use serde_json::Value;
 
 use crate::jws::{Algorithm, KeySet, Signer};
@@ -14,13 +15,15 @@ use crate::jws::{Algorithm, KeySet, Signer};
 /// `[identity]`, as far as headers go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IdentityHeaders {
-    /// Removed from every client request on every route. The subject, scopes, claim and passport headers are always
-    /// among them.
+    /// Removed from every client request on every route. The subject, scopes, provider, claim and passport headers are
+    /// always among them.
     pub strip: Vec<HeaderPattern>,
     /// Carries the proven subject to the upstream.
     pub subject_header: HeaderName,
     /// Carries the granted scopes to the upstream.
     pub scopes_header: HeaderName,
+    /// Carries the name of the provider to the upstream.
+    pub provider_header: HeaderName,
     /// Carry claims: header and claim.
     pub claims: Vec<(HeaderName, Box<str>)>,
 }
@@ -63,7 +66,7 @@ pub enum ProviderKind {
     /// Keys, of which only hashes are known.
     ApiKey(ApiKeys),
     /// Clients' certificates, which a listener's handshake verifies.
-    Mtls,
+    Mtls(Mtls),
     /// What the program has registered.
     Custom(Custom),
 }
@@ -97,6 +100,8 @@ pub struct Jwt {
     pub replay_store: Option<Arc<str>>,
     /// Where it is asked whether a token was taken back.
     pub revocation: Option<Revocation>,
+    /// `bound_tokens = "ignore"`: whoever has a token may present it, whatever it is bound to.
+    pub ignores_binding: bool,
 }
 
 /// `revocation`.
@@ -137,6 +142,30 @@ pub enum KeySource {
     Discovery(Box<str>),
 }
 
+/// `kind = "mtls"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mtls {
+    /// Who has signed the certificates of its clients; `None` = whoever listeners believe.
+    pub ca: Option<ClientCa>,
+}
+
+/// Who signs certificates.
+#[derive(Debug, Clone)]
+pub struct ClientCa {
+    /// The file.
+    pub file: PathBuf,
+    /// Its certificates; empty where they could not be read, and then nobody's hold.
+    pub roots: Arc<RootCertStore>,
+}
+
+impl PartialEq for ClientCa {
+    fn eq(&self, other: &Self) -> bool {
+        self.file == other.file && self.roots.roots == other.roots.roots
+    }
+}
+
+impl Eq for ClientCa {}
+
 /// `kind = "custom"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Custom {
@@ -171,6 +200,10 @@ pub struct Introspection {
     pub positive: Duration,
     /// How long "not active" is believed.
     pub negative: Duration,
+    /// One of them is in a token's `aud`; empty = it may be for anybody.
+    pub audiences: Vec<Box<str>>,
+    /// `bound_tokens = "ignore"`: whoever has a token may present it, whatever it is bound to.
+    pub ignores_binding: bool,
 }
 
 /// A text that is never shown.

@@ -99,7 +99,8 @@ impl Config {
                 Some(Keys::Fetched(_)) | None => None,
             },
             ProviderKind::ApiKey(keys) => Some(keys.file.clone()),
-            ProviderKind::Introspection(_) | ProviderKind::Mtls | ProviderKind::Custom(_) => None,
+            ProviderKind::Mtls(mtls) => mtls.ca.as_ref().map(|ca| ca.file.clone()),
+            ProviderKind::Introspection(_) | ProviderKind::Custom(_) => None,
         };
         let passport = self.passport.iter().map(|passport| passport.file.clone());
         let certificates = self.listeners.iter().filter_map(|listener| listener.tls.as_ref());

@@ -1,12 +1,13 @@
 //! `[identity]` and its providers.
 
+use super::certificates;
 use crate::config::check::{Context, Reader};
 use crate::config::key_files;
 use crate::config::may_be_asked;
 use crate::config::problem::quoted;
 use crate::jws::{Algorithm, Key};
 
-/// Subject, scopes, claims and passports travel in headers of their own.
+/// Subject, scopes, provider, claims and passports travel in headers of their own.
 pub(crate) fn distinct_headers(context: &mut Context<'_>, identity: &Reader<'_>) {
     let subject = identity.text("subject_header").to_ascii_lowercase();
     let scopes = identity.text("scopes_header").to_ascii_lowercase();
@@ -14,11 +15,21 @@ pub(crate) fn distinct_headers(context: &mut Context<'_>, identity: &Reader<'_>)
         let key = if identity.get("scopes_header").is_some() { "scopes_header" } else { "subject_header" };
         context.report.error(identity.at(key), "subject_header and scopes_header are the same header");
     }
-    let mut taken = vec![subject, scopes];
+    let provider = identity.text("provider_header").to_ascii_lowercase();
+    if provider == subject || provider == scopes {
+        let key =
+            ["provider_header", "subject_header", "scopes_header"].into_iter().find(|key| identity.get(key).is_some());
+        let message = "provider_header is a header that carries the subject or the scopes already";
+        context.report.error(identity.at(key.unwrap_or("provider_header")), message);
+    }
+    let mut taken = vec![subject, scopes, provider];
     for entry in identity.map("claims") {
         let name = entry.key.to_ascii_lowercase();
         if taken[..2].contains(&name) {
             context.report.error(entry.key_at, "this header carries the subject or the scopes already");
+        } else if taken[2] == name {
+            let help = "give the claim another one, or `provider_header`";
+            context.report.error_with(entry.key_at, "this header carries the provider's name already", help);
         } else if taken.contains(&name) {
             context.report.error(entry.key_at, "this header carries another claim already");
         }
@@ -141,6 +152,12 @@ pub(crate) fn mtls(context: &mut Context<'_>, provider: &Reader<'_>) {
         let message = "no listener asks clients for certificates, so nobody can prove anything by one";
         context.report.warning(provider.at("kind"), message, help);
     }
+    certificates::roots(context, provider, "ca");
+    if provider.get("ca").is_none() && context.believes_several() {
+        let message = "listeners differ in `client_ca`, and whoever signs at one of them names clients at all of them";
+        let help = "name with `ca` who signs for the clients of this provider";
+        context.report.warning(provider.at("kind"), message, help);
+    }
 }
 
 /// What decides who is believed is asked with TLS, or on this machine.
@@ -182,6 +199,22 @@ pub(crate) fn passport(context: &mut Context<'_>, passport: &Reader<'_>) {
     } else if key_files::is_open_to_all(&file) {
         let help = "`chmod 600` it: whoever reads it can sign";
         context.report.warning(node.at, format!("{} can be read by everybody", quoted(node.shown())), help);
+    }
+}
+
+/// Of opaque tokens somebody says for whom they are: their issuer has others, for other services.
+pub(crate) fn opaque_audience(context: &mut Context<'_>, auth: &Reader<'_>) {
+    if auth.map("claims").iter().any(|entry| entry.key == "aud") {
+        return;
+    }
+    for node in auth.nodes("providers") {
+        let Some(name) = node.text() else { continue };
+        let says_nothing = context.provider(name).is_some_and(|provider| provider.get("audiences").is_none());
+        if says_nothing && context.provider_kind(name) == Some("introspection") {
+            let message = format!("{} lets every active token in, for whichever service it was made", quoted(name));
+            let help = "name the gateway's `audiences` there (`[]` where any will do), or have a rule on `aud` here";
+            context.report.warning(node.at, message, help);
+        }
     }
 }
 

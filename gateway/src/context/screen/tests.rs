@@ -12,6 +12,7 @@ fn rules(underscores: Underscores) -> HeaderRules {
         strip: vec![HeaderPattern::Prefix("x-auth-".into()), HeaderPattern::Exact(HeaderName::from_static("x-user"))],
         subject_header: HeaderName::from_static("x-auth-subject"),
         scopes_header: HeaderName::from_static("x-auth-scopes"),
+        provider_header: HeaderName::from_static("x-auth-provider"),
         claims: Vec::new(),
     };
     HeaderRules::new(&identity, underscores)

@@ -54,6 +54,8 @@ labelled! {
     NotYet = "not_yet";
     /// A claim is missing, or of the wrong kind.
     Claims = "claims";
+    /// It is bound to a certificate, or a key, that the client has not shown.
+    NotHolder = "not_holder";
     /// It was used before, where each holds once.
     Replayed = "replayed";
     /// It was taken back before its time.
@@ -95,6 +97,7 @@ impl AuthResult {
                 | Self::Expired
                 | Self::NotYet
                 | Self::Claims
+                | Self::NotHolder
         )
     }
 }

@@ -60,8 +60,14 @@ impl Authority {
 
     /// The same, with a certificate of its own that `signer` signs.
     pub(crate) fn client_as(&self, signer: &Authority, name: &str) -> ClientConfig {
+        self.client_shown(signer, name).0
+    }
+
+    /// The same, and that certificate.
+    pub(crate) fn client_shown(&self, signer: &Authority, name: &str) -> (ClientConfig, CertificateDer<'static>) {
         let (chain, secret) = signer.sign(&signer.params(&[name]));
-        self.builder().with_client_auth_cert(chain, secret).unwrap()
+        let own = chain[0].clone();
+        (self.builder().with_client_auth_cert(chain, secret).unwrap(), own)
     }
 
     /// A server of these names.
