@@ -109,7 +109,7 @@ fn breaker(breaker: &Breaker) -> String {
 /// Ways to fail, as they are written.
 fn ways(failures: &Failures) -> String {
     let named = [("connect", failures.connect), ("reset", failures.reset), ("timeout", failures.timeout)];
-    let named = named.into_iter().filter_map(|(name, counts)| counts.then(|| name.to_owned()));
+    let named = named.into_iter().filter(|(_, counts)| *counts).map(|(name, _)| name.to_owned());
     let all: Vec<String> = named.chain(failures.statuses.iter().map(u16::to_string)).collect();
     if all.is_empty() { "none".to_owned() } else { all.join(", ") }
 }

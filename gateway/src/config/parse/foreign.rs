@@ -22,15 +22,16 @@ pub(super) struct Foreign {
 
 /// The text of a file in UTF-16, as notepads and shells of Windows write it; `None` where it is another.
 pub(crate) fn utf16(bytes: &[u8]) -> Option<String> {
-    let (pair, rest): (fn([u8; 2]) -> u16, &[u8]) = match bytes {
-        [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
-        [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
+    let (is_little, rest) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (true, rest),
+        [0xfe, 0xff, rest @ ..] => (false, rest),
         // Without a mark: every other byte is zero, and no other.
-        [a, 0, b, 0, ..] if *a != 0 && *b != 0 && every_other_is_zero(bytes, 1) => (u16::from_le_bytes, bytes),
-        [0, a, 0, b, ..] if *a != 0 && *b != 0 && every_other_is_zero(bytes, 0) => (u16::from_be_bytes, bytes),
+        [a, 0, b, 0, ..] if *a != 0 && *b != 0 && every_other_is_zero(bytes, 1) => (true, bytes),
+        [0, a, 0, b, ..] if *a != 0 && *b != 0 && every_other_is_zero(bytes, 0) => (false, bytes),
         _ => return None,
     };
-    let units: Vec<u16> = rest.chunks_exact(2).map(|two| pair([two[0], two[1]])).collect();
+    let unit = |two: &[u8]| (u16::from(two[usize::from(is_little)]) << 8) | u16::from(two[usize::from(!is_little)]);
+    let units: Vec<u16> = rest.chunks_exact(2).map(unit).collect();
     Some(String::from_utf16_lossy(&units))
 }
 
