@@ -1,7 +1,7 @@
 //! What a client or an upstream may send in a second that costs the gateway work and is no request and no answer:
 //! resets of a client, and frames that carry nothing. Counted in whole seconds from the first of each; time comes in.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::frames::Seen;
 use crate::algorithms::per_second::PerSecond;
@@ -17,6 +17,17 @@ const EXCUSED_PINGS: u32 = IDLE_FRAMES;
 /// Frames that carry nothing of an upstream. One that measures the path asks again as soon as it has its answer, which
 /// on a short path is some thousand times a second; so many cost a hundredth of a core.
 const IDLE_FRAMES_OF_UPSTREAM: u32 = 10_000;
+
+/// A stream that lasted so long before it was reset is no rapid one: a call whose deadline has passed, a page that was
+/// left. Who has a hundred streams has no more than two thousand such resets a second (`TOGETHER`), each of a request
+/// that was served for as long.
+const LASTING: Duration = Duration::from_millis(100);
+
+/// Streams that were opened within so much time are taken for as old as the first of them: one may be so much younger.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// Resets that may be excused: one for each stream. No more are saved up, for whoever resets what is long over.
+const EXCUSED_RESETS: u32 = 1000;
 
 /// Codes of RFC 9113, section 7, with which a server says that the client is at fault. What the gateway resets for
 /// reasons of its own (`NO_ERROR`, `INTERNAL_ERROR`, `CANCEL`) is not held against the client.
@@ -35,6 +46,10 @@ const UNAWARE_STREAMS: u32 = 1000;
 #[derive(Debug)]
 pub struct Allowance {
     resets: PerSecond,
+    streams: Streams,
+    /// Resets that are excused since as many heads of answers went out: no more than may come in a second without.
+    answered: u32,
+    most_resets: u32,
     idle: PerSecond,
     /// Pings that are excused.
     pings: u32,
@@ -76,6 +91,43 @@ impl Unaware {
     }
 }
 
+/// How old a client's streams are, roughly: no time is kept for each.
+#[derive(Debug, Default)]
+struct Streams {
+    /// The last one that was opened. Numbers only rise.
+    last: u32,
+    /// Those that were opened, and not reset.
+    left: u32,
+    /// The first of those that were opened together of late, and when that was.
+    late: Option<(u32, Instant)>,
+    /// The same of those before.
+    before: Option<(u32, Instant)>,
+}
+
+impl Streams {
+    /// A block of header fields has begun on it.
+    fn opened(&mut self, stream: u32, now: impl FnOnce() -> Instant) {
+        if stream <= self.last {
+            // Trailers.
+            return;
+        }
+        self.last = stream;
+        self.left = (self.left + 1).min(EXCUSED_RESETS);
+        let now = now();
+        if self.late.is_none_or(|(_, began)| now.saturating_duration_since(began) >= TOGETHER) {
+            self.before = self.late.replace((stream, now));
+        }
+    }
+
+    /// Whether it is excused that the client resets this one.
+    fn excuse(&mut self, stream: u32, now: Instant) -> bool {
+        let any = self.left > 0;
+        self.left = self.left.saturating_sub(1);
+        let group = [self.late, self.before].into_iter().flatten().find(|(first, _)| stream >= *first);
+        any && group.is_none_or(|(_, began)| now.saturating_duration_since(began) >= LASTING)
+    }
+}
+
 /// What may come of an upstream. Its resets end calls of the gateway's own, so that they are no more than those.
 #[derive(Debug)]
 pub(super) struct UpstreamAllowance {
@@ -91,7 +143,7 @@ impl UpstreamAllowance {
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
             Seen::Idle | Seen::Pinged | Seen::Acknowledged => self.idle.take(now()),
-            Seen::Reset(_) | Seen::Opened | Seen::Carried => true,
+            Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried => true,
         }
     }
 }
@@ -100,13 +152,21 @@ impl Allowance {
     /// So many resets a second, of the client and for its faults.
     pub fn new(resets: u32) -> Self {
         let unaware = Unaware { lasts: true, left: UNAWARE_STREAMS, refused: 0, closed: 0 };
-        Self { resets: PerSecond::new(resets), idle: PerSecond::new(IDLE_FRAMES), pings: 0, unaware }
+        Self {
+            resets: PerSecond::new(resets),
+            streams: Streams::default(),
+            answered: 0,
+            most_resets: resets,
+            idle: PerSecond::new(IDLE_FRAMES),
+            pings: 0,
+            unaware,
+        }
     }
 
     /// Counts a frame that came from the client; `false` when it is one too many.
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
-            Seen::Reset(_) => self.resets.take(now()),
+            Seen::Reset { stream, .. } => self.was_reset(stream, now()),
             Seen::Pinged if self.pings > 0 => {
                 self.pings -= 1;
                 true
@@ -116,7 +176,8 @@ impl Allowance {
                 self.unaware.lasts = false;
                 self.idle.take(now())
             }
-            Seen::Opened => {
+            Seen::Opened { stream } => {
+                self.streams.opened(stream, now);
                 self.unaware.opened();
                 true
             }
@@ -124,12 +185,32 @@ impl Allowance {
         }
     }
 
+    /// Counts a stream that the client has reset: not one that lasted, nor, by number, one whose answer had begun.
+    #[cold]
+    fn was_reset(&mut self, stream: u32, now: Instant) -> bool {
+        if self.streams.excuse(stream, now) {
+            return true;
+        }
+        if self.answered > 0 {
+            self.answered -= 1;
+            return true;
+        }
+        self.resets.take(now)
+    }
+
     /// Counts a frame that went to the client: a client can make its server reset its streams
     /// (CVE-2025-8671, "MadeYouReset"). `false` when it is one too many.
     pub(super) fn went(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
-            Seen::Reset(code) if BLAMES.contains(&code) && !self.unaware.excuses(code) => self.resets.take(now()),
-            Seen::Opened | Seen::Carried => {
+            Seen::Reset { code, .. } if BLAMES.contains(&code) && !self.unaware.excuses(code) => {
+                self.resets.take(now())
+            }
+            Seen::Opened { .. } => {
+                self.answered = (self.answered + 1).min(self.most_resets);
+                self.pings = (self.pings + 1).min(EXCUSED_PINGS);
+                true
+            }
+            Seen::Carried => {
                 self.pings = (self.pings + 1).min(EXCUSED_PINGS);
                 true
             }
@@ -140,22 +221,29 @@ impl Allowance {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
+
+    /// A reset with this code, of a stream that nobody opened.
+    fn reset(code: u32) -> Seen {
+        Seen::Reset { stream: 1, code }
+    }
+
+    fn opened(stream: u32) -> Seen {
+        Seen::Opened { stream }
+    }
 
     #[test]
     fn d_resets_beyond_the_allowance_of_a_second_are_too_many_whoever_makes_them() {
         let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
         let mut allowance = Allowance::new(3);
-        assert!(allowance.came(Seen::Reset(8), || start));
-        assert!(allowance.went(Seen::Reset(1), || start), "made by the server, for the client's fault");
-        assert!(allowance.went(Seen::Reset(2), || start), "the gateway's own: not counted");
-        assert!(allowance.came(Seen::Reset(8), || start));
-        assert!(!allowance.came(Seen::Reset(8), || start + SECOND / 2));
-        assert!(allowance.came(Seen::Reset(8), || start + SECOND), "another second");
+        assert!(allowance.came(reset(8), || start));
+        assert!(allowance.went(reset(1), || start), "made by the server, for the client's fault");
+        assert!(allowance.went(reset(2), || start), "the gateway's own: not counted");
+        assert!(allowance.came(reset(8), || start));
+        assert!(!allowance.came(reset(8), || start + SECOND / 2));
+        assert!(allowance.came(reset(8), || start + SECOND), "another second");
     }
 
     #[test]
@@ -164,7 +252,7 @@ mod tests {
         let mut allowance = Allowance::new(1);
         assert!((0..IDLE_FRAMES).all(|_| allowance.came(Seen::Idle, || start)));
         assert!(!allowance.came(Seen::Idle, || start));
-        assert!(allowance.came(Seen::Reset(8), || start));
+        assert!(allowance.came(reset(8), || start));
         assert!(allowance.went(Seen::Idle, || start), "answers to pings are the gateway's");
     }
 
@@ -177,7 +265,7 @@ mod tests {
             assert!(allowance.came(Seen::Pinged, || start), "it measures the path");
         }
         // What was excused long ago, and not used, is not saved up without end.
-        assert!((0..10 * IDLE_FRAMES).all(|_| allowance.went(Seen::Opened, || start)));
+        assert!((0..10 * IDLE_FRAMES).all(|_| allowance.went(opened(1), || start)));
         assert!((0..EXCUSED_PINGS + IDLE_FRAMES).all(|_| allowance.came(Seen::Pinged, || start)));
         assert!(!allowance.came(Seen::Pinged, || start));
         assert!(allowance.went(Seen::Carried, || start));
@@ -188,13 +276,13 @@ mod tests {
     fn d_refusals_are_not_held_against_a_client_that_had_not_seen_the_settings() {
         let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
         let mut allowance = Allowance::new(1);
-        assert!((0..20).all(|_| allowance.came(Seen::Opened, || start)));
+        assert!((0..20).all(|_| allowance.came(opened(1), || start)));
         assert!(allowance.came(Seen::Acknowledged, || start));
-        assert!((0..20).all(|_| allowance.went(Seen::Reset(REFUSED_STREAM), || start)), "they left behind its word");
-        assert!((0..20).all(|_| allowance.went(Seen::Reset(STREAM_CLOSED), || start)), "and what followed on them");
-        assert!((0..20).all(|_| allowance.came(Seen::Opened, || start)));
-        assert!(allowance.went(Seen::Reset(REFUSED_STREAM), || start), "within the allowance of all");
-        assert!(!allowance.went(Seen::Reset(REFUSED_STREAM), || start), "it knows how many it may have");
+        assert!((0..20).all(|_| allowance.went(reset(REFUSED_STREAM), || start)), "they left behind its word");
+        assert!((0..20).all(|_| allowance.went(reset(STREAM_CLOSED), || start)), "and what followed on them");
+        assert!((0..20).all(|_| allowance.came(opened(1), || start)));
+        assert!(allowance.went(reset(REFUSED_STREAM), || start), "within the allowance of all");
+        assert!(!allowance.went(reset(REFUSED_STREAM), || start), "it knows how many it may have");
     }
 
     #[test]
@@ -202,13 +290,64 @@ mod tests {
         let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
         let mut allowance = Allowance::new(0);
         let mut refused = || {
-            allowance.came(Seen::Opened, || start);
-            allowance.went(Seen::Reset(REFUSED_STREAM), || start)
+            allowance.came(opened(1), || start);
+            allowance.went(reset(REFUSED_STREAM), || start)
         };
         assert!((0..UNAWARE_STREAMS).all(|_| refused()));
         assert!(!refused());
         let mut allowance = Allowance::new(0);
-        assert!(allowance.came(Seen::Opened, || start));
-        assert!(!allowance.went(Seen::Reset(1), || start), "a malformed head is no ignorance");
+        assert!(allowance.came(opened(1), || start));
+        assert!(!allowance.went(reset(1), || start), "a malformed head is no ignorance");
+    }
+
+    #[test]
+    fn d_streams_that_lasted_may_be_reset_and_rapid_ones_may_not() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let cancel = |number: u32| Seen::Reset { stream: 2 * number + 1, code: 8 };
+        let mut allowance = Allowance::new(3);
+        // Ten calls at a time, each with a deadline of 150 ms: hundreds a second of one connection.
+        for turn in 0..100 {
+            let began = start + 150 * turn * Duration::from_millis(1);
+            let calls = 10 * turn..10 * (turn + 1);
+            assert!(calls.clone().all(|number| allowance.came(opened(2 * number + 1), || began)));
+            let late = began + Duration::from_millis(150);
+            assert!(calls.clone().all(|number| allowance.came(cancel(number), || late)), "in turn {turn}");
+        }
+        let later = start + 100 * SECOND;
+        let mut rapid = |number: u32| {
+            allowance.came(opened(2 * number + 1), || later);
+            allowance.came(cancel(number), || later)
+        };
+        assert_eq!((1000..2000).take_while(|number| rapid(*number)).count(), 3, "as many as the allowance has");
+    }
+
+    #[test]
+    fn d_a_stream_excuses_one_reset_whoever_is_named() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let mut allowance = Allowance::new(0);
+        assert!((0..5).all(|number| allowance.came(opened(2 * number + 1), || start)));
+        assert!(allowance.came(opened(3), || start), "trailers open nothing");
+        assert!((0..5).all(|_| allowance.came(reset(8), || start + SECOND)));
+        assert!(!allowance.came(reset(8), || start + SECOND));
+
+        // Those that came late are as young as they are, whatever was opened before them.
+        let mut allowance = Allowance::new(0);
+        let at = |ms| start + Duration::from_millis(ms);
+        for (number, ms) in [(0, 0), (1, 60), (2, 100), (3, 130)] {
+            assert!(allowance.came(opened(2 * number + 1), || at(ms)));
+        }
+        let cancel = |number: u32| Seen::Reset { stream: 2 * number + 1, code: 8 };
+        assert!(allowance.came(cancel(0), || at(140)));
+        assert!(!allowance.came(cancel(2), || at(140)));
+        assert!(!allowance.came(cancel(3), || at(220)));
+    }
+
+    #[test]
+    fn d_a_head_that_went_out_excuses_a_reset_and_no_more_are_saved_up_than_a_second_has() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let mut allowance = Allowance::new(3);
+        assert!((0..100).all(|number| allowance.went(opened(2 * number + 1), || start)));
+        assert!((0..6).all(|_| allowance.came(reset(8), || start)));
+        assert!(!allowance.came(reset(8), || start));
     }
 }

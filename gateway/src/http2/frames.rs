@@ -22,7 +22,7 @@ pub(super) const END_HEADERS: u8 = 0x4;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Seen {
     /// A stream was reset, with this code.
-    Reset(u32),
+    Reset { stream: u32, code: u32 },
     /// A frame that carries nothing of a request or an answer: settings, answers to pings, priorities, unknown kinds,
     /// and DATA that is empty and ends nothing. Updates of windows are not among them: who reads much sends many.
     Idle,
@@ -31,7 +31,7 @@ pub(super) enum Seen {
     /// DATA that carries something, or ends its stream.
     Carried,
     /// A block of header fields began: of a new stream, or trailers.
-    Opened,
+    Opened { stream: u32 },
     /// The settings of the other side were taken note of; carries nothing either.
     Acknowledged,
 }
@@ -107,6 +107,12 @@ impl Walk {
         }
     }
 
+    /// The stream of the frame whose head came last. The first bit says nothing (RFC 9113, section 4.1).
+    fn stream(&self) -> u32 {
+        let [.., a, b, c, d] = self.head;
+        u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)
+    }
+
     fn begin(&mut self, each: &mut impl FnMut(Seen)) {
         let [a, b, c, kind, flags, ..] = self.head;
         self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
@@ -115,7 +121,7 @@ impl Walk {
             HEADERS => {
                 self.in_block = true;
                 self.goes_on |= flags & END_HEADERS == 0;
-                each(Seen::Opened);
+                each(Seen::Opened { stream: self.stream() });
             }
             CONTINUATION => self.in_block = true,
             SETTINGS if flags & ACK != 0 => each(Seen::Acknowledged),
@@ -133,7 +139,7 @@ impl Walk {
     fn end(&mut self, each: &mut impl FnMut(Seen)) {
         match self.kind {
             HEADERS | CONTINUATION if self.flags & END_HEADERS != 0 => self.in_block = false,
-            RST_STREAM => each(Seen::Reset(self.code)),
+            RST_STREAM => each(Seen::Reset { stream: self.stream(), code: self.code }),
             _ => {}
         }
     }
@@ -170,8 +176,8 @@ mod tests {
             for piece in bytes.chunks(step) {
                 walk.over(piece, |one| seen.push(one));
             }
-            let (idle, carried, reset) = (Seen::Idle, Seen::Carried, Seen::Reset(8));
-            let settled = [idle, Seen::Acknowledged, Seen::Opened, carried];
+            let (idle, carried, reset) = (Seen::Idle, Seen::Carried, Seen::Reset { stream: 1, code: 8 });
+            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1 }, carried];
             let all = [&settled[..], &[idle, carried, reset, Seen::Pinged, idle, idle]].concat();
             assert_eq!(seen, all, "in steps of {step}");
         }

@@ -66,6 +66,32 @@ async fn d_rapid_resets_end_the_connection() {
 }
 
 #[tokio::test]
+async fn d_calls_whose_deadlines_pass_do_not_end_the_connection_of_those_beside_them() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/hang").effect(Effect::Hang)]);
+    let gateway = Gateway::with("h2_max_resets_per_second = 5", upstream.addr()).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    let slow = [GET[0], GET[1], (":path", "/hang"), GET[3]];
+    let hang = |number| frame(HEADERS, END_HEADERS | END_STREAM, stream(number), &block(&slow));
+    let reset = |number| frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8]);
+    frames.send((0..40).flat_map(hang).collect::<Vec<_>>()).await;
+    eventually("they are in flight", || gateway.in_flight() == 40).await;
+    // What the gateway answers after so long says that all of them have lasted.
+    let timed = [&slow[..], &[("x-request-timeout-ms", "150")]].concat();
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream(40), &block(&timed))).await;
+    assert_eq!(frames.next_of(HEADERS).await.expect("an answer").stream, stream(40));
+    frames.send((0..39).flat_map(reset).collect::<Vec<_>>()).await;
+    eventually("the one beside them goes on", || gateway.in_flight() == 1).await;
+    frames.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
+
+    let rapid = |number| [hang(number), reset(number)].concat();
+    frames.send((50..250).flat_map(rapid).collect::<Vec<_>>()).await;
+    assert_eq!(frames.goaway().await, Some(Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(floods(&gateway).await, 1.0);
+}
+
+#[tokio::test]
 async fn d_a_burst_of_resets_within_the_allowance_ends_nothing() {
     let upstream = echo().await;
     let gateway = Gateway::with("h2_max_resets_per_second = 300", upstream.addr()).await;
