@@ -84,7 +84,12 @@ const BEGINNING: &[u8] = b"HTTP/";
 /// What is not even that may become it.
 #[cold]
 fn beginning(buffer: &[u8]) -> Result<Option<Taken>, &'static str> {
-    if BEGINNING.starts_with(buffer) { Ok(None) } else { Err("the head does not begin with HTTP/") }
+    match buffer {
+        _ if BEGINNING.starts_with(buffer) => Ok(None),
+        // The head of a frame of settings (RFC 9113, section 6.5): with these a server begins.
+        [0, _, _, 4, 0, 0, 0, 0, 0, ..] => Err("it speaks HTTP/2: `protocol = \"http2\"` of the upstream says so"),
+        _ => Err("the head does not begin with HTTP/"),
+    }
 }
 
 /// Looks for the head's end, unless it is to be parsed anyway.
@@ -252,6 +257,16 @@ mod tests {
             assert_eq!(taken.is_some(), buffer.is_empty());
         }
         assert!(buffer.is_empty());
+    }
+
+    #[test]
+    fn an_upstream_that_speaks_http_2_is_called_by_its_name() {
+        let settings = b"\0\0\x06\x04\0\0\0\0\0\0\x03\0\0\0\x64";
+        let said = |bytes: &[u8]| take(&mut BytesMut::from(bytes), &mut Lines::default(), &Method::GET).unwrap_err();
+        assert!(said(settings).contains("protocol = \"http2\""));
+        for other in [&settings[..8], b"\0\0\x06\x04\0\0\0\0\x01", b"\0\0\x08\x06\0\0\0\0\0"] {
+            assert_eq!(said(other), "the head does not begin with HTTP/");
+        }
     }
 
     #[test]
