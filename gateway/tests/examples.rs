@@ -287,9 +287,15 @@ fn services_of_grpc_are_spoken_to_and_checked_in_their_own_way() {
     assert_eq!(greeter.protocol, Protocol::Http2);
     let path = &greeter.health.as_ref().expect("checks").path;
     assert_eq!((path.path(), path.query()), (GRPC_CHECK, Some("service=greeter")));
-    assert_eq!(sent(&loaded, "POST", "/mocks.Echo/Unary", &[]), to("greeter", "/mocks.Echo/Unary"));
-    assert_eq!(sent(&loaded, "POST", GRPC_CHECK, &[]), to("health", GRPC_CHECK));
-    let question = Question::parse("POST", "/mocks.Echo/Unary", &[]).expect("a question");
+    for kind in ["application/grpc", "application/grpc+proto", "application/grpc;a=b"] {
+        let kind = format!("content-type: {kind}");
+        assert_eq!(sent(&loaded, "POST", "/mocks.Echo/Unary", &[&kind]), to("greeter", "/mocks.Echo/Unary"));
+        assert_eq!(sent(&loaded, "POST", GRPC_CHECK, &[&kind]), to("health", GRPC_CHECK));
+    }
+    assert_eq!(sent(&loaded, "POST", "/mocks.Echo/Unary", &["content-type: application/json"]), None);
+    assert_eq!(loaded.config.routes[0].max_body, Some(None), "streams without end");
+    let question =
+        Question::parse("POST", "/mocks.Echo/Unary", &["content-type: application/grpc"]).expect("a question");
     assert_eq!(answer(&loaded.config, &question).policies.expect("a route").protocol, "HTTP/2");
 }
 

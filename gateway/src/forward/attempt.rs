@@ -15,6 +15,7 @@ use http::StatusCode;
 use tokio::time::Sleep;
 
 use super::{acquire, deadline, grpc_status, retry};
+use crate::config::settings::upstream::Health;
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
@@ -108,6 +109,9 @@ pub(super) async fn attempt<N: Network>(
             Ok(head) => {
                 underway.over();
                 return accept(exchange, head, Source { leg, selected, span: manner.span }, manner);
+            }
+            Err((failure, broken)) if leg.was_reset() && is_no_call(exchange, &selected) => {
+                (reset_as_no_call(failure), broken)
             }
             Err(unanswered @ (_, true)) if !leg.is_reused() && leg.nothing_came() => {
                 acquire::refused_late(exchange, &selected.endpoint, unanswered)
@@ -316,14 +320,37 @@ fn lose<N: Network>(
             _ => AttemptOutcome::Reset,
         },
     };
-    conclude(exchange, &mut selected, manner, (outcome, None, is_told(&failure)), exchange.now());
+    conclude(exchange, &mut selected, manner, (outcome, None, says_nothing(&failure)), exchange.now());
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
 }
 
-/// Whether another attempt has told the breaker of this failure.
-fn is_told(failure: &Failure) -> bool {
+/// Whether this failure is nothing to tell the breaker: another attempt has told it, or it was asked for.
+fn says_nothing(failure: &Failure) -> bool {
     let Failure::Problem(error) = failure else { return false };
-    error.internal.as_ref().is_some_and(|internal| internal.is::<acquire::AlreadyTold>())
+    error.internal.as_ref().is_some_and(|internal| internal.is::<acquire::AlreadyTold>() || internal.is::<NoCall>())
+}
+
+/// The stream of what is no call was reset by a service of gRPC, which has no other answer to that.
+#[derive(Debug, thiserror::Error)]
+#[error("the upstream speaks gRPC, and this is no call of it: {0}")]
+struct NoCall(Box<dyn std::error::Error + Send + Sync>);
+
+/// Whether the request is no call of gRPC, and its upstream is known to speak that: whoever sends such requests could
+/// else open a breaker for those who call.
+#[cold]
+fn is_no_call<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> bool {
+    !exchange.is_grpc && selected.settings.health.as_ref().is_some_and(Health::asks_grpc)
+}
+
+#[cold]
+fn reset_as_no_call(failure: Failure) -> Failure {
+    match failure {
+        Failure::Problem(mut error) => {
+            error.internal = error.internal.take().map(|internal| NoCall(internal).into());
+            Failure::Problem(error)
+        }
+        other => other,
+    }
 }
 
 /// Counts an attempt that has come to its outcome, and tells the breaker.
@@ -331,14 +358,14 @@ fn conclude<N: Network>(
     exchange: &Exchange<N>,
     selected: &mut Selected<N>,
     Manner { began, span, .. }: Manner,
-    (outcome, status, is_told): (AttemptOutcome, Option<u16>, bool),
+    (outcome, status, says_nothing): (AttemptOutcome, Option<u16>, bool),
     now: Instant,
 ) {
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
     let waited = deadline::waited(exchange, began, now);
-    let says_nothing = is_told
+    let says_nothing = says_nothing
         || match outcome {
             AttemptOutcome::Timeout => !waited.is_some_and(|waited| deadline::is_telling(exchange, waited)),
             // An upstream that no longer waits for a client that is slow has not failed.

@@ -70,6 +70,8 @@ pub struct Call {
     unbegun: bool,
     /// The connection broke, not the stream alone.
     cut: bool,
+    /// The upstream reset the stream, having begun with it.
+    was_reset: bool,
 }
 
 impl Call {
@@ -89,6 +91,7 @@ impl Call {
             spent: false,
             unbegun: true,
             cut: false,
+            was_reset: false,
         }
     }
 
@@ -129,6 +132,11 @@ impl Call {
     /// Whether its connection broke under it. A stream that was reset is the upstream's own word on this call.
     pub fn is_cut(&self) -> bool {
         self.cut
+    }
+
+    /// Whether the upstream has begun with it, and reset its stream: its word on this call, and on no other.
+    pub fn was_reset(&self) -> bool {
+        self.was_reset
     }
 
     /// Whether nothing of the answer has come.
@@ -340,6 +348,7 @@ impl Call {
         // A stream is told of a GOAWAY only where that says that it was not looked at.
         self.unbegun |= error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
         self.cut |= error.is_io();
+        self.was_reset |= error.is_remote() && error.is_reset() && !self.unbegun;
         // A GOAWAY by `h2` ends every call of the connection, whichever it was that broke a rule: no call's own fault.
         if error.is_library() && error.is_reset() {
             return Error::Invalid(BROKEN_RULE);

@@ -128,6 +128,11 @@ impl<S: ByteStream> Leg<S> {
         }
     }
 
+    /// Whether the upstream reset this call alone, on a connection that goes on.
+    pub fn was_reset(&self) -> bool {
+        matches!(self, Self::Shared(shared) if shared.call.was_reset())
+    }
+
     /// Whether it met a connection that the upstream had closed, or was about to, before the request came. Of one that
     /// others share only who found it idle can say so, and not of a stream that was reset.
     pub fn may_be_stale(&self) -> bool {

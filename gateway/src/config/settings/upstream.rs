@@ -103,6 +103,13 @@ pub struct Health {
     pub thresholds: Thresholds,
 }
 
+impl Health {
+    /// Whether it asks in gRPC's own way: then gRPC is what the upstream speaks.
+    pub fn asks_grpc(&self) -> bool {
+        self.path.path() == GRPC_CHECK
+    }
+}
+
 /// `breaker`, of an upstream or of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Breaker {
