@@ -69,6 +69,8 @@ pub struct Exchange<N: Network> {
     pub timed: bool,
     /// It is gRPC.
     pub is_grpc: bool,
+    /// What goes wrong behind its answer's head can be told in trailers.
+    pub tells_behind: bool,
     /// The client gave it less time than the route does.
     pub hurried: bool,
     /// What a client of gRPC gives its whole call, from its start; `timeout` is until response headers.
@@ -152,6 +154,10 @@ pub struct Exchange<N: Network> {
     place: Option<(Permit, Criticality)>,
     /// Nothing is known of method and target: what came was no request.
     pub unread: bool,
+    /// Whoever writes its answer says when the last of it has gone.
+    awaits_delivery: bool,
+    /// Its answer has come to its end here, and waits for that.
+    is_over: bool,
     /// Set once the record is written.
     finished: bool,
 }
@@ -208,6 +214,7 @@ impl<N: Network> Exchange<N> {
             traced: false,
             timed: false,
             is_grpc: false,
+            tells_behind: false,
             hurried: false,
             call_timeout: None,
             timeout: None,
@@ -248,6 +255,8 @@ impl<N: Network> Exchange<N> {
             accepts: Accepted::default(),
             place: None,
             unread: false,
+            awaits_delivery: false,
+            is_over: false,
             finished: false,
         }
     }

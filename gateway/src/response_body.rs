@@ -151,7 +151,11 @@ impl<N: Network> Exchange<N> {
     /// Counts and records it with the problem that its answer ended with, where there is one.
     fn finish_with(&mut self, (ended, code): Ending) {
         self.code = code.or(self.code);
-        self.finish(ended);
+        if ended == Ended::Complete {
+            self.finish_whole(self.now());
+        } else {
+            self.finish(ended);
+        }
     }
 }
 
@@ -224,6 +228,33 @@ impl<N: Network> ResponseBody<N> {
 }
 
 impl<N: Network> ResponseBody<N> {
+    /// The exchange waits to be recorded until what is read from here has gone: see `delivered`.
+    pub fn await_delivery(&mut self) {
+        self.with_exchange(Exchange::await_delivery);
+    }
+
+    /// All that was read from here has gone.
+    pub fn delivered(&mut self) {
+        self.with_exchange(Exchange::delivered);
+    }
+
+    /// So many bytes of what was read from here will not go.
+    pub fn lost(&mut self, bytes: usize) {
+        self.with_exchange(|exchange| exchange.bytes_out = exchange.bytes_out.saturating_sub(bytes as u64));
+    }
+
+    fn with_exchange(&mut self, work: impl FnOnce(&mut Exchange<N>)) {
+        match self {
+            Self::Empty | Self::Switched(_) | Self::Own(None) => {}
+            Self::Own(Some((_, exchange))) => work(exchange),
+            Self::Upstream(relay) => work(&mut relay.exchange),
+            Self::Composed(composed) => work(&mut composed.exchange),
+            Self::Behind(prefixed) => prefixed.rest.with_exchange(work),
+            Self::Packed(packed) => work(packed.exchange()),
+            Self::Handled(handled) => handled.with_exchange(work),
+        }
+    }
+
     /// Moves the request on while its client takes nothing of the answer. Ready when the exchange has broken off: then
     /// it is recorded, and the answer is to end as one that was cut.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -268,7 +299,7 @@ impl<N: Network> Body for ResponseBody<N> {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty | Self::Switched(_) => true,
-            Self::Own(own) => own.is_none(),
+            Self::Own(own) => own.as_ref().is_none_or(|(bytes, _)| bytes.is_empty()),
             Self::Upstream(relay) => relay.source.is_none(),
             Self::Composed(composed) => composed.document.is_none(),
             Self::Behind(prefixed) => prefixed.behind.read.is_empty() && prefixed.rest.is_end_stream(),
@@ -295,12 +326,14 @@ impl<N: Network> Body for ResponseBody<N> {
 
 /// The next piece of the gateway's own answer, which is over with the last one.
 fn next_piece<N: Network>(own: &mut Option<(Bytes, Box<Exchange<N>>)>) -> Option<Bytes> {
-    let (bytes, exchange) = own.as_mut()?;
+    let (bytes, exchange) = own.as_mut().filter(|(bytes, _)| !bytes.is_empty())?;
     let piece = bytes.split_to(bytes.len().min(PIECE));
     exchange.bytes_out += piece.len() as u64;
     if bytes.is_empty() {
-        exchange.finish(Ended::Complete);
-        *own = None;
+        exchange.finish_whole(exchange.now());
+        if exchange.is_finished() {
+            *own = None;
+        }
     }
     Some(piece)
 }
@@ -339,6 +372,6 @@ impl<N: Network> Composed<N> {
 
     fn end(&mut self) {
         self.document = None;
-        self.exchange.finish(Ended::Complete);
+        self.exchange.finish_whole(self.exchange.now());
     }
 }

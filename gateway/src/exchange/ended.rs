@@ -1,6 +1,8 @@
-//! How an exchange ended that nobody has ended, and whose fault the end is.
+//! How an exchange ends whose answer is still to be taken, how one ended that nobody has ended, and whose fault the end
+//! is.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Exchange;
 use crate::error::{Code, Fault};
@@ -19,6 +21,35 @@ impl<N: Network> Exchange<N> {
             self.code = Some(Code::Overloaded);
         }
         Ended::Drained
+    }
+
+    /// Its answer has come to its end: that is its own, unless it is still to be delivered.
+    pub fn finish_whole(&mut self, now: Instant) {
+        if self.awaits_delivery {
+            self.is_over = true;
+            self.answered.get_or_insert(now);
+        } else {
+            self.finish_at(Ended::Complete, now);
+        }
+    }
+
+    /// Whether its record is written.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// Whoever writes its answer will say when the last of it has gone (`delivered`). One that is dropped before was
+    /// not taken, however early it was whole here.
+    pub fn await_delivery(&mut self) {
+        self.awaits_delivery = true;
+    }
+
+    /// All of its answer that has come so far has gone.
+    pub fn delivered(&mut self) {
+        self.awaits_delivery = false;
+        if self.is_over {
+            self.finish(Ended::Complete);
+        }
     }
 
     /// Whose fault its end is.

@@ -51,6 +51,11 @@ impl Gathered {
         self.first.len() + self.joined.len()
     }
 
+    /// Bytes that wait, in all.
+    pub fn held(&self) -> usize {
+        self.len() + self.behind.len()
+    }
+
     /// Puts a piece behind what waits; more must be wanted.
     #[inline]
     pub fn push(&mut self, piece: Bytes) {

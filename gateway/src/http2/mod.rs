@@ -11,7 +11,7 @@
 //! - `preface`: how a connection in the clear says that it speaks HTTP/2.
 //! - `flood`: what of them may come in a second.
 //! - `watched`: a stream whose frames are counted on their way to `h2` and from it.
-//! - `body`: a request's body as the pipeline reads it.
+//! - `body`: a request's body as the pipeline reads it, and what is left of it when nobody does.
 //! - `duplex`: a stream as bytes both ways.
 //! - `answer`: an answer's head as HTTP/2 has it.
 //!
@@ -43,7 +43,7 @@ mod watched;
 
 pub(crate) use answer::OF_CONNECTIONS;
 pub use answer::{head, tunnel_head};
-pub use body::ClientBody;
+pub use body::{ClientBody, Rest};
 pub use call::Call;
 pub use duplex::Duplex;
 pub use flood::Allowance;

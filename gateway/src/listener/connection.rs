@@ -29,9 +29,9 @@ use crate::tls::{Handshake, Secured};
 pub(super) const LINGER_TIME: Duration = Duration::from_secs(1);
 /// How long a client is listened to that goes on sending a body which was refused. A socket closed over unread bytes is
 /// reset, and a client that is busy sending looks for an answer only afterwards (RFC 9112, section 9.6).
-const LISTEN_TIME: Duration = Duration::from_secs(30);
+pub(super) const LISTEN_TIME: Duration = Duration::from_secs(30);
 /// Of that, in silence.
-const SILENCE_TIME: Duration = Duration::from_secs(5);
+pub(super) const SILENCE_TIME: Duration = Duration::from_secs(5);
 
 /// What is read at once when a request begins on a connection that dozed.
 const FIRST_BYTES: usize = 2048;

@@ -6,6 +6,7 @@ pub mod bind;
 pub mod connection;
 mod drain;
 mod drive;
+mod leftover;
 pub(crate) mod refuse;
 mod seat;
 pub mod secure;

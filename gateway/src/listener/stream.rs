@@ -13,16 +13,28 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{Method, Request, Response, StatusCode, header};
 use http_body::{Body, Frame};
 
+use super::leftover;
 use super::streams::Place;
+use crate::context::survey::is_grpc;
 use crate::context::to_http1_form;
 use crate::exchange::Arrival;
-use crate::http2::{self, ClientBody, Duplex, End, Gathered};
+use crate::http2::{self, ClientBody, Duplex, End, Gathered, Rest};
 use crate::network::Network;
 use crate::pipeline;
 use crate::reply::Reply;
 use crate::request_body::Source;
 use crate::shard::Shard;
 use crate::timer::{Deadlines, Wait, Watch};
+
+/// What a client sends of a body without asking for room, bytes: a window is hardly ever smaller.
+const SENT_AT_ONCE: u64 = 16 * 1024;
+
+/// An answer of so many bytes goes out at once, as a rule.
+const SHORT_ANSWER: u64 = 64 * 1024;
+
+/// From so many bytes within `body_idle_timeout` on, a client takes what the connection has for it. Less may be answers
+/// to its pings.
+const PACE_BYTES: u64 = 4 * 1024;
 
 /// Serves a request to its end. The connection goes on whatever becomes of it.
 pub(super) async fn serve<N: Network>(
@@ -38,7 +50,7 @@ pub(super) async fn serve<N: Network>(
     let (mut parts, body) = request.into_parts();
     to_http1_form(&mut parts);
     let head_only = parts.method == Method::HEAD;
-    let (source, awaited) = source(&parts, body);
+    let (source, awaited, rest) = source(&parts, body);
     let mut watch = Watch::new(Arc::clone(&deadlines));
     let reply = {
         let serving = pin!(pipeline::serve(arrival, parts, source));
@@ -46,9 +58,26 @@ pub(super) async fn serve<N: Network>(
     };
     // Without one, the client has left: what is dropped here ends the upstream's work.
     if let Some(reply) = reply {
+        // An answer that may take long does not keep what its client has sent meanwhile.
+        let rest = rest.filter(|_| is_short(&reply));
         answer(&shard, reply, head_only, respond, (&mut watch, &deadlines, &place)).await;
+        if let Some(body) = rest.and_then(|rest| rest.take()) {
+            hear_out(body, &shard, &place).await;
+        }
     }
     drop(place);
+}
+
+/// Whether an answer is soon out: a refusal is, whoever says it.
+fn is_short<N: Network>(reply: &Reply<N>) -> bool {
+    reply.status.as_u16() >= 400 || reply.body.size_hint().upper().is_some_and(|length| length <= SHORT_ANSWER)
+}
+
+/// A body was not read to its end.
+async fn hear_out<N: Network>(body: RecvStream, shard: &Shard<N>, place: &Place) {
+    if let Some(_listened) = place.listen() {
+        Box::pin(leftover::hear_out(body, &shard.shared.draining)).await;
+    }
 }
 
 /// Whether a request is an extended CONNECT for a WebSocket. For another protocol it stays a CONNECT, which nobody
@@ -86,15 +115,20 @@ async fn serve_websocket<N: Network>(
     drop(place);
 }
 
-/// The body, and whether somebody waits for it, where the client waits for a 100.
-fn source(parts: &http::request::Parts, body: RecvStream) -> (Source, Option<Arc<AtomicBool>>) {
+/// The body, whether somebody waits for it, where the client waits for a 100, and what is left of it, where it is not
+/// sent before the client looks for an answer. Callers of gRPC do so while they send.
+fn source(parts: &http::request::Parts, body: RecvStream) -> (Source, Option<Arc<AtomicBool>>, Option<Arc<Rest>>) {
     if body.is_end_stream() {
-        return (Source::Empty, None);
+        return (Source::Empty, None, None);
     }
     let length = parts.headers.get(header::CONTENT_LENGTH);
     let declared = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let awaited = parts.headers.contains_key(header::EXPECT).then(Arc::default);
-    (Source::Boxed(Box::pin(ClientBody::new(body, declared, awaited.clone()))), awaited)
+    let kind = parts.headers.get(header::CONTENT_TYPE);
+    let is_short = declared.is_some_and(|length| length <= SENT_AT_ONCE);
+    let is_heard = !is_short && !kind.is_some_and(|kind| is_grpc(kind.as_bytes()));
+    let rest = is_heard.then(Arc::default);
+    (Source::Boxed(Box::pin(ClientBody::new(body, declared, awaited.clone(), rest.clone()))), awaited, rest)
 }
 
 /// Waits for the pipeline's answer; `None` when the client has left.
@@ -137,7 +171,7 @@ async fn answer<N: Network>(
     mut respond: SendResponse<Bytes>,
     (watch, deadlines, place): (&mut Watch, &Deadlines, &Place),
 ) {
-    let Reply { status, head, body } = reply;
+    let Reply { status, head, mut body } = reply;
     let date = shard.date.refresh(&mut shard.date.known()).to_owned();
     let response = http2::head(status, head, head_only, &body, &date);
     let is_over = body.is_end_stream();
@@ -145,8 +179,10 @@ async fn answer<N: Network>(
     if is_over {
         return;
     }
-    let part = Gathered::default();
-    let mut sending = Sending { stream, body: pin!(body), part, waits: false, moved: false };
+    body.await_delivery();
+    let body = pin!(body);
+    let mut sending = Sending::new(stream, body);
+    let mut pace = Pace::at(place.written());
     poll_fn(|cx| {
         loop {
             if sending.poll(cx).is_ready() || sending.stream.poll_reset(cx).is_ready() {
@@ -158,6 +194,9 @@ async fn answer<N: Network>(
                 return Poll::Ready(());
             }
             let moved = std::mem::take(&mut sending.moved);
+            if moved {
+                pace = Pace::at(place.written());
+            }
             if sending.waits {
                 // What was read ahead waits for the client: that is not the silence of an upstream.
                 deadlines.clear(Wait::ResponseBody);
@@ -172,7 +211,7 @@ async fn answer<N: Network>(
                 return Poll::Pending;
             }
             if deadlines.has_expired(Wait::Write) {
-                if !sending.body.has_request_moved() {
+                if !sending.body.has_request_moved() && !pace.waits_for_others(place.written(), place.round()) {
                     // The client does not take it. The mark stays: by it the exchange tells why it was dropped.
                     sending.stream.send_reset(Reason::CANCEL);
                     return Poll::Ready(());
@@ -182,8 +221,36 @@ async fn answer<N: Network>(
         }
     })
     .await;
+    if sending.is_delivered() {
+        sending.body.delivered();
+    } else {
+        sending.body.lost(sending.part.held());
+    }
     if place.is_untaken() {
         deadlines.run_out(Wait::Write);
+    }
+}
+
+/// How the connection goes while an answer waits: a client that takes all streams' bytes slowly, in turn, is not idle,
+/// however long it is until the next turn of this one.
+#[derive(Debug)]
+struct Pace {
+    /// Bytes that had left the connection when some of the answer last went.
+    began: u64,
+    /// Bytes that had left when that was last looked at.
+    seen: u64,
+}
+
+impl Pace {
+    fn at(written: u64) -> Self {
+        Self { began: written, seen: written }
+    }
+
+    /// Whether bytes of others have left since this was last asked, and not a whole round of all streams since the
+    /// answer went on: by then it would have had its turn, and it is its own window that is shut.
+    fn waits_for_others(&mut self, written: u64, round: u64) -> bool {
+        let left = written.saturating_sub(std::mem::replace(&mut self.seen, written));
+        left >= PACE_BYTES && written.saturating_sub(self.began) < round
     }
 }
 
@@ -197,9 +264,21 @@ struct Sending<'b, B> {
     waits: bool,
     /// Bytes have gone since this was last looked at.
     moved: bool,
+    /// The stream took no more.
+    is_cut: bool,
 }
 
-impl<B: Body<Data = Bytes>> Sending<'_, B> {
+impl<'b, B: Body<Data = Bytes>> Sending<'b, B> {
+    fn new(stream: SendStream<Bytes>, body: Pin<&'b mut B>) -> Self {
+        let part = Gathered::default();
+        Self { stream, body, part, waits: false, moved: false, is_cut: false }
+    }
+
+    /// Whether all that was read of the body has gone.
+    fn is_delivered(&self) -> bool {
+        self.part.is_empty() && !self.is_cut
+    }
+
     /// Ready when the answer is over, whole or not.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut comes_later = false;
@@ -218,10 +297,11 @@ impl<B: Body<Data = Bytes>> Sending<'_, B> {
             }
             if self.part.is_empty() {
                 let Some(end) = self.part.take_end() else { return Poll::Pending };
-                let _ = match end {
+                let sent = match end {
                     End::Whole => self.stream.send_data(Bytes::new(), true),
                     End::Trailers(trailers) => self.stream.send_trailers(*trailers),
                 };
+                self.is_cut = sent.is_err();
                 return Poll::Ready(());
             }
             if ready!(self.poll_send(cx)).is_err() || self.part.is_over() {
@@ -246,6 +326,16 @@ impl<B: Body<Data = Bytes>> Sending<'_, B> {
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ()>> {
         // Until it goes: the client's window is shut, or `h2` holds many small frames that it does not read.
         self.waits = true;
+        let sent = ready!(self.poll_room(cx)).and_then(|sent| {
+            (self.waits, self.moved) = (false, true);
+            self.stream.send_data(sent, self.part.is_over()).map_err(|_| ())
+        });
+        self.is_cut = sent.is_err();
+        Poll::Ready(sent)
+    }
+
+    /// As much of the part as the client takes now.
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, ()>> {
         self.stream.reserve_capacity(self.part.len());
         let mut room = self.stream.capacity();
         if room == 0 {
@@ -255,8 +345,23 @@ impl<B: Body<Data = Bytes>> Sending<'_, B> {
                 Poll::Pending => return Poll::Pending,
             }
         }
-        let sent = ready!(self.part.poll_take(room, cx));
-        (self.waits, self.moved) = (false, true);
-        Poll::Ready(self.stream.send_data(sent, self.part.is_over()).map_err(|_| ()))
+        self.part.poll_take(room, cx).map(Ok)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_waits_for_others_as_long_as_they_move_and_not_beyond_its_own_turn() {
+        const ROUND: u64 = 100 * 64 * 1024;
+        let mut pace = Pace::at(1000);
+        for written in [1000 + PACE_BYTES, 600_000, 5_000_000] {
+            assert!(pace.waits_for_others(written, ROUND), "{written}");
+        }
+        assert!(!pace.waits_for_others(5_000_000 + PACE_BYTES - 1, ROUND), "answers to pings are no pace");
+        assert!(!pace.waits_for_others(1000 + ROUND, ROUND), "its own window is shut");
+        assert!(!Pace::at(0).waits_for_others(50_000, 0), "there are no others");
     }
 }

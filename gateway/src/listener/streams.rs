@@ -7,7 +7,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -47,10 +47,17 @@ const LEAST_FRAME: usize = 15;
 /// What a field costs beside its bytes (RFC 9113, section 6.5.2).
 const FIELD_BYTES: usize = 32;
 
+/// Streams whose clients are listened to though their answers have gone out, of one connection.
+const LISTENED: usize = 32;
+
 /// Requests that are being served, and who wants to know when there are none.
 #[derive(Debug, Default)]
 pub(super) struct Open {
     count: AtomicUsize,
+    /// Those of them that are answered, and whose clients go on sending.
+    listened: AtomicUsize,
+    /// Bytes that had left the connection when that was last looked at.
+    written: AtomicU64,
     waker: AtomicWaker,
     /// The connection ended since the client took no bytes.
     untaken: AtomicBool,
@@ -69,6 +76,37 @@ impl Place {
     /// Whether the connection ended since the client took no bytes.
     pub(super) fn is_untaken(&self) -> bool {
         self.0.untaken.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that have left the connection.
+    pub(super) fn written(&self) -> u64 {
+        self.0.written.load(Ordering::Relaxed)
+    }
+
+    /// The most that may leave the connection before what one of its streams holds has had its turn, where there are
+    /// others.
+    pub(super) fn round(&self) -> u64 {
+        match self.0.count.load(Ordering::Relaxed) {
+            0 | 1 => 0,
+            streams => (streams * SEND_BYTES) as u64,
+        }
+    }
+
+    /// Listens on though its answer has gone out; `None` where too many do.
+    pub(super) fn listen(&self) -> Option<Listened<'_>> {
+        let listened = &self.0.listened;
+        let has_room = |count: usize| (count < LISTENED).then_some(count + 1);
+        listened.fetch_update(Ordering::Relaxed, Ordering::Relaxed, has_room).ok().map(|_| Listened(listened))
+    }
+}
+
+/// A client that is listened to.
+#[derive(Debug)]
+pub(super) struct Listened<'p>(&'p AtomicUsize);
+
+impl Drop for Listened<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -103,7 +141,7 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
     if let Some(h2) = shaken {
         connection.deadlines.clear(Wait::Head);
         let (pulse, open) = (Arc::clone(&pulse), Arc::default());
-        let streams = Streams { shard, connection, h2, pulse, open, written: 0, draining: false, ending: false };
+        let streams = Streams { shard, connection, h2, pulse, open, draining: false, ending: false };
         streams.run(watch, draining).await;
     }
     if let Some(stream) = pulse.take_stream() {
@@ -167,8 +205,6 @@ struct Streams<'a, N: Network, S: ByteStream> {
     h2: Connection<Watched<S>, Bytes>,
     pulse: Arc<Pulse<S>>,
     open: Arc<Open>,
-    /// Bytes that had left when that was last looked at.
-    written: u64,
     /// The client was told that no new request is taken.
     draining: bool,
     /// It was told that the connection ends at once.
@@ -267,7 +303,9 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
             let timeout = self.shard.snapshot().config.server.header_read_timeout;
             deadlines.set(Wait::Head, now, Some(timeout));
         }
-        let moved = std::mem::replace(&mut self.written, self.pulse.written()) != self.pulse.written();
+        let written = self.pulse.written();
+        let moved = self.open.written.load(Ordering::Relaxed) != written;
+        self.open.written.store(written, Ordering::Relaxed);
         if !self.pulse.waits_to_write() {
             deadlines.clear(Wait::Write);
         } else if moved || !deadlines.is_set(Wait::Write) {

@@ -15,6 +15,7 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::ResponseBody;
+use crate::telemetry::metrics::ShedReason;
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -62,7 +63,7 @@ fn status(code: Code) -> u16 {
 /// Turns a failure into the answer of its exchange, whose status and code are set already.
 pub(super) fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &GatewayError) -> Reply<N> {
     let mut headers = HeaderMap::with_capacity(8);
-    describe(&mut headers, error);
+    describe(&mut headers, &exchange, error);
     if let Some(told) = headers.get(GRPC_STATUS) {
         exchange.tells_grpc_status(told.as_bytes());
     }
@@ -84,16 +85,26 @@ pub(super) fn answer<N: Network>(mut exchange: Box<Exchange<N>>, error: &Gateway
     Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange))
 }
 
+/// The trailers that end an answer which breaks off behind its head.
+pub fn trailers(code: Code) -> HeaderMap {
+    let mut trailers = HeaderMap::with_capacity(2);
+    trailers.insert(GRPC_STATUS, HeaderValue::from(status(code)));
+    trailers.insert(GRPC_MESSAGE, HeaderValue::from_static(code.title()));
+    trailers
+}
+
 /// The headers by which a failure is told.
-pub(super) fn describe(headers: &mut HeaderMap, error: &GatewayError) {
+pub(super) fn describe<N: Network>(headers: &mut HeaderMap, exchange: &Exchange<N>, error: &GatewayError) {
     headers.insert(header::CONTENT_TYPE, GRPC);
     // To who knows nothing of gRPC it is a success.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(GRPC_STATUS, HeaderValue::from(status(error.code)));
+    // Whose own time is up has nothing to come back for.
+    let is_late = exchange.hurried && error.shed == Some(ShedReason::Deadline);
+    headers.insert(GRPC_STATUS, HeaderValue::from(if is_late { DEADLINE_EXCEEDED } else { status(error.code) }));
     if let Ok(message) = message(&error.detail) {
         headers.insert(GRPC_MESSAGE, message);
     }
-    if let Some(after) = error.retry_after {
+    if let Some(after) = error.retry_after.filter(|_| !is_late) {
         headers.insert(GRPC_PUSHBACK, HeaderValue::from(whole_milliseconds(after)));
     }
 }

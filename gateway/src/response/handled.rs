@@ -78,7 +78,7 @@ fn handled_problem<N: Network>(mut held: Held<N>, error: &GatewayError) -> Reply
         exchange.code = Some(error.code);
         let mut response = Response::new(AnyBody::empty());
         if exchange.is_grpc {
-            grpc::describe(response.headers_mut(), error);
+            grpc::describe(response.headers_mut(), exchange, error);
             return response;
         }
         let document = problem::document(error, Some(exchange.request_id.as_bytes()));

@@ -21,6 +21,7 @@ use crate::network::Network;
 pub use composed::{composed, item};
 pub use compress::note_accepted;
 pub use cross_origin::preflight;
+pub use grpc::trailers;
 pub use handled::{handled, lend, lost};
 pub use own::{client_left, fallback, options};
 pub use redirect::{own, to_https};

@@ -2,11 +2,12 @@
 
 use bytes::Bytes;
 use http::header::SET_COOKIE;
-use http::{Method, StatusCode};
+use http::{Method, StatusCode, Version};
 
 use super::{compress, cross_origin, is_draining, problem, secure_relayed};
 use crate::client::Tunnel;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
+use crate::context::survey::is_grpc;
 use crate::context::{mark_websocket, remove_from_response};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -18,10 +19,8 @@ use crate::response_body::{Answer, Behind, ResponseBody, Source};
 /// Passes an answer on, its body as it streams.
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
     let status = answer.head.status;
-    if exchange.is_grpc
-        && let Some(told) = answer.head.fields.get("grpc-status")
-    {
-        exchange.tells_grpc_status(told);
+    if exchange.is_grpc {
+        note_grpc(&mut exchange, &answer.head.fields);
     }
     let fields = with_affinity(&exchange, &answer.source, status, answer.head.fields);
     let mut fields = dress(&exchange, fields);
@@ -36,6 +35,16 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
         Some(packing) => ResponseBody::packed(exchange, answer.source, idle_timeout, packing),
     };
     Reply { status, head: AnswerHead::Wire(fields), body }
+}
+
+/// What a call came to, where its head says so, and whether that can be said behind it: web pages, which do not see
+/// trailers, have them among the messages.
+fn note_grpc<N: Network>(exchange: &mut Exchange<N>, fields: &Fields) {
+    if let Some(told) = fields.get("grpc-status") {
+        exchange.tells_grpc_status(told);
+    }
+    let has_trailers = |kind: &[u8]| is_grpc(kind) && !kind.starts_with(b"application/grpc-web");
+    exchange.tells_behind = exchange.version == Version::HTTP_2 && fields.get("content-type").is_some_and(has_trailers);
 }
 
 /// Passes an answer on of whose body some has been read.

@@ -171,6 +171,10 @@ impl<N: Network> Handled<N> {
         }
     }
 
+    pub(super) fn with_exchange(&mut self, work: impl FnOnce(&mut Exchange<N>)) {
+        self.held.with(work);
+    }
+
     /// Moves the request on, where that is an upstream's to take, and a stage reads its answer in this very task: one
     /// that reads it in another has to be woken there.
     pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {

@@ -16,6 +16,7 @@ use super::Relay;
 use crate::compression::{DIGESTS, Encoder, Failed};
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
+use crate::exchange::Exchange;
 use crate::held_bytes::Kept;
 use crate::network::Network;
 use crate::request_body::BoxError;
@@ -84,6 +85,10 @@ impl<N: Network> Packed<N> {
         self.encoder.is_none() && self.trailers.is_none()
     }
 
+    pub(super) fn exchange(&mut self) -> &mut Exchange<N> {
+        &mut self.relay.exchange
+    }
+
     pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.relay.poll_request(cx)
     }
@@ -111,10 +116,7 @@ impl<N: Network> Packed<N> {
                 Ok(Step::More) => self.encoder = Some(encoder),
             }
             if !out.is_empty() {
-                self.relay.exchange.bytes_out += out.len() as u64;
-                if self.is_over() {
-                    self.relay.exchange.finish(Ended::Complete);
-                }
+                self.count(out.len());
                 // A little is often all, and may wait long for its client: then it keeps no room for more.
                 if out.len() < out.capacity() / 2 {
                     out.shrink_to_fit();
@@ -181,8 +183,21 @@ impl<N: Network> Packed<N> {
     /// What follows the compressed bytes.
     fn rest(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
         let trailers = self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)));
-        self.relay.exchange.finish(Ended::Complete);
+        let exchange = &mut self.relay.exchange;
+        exchange.finish_whole(exchange.now());
         trailers
+    }
+
+    /// So many bytes are handed on at this moment.
+    fn count(&mut self, bytes: usize) {
+        let is_over = self.is_over();
+        let exchange = &mut self.relay.exchange;
+        exchange.bytes_out += bytes as u64;
+        if is_over {
+            exchange.finish_whole(exchange.now());
+        } else if exchange.answered.is_none() {
+            exchange.answered = Some(exchange.now());
+        }
     }
 
     /// A cut answer never looks like a whole one.

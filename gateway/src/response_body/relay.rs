@@ -15,6 +15,7 @@ use crate::forward::grpc_failure;
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::{BodyFault, BoxError};
+use crate::response;
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
@@ -49,11 +50,14 @@ impl<N: Network> Drop for Relay<N> {
     }
 }
 
-/// How an answer ends whose request broke off.
+/// How an answer ends whose request broke off. One that the gateway itself ends is written as `timeout`: the contract
+/// has no other word for that.
 pub(super) fn ended_by(fault: BodyFault) -> Ending {
     match fault {
         BodyFault::Stalled => (Ended::Timeout, Some(Code::RequestTimeout)),
-        _ => (Ended::ClientLeft, None),
+        BodyFault::TooLarge => (Ended::Timeout, Some(Code::BodyTooLarge)),
+        BodyFault::Malformed => (Ended::Timeout, Some(Code::BadRequest)),
+        BodyFault::ClientLeft => (Ended::ClientLeft, None),
     }
 }
 
@@ -79,7 +83,10 @@ impl<N: Network> Relay<N> {
                 self.end();
                 Poll::Ready(None)
             }
-            Poll::Ready(Some(Err(error))) => self.break_off(error),
+            Poll::Ready(Some(Err(error))) => {
+                let cut = self.broke_off(&error);
+                self.end_cut(cut, error.into())
+            }
         }
     }
 
@@ -90,7 +97,8 @@ impl<N: Network> Relay<N> {
         let Some(source) = &mut self.source else { return Poll::Pending };
         self.was_unread |= self.exchange.is_unread();
         let Err(error) = source.leg.poll_send(cx) else { return Poll::Pending };
-        self.break_off(error).map(drop)
+        let cut = self.broke_off(&error);
+        self.abort(cut, error.into()).map(drop)
     }
 
     /// Whether more of the request has come since this was last asked, which is when the client has taken nothing of
@@ -130,27 +138,37 @@ impl<N: Network> Relay<N> {
     fn time_out(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(source) = &self.source else { return Poll::Ready(None) };
         if source.leg.is_sending() && self.exchange.waits_for_client() {
-            return self.abort(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
+            return self.end_cut(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
         }
         source.leg.timed_out();
         self.blame(AttemptOutcome::Timeout);
         let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
-        self.abort(cut, "the upstream's response body did not move in time".into())
+        self.end_cut(cut, "the upstream's response body did not move in time".into())
     }
 
-    /// The answer does not come whole.
+    /// The answer does not come whole: why.
     #[cold]
-    fn break_off(&mut self, error: http1::Error) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let cut = match error {
-            http1::Error::RequestBody(fault) => ended_by(fault),
+    fn broke_off(&self, error: &http1::Error) -> Ending {
+        match error {
+            http1::Error::RequestBody(fault) => return ended_by(*fault),
             // The upstream no longer waits for a client that is slow.
-            http1::Error::Broken(_) if self.was_unread => (Ended::UpstreamCut, Some(Code::UpstreamReset)),
-            http1::Error::Broken(_) | http1::Error::Invalid(_) => {
-                self.blame(AttemptOutcome::Reset);
-                (Ended::UpstreamCut, Some(Code::UpstreamReset))
-            }
-        };
-        self.abort(cut, error.into())
+            http1::Error::Broken(_) if self.was_unread => {}
+            http1::Error::Broken(_) | http1::Error::Invalid(_) => self.blame(AttemptOutcome::Reset),
+        }
+        (Ended::UpstreamCut, Some(Code::UpstreamReset))
+    }
+
+    /// The answer ends as one that was cut. Callers of gRPC are told so in trailers, where that can be: to them a reset
+    /// is a bug of somebody's, and no reason to ask again.
+    #[cold]
+    fn end_cut(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let is_open = self.source.as_ref().is_some_and(|source| source.leg.length_left().is_none());
+        let told = cut.1.filter(|_| self.exchange.tells_behind && is_open && !self.is_packed && !self.is_lent);
+        let Some(trailers) = told.map(response::trailers) else { return self.abort(cut, error) };
+        if let Some(status) = trailers.get("grpc-status") {
+            self.exchange.tells_grpc_status(status.as_bytes());
+        }
+        self.abort(cut, error).map(|_| Some(Ok(Frame::trailers(trailers))))
     }
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
@@ -167,6 +185,9 @@ impl<N: Network> Relay<N> {
         }
         if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
             self.end();
+        } else if self.exchange.answered.is_none() && !self.is_packed {
+            // How long the client takes for what comes is no time of the gateway's own.
+            self.exchange.answered = Some(self.exchange.now());
         }
         match frame.into_trailers() {
             Ok(mut trailers) => {
@@ -184,7 +205,7 @@ impl<N: Network> Relay<N> {
             source.finish(&self.exchange, now);
         }
         if !self.is_packed {
-            self.exchange.finish_at(Ended::Complete, now);
+            self.exchange.finish_whole(now);
         }
     }
 

@@ -159,7 +159,7 @@ pub(crate) async fn answers_at_length(mut stream: DuplexStream) {
 
 #[tokio::test(start_paused = true)]
 async fn who_breaks_its_request_off_while_it_reads_nothing_is_seen_to_leave() {
-    for rest in ["", "5\r\nhello\r\nno chunk\r\n"] {
+    for (rest, ended, code) in [("", "client_left", "ok"), ("5\r\nhello\r\nno chunk\r\n", "timeout", "bad_request")] {
         let world = Inside::in_memory(ROUTE, answers_at_length);
         let mut client = Client::on(world.connect());
         client.send("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n").await;
@@ -171,7 +171,8 @@ async fn who_breaks_its_request_off_while_it_reads_nothing_is_seen_to_leave() {
         pass(Duration::from_millis(100)).await;
         assert_eq!(world.in_flight(), (0, 0), "{rest:?}");
         let record = &world.records()[0];
-        assert_eq!((&record["ended"], &record["fault"]), (&"client_left".into(), &"client".into()), "{rest:?}");
+        assert_eq!((&record["ended"], &record["code"]), (&ended.into(), &code.into()), "{rest:?}");
+        assert_eq!(record["fault"], "client", "{rest:?}");
     }
 }
 

@@ -12,7 +12,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use crate::support::h2::{H2Client, post};
+use crate::support::h2::{Call, H2Client, head, post, rest};
 use crate::support::h2_upstream::H2Upstream;
 use crate::support::{Gateway, eventually, guarded};
 use crate::upstream_http2::text;
@@ -419,4 +419,109 @@ async fn a_call_that_fails_behind_its_messages_counts_for_the_breaker() {
     assert_eq!(status.code(), Code::Unavailable);
     assert_eq!(gateway.records(5).await[4]["code"], "breaker_open");
     serving.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_off_behind_its_messages_is_told_in_trailers() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = client(gateway.address).await;
+    let serving = tokio::spawn(async move {
+        let mut asked = upstream.next().await;
+        asked.read().await.unwrap();
+        let mut stream = asked.begin(200, &[("content-type", "application/grpc")]);
+        stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 1, 7]), false).unwrap();
+        (asked, stream, upstream)
+    });
+    let path = PathAndQuery::from_static("/a.B/List");
+    let answer = guarded("an answer", client.server_streaming(message("all"), path, Plain)).await.unwrap();
+    let mut messages = answer.into_inner();
+    assert_eq!(&next(&mut messages).await.unwrap()[..], [7]);
+    let (asked, _stream, _upstream) = serving.await.unwrap();
+    asked.cut();
+    let status = guarded("its end", messages.message()).await.unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unavailable, "The upstream closed the connection"));
+    let record = gateway.record().await;
+    assert_eq!((&record["grpc_status"], &record["code"]), (&14.into(), &"upstream_reset".into()));
+    assert_eq!((&record["ended"], &record["fault"]), (&"upstream_cut".into(), &"upstream".into()));
+    let sample = "gateway_grpc_answers_total{route=\"all\",grpc_status=\"14\"}";
+    assert_eq!(gateway.metric(sample).await, Some(1.0));
+}
+
+#[tokio::test]
+async fn a_stream_beyond_max_body_is_told_so_and_recorded_as_that() {
+    for (kind, status) in [("application/grpc+proto", Some("8")), ("application/grpc-web+proto", None)] {
+        let mut upstream = H2Upstream::start().await;
+        let gateway = Gateway::start(&text("", "max_body = '20B'", upstream.address)).await;
+        let mut client = H2Client::connect(gateway.address).await;
+        let mut request = post("/mocks.Echo/Stream");
+        request.headers_mut().insert("content-type", kind.parse().unwrap());
+        let Call { answer, body: mut sender } = client.begin(request, false).await;
+        let mut asked = upstream.next().await;
+        let _stream = asked.begin(200, &[("content-type", kind)]);
+        let (mut answer, mut body) = head(answer).await.unwrap();
+        sender.send_data(Bytes::from_static(&[0; 30]), false).unwrap();
+        let whole = rest(&mut answer, &mut body).await;
+        let told = answer.trailers.iter().find(|(name, _)| name == "grpc-status").map(|(_, value)| &**value);
+        assert_eq!((told, whole.is_ok()), (status, status.is_some()), "{kind}");
+        let record = gateway.record().await;
+        assert_eq!((&record["code"], &record["fault"]), (&"body_too_large".into(), &"client".into()), "{kind}");
+        assert_eq!((&record["ended"], &record["status"]), (&"timeout".into(), &200.into()), "{kind}");
+        assert_eq!(record["grpc_status"].as_u64(), status.map(|_| 8), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn who_sends_what_is_no_call_does_not_open_the_breaker_for_those_who_call() {
+    let checks = "health = { path = '/grpc.health.v1.Health/Check', interval = '1h' }";
+    for (health, expected) in [(checks, None), ("", Some(Code::Unavailable))] {
+        let keys = format!("breaker = {{ consecutive_failures = 2, open_for = '1h', max_open_for = '1h' }}\n{health}");
+        let mut upstream = H2Upstream::start().await;
+        let gateway = Gateway::start(&text(&keys, "", upstream.address)).await;
+        let serving = tokio::spawn(async move {
+            let mut checks = Vec::new();
+            loop {
+                let mut asked = upstream.next().await;
+                if asked.path() == "/grpc.health.v1.Health/Check" {
+                    // It says nothing; one that is late takes nobody out.
+                    checks.push(asked);
+                } else if asked.header("content-type") != Some("application/grpc") {
+                    asked.reset(h2::Reason::INTERNAL_ERROR);
+                } else {
+                    asked.read().await.unwrap();
+                    let mut stream = asked.begin(200, &[("content-type", "application/grpc")]);
+                    stream.send_data(Bytes::from_static(&[0, 0, 0, 0, 1, 7]), false).unwrap();
+                    let mut trailers = http::HeaderMap::new();
+                    trailers.insert("grpc-status", "0".parse().unwrap());
+                    stream.send_trailers(trailers).unwrap();
+                }
+            }
+        });
+        for _ in 0..3 {
+            let answer = gateway.ask("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n").await;
+            assert!(matches!(answer.status, 502 | 503), "{}", answer.status);
+        }
+        gateway.at_rest().await;
+        let mut client = client(gateway.address).await;
+        let called = unary(&mut client, message("x")).await;
+        assert_eq!(called.err().map(|status| status.code()), expected, "{health}");
+        serving.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_call_whose_own_deadline_was_over_before_anybody_was_asked_is_told_that() {
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text("", "", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let mut request = post("/mocks.Echo/Unary");
+    for (name, value) in [("content-type", "application/grpc"), ("te", "trailers"), ("grpc-timeout", "1n")] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let answer = client.begin(request, true).await.answer().await;
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("4")));
+    assert_eq!(answer.header("grpc-retry-pushback-ms"), None, "there is nothing to come back for");
+    let record = gateway.record().await;
+    assert_eq!((&record["code"], &record["grpc_status"]), (&"overloaded".into(), &4.into()));
+    assert!(upstream.is_quiet());
 }

@@ -61,11 +61,11 @@ const CHUNKED: &str = "PUT / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r
 
 #[tokio::test]
 async fn an_answer_made_of_a_request_that_breaks_off_is_the_clients_end() {
-    for (route, rest, ended) in [
-        ("", None, "client_left"),
-        ("idle_timeout = '50ms'", Some(""), "timeout"),
-        ("", Some("4\r\nmuch\r\n"), "client_left"),
-        ("", Some("nonsense\r\n"), "client_left"),
+    for (route, rest, ended, code) in [
+        ("", None, "client_left", "ok"),
+        ("idle_timeout = '50ms'", Some(""), "timeout", "request_timeout"),
+        ("", Some("4\r\nmuch\r\n"), "timeout", "body_too_large"),
+        ("", Some("nonsense\r\n"), "timeout", "bad_request"),
     ] {
         let text = text("", &format!("max_body = '6B'\n{route}"));
         let gateway = Gateway::built(&text, |builder| builder.handler("it", any(returns))).await;
@@ -80,8 +80,8 @@ async fn an_answer_made_of_a_request_that_breaks_off_is_the_clients_end() {
             }
         }
         let record = gateway.record().await;
-        assert_eq!(record["ended"], ended, "{route} {rest:?}: {record}");
-        assert_ne!(record["fault"], "upstream", "{route} {rest:?}");
+        assert_eq!((&record["ended"], &record["code"]), (&ended.into(), &code.into()), "{route} {rest:?}: {record}");
+        assert_eq!(record["fault"], "client", "{route} {rest:?}");
     }
 }
 

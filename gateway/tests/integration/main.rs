@@ -42,6 +42,7 @@ mod hedging;
 mod hops;
 mod http2;
 mod http2_bodies;
+mod http2_delivery;
 mod http2_ends;
 mod http2_floods;
 mod http2_strictness;
