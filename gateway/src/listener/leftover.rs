@@ -37,9 +37,9 @@ mod tests {
     use bytes::Bytes;
     use h2::{Reason, SendStream};
     use http::{Request, Response, StatusCode};
-    use tokio::time::Instant;
 
     use super::*;
+    use crate::clock::Clock;
 
     /// A client in the middle of its request's body, which was refused; it has read nothing of that. How the server's
     /// end of its stream came to its end is told by `heard`.
@@ -98,19 +98,20 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn d_one_that_never_ends_is_reset_in_time_and_one_that_is_silent_sooner() {
-        let began = Instant::now();
+        let clock = Clock::starting_at(Duration::ZERO);
+        let began = clock.now();
         let Refused { mut sender, answer, heard } = refused(false).await;
         let sent = send(&mut sender, usize::MAX, Duration::from_millis(500)).await;
         assert!(matches!(sent, Err(None | Some(Reason::NO_ERROR))), "{sent:?}");
         heard.await.unwrap();
-        assert_eq!(began.elapsed().as_secs(), LISTEN_TIME.as_secs());
+        assert_eq!((clock.now() - began).as_secs(), LISTEN_TIME.as_secs());
         assert_eq!(answer.await.unwrap().status(), StatusCode::PAYLOAD_TOO_LARGE);
 
         for (draining, silence) in [(false, SILENCE_TIME), (true, LINGER_TIME)] {
-            let began = Instant::now();
+            let began = clock.now();
             let Refused { sender, heard, .. } = refused(draining).await;
             heard.await.unwrap();
-            assert_eq!(began.elapsed().as_secs(), silence.as_secs());
+            assert_eq!((clock.now() - began).as_secs(), silence.as_secs());
             drop(sender);
         }
     }
