@@ -229,8 +229,8 @@ impl Writer {
         Obeyed { stop, elsewhere }
     }
 
-    /// The same output, opened anew. Where it cannot be, the old file is better than none, and it is tried again after a
-    /// while.
+    /// The same output, opened anew. Where it cannot be, the old file is better than none, and it is tried again after
+    /// a while.
     fn opened_anew(&mut self) -> Option<Option<Sink>> {
         match self.sink.as_ref()?.reopened() {
             Ok(sink) => Some(sink),
