@@ -139,16 +139,14 @@ fn value(context: &mut Context<'_>, node: &Node, (path, parameters): (&str, &[&s
     let Some(Ok(pieces)) = node.text().map(edit_value::parse) else { return };
     for piece in pieces {
         match piece {
-            Written::Literal(_) => {}
             Written::Known(known) if parameters.contains(&known.as_str()) => {
                 let name = known.as_str();
                 let message = format!("{{{name}}} is a value of every request, and a parameter of {}", quoted(path));
                 context.report.error_with(node.at, message, "give the parameter another name");
             }
-            Written::Known(_) => {}
             Written::Header(name) => header(context, node, &name),
-            Written::Other(name) if parameters.contains(&name) => {}
-            Written::Other(name) => unknown(context, node, name, (path, parameters)),
+            Written::Other(name) if !parameters.contains(&name) => unknown(context, node, name, (path, parameters)),
+            Written::Literal(_) | Written::Known(_) | Written::Other(_) => {}
         }
     }
 }
