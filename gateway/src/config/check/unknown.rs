@@ -25,10 +25,14 @@ pub(super) fn key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, (pat
 /// `[server]`.
 fn one_level_down(written: &str, def: &TableDef, is_root: bool) -> Option<String> {
     let named = |key: &Key| match key.kind {
-        Kind::Table(inner) | Kind::Short(_, inner) if inner.key(written).is_some() && is_root => {
+        Kind::Table(inner) | Kind::OrFalse(inner) | Kind::Short(_, inner)
+            if inner.key(written).is_some() && is_root =>
+        {
             Some(format!("[{}]", key.name))
         }
-        Kind::Table(inner) | Kind::Short(_, inner) if inner.key(written).is_some() => Some(key.name.to_owned()),
+        Kind::Table(inner) | Kind::OrFalse(inner) | Kind::Short(_, inner) if inner.key(written).is_some() => {
+            Some(key.name.to_owned())
+        }
         Kind::Tables(inner) if inner.key(written).is_some() && is_root => Some(format!("[[{}]]", key.name)),
         Kind::Map(_, Kind::Table(inner)) if inner.key(written).is_some() && is_root => {
             Some(format!("[{}.NAME]", key.name))
