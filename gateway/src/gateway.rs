@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::context::OwnName;
@@ -103,7 +102,7 @@ impl<N: Network> Gateway<N> {
             tls: Slots::default(),
             network: world.network,
             plugins,
-            own_name: OwnName::drawn(rng::mix(!world.seed)),
+            own_name: OwnName::of(&config),
             clock: world.clock,
             metrics,
             log,

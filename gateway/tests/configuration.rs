@@ -211,7 +211,13 @@ fn a_secret_that_is_not_set_is_a_warning_until_it_is_needed() {
     assert_eq!(checked.warnings[0].message, "the environment variable \"TOKEN\" is not set");
     let needed = load(Purpose::Run, &[]).expect_err("needed");
     let help = needed.iter().next().and_then(|problem| problem.help.as_deref());
-    assert_eq!(help, Some("set it: a gateway that runs has the variables that it was started with"), "as on a reload");
+    assert_eq!(
+        help,
+        Some(
+            "set it where the gateway is started, the file has only its name: a gateway that runs has the variables that it was started with"
+        ),
+        "as on a reload"
+    );
     assert_eq!(needed.len(), 1);
     assert_eq!(load(Purpose::Run, &[("TOKEN", "")]).expect_err("empty is not set").len(), 1);
     let run = load(Purpose::Run, &[("TOKEN", "s3cret")]).expect("set");

@@ -70,7 +70,8 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 42] = [
+const OURS: [&str; 49] = [
+    "add",
     "addresses",
     "affinity",
     "allow",
@@ -78,6 +79,9 @@ const OURS: [&str; 42] = [
     "audience_claim",
     "authorization",
     "body_match_memory",
+    "bound_tokens",
+    "buffer_request",
+    "client_headers",
     "codings",
     "compress",
     "compress_memory",
@@ -102,6 +106,9 @@ const OURS: [&str; 42] = [
     "own_headers",
     "port",
     "preload",
+    "problems",
+    "provider_header",
+    "rate_limited",
     "redirect",
     "requests",
     "revocation",

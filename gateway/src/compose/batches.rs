@@ -80,19 +80,34 @@ struct Signal {
     is_due: Notify,
     sent: OnceLock<Instant>,
     /// Until when somebody waits, as far as is known.
-    until: Mutex<Option<Instant>>,
+    until: Mutex<Until>,
+}
+
+/// Until when the last of those who wait does; in this order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Until {
+    /// Nobody waits so far.
+    #[default]
+    Nobody,
+    /// Its time is over then; and whether that is less than the batch gives, as its client wished.
+    End(Instant, bool),
+    /// Somebody has all the time there is.
+    Ever,
 }
 
 impl Signal {
-    /// A request waits until then.
-    fn waits_until(&self, end: Option<Instant>) {
+    /// A request waits until then; for ever, if it has no time of its own.
+    fn waits_until(&self, end: Option<Instant>, is_hurried: bool) {
         let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        *until = (*until).max(end);
+        *until = (*until).max(end.map_or(Until::Ever, |end| Until::End(end, is_hurried)));
     }
 
-    /// When the time of the last of those is over.
-    fn until(&self) -> Option<Instant> {
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+    /// When the time of the last of those is over, if it ever is, and whether it is that one's own.
+    fn until(&self) -> Option<(Instant, bool)> {
+        match *self.until.lock().unwrap_or_else(PoisonError::into_inner) {
+            Until::End(end, is_hurried) => Some((end, is_hurried)),
+            Until::Nobody | Until::Ever => None,
+        }
     }
 }
 
@@ -167,7 +182,8 @@ where
     let (handle, number, is_first) = join(exchange, &batch, (&id, weight), headers, params, send);
     let seat = number.map(|number| Seat { batches: &shard.batches, number, id: Arc::clone(&id), weight });
     exchange.calls = Some(handle.notes.waited_for(is_first));
-    handle.signal.waits_until(exchange.timeout.and_then(|timeout| exchange.started.checked_add(timeout)));
+    let end = exchange.timeout.and_then(|timeout| exchange.started.checked_add(timeout));
+    handle.signal.waits_until(end, exchange.hurried);
     // Of an answer for many, nobody has anything before all of it is there.
     let landed = wait(exchange, handle.flight, || false).await;
     // Until it was sent, it is the gateway that let the request wait.

@@ -1,15 +1,19 @@
 //! How often a request has come by here: an upstream may be this gateway itself, by its address, a name of it or a
 //! balancer before it, and then one request comes back until nothing is left to serve others with.
 //!
-//! In its own element of `forwarded` the gateway gives itself a name (`by`; RFC 7239, section 6.3), which is drawn when
-//! it starts and tells nothing of where it runs. From the second pass on, the number of passes is behind that name.
+//! In its own element of `forwarded` the gateway gives itself a name (`by`; RFC 7239, section 6.3), which is a digest of
+//! where its routes lead and tells nothing of where it runs: gateways of one configuration have one name, since a request
+//! may go round among several that stand behind one balancer. From the second pass on, the number of passes is behind it.
 //! `via` would say the same, but services do not compress what they answer to a request that has it: nginx by default.
+
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 use super::hex;
 use super::names::FORWARDED;
+use crate::config::settings::Config;
 use crate::error::{Code, GatewayError};
 
 /// So often a request may come by: a service behind the gateway may ask another one by the gateway, and so on, and pass
@@ -25,8 +29,20 @@ const LENGTH: usize = 21;
 pub struct OwnName([u8; LENGTH]);
 
 impl OwnName {
-    /// A name of random bits.
-    pub fn drawn(bits: u64) -> Self {
+    /// The name of a gateway that is started with this configuration.
+    pub fn of(config: &Config) -> Self {
+        let mut hasher = DefaultHasher::new();
+        for route in &config.routes {
+            (&route.name, &route.upstream).hash(&mut hasher);
+        }
+        for upstream in &config.upstreams {
+            (&upstream.name, format!("{:?}", upstream.endpoints)).hash(&mut hasher);
+        }
+        Self::made_of(hasher.finish())
+    }
+
+    /// A name of these bits.
+    fn made_of(bits: u64) -> Self {
         let mut text = *b";by=_0000000000000000";
         hex::encode(&bits.to_be_bytes(), &mut text[BY.len() + 1..]);
         Self(text)
@@ -92,7 +108,18 @@ mod tests {
         for line in lines {
             headers.append(&FORWARDED, line.parse().unwrap());
         }
-        OwnName::drawn(255).passes(&headers).ok()
+        OwnName::made_of(255).passes(&headers).ok()
+    }
+
+    #[test]
+    fn gateways_of_one_configuration_have_one_name_and_others_another() {
+        let name = |upstream: &str| {
+            let text = format!("[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{upstream}'\n");
+            let loaded = crate::config::load_text(&text, "a.toml".as_ref(), crate::config::Purpose::Check);
+            OwnName::of(&loaded.unwrap().config)
+        };
+        assert_eq!(name("127.0.0.1:1"), name("127.0.0.1:1"));
+        assert_ne!(name("127.0.0.1:1"), name("127.0.0.1:2"));
     }
 
     #[test]
@@ -112,7 +139,7 @@ mod tests {
 
     #[test]
     fn whoever_the_peer_is_a_request_that_comes_back_comes_to_its_end() {
-        let own = OwnName::drawn(255);
+        let own = OwnName::made_of(255);
         let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
         let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http).named(own);
         for trusted in [None, Some(&proxies)] {
@@ -131,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_name_ends_the_lines_that_are_made_for_a_connection() {
-        let peer = Peer::new("192.0.2.1:9".parse().unwrap(), Scheme::Http).named(OwnName::drawn(255));
+        let peer = Peer::new("192.0.2.1:9".parse().unwrap(), Scheme::Http).named(OwnName::made_of(255));
         let line = format!("\r\nforwarded: for=192.0.2.1;host=a;proto=http;by={NAME}\r\n");
         assert!(peer.host(&HeaderValue::from_static("a")).lines.ends_with(line.as_bytes()));
     }

@@ -28,6 +28,8 @@ impl<N: Network> Exchange<N> {
         if self.awaits_delivery {
             self.is_over = true;
             self.answered.get_or_insert(now);
+            // Nothing is done for it any more: how long its client takes to read is no reason to refuse others.
+            self.place = None;
         } else {
             self.finish_at(Ended::Complete, now);
         }

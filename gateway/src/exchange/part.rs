@@ -117,13 +117,13 @@ impl<N: Network> Exchange<N> {
 
     /// Gives a call that is about to be sent the time of whoever waits for it longest, and no more: were it theirs that is
     /// over first, nobody would hear that its endpoint was late.
-    pub fn has_until(&mut self, end: Option<Instant>) {
-        let Some(end) = end else { return };
+    pub fn has_until(&mut self, end: Option<(Instant, bool)>) {
+        let Some((end, is_hurried)) = end else { return };
         let (now, given) = (self.now(), self.timeout);
         self.timeout = Some(end.saturating_duration_since(self.started));
         let left = end.saturating_duration_since(now);
-        // What it has little of says nothing of who is asked.
-        self.hurried = given.is_some_and(|given| left < given / 2);
+        // What it has little of says nothing of who is asked; nor does a time that a client gave it.
+        self.hurried = is_hurried || given.is_some_and(|given| left < given / 2);
         self.connection.deadlines.set(Wait::Exchange, self.started, self.timeout);
     }
 

@@ -52,7 +52,8 @@ impl Sending {
             host: Some(host),
             request_headers: edits(&route.request_headers),
             response_headers,
-            retry: Some(retry(&route.retry, method)),
+            // What a batch sends is its own call, whatever its requests are.
+            retry: Some(retry(&route.retry, route.batch.as_ref().map_or(method, |batch| &batch.method))),
             breaker: route.breaker.as_ref().map(breaker),
             idle_timeout_ms: route.idle_timeout.map(milliseconds),
         }
@@ -64,12 +65,13 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `sets x-a, x-b; removes server`
+/// `sets x-a, x-b; adds via; removes server`
 fn edits(edits: &HeaderEdits) -> Option<String> {
     let names = |verb: &str, names: Vec<&str>| (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")));
     let set = names("sets", edits.names_set().map(HeaderName::as_str).collect());
+    let added = names("adds", edits.names_added().map(HeaderName::as_str).collect());
     let removed = names("removes", edits.remove.iter().map(HeaderName::as_str).collect());
-    let told: Vec<String> = set.into_iter().chain(removed).collect();
+    let told: Vec<String> = set.into_iter().chain(added).chain(removed).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
 
@@ -142,14 +144,14 @@ mod tests {
     fn what_is_written_is_told() {
         let sending = told(
             "host = 'upstream'\nidle_timeout = '0s'\n\
-             request_headers = { set = { x-key = 'secret' }, remove = ['x-b', 'x-c'] }\n\
+             request_headers = { set = { x-key = 'secret' }, add = { via = '1.1 gw' }, remove = ['x-b', 'x-c'] }\n\
              response_headers = { remove = ['server'] }\n\
              retry = { attempts = 3, on = ['timeout', '429'], methods = ['POST'], per_try_timeout = '2s' }\n\
              breaker = { consecutive_failures = 4, min_requests = 8, failures = ['connect'] }",
             &Method::POST,
         );
         assert_eq!(sending.host.as_deref(), Some("the endpoint's address"));
-        assert_eq!(sending.request_headers.as_deref(), Some("sets x-key; removes x-b, x-c"));
+        assert_eq!(sending.request_headers.as_deref(), Some("sets x-key; adds via; removes x-b, x-c"));
         assert_eq!(sending.response_headers.as_deref(), Some("removes server"));
         assert_eq!(sending.retry.as_deref(), Some("3 attempts at most, on timeout, 429; each 2000 ms at most"));
         let opens = "opens on 4 failures in a row, or 50 % of 8 requests or more failed (failures: connect)";

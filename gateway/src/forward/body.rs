@@ -70,7 +70,8 @@ pub async fn refuse<N: Network>(exchange: &mut Exchange<N>, mut body: RequestBod
     if passed > 0 || body.size_hint().lower() > 0 {
         return Err(none_is_taken().into());
     }
-    match gather(exchange, &mut body, 0).await? {
+    let room = exchange.snapshot.config.server.body_match_memory;
+    match gather(exchange, &mut body, (0, room)).await? {
         Read::Whole(_) => Ok(()),
         Read::Longer | Read::NoRoom => Err(none_is_taken().into()),
     }
@@ -119,7 +120,8 @@ pub async fn read<N: Network>(
         return Ok(None);
     }
     let mut body = wrap(exchange, None, std::mem::replace(source, Source::Empty));
-    match gather(exchange, &mut body, limit).await? {
+    let room = exchange.snapshot.config.server.body_match_memory;
+    match gather(exchange, &mut body, (limit, room)).await? {
         Read::Whole(bytes) => {
             *source = body.put_back();
             Ok(parse_json(&bytes).ok().map(|value| (value, bytes.len())))
@@ -142,7 +144,9 @@ pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody
     if body.size_hint().lower() > most as u64 {
         return Ok(());
     }
-    if let Read::NoRoom = gather(exchange, body, most).await? {
+    // Slow clients of such routes leave the other half to those whose route hangs on their body, and to what is composed.
+    let room = exchange.snapshot.config.server.body_match_memory / 2;
+    if let Read::NoRoom = gather(exchange, body, (most, room)).await? {
         return Err(no_room().into());
     }
     body.keep_no_more();
@@ -159,13 +163,18 @@ fn no_room() -> GatewayError {
     GatewayError::shed(ShedReason::RoutingBodies, detail).closing()
 }
 
-/// Reads a body to its end, or beyond so many bytes, in the route's time.
-async fn gather<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody, limit: usize) -> Result<Read, Failure> {
+/// Reads a body to its end, or beyond so many bytes, in the route's time, while all that is held takes no more than so
+/// much room.
+async fn gather<N: Network>(
+    exchange: &mut Exchange<N>,
+    body: &mut RequestBody,
+    (limit, room): (usize, usize),
+) -> Result<Read, Failure> {
     let given = exchange.route().and_then(|route| route.settings.timeout);
     let timeout = if exchange.hurried { exchange.timeout } else { given };
     let deadlines = Arc::clone(&exchange.connection.deadlines);
     deadlines.set(Wait::Exchange, exchange.started, timeout);
-    let room = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);
+    let room = Gathered::new(&exchange.shard.held, room);
     body.gather(room);
     let read = std::future::poll_fn(|cx| {
         if deadlines.has_expired(Wait::Exchange) {

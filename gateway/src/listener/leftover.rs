@@ -6,6 +6,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use h2::RecvStream;
 use tokio::time::timeout;
@@ -18,22 +19,25 @@ pub(super) async fn hear_out(mut body: RecvStream, draining: &AtomicBool) {
 }
 
 async fn throw_away(body: &mut RecvStream, draining: &AtomicBool) {
-    loop {
+    let mut silent = Duration::ZERO;
+    while silent < SILENCE_TIME {
+        // In steps, so that a drain that begins meanwhile waits for one of them alone.
+        let came = timeout(LINGER_TIME, poll_fn(|cx| body.poll_data(cx))).await;
         let is_draining = draining.load(Ordering::Relaxed);
-        let silence = if is_draining { LINGER_TIME } else { SILENCE_TIME };
-        let Ok(Some(Ok(data))) = timeout(silence, poll_fn(|cx| body.poll_data(cx))).await else { return };
-        if is_draining {
-            return;
+        match came {
+            Ok(Some(Ok(data))) if !is_draining => {
+                silent = Duration::ZERO;
+                // That the stream is over already is nothing to complain of here.
+                let _ = body.flow_control().release_capacity(data.len());
+            }
+            Err(_) if !is_draining => silent += LINGER_TIME,
+            _ => return,
         }
-        // That the stream is over already is nothing to complain of here.
-        let _ = body.flow_control().release_capacity(data.len());
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use bytes::Bytes;
     use h2::{Reason, SendStream};
     use http::{Request, Response, StatusCode};

@@ -35,7 +35,7 @@ fn edit_relayed<N: Network>(exchange: &Exchange<N>, edits: &Edits, fields: &mut 
 
 /// Edits an answer of the gateway's own, or of its program's.
 pub(super) fn own<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
-    if let Some(edits) = edits(exchange) {
+    if let Some(edits) = edits(exchange).filter(|_| !exchange.is_undecided) {
         edits.apply(headers, exchange.made_for_client());
         cross_origin::vary(exchange, headers);
     }

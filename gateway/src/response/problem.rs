@@ -45,7 +45,9 @@ impl Said {
     #[cold]
     fn own<N: Network>(exchange: &Exchange<N>, error: &GatewayError) -> Option<Self> {
         let (code, status) = (error.code, error.status());
-        let route = exchange.route().and_then(|route| route.settings.problems.as_deref());
+        // While it hangs on the body which route a request takes, the words of none hold.
+        let route = exchange.route().filter(|_| !exchange.is_undecided);
+        let route = route.and_then(|route| route.settings.problems.as_deref());
         let all = exchange.snapshot.config.server.problems.as_deref();
         let own = route.into_iter().chain(all).find_map(|problems| problems.find(code, status))?;
         let body = own.told(code, status, exchange.request_id.as_bytes());

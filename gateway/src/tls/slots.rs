@@ -34,6 +34,8 @@ pub struct Slots(Mutex<Inner>);
 struct Inner {
     /// `None` for one that speaks in the clear.
     slots: Vec<(SocketAddr, Option<Arc<Slot>>)>,
+    /// What each is called; the last name of one that a later configuration does not have.
+    names: Vec<Arc<str>>,
     /// One set of keys for the whole life of the process: a reload forgets no session.
     tickets: OnceLock<Option<Arc<dyn ProducesTickets>>>,
 }
@@ -69,17 +71,17 @@ impl Slots {
     }
 
     /// What the listeners are called by a configuration that has been applied, in the order of those that the process
-    /// was started with; empty where one has no name, or is not there any more.
+    /// was started with; empty where one has no name. One that is not there any more serves until the restart, and by its
+    /// last name, as if nothing had been written yet.
     pub fn names(&self, listeners: &[Listener]) -> Box<[Arc<str>]> {
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut names: Box<[Arc<str>]> = inner.slots.iter().map(|_| Arc::from("")).collect();
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = inner.slots.len();
+        inner.names.resize_with(count, || Arc::from(""));
         for (index, listener) in listeners.iter().enumerate() {
-            let place = inner.place(listeners, index).and_then(|place| names.get_mut(place));
-            if let (Some(place), Some(name)) = (place, &listener.name) {
-                *place = Arc::clone(name);
-            }
+            let Some(place) = inner.place(listeners, index) else { continue };
+            inner.names[place] = listener.name.clone().unwrap_or_else(|| Arc::from(""));
         }
-        names
+        inner.names.iter().cloned().collect()
     }
 
     /// When the first certificate of each listener ends, seconds since the Unix epoch.

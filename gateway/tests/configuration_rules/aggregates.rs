@@ -52,7 +52,7 @@ fn a_parts_headers_are_edited_as_a_routes() {
     }
     let told = errors(&with("set = { content-length = \"1\" }"));
     assert_eq!(told.len(), 1, "as on a route: {told:?}");
-    assert_eq!(errors(&with("add = {}")).len(), 1);
+    assert_eq!(errors(&with("append = {}")).len(), 1);
 }
 
 #[test]

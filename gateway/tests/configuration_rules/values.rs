@@ -30,8 +30,11 @@ fn a_body_that_is_held_has_room() {
         let route = "[[routes]]\npath = \"/\"\nupstream = \"http://a\"";
         format!("[server]\nbody_match_memory = \"8MiB\"\n{route}\nbuffer_request = \"{most}\"")
     };
-    check(&text("8MiB"), &[]);
-    check(&text("9MiB"), &["6:18: `buffer_request` is more than all bodies may take together on a worker"]);
+    check(&text("4MiB"), &[]);
+    check(
+        &text("5MiB"),
+        &["6:18: `buffer_request` is more than half of what all bodies may take together on a worker"],
+    );
 }
 
 #[test]

@@ -126,7 +126,7 @@ async fn an_upstream_that_hangs_is_blamed_also_where_who_asks_took_time_to_find_
         issuer.uri()
     );
     let up = gated(&Gate::new(), "").await;
-    let keys = "window = '400ms'\nmax_size = 2\ntimeout = '500ms'\nauth = { providers = ['opaque'] }";
+    let keys = "window = '1s'\nmax_size = 2\ntimeout = '2s'\nauth = { providers = ['opaque'] }";
     let gateway = Gateway::start(&text(up.addr(), keys, &provider)).await;
     let bearer = "authorization: Bearer t\r\n";
     let mut clients = asking(&gateway, &[get("1", bearer), get("2", bearer)]).await;

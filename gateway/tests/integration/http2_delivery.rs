@@ -50,6 +50,21 @@ fn ended(record: &Value) -> (&str, &str, &str) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_does_not_take_an_answer_keeps_nobody_elses_place() {
+    let text = ROUTE.replace("[server]\n", "[server]\nmax_in_flight = 1\n");
+    let world = Inside::in_memory(&text, answers);
+    let mut greedy = client(&world, 0).await;
+    let Call { answer, .. } = greedy.begin(get("/nowhere"), true).await;
+    assert_eq!(head(answer).await.unwrap().0.status, 404);
+    // Its body waits for a window that never comes; the gateway has nothing more to do for it.
+    let mut other = client(&world, 65_535).await;
+    for _ in 0..3 {
+        let Call { answer, .. } = other.begin(get("/nowhere"), true).await;
+        assert_eq!(head(answer).await.unwrap().0.status, 404);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_answer_that_its_client_never_takes_is_not_complete_however_small_it_is() {
     let world = world();
     let mut client = client(&world, 0).await;

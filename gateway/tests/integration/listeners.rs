@@ -81,6 +81,21 @@ async fn a_reload_that_calls_them_otherwise_holds_for_the_next_request() {
 }
 
 #[tokio::test]
+async fn one_that_the_file_does_not_have_any_more_keeps_its_name_until_the_restart() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&text("outside", "inside", upstream.addr())).await;
+    let mut inside = Client::connect(gateway.addresses()[1]).await;
+    assert_eq!(ask(&mut inside, "GET", "/ops").await.status, 200);
+    // The second one asks for another address.
+    let changed = text("outside", "inside", upstream.addr());
+    let (first, second) = changed.rsplit_once("127.0.0.1:0").unwrap();
+    gateway.rewrite(&format!("{first}127.0.0.2:0{second}"));
+    let report = gateway.reload().await;
+    assert!(report.ok && !report.needs_restart.is_empty(), "{report:?}");
+    assert_eq!(ask(&mut inside, "GET", "/ops").await.status, 200, "it waits for the restart, and nothing has changed");
+}
+
+#[tokio::test]
 async fn operators_are_told_by_which_listener_a_route_is_reached() {
     let upstream = echo().await;
     let gateway = Gateway::start(&text("outside", "inside", upstream.addr())).await;

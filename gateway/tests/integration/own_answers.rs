@@ -186,7 +186,7 @@ async fn a_redirect_leads_to_the_host_that_a_trusted_proxy_was_asked_for_as_its_
     let text = [
         "[server]\ntrusted_proxies = ['127.0.0.1/32']\n".to_owned(),
         route("/from/{*rest}", "redirect = { path = '/to/{rest}' }"),
-        route("/down/{*rest}", "redirect = { scheme = 'http' }"),
+        route("/down/{*rest}", "redirect = { scheme = 'http', path = '/plain/{rest}' }"),
         route("/moved/{*rest}", "redirect = { host = 'new.example' }"),
     ]
     .concat();
@@ -199,7 +199,7 @@ async fn a_redirect_leads_to_the_host_that_a_trusted_proxy_was_asked_for_as_its_
         ("/from/x", "x-forwarded-host: a.example, b.example", "http://inner.test:81/to/x"),
         ("/from/x", "x-forwarded-host: a.example/..", "http://inner.test:81/to/x"),
         ("/from/x", "x-forwarded-for: 1.1.1.1\r\nforwarded: for=1.1.1.1;host=pub.example", "http://inner.test:81/to/x"),
-        ("/down/x", "forwarded: for=1.1.1.1;host=\"Pub.example:444\";proto=https", "http://pub.example/down/x"),
+        ("/down/x", "forwarded: for=1.1.1.1;host=\"Pub.example:444\";proto=https", "http://pub.example/plain/x"),
         ("/moved/x", "forwarded: for=1.1.1.1;host=pub.example;proto=https", "https://new.example/moved/x"),
     ] {
         let answer = gateway.ask(format!("GET {target} HTTP/1.1\r\nhost: inner.test:81\r\n{told}\r\n\r\n")).await;

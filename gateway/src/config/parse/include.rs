@@ -13,6 +13,7 @@ use crate::config::problem::{Report, quoted};
 use crate::config::schema::{Kind, TableDef};
 use crate::config::source::{Sources, Span};
 use crate::config::tree::{Node, Table, Value};
+use crate::config::value::text::NAME;
 
 /// Files of one configuration; a pattern that matches a whole disk is a mistake.
 const MAX_FILES: usize = 10_000;
@@ -137,7 +138,7 @@ pub(crate) fn only_names(table: &Table, def: &TableDef, report: &mut Report) {
 fn holds_names(kind: Kind) -> bool {
     match kind {
         Kind::Tables(_) => true,
-        Kind::Map(_, values) => matches!(values, Kind::Table(_) | Kind::Tagged(..)),
+        Kind::Map(keys, values) => std::ptr::eq(keys, &NAME) && matches!(values, Kind::Table(_) | Kind::Tagged(..)),
         _ => false,
     }
 }

@@ -53,5 +53,5 @@ fn host_line(name: Option<&str>) -> String {
 fn upstream(to: &str) -> Result<(String, Option<String>), String> {
     let url = upstream_url::parse(to)?;
     let scheme = if url.tls { "https" } else { "http" };
-    Ok((format!("{scheme}://{}", url.authority), url.public_name().map(str::to_owned)))
+    Ok((format!("{scheme}://{}", url.authority), url.public_host()))
 }

@@ -192,7 +192,8 @@ const KEYS: &[Key] = &[
     key(
         "problems",
         PROBLEMS,
-        "Bodies in place of problem documents, by code, status (`404`) or class (`5xx`), the most specific first; for what          none of them is, as `[server]` says.",
+        "Bodies in place of problem documents, by code, status (`404`) or class (`5xx`), the most specific first; for what \
+         none of them is, as `[server]` says.",
     ),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
     key("openapi", Kind::Text(&text::DOCUMENT), "A file or an upstream path whose document is merged into /openapi.json.")

@@ -47,7 +47,7 @@ const KEYS: &[Key] = &[
         "body_match_memory",
         Kind::Size(4 << 20, HUGE),
         "What bodies that are read for routing (`body` of routes) may take together on a worker, with those that `coalesce`, \
-         `mirror`, aggregates and batches hold; 503 beyond, for those that routing reads and for parts and batches that are \
+         `mirror`, aggregates and batches hold, and in half of it those of `buffer_request`; 503 beyond, for those that routing reads and for parts and batches that are \
          read whole.",
     )
     .default("\"64MiB\""),
@@ -88,7 +88,8 @@ const KEYS: &[Key] = &[
     key(
         "problems",
         PROBLEMS,
-        "Bodies in place of problem documents, by code, status (`404`) or class (`5xx`), the most specific first; where a route          has none for a problem.",
+        "Bodies in place of problem documents, by code, status (`404`) or class (`5xx`), the most specific first; where a route \
+         has none for a problem.",
     ),
     key(
         "hsts",

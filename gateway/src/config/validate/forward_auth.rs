@@ -1,5 +1,6 @@
 //! `forward_auth`: what it is asked by, and what it may say.
 
+use super::header_edits::is_told_once;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 
@@ -10,6 +11,17 @@ pub(crate) fn headers(context: &mut Context<'_>, auth: &Reader<'_>) {
         if matches!(&*name, "authorization" | "cookie") {
             let message = format!("{} would be taken from every client, on every route", quoted(&name));
             context.report.error_with(node.at, message, "let the service answer under a name of its own");
+        }
+    }
+    for node in auth.nodes("client_headers") {
+        let name = node.text().unwrap_or("").to_ascii_lowercase();
+        if is_told_once(&name) {
+            let message = format!("{} is told once, and by the answer that the client gets", quoted(&name));
+            context.report.error_with(
+                node.at,
+                message,
+                "let the service answer under a name of its own, or by set-cookie",
+            );
         }
     }
 }

@@ -15,7 +15,10 @@ use crate::config::value::edit_value::{self, Written};
 use crate::config::value::path_pattern;
 
 /// Headers that a message has once, or not at all: a second line is one that somebody does not see.
-const ONCE: [&str; 17] = [
+const ONCE: [&str; 21] = [
+    "access-control-allow-credentials",
+    "access-control-allow-origin",
+    "access-control-max-age",
     "age",
     "authorization",
     "content-encoding",
@@ -30,10 +33,16 @@ const ONCE: [&str; 17] = [
     "origin",
     "referer",
     "retry-after",
+    "strict-transport-security",
     "traceparent",
     "user-agent",
     "x-request-id",
 ];
+
+/// Whether a message has this header once, or not at all.
+pub(super) fn is_told_once(name: &str) -> bool {
+    ONCE.contains(&name)
+}
 
 /// What a table of edits writes.
 fn written<'a>(edits: &Reader<'a>) -> impl Iterator<Item = &'a Entry> + use<'a> {
@@ -59,7 +68,7 @@ pub(crate) fn once_each(context: &mut Context<'_>, edits: &Reader<'_>) {
         if removed.contains(&name) {
             let message = format!("{} is both added and removed", quoted(&name));
             context.report.error_with(entry.key_at, message, "`set` replaces what is there");
-        } else if ONCE.contains(&&*name) {
+        } else if is_told_once(&name) {
             let message = format!("a message has {} once: a second line would be added", quoted(&name));
             context.report.error_with(entry.key_at, message, "`set` replaces what is there");
         }

@@ -6,9 +6,10 @@ use crate::config::problem::quoted;
 /// Headers that are told of one head.
 const MOST: usize = 16;
 /// Headers that carry credentials, whatever is configured.
-const SECRET: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
+const SECRET: [&str; 5] = ["authorization", "cookie", "proxy-authorization", "sec-websocket-protocol", "set-cookie"];
 /// What names of headers hold that carry credentials as a rule.
-const DOUBTFUL: [&str; 7] = ["api-key", "apikey", "csrf", "password", "secret", "session", "token"];
+const DOUBTFUL: [&str; 11] =
+    ["api-key", "apikey", "auth", "credential", "csrf", "jwt", "password", "secret", "session", "signature", "token"];
 
 /// What is told is no secret, no claim of who asks, and not too much.
 pub(crate) fn tell_no_secret(context: &mut Context<'_>, log: &Reader<'_>) {

@@ -35,7 +35,7 @@ fn upstream_or_url(context: &mut Context<'_>, table: &Reader<'_>) {
 fn asked_by_its_name(context: &mut Context<'_>, route: &Reader<'_>) {
     let Some(node) = route.get("upstream") else { return };
     let url = node.text().and_then(|text| upstream_url::parse(text).ok());
-    let Some(name) = url.as_ref().and_then(upstream_url::UpstreamUrl::public_name) else { return };
+    let Some((name, asked)) = url.as_ref().and_then(|url| url.public_name().zip(url.public_host())) else { return };
     let covers = |host: &String| match host.strip_prefix('*') {
         Some(parent) => name.ends_with(&parent.to_ascii_lowercase()),
         None => host.eq_ignore_ascii_case(name),
@@ -44,7 +44,7 @@ fn asked_by_its_name(context: &mut Context<'_>, route: &Reader<'_>) {
         return;
     }
     let message = format!("{} is sent the `Host` that the client asked for, which is another name", quoted(name));
-    let help = format!("write host = \"{name}\", or host = \"client\" where that is meant");
+    let help = format!("write host = \"{asked}\", or host = \"client\" where that is meant");
     context.report.warning(node.at, message, help);
 }
 
@@ -91,7 +91,7 @@ fn counted_by_address(context: &mut Context<'_>, route: &Reader<'_>, node: &Node
 }
 
 fn open_to_all(context: &mut Context<'_>, route: &Reader<'_>) {
-    if context.has_providers() && route.get("auth").is_none() && !route.says_none("auth") {
+    if context.has_providers() && route.get("auth").is_none() && !route.itself_says_none("auth") {
         let help = "write auth = { providers = [\"NAME\"] }, with optional = true perhaps, or auth = false where that is \
                     meant";
         context.report.warning(route.at, "this route has no `auth`: everybody may use it", help);

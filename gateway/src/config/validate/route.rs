@@ -137,12 +137,12 @@ pub(crate) fn slash_is_meant(context: &mut Context<'_>, root: &Reader<'_>) {
     }
 }
 
-/// A body that is held before it is sent has room while no other one is held.
+/// A body that is held before it is sent has room while no other one is held, in the half that such bodies may take.
 pub(crate) fn buffers_have_room(context: &mut Context<'_>, root: &Reader<'_>) {
-    let room = root.table("server").size("body_match_memory");
+    let room = root.table("server").size("body_match_memory") / 2;
     let routes: Vec<Reader<'_>> = build::tables(context, root, "routes").collect();
     for route in routes.iter().filter(|route| route.size("buffer_request") > room) {
-        let message = "`buffer_request` is more than all bodies may take together on a worker";
+        let message = "`buffer_request` is more than half of what all bodies may take together on a worker";
         let help = "write less, or more for [server] body_match_memory";
         context.report.error_with(route.at("buffer_request"), message, help);
     }

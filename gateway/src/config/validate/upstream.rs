@@ -81,7 +81,7 @@ pub(crate) fn grpc_checks_need_http2(context: &mut Context<'_>, upstream: &Reade
         let why = "the health check of gRPC needs an upstream that speaks HTTP/2";
         context.report.error_with(health.at("path"), why, "protocol = \"http2\"");
     }
-    if let Some(status) = health.get("status").filter(|_| asks_grpc) {
+    if let Some(status) = health.own("status").filter(|_| asks_grpc) {
         let help = "leave `status` out: gRPC says in its own words whether it serves";
         context.report.error_with(status.at, "`status` is for checks that are a GET", help);
     }

@@ -42,6 +42,15 @@ impl UpstreamUrl {
     }
 }
 
+impl UpstreamUrl {
+    /// `Host` of requests for that public name (RFC 9110, section 7.2).
+    pub(crate) fn public_host(&self) -> Option<String> {
+        let name = self.public_name()?;
+        let Target::Name(_, port) = &self.target else { return None };
+        Some(if *port == 443 { name.to_owned() } else { format!("{name}:{port}") })
+    }
+}
+
 /// Whether this is meant as a URL and not as a name.
 pub(crate) fn is_url(text: &str) -> bool {
     text.contains("://")

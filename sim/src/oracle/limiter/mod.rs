@@ -170,7 +170,8 @@ mod tests {
                 ask(story, "ann", !is_due)
             })
         });
-        let score = judge(&story.end(), &policies, Tolerance::default()).remove("each").unwrap();
+        let tolerance = Tolerance { stamp_ns: 1_000_000, ..Tolerance::default() };
+        let score = judge(&story.end(), &policies, tolerance).remove("each").unwrap();
         assert_eq!((score.offered, score.false_refusals), (10_000, 0));
         assert!(score.admitted.abs_diff(score.oracle_admitted) <= 1, "{score:?}");
     }
