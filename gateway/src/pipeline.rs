@@ -33,6 +33,7 @@ use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
+use crate::upstream::Selected;
 use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
@@ -132,17 +133,11 @@ async fn stages<N: Network>(
         return Ok(outcome);
     }
     // the whole body, where the route wants it before anybody is asked.
-    if let Some(most) = exchange.route().and_then(|route| route.settings.buffer_request)
-        && !is_empty(&body)
-        && !admitted.websocket
-    {
-        Box::pin(forward::body::hold(exchange, &mut body, most)).await?;
+    if exchange.route().is_some_and(|route| route.settings.buffer_request.is_some()) && !admitted.websocket {
+        Box::pin(forward::body::hold(exchange, &mut body)).await?;
     }
     // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
-    let selected = match upstream::stage::select(exchange, headers) {
-        Ok(selected) => selected,
-        Err(problem) => forward::fallback::instead(exchange, headers, problem)?,
-    };
+    let selected = select(exchange, headers)?;
     // mirror: a copy of some requests, for another upstream.
     if exchange.route().is_some_and(|route| route.mirror.is_some()) && !admitted.websocket {
         mirrored(exchange, headers, &target, &mut body);
@@ -183,6 +178,15 @@ fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
         exchange.renew_passport();
     }
     has_chosen
+}
+
+/// upstream: an endpoint, or what the route gives where there is none.
+#[inline]
+fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Selected<N>, Failure> {
+    match upstream::stage::select(exchange, headers) {
+        Ok(selected) => Ok(selected),
+        Err(problem) => forward::fallback::instead(exchange, headers, problem),
+    }
 }
 
 /// mirror: sends a copy of the request, where one is made, by a task of its own.
@@ -332,10 +336,7 @@ async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
     let compose::Call { mut exchange, headers, target, mut body } = call;
     let sent = async {
         exchange.renew_passport();
-        let selected = match upstream::stage::select(&mut exchange, &headers) {
-            Ok(selected) => selected,
-            Err(problem) => forward::fallback::instead(&mut exchange, &headers, problem)?,
-        };
+        let selected = select(&mut exchange, &headers)?;
         if exchange.route().is_some_and(|route| route.mirror.is_some()) {
             mirrored(&exchange, &headers, &target, &mut body);
         }

@@ -125,6 +125,12 @@ fn series<N: Network>(name: &str, slow: Slow, shared: &Shared<N>) -> Arc<RouteSe
     series
 }
 
+/// Whether somebody is asked about a request of this route once it is known who sends it.
+fn has_last_words(route: &settings::Route) -> bool {
+    let is_single_use = route.auth.as_ref().is_some_and(|auth| auth.single_use);
+    route.forward_auth.is_some() || !route.stages.is_empty() || is_single_use
+}
+
 impl<N: Network> Snapshot<N> {
     /// Compiles a checked configuration, and puts its upstreams' settings in force.
     pub fn build(config: Arc<Config>, version: u64, shared: &Shared<N>) -> Self {
@@ -170,9 +176,7 @@ impl<N: Network> Snapshot<N> {
                 },
                 aggregate: aggregate(route, &table, index, &mut places.part, &shared.metrics)?,
                 batch: batch(route, &table, index, &shared.metrics)?,
-                has_last_words: route.forward_auth.is_some()
-                    || !route.stages.is_empty()
-                    || route.auth.as_ref().is_some_and(|auth| auth.single_use),
+                has_last_words: has_last_words(route),
                 stages: shared.plugins.stages(&route.stages),
                 handler: handler(route, &shared.plugins),
                 shares_calls: route.coalesce || route.batch.is_some(),

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 /// What it is called where it cannot be written.
 pub const NAME: &str = "standard output";
 
-/// Writes to standard output and flushes it. A reader that has gone away is no reason to fail; a full disk is, or a result
-/// would be cut where somebody relies on it.
+/// Writes to standard output and flushes it. A reader that has gone away is no reason to fail; a full disk is, or a
+/// result would be cut where somebody relies on it.
 ///
 /// # Errors
 /// What the system says.

@@ -3,9 +3,9 @@
 //!
 //! Invariants: requests share a call only where all that goes upstream is alike but for their ids, and what tells
 //! clients apart (`key.rs`); of one proven identity, or, where the batch says so, of any, and then the call carries
-//! nobody's; what is wrong with one id, or missing of it, is told to who asked for it alone. The call has as much time as
-//! the last of its requests has left when it is sent, and lives as long as anybody waits for it: who leaves harms nobody,
-//! and the last one takes it along.
+//! nobody's; what is wrong with one id, or missing of it, is told to who asked for it alone. The call has as much time
+//! as the last of its requests has left when it is sent, and lives as long as anybody waits for it: who leaves harms
+//! nobody, and the last one takes it along.
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;

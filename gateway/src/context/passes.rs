@@ -1,9 +1,10 @@
 //! How often a request has come by here: an upstream may be this gateway itself, by its address, a name of it or a
 //! balancer before it, and then one request comes back until nothing is left to serve others with.
 //!
-//! In its own element of `forwarded` the gateway gives itself a name (`by`; RFC 7239, section 6.3), which is a digest of
-//! where its routes lead and tells nothing of where it runs: gateways of one configuration have one name, since a request
-//! may go round among several that stand behind one balancer. From the second pass on, the number of passes is behind it.
+//! In its own element of `forwarded` the gateway gives itself a name (`by`; RFC 7239, section 6.3), which is a digest
+//! of where its routes lead and tells nothing of where it runs: gateways of one configuration have one name, since a
+//! request may go round among several that stand behind one balancer. From the second pass on, the number of passes is
+//! behind it.
 //! `via` would say the same, but services do not compress what they answer to a request that has it: nginx by default.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};

@@ -115,8 +115,8 @@ impl<N: Network> Exchange<N> {
         call
     }
 
-    /// Gives a call that is about to be sent the time of whoever waits for it longest, and no more: were it theirs that is
-    /// over first, nobody would hear that its endpoint was late.
+    /// Gives a call that is about to be sent the time of whoever waits for it longest, and no more: were it theirs that
+    /// is over first, nobody would hear that its endpoint was late.
     pub fn has_until(&mut self, end: Option<(Instant, bool)>) {
         let Some((end, is_hurried)) = end else { return };
         let (now, given) = (self.now(), self.timeout);

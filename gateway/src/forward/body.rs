@@ -140,11 +140,13 @@ pub async fn read<N: Network>(
 /// # Errors
 /// 400, 408 and 413 of a body that is malformed, slow or too large; 503 where such bodies take as much memory as they
 /// may; the client left.
-pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody, most: usize) -> Result<(), Failure> {
-    if body.size_hint().lower() > most as u64 {
+pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody) -> Result<(), Failure> {
+    let most = exchange.route().and_then(|route| route.settings.buffer_request).unwrap_or_default();
+    if matches!(body, RequestBody::Empty) || body.size_hint().lower() > most as u64 {
         return Ok(());
     }
-    // Slow clients of such routes leave the other half to those whose route hangs on their body, and to what is composed.
+    // Slow clients of such routes leave the other half to those whose route hangs on their body, and to what is
+    // composed.
     let room = exchange.snapshot.config.server.body_match_memory / 2;
     if let Read::NoRoom = gather(exchange, body, (most, room)).await? {
         return Err(no_room().into());

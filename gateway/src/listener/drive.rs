@@ -307,9 +307,9 @@ fn poll_answer<N: Network, S: ByteStream>(
     }
 }
 
-/// Whether another request can follow the one that is to be answered. A client that is not told of the close sends it at
-/// once, and it would be lost (RFC 9112, section 9.6). Where a chunked body ends shows only when the end is there, so what
-/// has come of it is read before the answer.
+/// Whether another request can follow the one that is to be answered. A client that is not told of the close sends it
+/// at once, and it would be lost (RFC 9112, section 9.6). Where a chunked body ends shows only when the end is there,
+/// so what has come of it is read before the answer.
 async fn can_be_followed<S: ByteStream>(seat: &mut Seat<S>) -> bool {
     let is_chunked = |server: &mut Server<S>| server.has_body() && server.body_left().is_none();
     match seat.with(|server| (may_be_read(server), is_chunked(server))) {

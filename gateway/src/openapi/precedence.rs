@@ -38,8 +38,10 @@ impl Precedence {
             is_of_host,
             tiers: (tiers.0.unwrap_or(2), tiers.1.unwrap_or(2)),
             is_catch_all: matches.path.contains("{*"),
-            has_conditions: !(matches.headers.is_empty() && matches.query.is_empty() && matches.body.is_empty())
-                || !matches.listeners.is_empty(),
+            has_conditions: !(matches.headers.is_empty()
+                && matches.query.is_empty()
+                && matches.body.is_empty()
+                && matches.listeners.is_empty()),
         }
     }
 

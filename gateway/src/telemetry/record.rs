@@ -1,7 +1,7 @@
 //! A request's access record: one line of JSON, its fields in the contract's order, absent rather than null.
 //!
-//! The query is never written, nor any header but those that the configuration names, which cannot be one that carries a
-//! token or a cookie. Written by hand into a buffer that is used again, so that a line costs no allocation.
+//! The query is never written, nor any header but those that the configuration names, which cannot be one that carries
+//! a token or a cookie. Written by hand into a buffer that is used again, so that a line costs no allocation.
 
 mod head;
 

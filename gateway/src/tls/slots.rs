@@ -71,8 +71,8 @@ impl Slots {
     }
 
     /// What the listeners are called by a configuration that has been applied, in the order of those that the process
-    /// was started with; empty where one has no name. One that is not there any more serves until the restart, and by its
-    /// last name, as if nothing had been written yet.
+    /// was started with; empty where one has no name. One that is not there any more serves until the restart, and by
+    /// its last name, as if nothing had been written yet.
     pub fn names(&self, listeners: &[Listener]) -> Box<[Arc<str>]> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let count = inner.slots.len();

@@ -80,8 +80,8 @@ fn at_rest(before: Held, after: Held) -> Value {
     })
 }
 
-/// How fast memory grew over the second half of the measured part, bytes an hour. In the first half caches fill, and the
-/// allocator keeps what the worst moment took.
+/// How fast memory grew over the second half of the measured part, bytes an hour. In the first half caches fill, and
+/// the allocator keeps what the worst moment took.
 fn growth(seen: &[(u64, u64)]) -> Value {
     let second_half = &seen[seen.len() / 2..];
     let points: Vec<(f64, f64)> =

@@ -16,7 +16,8 @@ pub struct Promise {
     pub power: f64,
 }
 
-/// The fewest rounds that can tell anything at this level. Verdicts are of signed ranks, and the strongest evidence that
+/// The fewest rounds that can tell anything at this level. Verdicts are of signed ranks, and the strongest evidence
+/// that
 /// `n` of them can give, all rounds on one side, has a chance of `2^-n` (Wilcoxon, 1945).
 #[must_use]
 pub fn fewest_rounds(level: f64) -> usize {

@@ -19,7 +19,8 @@ pub struct Trend {
 }
 
 impl Trend {
-    /// The trend of these points of time and value, in the order of time; the interval leaves out `outside` on each side.
+    /// The trend of these points of time and value, in the order of time; the interval leaves out `outside` on each
+    /// side.
     /// `None` of fewer than three points of time.
     #[must_use]
     pub fn of(points: &[(f64, f64)], outside: f64) -> Option<Self> {

@@ -56,8 +56,8 @@ pub(crate) struct Begun {
     line: String,
 }
 
-/// What CI waits for at its end: each target for a minute, one at a time, so that one core at most is taken, and that one
-/// only while nothing else wants it.
+/// What CI waits for at its end: each target for a minute, one at a time, so that one core at most is taken, and that
+/// one only while nothing else wants it.
 pub(crate) fn begin() -> Result<Begun, Failure> {
     let mut command = yielding(plain_command(&Options { seconds: SECONDS, plain: true, only: Vec::new() }));
     command.arg("--test-threads=1");

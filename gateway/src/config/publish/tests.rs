@@ -49,7 +49,7 @@ impl Walk {
     fn inside(&mut self, node: &Node, kind: Kind) {
         match (kind, &node.value) {
             (Kind::Table(def) | Kind::Short(_, def) | Kind::OrFalse(def), Value::Table(table)) => {
-                self.table(table, def)
+                self.table(table, def);
             }
             (Kind::Tables(def), Value::List(list)) => {
                 for element in list {

@@ -31,7 +31,8 @@ pub struct AccessLog {
     pub queue: usize,
 }
 
-/// `request_headers` and `response_headers` of `[telemetry.access_log]`: each name once, and none that carries a secret.
+/// `request_headers` and `response_headers` of `[telemetry.access_log]`: each name once, and none that carries a
+/// secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RecordedHeaders {
     /// Of what clients send.

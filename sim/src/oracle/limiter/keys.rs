@@ -47,9 +47,9 @@ pub(crate) fn bound_violation<'k>(limit: &LimitPolicy, keys: impl IntoIterator<I
 const LEAST_DUE: f64 = 20.0;
 
 /// How far the admitted rate was from the configured one, where at least twice as much was offered: `(A / T - r) / r`,
-/// over all such keys together. `T` runs from behind a key's first refusal to its last, when there is less than the price
-/// of a request left at both ends, so that the burst does not count, also where it has the stamp of that refusal; where
-/// that was too short to tell, the key is left out.
+/// over all such keys together. `T` runs from behind a key's first refusal to its last, when there is less than the
+/// price of a request left at both ends, so that the burst does not count, also where it has the stamp of that refusal;
+/// where that was too short to tell, the key is left out.
 pub(crate) fn sustained_error<'k>(limit: &LimitPolicy, keys: impl IntoIterator<Item = &'k Key>) -> Option<f64> {
     let (mut admitted, mut due) = (0.0, 0.0);
     for key in keys.into_iter().filter(|key| !key.shared) {

@@ -155,8 +155,8 @@ mod tests {
 
     #[test]
     fn refusals_at_the_edge_of_a_token_are_not_admissions_of_the_oracle() {
-        // An exact limiter whose clock is half a millisecond behind its stamps. A token comes each 33.3 ms; ten requests
-        // come in each millisecond, so that ten are refused by mistake where the next token is nearly there.
+        // An exact limiter whose clock is half a millisecond behind its stamps. A token comes each 33.3 ms; ten
+        // requests come in each millisecond, so that ten are refused by mistake where the next token is nearly there.
         let limits = [("each".into(), LimitPolicy::per_second(30, 2))].into();
         let policies = Policies { limits, ..Policies::default() };
         let (period, mut free_at) = (100.0 / 3.0, 0.0_f64);
