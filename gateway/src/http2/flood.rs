@@ -124,7 +124,11 @@ impl Streams {
         let any = self.left > 0;
         self.left = self.left.saturating_sub(1);
         let group = [self.late, self.before].into_iter().flatten().find(|(first, _)| stream >= *first);
-        any && group.is_none_or(|(_, began)| now.saturating_duration_since(began) >= LASTING)
+        any && match group {
+            Some((_, began)) => now.saturating_duration_since(began) >= LASTING,
+            // One from before all that is remembered; or from before the first of all, and then it was never opened.
+            None => self.before.is_some(),
+        }
     }
 }
 
@@ -244,6 +248,14 @@ mod tests {
         assert!(allowance.came(reset(8), || start));
         assert!(!allowance.came(reset(8), || start + SECOND / 2));
         assert!(allowance.came(reset(8), || start + SECOND), "another second");
+    }
+
+    #[test]
+    fn d_a_stream_that_was_never_opened_is_no_old_one() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let mut allowance = Allowance::new(0);
+        assert!(allowance.came(opened(33), || start));
+        assert!(!allowance.came(reset(8), || start + SECOND), "stream 1 is below the first of all");
     }
 
     #[test]
