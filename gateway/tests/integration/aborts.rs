@@ -100,14 +100,28 @@ async fn l10_after_many_aborts_every_counter_is_back_at_nothing() {
     assert_eq!(gateway.metric("gateway_panics_total").await, Some(0.0));
 }
 
-/// Comes and leaves within an answer, again and again: then it is certain that each request was read.
-async fn leave_often(address: std::net::SocketAddr, client: usize, times: usize) {
-    for n in 0..times {
+/// Comes and leaves within an answer, again and again: then it is certain that each request was read. Returns how often
+/// it was turned away before it had left so many: a gateway that gets too little of a busy machine protects itself.
+async fn leave_often(address: std::net::SocketAddr, client: usize, times: usize) -> usize {
+    let (mut left, mut turned_away) = (0, 0);
+    while left < times {
         let mut connection = Client::connect(address).await;
         connection.send("GET /stream/2/60000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
-        assert_eq!(connection.head().await.status, 200);
-        if (client + n).is_multiple_of(2) { connection.reset() } else { drop(connection) }
+        let mut answer = connection.head().await;
+        if answer.status != 200 {
+            connection.body_of(&mut answer).await;
+            assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("overloaded")), "{}", answer.json());
+            turned_away += 1;
+            continue;
+        }
+        if (client + left).is_multiple_of(2) {
+            connection.reset()
+        } else {
+            drop(connection)
+        }
+        left += 1;
     }
+    turned_away
 }
 
 /// Tens of thousands, in bounded time: what is left behind once in ten thousand is seen here.
@@ -119,10 +133,11 @@ async fn l10_after_twenty_thousand_aborts_nothing_is_left_and_each_has_one_recor
     let upstream = echo().await;
     let gateway = Gateway::with("workers = 2", upstream.addr()).await;
     let address = gateway.address;
+    let mut turned_away = 0;
     for _ in 0..ROUNDS {
         let clients: Vec<_> = (0..CLIENTS).map(|client| tokio::spawn(leave_often(address, client, ABORTS))).collect();
         for client in clients {
-            guarded("every client has left", client).await.unwrap();
+            turned_away += guarded("every client has left", client).await.unwrap();
         }
     }
     gateway.at_rest().await;
@@ -133,8 +148,11 @@ async fn l10_after_twenty_thousand_aborts_nothing_is_left_and_each_has_one_recor
         open = gateway.admin("GET", "/status").await.json();
     }
     assert_eq!(open["worker_connections"], serde_json::json!([0, 0]));
-    let records = gateway.records(ROUNDS * CLIENTS * ABORTS).await;
-    assert!(records.iter().all(|record| record["ended"] == "client_left" && record["status"] == 200));
+    let (left, shed) = (ROUNDS * CLIENTS * ABORTS, "overloaded");
+    let (refused, aborted): (Vec<_>, Vec<_>) =
+        gateway.records(left + turned_away).await.into_iter().partition(|record| record["code"] == shed);
+    assert_eq!((refused.len(), aborted.len()), (turned_away, left));
+    assert!(aborted.iter().all(|record| record["ended"] == "client_left" && record["status"] == 200));
 }
 
 #[tokio::test]
