@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 49] = [
+const OURS: [&str; 50] = [
     "add",
     "addresses",
     "affinity",
@@ -118,6 +118,7 @@ const OURS: [&str; 49] = [
     "slow",
     "stages",
     "strip_query",
+    "token_from",
     "ttl",
     "types",
 ];

@@ -278,6 +278,13 @@ fn pages_may_use_what_the_browser_example_says() {
     assert!(page("OPTIONS", "/api/orders/7", &[asks, "origin: https://app.example"]).ends_with("204"));
     assert!(page("OPTIONS", "/api/orders/7", &[asks, "origin: https://evil.example"]).ends_with("403"));
     assert_eq!(page("GET", "/catalogue/1", &["origin: https://any.example"]), "may read the answer");
+    let session = |headers: &[&str]| {
+        let question = Question::parse("GET", "/account/me", headers).expect("a question");
+        answer(&loaded.config, &question).policies.expect("a route").auth.expect("it asks who").result
+    };
+    assert_eq!(session(&["cookie: theme=dark"]), "missing");
+    assert_eq!(session(&["cookie: theme=dark; __Host-session=a.b.c"]), "base64");
+    assert_eq!(session(&["authorization: Bearer a.b.c", "cookie: __Host-session=d.e.f"]), "malformed");
 }
 
 #[test]

@@ -3,12 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::Value;
 
 use super::claims::claim;
 use super::credential::{self, Credential, Malformed};
 use super::ledger::Ledger;
+use super::places;
 use super::proven::Identity;
 use super::provider::{Place, Provider};
 use crate::config::settings::identity::Auth;
@@ -23,8 +24,10 @@ pub struct RouteAuth {
     pub(super) providers: Box<[Arc<Provider>]>,
     /// As configured.
     pub(super) settings: Auth,
-    /// More than one takes bearer tokens, so that they are told apart by their look.
-    has_several_bearers: bool,
+    /// More than one takes tokens, so that they are told apart by their look.
+    pub(super) has_several_bearers: bool,
+    /// One of them looks for tokens elsewhere than in `Authorization`.
+    looks_elsewhere: bool,
     /// What a client that presents nothing is told to present.
     pub(super) challenge: HeaderValue,
     /// What stores are asked about the tokens of each provider; empty where they are asked nothing.
@@ -61,7 +64,7 @@ impl fmt::Display for Lack<'_> {
 }
 
 /// A provider, and the credential that is for it.
-type Presented<'p> = (&'p Arc<Provider>, Credential);
+pub(super) type Presented<'p> = (&'p Arc<Provider>, Credential);
 
 impl RouteAuth {
     /// Compiles it. A provider that is not there proves nobody; a store that is not there is down.
@@ -72,6 +75,7 @@ impl RouteAuth {
     ) -> Self {
         let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
         let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
+        let looks_elsewhere = providers.iter().any(|provider| matches!(provider.place(), Place::Tokens(_)));
         let schemes = || providers.iter().map(|provider| provider.place().scheme());
         // Of a bearer token more has to be said than its scheme (RFC 6750, section 3).
         let known = [("Bearer", "Bearer realm=\"gateway\""), ("ApiKey", "ApiKey")];
@@ -83,6 +87,7 @@ impl RouteAuth {
             providers,
             settings: settings.clone(),
             has_several_bearers: bearers > 1,
+            looks_elsewhere,
             challenge: HeaderValue::from_static(challenge.map_or("ClientCertificate", |(_, whole)| whole)),
         }
     }
@@ -98,11 +103,14 @@ impl RouteAuth {
         headers: &mut HeaderMap,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
+        if self.looks_elsewhere {
+            return self.present_anywhere(headers, certificate);
+        }
         // The token, once it has been looked for, and that it is none of the providers' so far.
         let mut bearer: Option<Option<Credential>> = None;
         for provider in &self.providers {
             let own = match provider.place() {
-                Place::Bearer => None,
+                Place::Bearer | Place::Tokens(_) => None,
                 Place::Header(name) => Some(credential::api_key(headers, name)?),
                 Place::Handshake => Some(certificate.cloned().map(Credential::Certificate)),
             };
@@ -168,17 +176,20 @@ impl RouteAuth {
             match provider.place() {
                 Place::Header(name) => drop(headers.remove(name)),
                 Place::Bearer if !proven_by.forwards_token() => drop(headers.remove(header::AUTHORIZATION)),
-                Place::Bearer | Place::Handshake => {}
+                Place::Bearer => places::strip(headers, places::BEARER, proven_by),
+                Place::Tokens(places) => places::strip(headers, places, proven_by),
+                Place::Handshake => {}
             }
         }
     }
 
-    /// Headers that carry credentials here.
-    pub(super) fn credential_headers(&self) -> impl Iterator<Item = &HeaderName> {
-        self.providers.iter().filter_map(|provider| match provider.place() {
-            Place::Bearer => Some(&header::AUTHORIZATION),
-            Place::Header(name) => Some(name),
-            Place::Handshake => None,
+    /// Headers, and cookies, that carry credentials here.
+    pub(super) fn credential_places(&self) -> impl Iterator<Item = String> {
+        self.providers.iter().flat_map(|provider| match provider.place() {
+            Place::Bearer => vec![header::AUTHORIZATION.to_string()],
+            Place::Header(name) => vec![name.to_string()],
+            Place::Tokens(places) => places.iter().map(places::shown).collect(),
+            Place::Handshake => Vec::new(),
         })
     }
 }

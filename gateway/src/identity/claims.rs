@@ -205,6 +205,7 @@ mod tests {
             cache_bytes: None,
             typ: Vec::new(),
             forward_token: false,
+            token_from: Box::default(),
             replay_store: None,
             revocation: None,
             ignores_binding: false,

@@ -1,7 +1,7 @@
-//! What a client presents. In the `Authorization` header alone (RFC 6750, section 2.1): a token in a query or a form is
-//! in logs and histories, and is not looked for.
+//! What a client presents: in the `Authorization` header (RFC 6750, section 2.1), or where `places.rs` finds it. A
+//! token in a query or a form is in logs and histories, and is not looked for.
 
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use http::header::Entry;
@@ -22,6 +22,8 @@ pub(super) struct Malformed;
 pub(super) enum Credential {
     /// The token of an `Authorization` field, and where it begins there.
     Bearer(HeaderValue, usize),
+    /// A token in another field, and where it is there.
+    Within(HeaderValue, Range<usize>),
     /// The whole field.
     Key(HeaderValue),
     /// The client's certificate, which its handshake has verified.
@@ -29,7 +31,7 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Puts a bearer token back, for an upstream that is to see it.
+    /// Puts a bearer token back, for an upstream that is to see it. Another one was left where it was.
     pub(super) fn put_back(&self, headers: &mut HeaderMap) {
         if let Self::Bearer(field, _) = self {
             headers.insert(header::AUTHORIZATION, field.clone());
@@ -44,6 +46,7 @@ impl Deref for Credential {
     fn deref(&self) -> &[u8] {
         match self {
             Self::Bearer(field, at) => &field.as_bytes()[*at..],
+            Self::Within(field, at) => &field.as_bytes()[at.clone()],
             Self::Key(field) => field.as_bytes(),
             Self::Certificate(certificate) => certificate.der(),
         }
@@ -62,13 +65,18 @@ pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malf
     if entry.iter().nth(1).is_some() {
         return Err(Malformed);
     }
-    let value = entry.get().as_bytes();
+    let at = bearer_at(entry.get().as_bytes())?;
+    Ok(at.map(|at| Credential::Bearer(entry.remove(), at)))
+}
+
+/// Where the bearer token begins in the one `Authorization` field.
+#[inline]
+pub(super) fn bearer_at(value: &[u8]) -> Result<Option<usize>, Malformed> {
     match value.split_at_checked(7) {
         // As nearly all write it, which is one comparison.
         Some((scheme, token)) if scheme == b"Bearer " || scheme.eq_ignore_ascii_case(b"bearer ") => {
             let token = token.trim_ascii_start();
-            let at = value.len() - token.len();
-            if token.is_empty() { Err(Malformed) } else { Ok(Some(Credential::Bearer(entry.remove(), at))) }
+            if token.is_empty() { Err(Malformed) } else { Ok(Some(value.len() - token.len())) }
         }
         Some((scheme, _)) if scheme[..6].eq_ignore_ascii_case(b"bearer") && !is_tchar(scheme[6]) => Err(Malformed),
         _ if value.eq_ignore_ascii_case(b"bearer") => Err(Malformed),

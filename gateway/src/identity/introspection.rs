@@ -239,6 +239,7 @@ mod tests {
             negative: Duration::ZERO,
             audiences: audiences.split_whitespace().map(Box::from).collect(),
             ignores_binding: false,
+            token_from: Box::default(),
         }
     }
 

@@ -1,7 +1,8 @@
 //! Who is asking, where a route wants to know: a credential is found, proven, and what it grants is held against what
 //! the route asks for.
 //!
-//! - `stage.rs` is what the pipeline calls; `credential.rs` finds what a client presents.
+//! - `stage.rs` is what the pipeline calls; `credential.rs` finds what a client presents, `places.rs` tokens that may
+//!   be in cookies and headers of their own.
 //! - `claims.rs` reads what a verified token says, at a time that it is given; `access.rs` compares it with a route.
 //! - `provider.rs` is one configured way to prove an identity; `jwt.rs`, `introspection.rs`, `api_key.rs` and
 //!   `certificate.rs` are its kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads; `asked.rs`
@@ -33,6 +34,7 @@ mod key_store;
 mod ledger;
 mod memory;
 mod passport;
+mod places;
 mod prove;
 mod proven;
 mod provider;

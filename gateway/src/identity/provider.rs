@@ -17,7 +17,7 @@ use super::memory::Memories;
 use super::passport::Passports;
 use super::proven::{Identity, Proof};
 use super::{api_key, certificate, fields};
-use crate::config::settings::identity::ProviderKind;
+use crate::config::settings::identity::{ProviderKind, TokenPlace};
 use crate::config::settings::{self, IdentityHeaders};
 use crate::plugins::{AnyIdentityProvider, Plugins};
 use crate::telemetry::metrics::{AuthResult, AuthSeries};
@@ -67,6 +67,8 @@ pub(super) enum Kind {
 pub(super) enum Place<'a> {
     /// A bearer token in `Authorization`.
     Bearer,
+    /// A token in one of these, in this order.
+    Tokens(&'a [TokenPlace]),
     /// In a header of their own.
     Header(&'a HeaderName),
     /// In the connection's handshake.
@@ -78,7 +80,7 @@ impl Place<'_> {
     /// to name one (RFC 9110, section 11.6.1).
     pub(super) fn scheme(self) -> &'static str {
         match self {
-            Self::Bearer => "Bearer",
+            Self::Bearer | Self::Tokens(_) => "Bearer",
             Self::Header(_) => "ApiKey",
             Self::Handshake => "ClientCertificate",
         }
@@ -204,9 +206,9 @@ impl Provider {
         })
     }
 
-    /// Whether its credentials are bearer tokens.
+    /// Whether its credentials are bearer tokens, wherever they are.
     pub(super) fn takes_bearer(&self) -> bool {
-        matches!(self.place(), Place::Bearer)
+        matches!(self.place(), Place::Bearer | Place::Tokens(_))
     }
 
     /// Whether the worker itself verifies its credentials, which takes it time.
@@ -223,12 +225,14 @@ impl Provider {
     /// Where its credentials are.
     #[inline]
     pub(super) fn place(&self) -> Place<'_> {
-        match &self.settings.kind {
-            ProviderKind::Jwt(_) | ProviderKind::Introspection(_) => Place::Bearer,
-            ProviderKind::ApiKey(keys) => Place::Header(&keys.header),
-            ProviderKind::Mtls(_) => Place::Handshake,
-            ProviderKind::Custom(custom) => custom.header.as_ref().map_or(Place::Bearer, Place::Header),
-        }
+        let tokens = match &self.settings.kind {
+            ProviderKind::Jwt(jwt) => &jwt.token_from,
+            ProviderKind::Introspection(introspection) => &introspection.token_from,
+            ProviderKind::ApiKey(keys) => return Place::Header(&keys.header),
+            ProviderKind::Mtls(_) => return Place::Handshake,
+            ProviderKind::Custom(custom) => return custom.header.as_ref().map_or(Place::Bearer, Place::Header),
+        };
+        if tokens.is_empty() { Place::Bearer } else { Place::Tokens(tokens) }
     }
 
     /// Whether the credential goes on to the upstream.
@@ -327,7 +331,7 @@ impl Provider {
             (Kind::Signed(signed), _) => signed.verify(credential, now),
             (Kind::Certificate(signers), _) => match credential {
                 Credential::Certificate(shown) => certificate::judge(shown, signers, now),
-                Credential::Bearer(..) | Credential::Key(_) => Err(AuthResult::Malformed),
+                Credential::Bearer(..) | Credential::Within(..) | Credential::Key(_) => Err(AuthResult::Malformed),
             },
             (Kind::ApiKey, ProviderKind::ApiKey(keys)) => api_key::find(&keys.keys, &api_key::hash(credential)),
             _ => Err(AuthResult::Unavailable),

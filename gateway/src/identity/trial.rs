@@ -113,8 +113,8 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<C
                 let fields = String::from_utf8_lossy(&identity.fields);
                 trial.fields = fields.split_terminator("\r\n").map(str::to_owned).collect();
                 if !provider.forwards_token() {
-                    for name in auth.credential_headers().map(ToString::to_string) {
-                        // Several providers may look at one header.
+                    for name in auth.credential_places() {
+                        // Several providers may look at one place.
                         if !trial.removed.contains(&name) {
                             trial.removed.push(name);
                         }

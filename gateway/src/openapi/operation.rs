@@ -86,7 +86,7 @@ impl Of<'_> {
         }
         let responses = if said.responses.is_empty() { answers::of_route(route) } else { said.responses };
         operation.insert("responses".to_owned(), self.responses(method, responses).into());
-        operation.insert("security".to_owned(), security::of_route(route).unwrap_or_default().into());
+        operation.insert("security".to_owned(), security::of_route(config, route).unwrap_or_default().into());
         if !route.matches.hosts.is_empty() {
             operation.insert("servers".to_owned(), servers::of_hosts(listeners, &route.matches.hosts).into());
         }

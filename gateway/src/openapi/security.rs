@@ -3,16 +3,17 @@
 use serde_json::{Map, Value, json};
 
 use super::names::fitting;
-use crate::config::settings::identity::{KeySource, Keys, Provider, ProviderKind};
+use crate::config::settings::identity::{KeySource, Keys, Provider, ProviderKind, TokenPlace};
 use crate::config::settings::{Config, Route};
 
 /// Where another service says who may use a route: what it asks for, only it knows.
 const AUTHORITY: &str = "forward_auth";
+/// How the description of a token ends that is in `Authorization`.
+const AS_BEARER: &str = ", as `Authorization: Bearer TOKEN`";
 
 /// The schemes of all providers, under their names; and that of routes for which another service has the only word.
 pub(super) fn schemes(config: &Config) -> Map<String, Value> {
-    let mut schemes: Map<String, Value> =
-        config.providers.iter().map(|provider| (fitting(&provider.name), scheme(provider))).collect();
+    let mut schemes: Map<String, Value> = config.providers.iter().flat_map(|provider| of_provider(provider)).collect();
     if config.routes.iter().any(|route| is_judged_elsewhere(route)) {
         schemes.entry(AUTHORITY).or_insert_with(|| {
             json!({
@@ -30,6 +31,37 @@ fn is_judged_elsewhere(route: &Route) -> bool {
     route.auth.is_none() && route.forward_auth.is_some()
 }
 
+/// The schemes of a provider: one under its name, and where its tokens may be in several places, one more for each
+/// further one.
+fn of_provider(provider: &Provider) -> Vec<(String, Value)> {
+    let places = match &provider.kind {
+        ProviderKind::Jwt(jwt) => &jwt.token_from[..],
+        ProviderKind::Introspection(introspection) => &introspection.token_from,
+        ProviderKind::ApiKey(_) | ProviderKind::Mtls(_) | ProviderKind::Custom(_) => &[],
+    };
+    if places.is_empty() {
+        return vec![(fitting(&provider.name), scheme(provider))];
+    }
+    let place = |(at, place): (usize, &TokenPlace)| (name_of_place(&provider.name, at), in_place(provider, place));
+    places.iter().enumerate().map(place).collect()
+}
+
+fn name_of_place(provider: &str, at: usize) -> String {
+    if at == 0 { fitting(provider) } else { fitting(&format!("{provider}.{}", at + 1)) }
+}
+
+/// The scheme of a provider's tokens in this place.
+fn in_place(provider: &Provider, place: &TokenPlace) -> Value {
+    let (kind, name) = match place {
+        TokenPlace::Bearer => return scheme(provider),
+        TokenPlace::Header(name) => ("header", name.as_str()),
+        TokenPlace::Cookie(name) => ("cookie", &**name),
+    };
+    let told = scheme(provider)["description"].as_str().map(|told| told.replace(AS_BEARER, "")).unwrap_or_default();
+    let told = told.trim_end_matches('.');
+    json!({ "type": "apiKey", "in": kind, "name": name, "description": format!("{told}, in the {kind} `{name}`.") })
+}
+
 fn scheme(provider: &Provider) -> Value {
     match &provider.kind {
         ProviderKind::Jwt(jwt) => {
@@ -37,7 +69,7 @@ fn scheme(provider: &Provider) -> Value {
             let audiences =
                 jwt.audiences.iter().map(|audience| format!("`{audience}`")).collect::<Vec<_>>().join(" or ");
             let description = format!(
-                "A signed token (JWT, {}) of `{}` for {audiences}, as `Authorization: Bearer TOKEN`.",
+                "A signed token (JWT, {}) of `{}` for {audiences}{AS_BEARER}.",
                 algorithms.join(", "),
                 jwt.issuer
             );
@@ -63,7 +95,7 @@ fn scheme(provider: &Provider) -> Value {
             "type": "http",
             "scheme": "bearer",
             "bearerFormat": "opaque",
-            "description": "An access token whose issuer is asked about it (RFC 7662), as `Authorization: Bearer TOKEN`.",
+            "description": format!("An access token whose issuer is asked about it (RFC 7662){AS_BEARER}."),
         }),
         ProviderKind::ApiKey(keys) => json!({
             "type": "apiKey",
@@ -94,14 +126,19 @@ fn scheme(provider: &Provider) -> Value {
 /// The alternatives of a route; `None` where it asks for no identity by itself.
 ///
 /// Scopes are listed for every kind of scheme: OpenAPI 3.1 takes them for roles where the scheme has none.
-pub(super) fn of_route(route: &Route) -> Option<Vec<Value>> {
+pub(super) fn of_route(config: &Config, route: &Route) -> Option<Vec<Value>> {
     if is_judged_elsewhere(route) {
         return Some(vec![json!({ AUTHORITY: [] })]);
     }
     let auth = route.auth.as_ref()?;
     let scopes: Vec<&str> = auth.scopes.iter().map(|scope| &**scope).collect();
+    let known = |name: &str| config.providers.iter().find(|provider| *provider.name == *name);
+    let names = auth.providers.iter().flat_map(|name| match known(name) {
+        Some(provider) => of_provider(provider).into_iter().map(|(name, _)| name).collect(),
+        None => vec![fitting(name)],
+    });
     let mut alternatives: Vec<Value> =
-        auth.providers.iter().map(|name| Value::Object(Map::from_iter([(fitting(name), json!(scopes))]))).collect();
+        names.map(|name| Value::Object(Map::from_iter([(name, json!(scopes))]))).collect();
     if auth.optional {
         alternatives.push(json!({}));
     }

@@ -82,6 +82,28 @@ fn identity_and_limits_are_told_for_programs_and_for_people() {
 }
 
 #[test]
+fn a_token_is_told_of_in_each_of_its_places() {
+    let document = document(&format!(
+        "{UP}[identity.providers.main]\nkind = 'jwt'\nissuer = 'https://idp.test'\naudiences = ['api']\nalgorithms = ['ES256']\n\
+         jwks = {{ url = 'https://idp.test/keys' }}\ntoken_from = ['cookie:__Host-s', 'header', 'header:X-Token']\n\
+         [[routes]]\nname = 'orders'\npath = '/orders'\nmethods = ['GET']\nupstream = 'up'\n\
+         auth = {{ providers = ['main'], scopes = ['a'] }}\n"
+    ));
+    let get = &document["paths"]["/orders"]["get"];
+    assert_eq!(get["security"], json!([{ "main": ["a"] }, { "main.2": ["a"] }, { "main.3": ["a"] }]));
+    let schemes = &document["components"]["securitySchemes"];
+    let cookie = &schemes["main"];
+    assert_eq!(
+        (&cookie["type"], &cookie["in"], &cookie["name"]),
+        (&json!("apiKey"), &json!("cookie"), &json!("__Host-s"))
+    );
+    let told = cookie["description"].as_str().unwrap();
+    assert!(told.ends_with("for `api`, in the cookie `__Host-s`."), "{told}");
+    assert_eq!(schemes["main.2"]["scheme"], "bearer");
+    assert_eq!((&schemes["main.3"]["in"], &schemes["main.3"]["name"]), (&json!("header"), &json!("x-token")));
+}
+
+#[test]
 fn answers_of_the_gateways_own_are_told() {
     let document = document(&format!(
         "{UP}[[routes]]\nname = 'robots'\npath = '/robots.txt'\nmethods = ['GET']\nanswer = {{ body = 'no' }}\n\

@@ -237,6 +237,46 @@ fn never_asked(providers: &str, tables: &str) -> Vec<String> {
 }
 
 #[test]
+fn tokens_are_looked_for_where_they_can_be_and_once() {
+    let with = |places: &str| format!("{}token_from = [{places}]", inline(KEY));
+    check(&with("'header', 'cookie:__Host-s', 'header:X-Access-Token'"), &[]);
+    for (places, why) in [
+        ("", "6:14: the list is empty"),
+        (
+            "'query:t'",
+            "6:15: \"query:t\" is not header, header:NAME or cookie:NAME: a token there is in logs and histories, and is not looked for",
+        ),
+        ("'cookie'", "6:15: \"cookie\" is not header, header:NAME or cookie:NAME: that is no place of a token"),
+        ("'cookie:a b'", "6:15: \"cookie:a b\" is not header, header:NAME or cookie:NAME: that is no cookie's name"),
+        (
+            "'header:Authorization'",
+            "6:15: \"header:Authorization\" is not header, header:NAME or cookie:NAME: its bearer tokens are `header`",
+        ),
+        (
+            "'header:cookie'",
+            "6:15: \"header:cookie\" is not header, header:NAME or cookie:NAME: a cookie is `cookie:NAME`",
+        ),
+        ("'header:X-A', 'header:x-a'", "6:29: \"header:x-a\" is named twice"),
+        ("'header:x-auth-token'", "6:15: \"x-auth-token\" is an identity header, which is taken from every request"),
+    ] {
+        check(&with(places), &[why]);
+    }
+    let told = warnings(&with("'cookie:session'"));
+    let ambient = "6:15: browsers take the cookie \"session\" from every host of its domain, and over http too";
+    assert!(told.iter().any(|warning| warning.starts_with(ambient)), "{told:?}");
+    assert!(!warnings(&with("'cookie:__Host-session'")).iter().any(|warning| warning.contains("browsers")));
+}
+
+#[test]
+fn a_header_that_carries_tokens_is_told_in_no_record() {
+    let text = format!(
+        "{}token_from = ['header:X-Access']\n[telemetry.access_log]\nrequest_headers = ['x-access']",
+        inline(KEY)
+    );
+    check(&text, &["8:20: \"x-access\" carries credentials"]);
+}
+
+#[test]
 fn a_provider_before_which_another_takes_all_is_told_of() {
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
     let jwks = format!("audiences = ['x']\njwks = {{ inline = '{{\"keys\":[{KEY}]}}' }}");
@@ -253,7 +293,8 @@ fn a_provider_before_which_another_takes_all_is_told_of() {
         format!("[identity.providers.{name}]\nkind = 'api_key'\nfile = '{keys}'\n{header}\n")
     };
     let all = format!(
-        "{}{}{}{}{}{}{}{}{}{}",
+        "{}{}{}{}{}{}{}{}{}{}{}",
+        opaque("w") + "token_from = ['cookie:__Host-s', 'header']\n",
         signed("a", "i"),
         signed("b", "i"),
         signed("c", "I"),
@@ -274,6 +315,9 @@ fn a_provider_before_which_another_takes_all_is_told_of() {
         ("'m', 'm'", Some("3:28: \"m\" is never asked: \"m\" before it takes every certificate")),
         ("'a', 'c', 'o', 'k', 'l', 'm'", None),
         ("'h', 't', 'l'", None),
+        ("'o', 'w'", None),
+        ("'a', 'w'", None),
+        ("'w', 'a'", Some("3:28: \"a\" is never asked: \"w\" before it takes every token in cookie:__Host-s, header")),
     ] {
         let told = never_asked(providers, &all);
         assert_eq!(told.len(), usize::from(expected.is_some()), "{providers}: {told:?}");

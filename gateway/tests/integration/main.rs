@@ -99,6 +99,7 @@ mod stores;
 mod timeouts;
 mod timeouts_of_bodies;
 mod tls;
+mod token_places;
 mod traces;
 mod traces_graph;
 mod traces_lost;

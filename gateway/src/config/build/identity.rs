@@ -13,7 +13,7 @@ use crate::config::schema::identity::{API_KEY, CUSTOM, INTROSPECTION, JWT, MTLS}
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
     ApiKeys, Auth, ClientCa, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Mtls,
-    Passport, Provider, ProviderKind, Revocation, Secret, SecretKeys,
+    Passport, Provider, ProviderKind, Revocation, Secret, SecretKeys, TokenPlace,
 };
 use crate::config::settings::mirror::MARK;
 use crate::config::tree::{Entry, Node, Value as Written};
@@ -104,6 +104,7 @@ fn jwt(context: &Context<'_>, table: &Reader<'_>) -> Jwt {
         cache_bytes: table.table("cache").bound("max_bytes"),
         typ: boxed(table.texts("typ")),
         forward_token: table.flag("forward_token"),
+        token_from: token_from(table),
         replay_store: Some(table.text("replay_store")).filter(|name| name != "local").map(Arc::from),
         revocation: table.get("revocation").map(|_| revocation(&table.table("revocation"))),
         ignores_binding: table.text("bound_tokens") == "ignore",
@@ -155,7 +156,14 @@ fn introspection(context: &Context<'_>, table: &Reader<'_>) -> Introspection {
         negative: cache.duration("negative"),
         audiences: boxed(table.texts("audiences")),
         ignores_binding: table.text("bound_tokens") == "ignore",
+        token_from: token_from(table),
     }
+}
+
+/// `token_from`; nothing where that is what every provider looks at.
+fn token_from(table: &Reader<'_>) -> Box<[TokenPlace]> {
+    let places: Box<[_]> = table.texts("token_from").iter().filter_map(|text| text::token_place(text).ok()).collect();
+    if *places == [TokenPlace::Bearer] { Box::default() } else { places }
 }
 
 fn mtls(context: &Context<'_>, table: &Reader<'_>) -> Mtls {

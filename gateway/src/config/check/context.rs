@@ -177,15 +177,22 @@ impl<'a> Context<'a> {
         self.provider(name)?.get("kind")?.text()
     }
 
-    /// The headers that carry credentials of some provider, in lower case, beside `authorization`.
+    /// The headers that carry credentials of some provider, in lower case, beside `authorization` and `cookie`.
     pub(crate) fn credential_headers(&self) -> Vec<String> {
         let header = |provider: &Table| {
             let written = provider.get("header").and_then(Node::text);
             let is_api_key = provider.get("kind").and_then(Node::text) == Some("api_key");
             written.or(is_api_key.then_some("x-api-key")).map(str::to_ascii_lowercase)
         };
+        let of_token = |node: &Node| node.text()?.strip_prefix("header:").map(str::to_ascii_lowercase);
         let providers = self.provider_tables.into_iter().flat_map(|tables| &tables.entries);
-        providers.filter_map(|entry| header(entry.node.table()?)).collect()
+        let tables = providers.filter_map(|entry| entry.node.table());
+        tables
+            .flat_map(|provider| {
+                let places = provider.get("token_from").and_then(Node::list).unwrap_or(&[]);
+                header(provider).into_iter().chain(places.iter().filter_map(of_token))
+            })
+            .collect()
     }
 
     /// Whether a provider reads credentials from this header.

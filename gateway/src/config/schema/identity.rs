@@ -1,7 +1,7 @@
 //! `[identity]` and its providers.
 
 use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
-use crate::config::validate::{identity, known_secrets, plugins, screening};
+use crate::config::validate::{identity, known_secrets, plugins, screening, token_places};
 use crate::config::value::text;
 
 /// `[identity]`
@@ -35,6 +35,10 @@ static PASSPORT: TableDef = TableDef::plain(
 
 const PROVIDERS: &[(&str, &TableDef)] =
     &[("jwt", &JWT), ("introspection", &INTROSPECTION), ("api_key", &API_KEY), ("mtls", &MTLS), ("custom", &CUSTOM)];
+
+/// What `token_from` is.
+const TOKEN_FROM: &str = "Where tokens may be: `header` is a bearer token in `Authorization`; the first place that has \
+                          one is used, and two with different tokens are refused.";
 
 const ALGORITHMS: &[&str] = &[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "HS256",
@@ -92,7 +96,9 @@ pub(crate) static JWT: TableDef = TableDef::plain(
             "The environment variable with the secret of HS algorithms; at least the hash's length.",
         )
         .secret(),
-        key("forward_token", Kind::Bool, "Pass the client's `Authorization` header on.").default("false"),
+        key("forward_token", Kind::Bool, "Pass the client's token on: its `Authorization` header, or wherever it was.")
+            .default("false"),
+        key("token_from", Kind::List(const { &Kind::Text(&text::TOKEN_PLACE) }, 1), TOKEN_FROM).default("[\"header\"]"),
         key("revocation", Kind::Table(&REVOCATION), "Tokens that were taken back: each request asks a store."),
         key(
             "bound_tokens",
@@ -110,6 +116,8 @@ pub(crate) static JWT: TableDef = TableDef::plain(
     identity::secret_length,
     known_secrets::of_provider,
     identity::replay_store,
+    token_places::distinct,
+    token_places::ambient,
     screening::credentials,
 ]);
 
@@ -176,11 +184,12 @@ pub(crate) static INTROSPECTION: TableDef = TableDef::plain(
              otherwise are refused; or whoever has one may present it.",
         )
         .default("\"check\""),
+        key("token_from", Kind::List(const { &Kind::Text(&text::TOKEN_PLACE) }, 1), TOKEN_FROM).default("[\"header\"]"),
         key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),
     ],
 )
-.rules(&[identity::introspection, screening::credentials]);
+.rules(&[identity::introspection, token_places::distinct, token_places::ambient, screening::credentials]);
 
 static INTROSPECTION_CACHE: TableDef = TableDef::plain(
     "cache",

@@ -10,6 +10,7 @@ use http::HeaderName;
 use rustls::RootCertStore;
 use serde_json::Value;
 
+pub use super::token_place::TokenPlace;
 use crate::jws::{Algorithm, KeySet, Signer};
 
 /// `[identity]`, as far as headers go.
@@ -96,8 +97,10 @@ pub struct Jwt {
     pub cache_bytes: Option<u64>,
     /// Accepted `typ` headers; empty = any.
     pub typ: Vec<Box<str>>,
-    /// The client's `Authorization` is passed on.
+    /// The client's token is passed on, where it was.
     pub forward_token: bool,
+    /// Where its tokens may be, the first before the others; empty = `Authorization` alone.
+    pub token_from: Box<[TokenPlace]>,
     /// The store that remembers used tokens of `single_use` routes; `None` = this process.
     pub replay_store: Option<Arc<str>>,
     /// Where it is asked whether a token was taken back.
@@ -206,6 +209,8 @@ pub struct Introspection {
     pub audiences: Vec<Box<str>>,
     /// `bound_tokens = "ignore"`: whoever has a token may present it, whatever it is bound to.
     pub ignores_binding: bool,
+    /// Where its tokens may be, the first before the others; empty = `Authorization` alone.
+    pub token_from: Box<[TokenPlace]>,
 }
 
 /// A text that is never shown.

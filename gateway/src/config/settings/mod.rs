@@ -24,6 +24,7 @@ pub mod split;
 pub mod store;
 pub mod target;
 pub mod telemetry;
+pub mod token_place;
 pub mod upstream;
 pub mod upstream_tls;
 

@@ -14,8 +14,18 @@ use crate::context::Taken;
 /// Where an identity is in a key of its own.
 const PROVEN: &str = "`subject` and `claim:NAME` are what was proven";
 
-/// The header that carries a provider's credentials.
+/// The header that carries a provider's credentials, or those that do.
 pub(crate) fn credentials(context: &mut Context<'_>, provider: &Reader<'_>) {
+    let has_places = provider.def().key("token_from").is_some();
+    let places = if has_places { provider.nodes("token_from") } else { &[] };
+    for node in places {
+        let Some(Ok(place)) = node.text().map(text::token_place) else { continue };
+        let missing = context.screening.missing(place.header());
+        refuse(context, node.at, missing, None);
+    }
+    if !places.is_empty() {
+        return;
+    }
     let has_key = provider.def().key("header").is_some();
     let own = if has_key { provider.text("header") } else { "".into() };
     let written = has_key && provider.get("header").is_some();

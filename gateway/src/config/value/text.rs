@@ -9,6 +9,7 @@ use super::{edit_value, host_port, path_pattern, problem_key, statuses, store_ur
 use crate::config::is_scope;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
+use crate::config::settings::token_place::TokenPlace;
 use crate::config::settings::upstream_tls;
 
 /// A kind of text.
@@ -106,6 +107,8 @@ kinds! {
     HASH_KEY = "client_ip, path, header:NAME or cookie:NAME", "header:x-user", |text| hash_key(text);
     /// What a split keeps clients by.
     STICKY_KEY = "client_ip, subject, header:NAME, cookie:NAME or claim:NAME", "subject", |text| sticky_key(text).map(drop);
+    /// Where a token may be.
+    TOKEN_PLACE = "header, header:NAME or cookie:NAME", "cookie:__Host-session", |text| token_place(text).map(drop);
     /// What a failure of an upstream is.
     FAILURE = "connect, reset, timeout or a status", "503", |text| failure(text);
     /// When a hedge starts.
@@ -329,6 +332,27 @@ pub(crate) fn sticky_key(text: &str) -> Result<StickyKey, String> {
             "route" | "global" => Err("that keeps all clients together: leave `sticky` out".to_owned()),
             _ => Err("that is no key".to_owned()),
         },
+    }
+}
+
+/// Where a client may present a token.
+pub(crate) fn token_place(text: &str) -> Result<TokenPlace, String> {
+    match text.split_once(':') {
+        None if text == "header" => Ok(TokenPlace::Bearer),
+        Some(("header", name)) => {
+            editable_header(name)?;
+            match header_name(name)? {
+                http::header::AUTHORIZATION => Err("its bearer tokens are `header`".to_owned()),
+                http::header::COOKIE => Err("a cookie is `cookie:NAME`".to_owned()),
+                name => Ok(TokenPlace::Header(name)),
+            }
+        }
+        Some(("cookie", cookie)) => {
+            hash_key(text)?;
+            Ok(TokenPlace::Cookie(cookie.into()))
+        }
+        Some(("query" | "form", _)) => Err("a token there is in logs and histories, and is not looked for".to_owned()),
+        _ => Err("that is no place of a token".to_owned()),
     }
 }
 
