@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 50] = [
+const OURS: [&str; 53] = [
     "add",
     "addresses",
     "affinity",
@@ -89,6 +89,7 @@ const OURS: [&str; 50] = [
     "deny",
     "effort",
     "forward_auth",
+    "forward_credentials",
     "hsts",
     "https",
     "https_port",
@@ -109,6 +110,7 @@ const OURS: [&str; 50] = [
     "problems",
     "provider_header",
     "rate_limited",
+    "realm",
     "redirect",
     "requests",
     "revocation",
@@ -121,6 +123,7 @@ const OURS: [&str; 50] = [
     "token_from",
     "ttl",
     "types",
+    "users_file",
 ];
 
 #[test]

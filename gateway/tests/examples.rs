@@ -288,6 +288,19 @@ fn pages_may_use_what_the_browser_example_says() {
 }
 
 #[test]
+fn tools_are_for_who_has_a_password_as_the_comments_say() {
+    let loaded = example("passwords.toml");
+    let told = |credentials: &str| {
+        let question = Question::parse("GET", "/tools/queue", &[&format!("authorization: Basic {credentials}")]);
+        answer(&loaded.config, &question.expect("a question")).policies.expect("a route").auth.expect("it asks who")
+    };
+    let demo = told("ZGVtbzpkZW1vLXBhc3N3b3Jk");
+    assert_eq!((demo.result, demo.subject.as_deref()), ("granted", Some("demo")));
+    assert_eq!(demo.removed, ["authorization"]);
+    assert_eq!(told("ZGVtbzpkZW1v").result, "password");
+}
+
+#[test]
 fn services_behind_tls_prove_who_they_are_as_the_comments_say() {
     use gateway::config::settings::upstream_tls::Trust;
     let loaded = example("upstream-tls.toml");

@@ -24,6 +24,7 @@ mod parse;
 mod schema;
 mod source;
 mod tree;
+mod users_file;
 mod validate;
 mod value;
 

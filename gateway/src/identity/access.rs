@@ -76,10 +76,7 @@ impl RouteAuth {
         let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
         let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
         let looks_elsewhere = providers.iter().any(|provider| matches!(provider.place(), Place::Tokens(_)));
-        let schemes = || providers.iter().map(|provider| provider.place().scheme());
-        // Of a bearer token more has to be said than its scheme (RFC 6750, section 3).
-        let known = [("Bearer", "Bearer realm=\"gateway\""), ("ApiKey", "ApiKey")];
-        let challenge = known.into_iter().find(|(scheme, _)| schemes().any(|it| it == *scheme));
+        let challenge = challenge(&providers);
         let ledger = |provider: &Arc<Provider>| Ledger::of(&provider.settings.kind, settings.single_use, &store);
         let ledgers: Box<[_]> = providers.iter().map(ledger).collect();
         Self {
@@ -88,7 +85,7 @@ impl RouteAuth {
             settings: settings.clone(),
             has_several_bearers: bearers > 1,
             looks_elsewhere,
-            challenge: HeaderValue::from_static(challenge.map_or("ClientCertificate", |(_, whole)| whole)),
+            challenge,
         }
     }
 
@@ -112,6 +109,7 @@ impl RouteAuth {
             let own = match provider.place() {
                 Place::Bearer | Place::Tokens(_) => None,
                 Place::Header(name) => Some(credential::api_key(headers, name)?),
+                Place::Password => Some(credential::basic(headers)?),
                 Place::Handshake => Some(certificate.cloned().map(Credential::Certificate)),
             };
             match own {
@@ -175,8 +173,10 @@ impl RouteAuth {
         for provider in self.providers.iter().filter(|provider| !Arc::ptr_eq(provider, proven_by)) {
             match provider.place() {
                 Place::Header(name) => drop(headers.remove(name)),
-                Place::Bearer if !proven_by.forwards_token() => drop(headers.remove(header::AUTHORIZATION)),
-                Place::Bearer => places::strip(headers, places::BEARER, proven_by),
+                Place::Bearer | Place::Password if !proven_by.forwards_token() => {
+                    drop(headers.remove(header::AUTHORIZATION));
+                }
+                Place::Bearer | Place::Password => places::strip(headers, places::BEARER, proven_by),
                 Place::Tokens(places) => places::strip(headers, places, proven_by),
                 Place::Handshake => {}
             }
@@ -186,11 +186,31 @@ impl RouteAuth {
     /// Headers, and cookies, that carry credentials here.
     pub(super) fn credential_places(&self) -> impl Iterator<Item = String> {
         self.providers.iter().flat_map(|provider| match provider.place() {
-            Place::Bearer => vec![header::AUTHORIZATION.to_string()],
+            Place::Bearer | Place::Password => vec![header::AUTHORIZATION.to_string()],
             Place::Header(name) => vec![name.to_string()],
             Place::Tokens(places) => places.iter().map(places::shown).collect(),
             Place::Handshake => Vec::new(),
         })
+    }
+}
+
+/// What a client that presents nothing is told to present. Of a bearer token more has to be said than its scheme
+/// (RFC 6750, section 3), and of a password what it is for (RFC 7617, section 2): where both are taken, both are said.
+fn challenge(providers: &[Arc<Provider>]) -> HeaderValue {
+    let bearer = providers.iter().any(|provider| provider.takes_bearer()).then_some("Bearer realm=\"gateway\"");
+    let basic = providers.iter().find(|provider| matches!(provider.place(), Place::Password));
+    let basic = basic.map(|provider| provider.challenge());
+    match (bearer, basic) {
+        (Some(bearer), None) => HeaderValue::from_static(bearer),
+        (None, Some(basic)) => basic,
+        (Some(bearer), Some(basic)) => {
+            let both = [bearer.as_bytes(), b", ", basic.as_bytes()].concat();
+            HeaderValue::from_bytes(&both).unwrap_or(basic)
+        }
+        (None, None) => {
+            let is_key = providers.iter().any(|provider| matches!(provider.place(), Place::Header(_)));
+            HeaderValue::from_static(if is_key { "ApiKey" } else { "ClientCertificate" })
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) struct Malformed;
 
 /// A credential, taken out of the headers that carried it: an upstream is told who it is, not how that was proven.
 pub(super) enum Credential {
-    /// The token of an `Authorization` field, and where it begins there.
+    /// The token of an `Authorization` field, or its name and password, and where that begins there.
     Bearer(HeaderValue, usize),
     /// A token in another field, and where it is there.
     Within(HeaderValue, Range<usize>),
@@ -31,7 +31,7 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Puts a bearer token back, for an upstream that is to see it. Another one was left where it was.
+    /// Puts it back where it is in `Authorization`, for an upstream that is to see it. Another one was left where it was.
     pub(super) fn put_back(&self, headers: &mut HeaderMap) {
         if let Self::Bearer(field, _) = self {
             headers.insert(header::AUTHORIZATION, field.clone());
@@ -81,6 +81,31 @@ pub(super) fn bearer_at(value: &[u8]) -> Result<Option<usize>, Malformed> {
         Some((scheme, _)) if scheme[..6].eq_ignore_ascii_case(b"bearer") && !is_tchar(scheme[6]) => Err(Malformed),
         _ if value.eq_ignore_ascii_case(b"bearer") => Err(Malformed),
         _ => Ok(None),
+    }
+}
+
+/// Takes a name and a password out, where there are some; as [`bearer`] does a token.
+///
+/// # Errors
+/// As there.
+pub(super) fn basic(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
+    let Entry::Occupied(entry) = headers.entry(header::AUTHORIZATION) else { return Ok(None) };
+    if entry.iter().nth(1).is_some() {
+        return Err(Malformed);
+    }
+    let value = entry.get().as_bytes();
+    let Some((scheme, rest)) = value.split_at_checked(5) else { return Ok(None) };
+    if !scheme.eq_ignore_ascii_case(b"basic") {
+        return Ok(None);
+    }
+    match rest.split_first() {
+        Some((b' ', pair)) => {
+            let pair = pair.trim_ascii_start();
+            let at = value.len() - pair.len();
+            if pair.is_empty() { Err(Malformed) } else { Ok(Some(Credential::Bearer(entry.remove(), at))) }
+        }
+        Some((byte, _)) if is_tchar(*byte) => Ok(None),
+        _ => Err(Malformed),
     }
 }
 
@@ -149,6 +174,26 @@ mod tests {
         }
         for odd in ["Bearer\tabc", "bearer,abc", "Bearer=abc", "BEARER:abc", "Bearer\"abc\"", "bearer/abc", "Bearer,"] {
             assert_eq!(of(&[odd]), Err(Malformed), "{odd}");
+        }
+    }
+
+    #[test]
+    fn h8_a_name_and_password_are_there_once_or_not_at_all() {
+        let of = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            }
+            let found = basic(&mut headers).map(|pair| pair.map(|pair| String::from_utf8(pair.to_vec()).unwrap()));
+            found.inspect(|found| assert_ne!(found.is_some(), headers.contains_key(header::AUTHORIZATION)))
+        };
+        assert_eq!(of(&["Basic YTpi"]), Ok(Some("YTpi".into())));
+        assert_eq!(of(&["bAsIc   YTpi"]), Ok(Some("YTpi".into())));
+        for other in ["Bearer abc", "Basical YTpi", "Basic-x YTpi", "Bas", "x"] {
+            assert_eq!(of(&[other]), Ok(None), "{other}");
+        }
+        for odd in [&["Basic"][..], &["Basic "], &["basic\tYTpi"], &["Basic,YTpi"], &["Basic YTpi", "Basic YTpi"]] {
+            assert_eq!(of(odd), Err(Malformed), "{odd:?}");
         }
     }
 

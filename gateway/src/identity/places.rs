@@ -36,6 +36,10 @@ impl RouteAuth {
                     Some(key) => return Ok(Some((provider, key))),
                     None => continue,
                 },
+                Place::Password => match credential::basic(headers)? {
+                    Some(pair) => return Ok(Some((provider, pair))),
+                    None => continue,
+                },
                 Place::Handshake => match certificate {
                     Some(shown) => return Ok(Some((provider, Credential::Certificate(Arc::clone(shown))))),
                     None => continue,
@@ -148,7 +152,7 @@ fn value_of(field: &[u8], pair: Range<usize>, name: &str) -> Option<Range<usize>
 pub(super) fn strip(headers: &mut HeaderMap, places: &[TokenPlace], proven_by: &Provider) {
     let kept = match proven_by.place() {
         _ if !proven_by.forwards_token() => &[],
-        Place::Bearer => BEARER,
+        Place::Bearer | Place::Password => BEARER,
         Place::Tokens(places) => places,
         Place::Header(_) | Place::Handshake => &[],
     };

@@ -1,6 +1,7 @@
 //! Proving a credential of which nothing is known: by its signature, with keys that may have to be fetched first, or by
 //! asking its issuer.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,6 +13,7 @@ use super::credential::{self, Credential};
 use super::introspection::Issuer;
 use super::key_keeper::kid_of;
 use super::key_store::Looked;
+use super::password::{self, Passwords};
 use super::proven::Identity;
 use super::provider::{Kind, Known, Provider};
 use crate::config::settings::identity::ProviderKind;
@@ -20,7 +22,7 @@ use crate::plugins::{AnyIdentityProvider, Denied, Granted, guarded};
 use crate::shard::Shared;
 use crate::telemetry::metrics::{AuthResult, CacheResult};
 
-/// Proves a credential on a worker; nobody waits for it any more after `until`.
+/// Proves a credential of a client at this address on a worker; nobody waits for it any more after `until`.
 ///
 /// # Errors
 /// Why it does not hold.
@@ -28,11 +30,12 @@ pub(super) async fn prove<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     provider: &Arc<Provider>,
-    (credential, until): (&Credential, Option<Instant>),
+    ((credential, client), until): ((&Credential, IpAddr), Option<Instant>),
 ) -> Result<Arc<Identity>, AuthResult> {
     match &provider.kind {
         Kind::Signed(_) => by_signature(shared, worker, provider, (credential, until)).await,
         Kind::Opaque(issuer) => by_asking(shared, worker, (provider, issuer), credential).await,
+        Kind::Password(passwords) => by_password(shared, worker, (provider, passwords), (credential, client)).await,
         Kind::Custom(own) => by_program(shared, worker, (provider, own.as_deref()), credential).await,
         Kind::ApiKey | Kind::Certificate(_) => provider.prove(worker, credential, now(shared)),
     }
@@ -50,7 +53,7 @@ fn again<N: Network>(
     provider: &Provider,
     credential: &[u8],
 ) -> Option<Result<Arc<Identity>, AuthResult>> {
-    let (result, found) = match provider.recall(worker, credential, now(shared)) {
+    let (result, found) = match provider.known(worker, credential, now(shared)) {
         Known::Proven(identity) => (CacheResult::Hit, Some(Ok(identity))),
         Known::Refused(why) => (CacheResult::Negative, Some(Err(why))),
         Known::Nothing => (CacheResult::Miss, None),
@@ -138,6 +141,57 @@ async fn by_asking<N: Network>(
         turn.tell(provider.remember(worker, &token, (proof, clock.unix_seconds(clock.now())), judged))
     });
     asked.await.unwrap_or(Err(AuthResult::Unavailable))
+}
+
+/// Hashes beside the worker, once for all who bring the same name and password meanwhile on whichever worker, and to the
+/// end: what comes of it is remembered also when whoever brought it has left.
+async fn by_password<N: Network>(
+    shared: &Shared<N>,
+    worker: usize,
+    (provider, passwords): (&Arc<Provider>, &Arc<Passwords>),
+    (credential, client): (&[u8], IpAddr),
+) -> Result<Arc<Identity>, AuthResult> {
+    let mark = passwords.mark(credential);
+    let cache = |result: CacheResult| shared.metrics.token_cache().count(worker, result);
+    match provider.known(worker, &mark, now(shared)) {
+        Known::Proven(identity) => {
+            cache(CacheResult::Hit);
+            return Ok(identity);
+        }
+        Known::Refused(why) => {
+            cache(CacheResult::Negative);
+            return Err(why);
+        }
+        Known::Nothing => {}
+    }
+    let pair = password::pair(credential)?;
+    let mark = Bytes::copy_from_slice(&mark);
+    let turn = loop {
+        match passwords.asked.join(worker, &mark) {
+            Part::Asks(turn) => break turn,
+            Part::Waits(waiting) => {
+                if let Some(outcome) = waiting.outcome().await {
+                    cache(if outcome.is_ok() { CacheResult::Hit } else { CacheResult::Negative });
+                    return outcome;
+                }
+            }
+        }
+    };
+    if let Some(found) = again(shared, worker, provider, &mark) {
+        return turn.tell(found);
+    }
+    let Some(place) = shared.identity.hashing().place(client).await else {
+        return turn.tell(Err(AuthResult::Unavailable));
+    };
+    let (provider, passwords, clock) = (Arc::clone(provider), Arc::clone(passwords), shared.clock.clone());
+    let proof = provider.proof();
+    let hashed = tokio::task::spawn_blocking(move || {
+        let judged = passwords.judge(&pair);
+        let outcome = provider.remember(worker, &mark, (proof, clock.unix_seconds(clock.now())), judged);
+        drop(place);
+        turn.tell(outcome)
+    });
+    hashed.await.unwrap_or(Err(AuthResult::Unavailable))
 }
 
 async fn by_program<N: Network>(

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
 use super::access::RouteAuth;
 use super::cache::Measure;
@@ -15,8 +15,9 @@ use super::jwt::Signed;
 use super::key_store::KeyStore;
 use super::memory::Memories;
 use super::passport::Passports;
+use super::password::Passwords;
 use super::proven::{Identity, Proof};
-use super::{api_key, certificate, fields};
+use super::{api_key, certificate, fields, password};
 use crate::config::settings::identity::{ProviderKind, TokenPlace};
 use crate::config::settings::{self, IdentityHeaders};
 use crate::plugins::{AnyIdentityProvider, Plugins};
@@ -28,6 +29,9 @@ const REFUSED_FOR: i64 = 10;
 
 /// Identities of API keys that are kept ready.
 const API_KEYS: u64 = 20_000;
+
+/// Identities of names and passwords that are kept ready.
+const PASSWORDS: u64 = 20_000;
 
 /// Bytes of clients' certificates that are kept ready, with whom they name: for the connections that come with them.
 const CERTIFICATE_BYTES: u64 = 16 << 20;
@@ -56,6 +60,8 @@ pub(super) enum Kind {
     Opaque(Arc<Issuer>),
     /// By a hash.
     ApiKey,
+    /// By a hash that is dear.
+    Password(Arc<Passwords>),
     /// By the handshake of the connection, and by who signed what was shown there.
     Certificate(certificate::Signers),
     /// By asking the program's own code; `None` where it is not there, and then nothing is proven.
@@ -69,6 +75,8 @@ pub(super) enum Place<'a> {
     Bearer,
     /// A token in one of these, in this order.
     Tokens(&'a [TokenPlace]),
+    /// A name and a password in `Authorization`.
+    Password,
     /// In a header of their own.
     Header(&'a HeaderName),
     /// In the connection's handshake.
@@ -81,6 +89,7 @@ impl Place<'_> {
     pub(super) fn scheme(self) -> &'static str {
         match self {
             Self::Bearer | Self::Tokens(_) => "Bearer",
+            Self::Password => "Basic",
             Self::Header(_) => "ApiKey",
             Self::Handshake => "ClientCertificate",
         }
@@ -140,6 +149,11 @@ impl Provider {
                 let memories = Memories::new((API_KEYS, Measure::Entries), 0, around.workers);
                 (Kind::ApiKey, memories)
             }
+            ProviderKind::Basic(basic) => {
+                // For all workers: one that holds is not to be hashed by each of them.
+                let memories = Memories::new((PASSWORDS, Measure::Entries), REFUSED_FOR, 1);
+                (Kind::Password(Arc::new(Passwords::new(basic))), memories)
+            }
             ProviderKind::Mtls(mtls) => {
                 let memories = Memories::new((CERTIFICATE_BYTES, Measure::Bytes), REFUSED_FOR, around.workers);
                 (Kind::Certificate(certificate::Signers::new(mtls)), memories)
@@ -169,7 +183,7 @@ impl Provider {
     pub(super) fn store(&self) -> Option<&Arc<KeyStore>> {
         match &self.kind {
             Kind::Signed(signed) => signed.store.as_ref(),
-            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate(_) | Kind::Custom(_) => None,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Password(_) | Kind::Certificate(_) | Kind::Custom(_) => None,
         }
     }
 
@@ -177,7 +191,7 @@ impl Provider {
     pub(super) fn issuer(&self) -> Option<&Issuer> {
         match &self.kind {
             Kind::Opaque(issuer) => Some(issuer),
-            Kind::Signed(_) | Kind::ApiKey | Kind::Certificate(_) | Kind::Custom(_) => None,
+            Kind::Signed(_) | Kind::ApiKey | Kind::Password(_) | Kind::Certificate(_) | Kind::Custom(_) => None,
         }
     }
 
@@ -201,6 +215,7 @@ impl Provider {
                 Some(why) => format!("the issuer of provider {name} does not say whether tokens hold: {why}"),
                 None => format!("the issuer of provider {name} is not asked"),
             },
+            Kind::Password(_) => format!("too many passwords wait to be verified for provider {name}"),
             Kind::Custom(_) => format!("provider {name} cannot say"),
             Kind::ApiKey | Kind::Certificate(_) => return None,
         })
@@ -219,7 +234,7 @@ impl Provider {
     /// Whether it remembers credentials as they are presented.
     #[inline]
     pub(super) fn remembers(&self) -> bool {
-        !matches!(self.kind, Kind::ApiKey)
+        !matches!(self.kind, Kind::ApiKey | Kind::Password(_))
     }
 
     /// Where its credentials are.
@@ -229,10 +244,20 @@ impl Provider {
             ProviderKind::Jwt(jwt) => &jwt.token_from,
             ProviderKind::Introspection(introspection) => &introspection.token_from,
             ProviderKind::ApiKey(keys) => return Place::Header(&keys.header),
+            ProviderKind::Basic(_) => return Place::Password,
             ProviderKind::Mtls(_) => return Place::Handshake,
             ProviderKind::Custom(custom) => return custom.header.as_ref().map_or(Place::Bearer, Place::Header),
         };
         if tokens.is_empty() { Place::Bearer } else { Place::Tokens(tokens) }
+    }
+
+    /// What asks for its credentials, where nothing is to be said of what came.
+    #[cold]
+    pub(super) fn challenge(&self) -> HeaderValue {
+        match &self.kind {
+            Kind::Password(passwords) => passwords.challenge.clone(),
+            _ => HeaderValue::from_static(self.place().scheme()),
+        }
     }
 
     /// Whether the credential goes on to the upstream.
@@ -240,6 +265,7 @@ impl Provider {
     pub(super) fn forwards_token(&self) -> bool {
         match &self.settings.kind {
             ProviderKind::Jwt(jwt) => jwt.forward_token,
+            ProviderKind::Basic(basic) => basic.forward_credentials,
             ProviderKind::ApiKey(_)
             | ProviderKind::Introspection(_)
             | ProviderKind::Mtls(_)
@@ -263,7 +289,7 @@ impl Provider {
     pub(super) fn proof(&self) -> Proof {
         let keys = match &self.kind {
             Kind::Signed(signed) => signed.keys_number(),
-            Kind::Opaque(_) | Kind::ApiKey | Kind::Certificate(_) | Kind::Custom(_) => 0,
+            Kind::Opaque(_) | Kind::ApiKey | Kind::Password(_) | Kind::Certificate(_) | Kind::Custom(_) => 0,
         };
         Proof { provider: self.number, keys }
     }
@@ -271,15 +297,18 @@ impl Provider {
     /// What is known of a credential at `now`.
     #[inline]
     pub(super) fn recall(&self, worker: usize, credential: &[u8], now: i64) -> Known {
-        if !self.remembers() {
-            return Known::Nothing;
-        }
+        if self.remembers() { self.known(worker, credential, now) } else { Known::Nothing }
+    }
+
+    /// What is known under this mark of a credential, or the credential itself where it is remembered by that.
+    #[inline]
+    pub(super) fn known(&self, worker: usize, mark: &[u8], now: i64) -> Known {
         let proof = self.proof();
         let mut memory = self.memories.of(worker);
-        if let Some(identity) = memory.proven.find(credential, |identity| identity.holds(proof, now)) {
+        if let Some(identity) = memory.proven.find(mark, |identity| identity.holds(proof, now)) {
             return Known::Proven(identity);
         }
-        memory.refused.find(credential, proof, now).map_or(Known::Nothing, Known::Refused)
+        memory.refused.find(mark, proof, now).map_or(Known::Nothing, Known::Refused)
     }
 
     /// Proves a credential at `now`, where that needs nobody else.
@@ -333,6 +362,7 @@ impl Provider {
                 Credential::Certificate(shown) => certificate::judge(shown, signers, now),
                 Credential::Bearer(..) | Credential::Within(..) | Credential::Key(_) => Err(AuthResult::Malformed),
             },
+            (Kind::Password(passwords), _) => password::pair(credential).and_then(|pair| passwords.judge(&pair)),
             (Kind::ApiKey, ProviderKind::ApiKey(keys)) => api_key::find(&keys.keys, &api_key::hash(credential)),
             _ => Err(AuthResult::Unavailable),
         }

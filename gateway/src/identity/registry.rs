@@ -8,6 +8,7 @@ use std::time::Instant;
 use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 
+use super::hashing::Hashing;
 use super::key_keeper::Keeper;
 use super::passport::Office;
 use super::provider::{Provider, Surroundings};
@@ -32,6 +33,7 @@ pub struct Registry {
     next: AtomicU64,
     known: Mutex<HashMap<Arc<str>, Arc<Provider>>>,
     turns: Box<[Turns]>,
+    hashing: Hashing,
     used: Used,
     /// Makes passports, where that is configured.
     office: ArcSwapOption<Office>,
@@ -54,6 +56,7 @@ impl Registry {
             next: AtomicU64::new(1),
             known: Mutex::default(),
             turns,
+            hashing: Hashing::new(workers),
             used: Used::new(),
             office: ArcSwapOption::empty(),
             client: OnceLock::new(),
@@ -192,6 +195,11 @@ impl Registry {
     /// A worker's verifications.
     pub(super) fn turns(&self, worker: usize) -> &Turns {
         &self.turns[worker % self.turns.len()]
+    }
+
+    /// The threads that hash passwords.
+    pub(super) fn hashing(&self) -> &Hashing {
+        &self.hashing
     }
 
     /// Tokens that were used.

@@ -171,7 +171,8 @@ async fn judge<N: Network>(
         turn(exchange, until).await?;
     }
     let shard = &exchange.shard;
-    Ok(prove::prove(&shard.shared, shard.index, provider, (credential, until)).await)
+    let of = (credential, exchange.client.ip);
+    Ok(prove::prove(&shard.shared, shard.index, provider, (of, until)).await)
 }
 
 /// Waits as long as the exchange has time: whoever is asked may take longer, and is not broken off by it.
@@ -344,7 +345,7 @@ fn refuse<N: Network>(
         provider.series.count(exchange.shard.index, why);
     }
     // Who decided says how to try again: errors of RFC 6750 are for tokens.
-    let scheme = provider.map_or_else(|| auth.challenge.clone(), |it| HeaderValue::from_static(it.place().scheme()));
+    let scheme = provider.map_or_else(|| auth.challenge.clone(), Provider::challenge);
     let challenge = |error: &'static str| {
         if scheme.as_bytes().starts_with(b"Bearer") { HeaderValue::from_static(error) } else { scheme.clone() }
     };

@@ -167,7 +167,7 @@ fn not_tried(auth: &RouteAuth, kind: &ProviderKind) -> Vec<String> {
             list.push("whether the listener believes who signed the certificate: the handshake does".to_owned());
         }
         ProviderKind::Custom(custom) => list.push(format!("what the program says of it ({})", custom.name)),
-        ProviderKind::ApiKey(_) => {}
+        ProviderKind::ApiKey(_) | ProviderKind::Basic(_) => {}
     }
     list
 }

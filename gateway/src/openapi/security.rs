@@ -37,7 +37,7 @@ fn of_provider(provider: &Provider) -> Vec<(String, Value)> {
     let places = match &provider.kind {
         ProviderKind::Jwt(jwt) => &jwt.token_from[..],
         ProviderKind::Introspection(introspection) => &introspection.token_from,
-        ProviderKind::ApiKey(_) | ProviderKind::Mtls(_) | ProviderKind::Custom(_) => &[],
+        ProviderKind::ApiKey(_) | ProviderKind::Basic(_) | ProviderKind::Mtls(_) | ProviderKind::Custom(_) => &[],
     };
     if places.is_empty() {
         return vec![(fitting(&provider.name), scheme(provider))];
@@ -102,6 +102,11 @@ fn scheme(provider: &Provider) -> Value {
             "in": "header",
             "name": keys.header.as_str(),
             "description": format!("A key, as `{}: KEY`.", keys.header),
+        }),
+        ProviderKind::Basic(basic) => json!({
+            "type": "http",
+            "scheme": "basic",
+            "description": format!("A name and a password, for \"{}\".", basic.realm),
         }),
         ProviderKind::Custom(custom) => match &custom.header {
             Some(name) => json!({

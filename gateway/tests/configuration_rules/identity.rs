@@ -22,7 +22,9 @@ fn a_provider_needs_its_keys() {
     check(&jwt("jwks = {}"), &["5:8: jwks needs one of `url`, `file`, `inline` and `discovery`"]);
     check(
         "[identity.providers.a]\nkind = \"jwtt\"",
-        &["2:8: expected one of \"jwt\", \"introspection\", \"api_key\", \"mtls\", \"custom\", found \"jwtt\""],
+        &[
+            "2:8: expected one of \"jwt\", \"introspection\", \"api_key\", \"basic\", \"mtls\", \"custom\", found \"jwtt\"",
+        ],
     );
     check("[identity.providers.a]\nfile = \"x\"", &["1:1: \"kind\" is missing in [identity.providers.a]"]);
     check(
@@ -234,6 +236,45 @@ fn never_asked(providers: &str, tables: &str) -> Vec<String> {
         format!("[[routes]]\npath = '/'\nauth = {{ providers = [{providers}] }}\nupstream = 'http://127.0.0.1:1'");
     let told = warnings(&format!("{route}\n{tables}"));
     told.into_iter().filter(|warning| warning.contains("never asked")).collect()
+}
+
+#[test]
+fn passwords_are_kept_well_and_do_not_go_over_networks_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let (good, bad) = (folder.path().join("users"), folder.path().join("bad"));
+    std::fs::write(&good, "ada:$2b$10$Qm5kT0wYdXh3ZVJ2c2FsdOSbJOoVXTtEtDVBol/Nw7NNt2IKsntu6\n").unwrap();
+    std::fs::write(&bad, "# users\nada:$apr1$x$y\n").unwrap();
+    let provider = |file: &std::path::Path, more: &str| {
+        format!("[identity.providers.p]\nkind = 'basic'\nusers_file = '{}'\n{more}\n", file.display())
+    };
+    check(&provider(&good, "realm = 'internal tools'"), &[]);
+    let said = errors(&provider(&bad, "")).join("\n");
+    let line = "line 2: the password of \"ada\" is hashed by MD5, and is guessed too fast; `htpasswd -B -C 12 FILE ada` writes a good one";
+    assert!(said.starts_with("3:14: ") && said.ends_with(line), "{said}");
+    check("[identity.providers.p]\nkind = 'basic'", &["1:1: \"users_file\" is missing in [identity.providers.p]"]);
+    let quoted = "4:9: \"a\\\"b\" is not a realm: it is plain ASCII, without quotes and backslashes";
+    let said = errors(&provider(&good, "realm = 'a\"b'"));
+    assert_eq!(said, [quoted]);
+    let route = |more: &str, listener: &str| {
+        let text = format!(
+            "[[routes]]\npath = '/'\nauth = {{ providers = ['p'] }}\nupstream = 'http://127.0.0.1:1'\n{more}\n{listener}\n{}",
+            provider(&good, "")
+        );
+        warnings(&text).into_iter().filter(|warning| warning.contains("in the clear over")).collect::<Vec<_>>()
+    };
+    let open = "[[listeners]]\naddress = '0.0.0.0:8080'";
+    let told = route("", open);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("3:23: passwords for \"p\" come in the clear over 0.0.0.0:8080"), "{told:?}");
+    for (more, listener) in [
+        ("", ""),
+        ("", "[[listeners]]\naddress = '127.0.0.1:8080'"),
+        ("", "[[listeners]]\naddress = '10.1.2.3:8080'"),
+        ("https = 'require'", open),
+        ("", &format!("{open}\n[server]\ntrusted_proxies = ['10.0.0.0/8']")),
+    ] {
+        assert_eq!(route(more, listener), [""; 0], "{more} {listener}");
+    }
 }
 
 #[test]

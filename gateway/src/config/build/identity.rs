@@ -9,16 +9,16 @@ use rustls::RootCertStore;
 use serde_json::Value;
 
 use crate::config::check::{Context, Reader};
-use crate::config::schema::identity::{API_KEY, CUSTOM, INTROSPECTION, JWT, MTLS};
+use crate::config::schema::identity::{API_KEY, BASIC, CUSTOM, INTROSPECTION, JWT, MTLS};
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
-    ApiKeys, Auth, ClientCa, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys, Mtls,
-    Passport, Provider, ProviderKind, Revocation, Secret, SecretKeys, TokenPlace,
+    ApiKeys, Auth, Basic, ClientCa, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys,
+    Mtls, Passport, Provider, ProviderKind, Revocation, Secret, SecretKeys, TokenPlace,
 };
 use crate::config::settings::mirror::MARK;
 use crate::config::tree::{Entry, Node, Value as Written};
 use crate::config::value::text;
-use crate::config::{certificates, key_files};
+use crate::config::{certificates, key_files, users_file};
 use crate::jws::{Algorithm, Key, KeySet};
 
 /// `[identity]`: what is stripped holds every header that the gateway itself sets.
@@ -77,6 +77,7 @@ fn provider(context: &Context<'_>, entry: &Entry) -> Option<Provider> {
         "jwt" => ProviderKind::Jwt(Box::new(jwt(context, &reader(&JWT)))),
         "introspection" => ProviderKind::Introspection(introspection(context, &reader(&INTROSPECTION))),
         "api_key" => ProviderKind::ApiKey(api_keys(context, &reader(&API_KEY))?),
+        "basic" => ProviderKind::Basic(basic(context, &reader(&BASIC))?),
         "mtls" => ProviderKind::Mtls(mtls(context, &reader(&MTLS))),
         "custom" => ProviderKind::Custom(custom(&reader(&CUSTOM))),
         _ => return None,
@@ -190,6 +191,13 @@ fn api_keys(context: &Context<'_>, table: &Reader<'_>) -> Option<ApiKeys> {
     let file = context.path(table.get("file")?)?;
     let keys = key_files::api_keys(&file).unwrap_or_default();
     Some(ApiKeys { header: text::header_name(&table.text("header")).ok()?, file, keys: Arc::new(keys) })
+}
+
+fn basic(context: &Context<'_>, table: &Reader<'_>) -> Option<Basic> {
+    let file = context.path(table.get("users_file")?)?;
+    let users = users_file::users(&file).map(|read| read.users).unwrap_or_default();
+    let (realm, forward_credentials) = (table.text("realm").into(), table.flag("forward_credentials"));
+    Some(Basic { realm, file, users: users.into(), forward_credentials })
 }
 
 /// `[identity] passport`; `None` where it is not written.

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -206,6 +206,31 @@ impl<'a> Context<'a> {
         let key = limit.get("key")?.text()?;
         let proven = key == "subject" || key.starts_with("claim:");
         (proven && limit.get("anonymous").is_none()).then_some(key)
+    }
+
+    /// Whether proxies before the gateway are named, which may end TLS there.
+    pub(crate) fn has_trusted_proxies(&self) -> bool {
+        self.screening.trusts_proxies()
+    }
+
+    /// The address of a listener that speaks in the clear, and not on this machine or a private network alone; of these
+    /// names, or of all where there are none.
+    pub(crate) fn listens_in_the_clear(&self, names: &[String]) -> Option<SocketAddr> {
+        let is_private = |address: IpAddr| match address.to_canonical() {
+            IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
+            IpAddr::V6(address) => {
+                address.is_loopback() || address.is_unique_local() || address.is_unicast_link_local()
+            }
+        };
+        let listeners = self.listeners.and_then(Node::list).into_iter().flatten().filter_map(Node::table);
+        let mut open = listeners.filter(|listener| listener.get("tls").is_none()).filter(|listener| {
+            let name = listener.get("name").and_then(Node::text);
+            names.is_empty() || name.is_some_and(|name| names.iter().any(|wanted| wanted == name))
+        });
+        open.find_map(|listener| {
+            let address: SocketAddr = listener.get("address")?.text()?.parse().ok()?;
+            (!is_private(address.ip())).then_some(address)
+        })
     }
 
     /// Whether a listener asks clients for certificates.

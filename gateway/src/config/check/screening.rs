@@ -62,6 +62,11 @@ impl Screening {
         }
     }
 
+    /// Whether some proxies are believed.
+    pub(crate) fn trusts_proxies(&self) -> bool {
+        self.trusts_proxies
+    }
+
     /// Why no request has this header when its route is looked for; `None` where one may have it.
     pub(crate) fn missing(&self, name: &HeaderName) -> Option<Missing> {
         let taken = self.rules.why_taken(name, self.trusts_proxies)?;

@@ -3,7 +3,7 @@
 use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, TableDef, key};
-use crate::config::validate::{compose, header_edits, references, route};
+use crate::config::validate::{compose, header_edits, passwords, references, route};
 use crate::config::value::text;
 
 /// One of `[[aggregates]]`.
@@ -46,6 +46,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     compose::answers_get,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,
+        passwords::in_the_clear,
     compose::parts_within_timeout,
     references::limits,
     references::listeners,

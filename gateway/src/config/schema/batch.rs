@@ -2,7 +2,7 @@
 
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, SECOND, TableDef, key};
-use crate::config::validate::{batch, compose, references, route};
+use crate::config::validate::{batch, compose, passwords, references, route};
 use crate::config::value::text;
 
 /// The most items of one call.
@@ -76,6 +76,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
     batch::window_within_timeout,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,
+        passwords::in_the_clear,
 ]);
 
 pub(crate) static BATCH_REQUEST: TableDef = TableDef::plain(

@@ -1,7 +1,7 @@
 //! `[identity]` and its providers.
 
 use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
-use crate::config::validate::{identity, known_secrets, plugins, screening, token_places};
+use crate::config::validate::{identity, known_secrets, passwords, plugins, screening, token_places};
 use crate::config::value::text;
 
 /// `[identity]`
@@ -33,8 +33,14 @@ static PASSPORT: TableDef = TableDef::plain(
 )
 .rules(&[identity::passport]);
 
-const PROVIDERS: &[(&str, &TableDef)] =
-    &[("jwt", &JWT), ("introspection", &INTROSPECTION), ("api_key", &API_KEY), ("mtls", &MTLS), ("custom", &CUSTOM)];
+const PROVIDERS: &[(&str, &TableDef)] = &[
+    ("jwt", &JWT),
+    ("introspection", &INTROSPECTION),
+    ("api_key", &API_KEY),
+    ("basic", &BASIC),
+    ("mtls", &MTLS),
+    ("custom", &CUSTOM),
+];
 
 /// What `token_from` is.
 const TOKEN_FROM: &str = "Where tokens may be: `header` is a bearer token in `Authorization`; the first place that has \
@@ -212,6 +218,23 @@ pub(crate) static API_KEY: TableDef = TableDef::plain(
     ],
 )
 .rules(&[identity::api_keys, screening::credentials]);
+
+pub(crate) static BASIC: TableDef = TableDef::plain(
+    "[identity.providers.NAME] kind = \"basic\"",
+    "Names and passwords (RFC 7617), of which only hashes are kept.",
+    &[
+        key("kind", Kind::Choice(&["basic"]), "`basic`").required(),
+        key(
+            "users_file",
+            Kind::File,
+            "A line for each user, as `htpasswd -B` writes it: bcrypt, or Argon2id; reloaded on change.",
+        )
+        .required(),
+        key("realm", Kind::Text(&text::REALM), "What people are told that the password is for.").default("\"gateway\""),
+        key("forward_credentials", Kind::Bool, "Pass the client's `Authorization` header on.").default("false"),
+    ],
+)
+.rules(&[passwords::users, screening::credentials]);
 
 pub(crate) static MTLS: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"mtls\"",

@@ -7,8 +7,8 @@ use super::route_policy::{
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
 use crate::config::validate::{
-    api_document, compress, forward_auth, header_edits, mirror, own_answer, plugins, references, route, screening,
-    split,
+    api_document, compress, forward_auth, header_edits, mirror, own_answer, passwords, plugins, references, route,
+    screening, split,
 };
 use crate::config::value::text;
 
@@ -44,6 +44,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::hedge_within_timeout,
         route::coalesced_as_they_come,
         route::cors_credential_headers,
+        passwords::in_the_clear,
         compress::upstreams_answers,
         api_document::readable,
         references::route,

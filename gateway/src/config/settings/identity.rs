@@ -10,6 +10,7 @@ use http::HeaderName;
 use rustls::RootCertStore;
 use serde_json::Value;
 
+pub use super::basic::Basic;
 pub use super::token_place::TokenPlace;
 use crate::jws::{Algorithm, KeySet, Signer};
 
@@ -66,6 +67,8 @@ pub enum ProviderKind {
     Introspection(Introspection),
     /// Keys, of which only hashes are known.
     ApiKey(ApiKeys),
+    /// Names and passwords.
+    Basic(Basic),
     /// Clients' certificates, which a listener's handshake verifies.
     Mtls(Mtls),
     /// What the program has registered.

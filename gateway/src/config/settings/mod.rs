@@ -7,6 +7,7 @@ pub mod admin;
 pub mod affinity;
 pub mod aggregate;
 pub mod api_document;
+pub mod basic;
 pub mod batch;
 pub mod compress;
 pub mod cors;
@@ -102,6 +103,7 @@ impl Config {
                 Some(Keys::Fetched(_)) | None => None,
             },
             ProviderKind::ApiKey(keys) => Some(keys.file.clone()),
+            ProviderKind::Basic(basic) => Some(basic.file.clone()),
             ProviderKind::Mtls(mtls) => mtls.ca.as_ref().map(|ca| ca.file.clone()),
             ProviderKind::Introspection(_) | ProviderKind::Custom(_) => None,
         };

@@ -14,6 +14,7 @@ pub(crate) mod limits;
 pub(crate) mod mirror;
 pub(crate) mod names;
 pub(crate) mod own_answer;
+pub(crate) mod passwords;
 pub(crate) mod plugins;
 pub(crate) mod problems;
 pub(crate) mod provider_order;

@@ -17,6 +17,8 @@ enum Takes {
     TokensOf(String, Vec<String>),
     /// What is in a header of this name.
     Header(String),
+    /// Passwords.
+    Passwords,
     /// The client's certificate.
     Certificate,
 }
@@ -35,6 +37,7 @@ impl Takes {
                 Some(name) => in_header(name),
                 None => Self::Tokens(vec![BEARER.to_owned()]),
             },
+            "basic" => Self::Passwords,
             "mtls" => Self::Certificate,
             _ => return None,
         })
@@ -62,6 +65,7 @@ impl Takes {
             Self::Tokens(places) => format!("every token{}", there(places)),
             Self::TokensOf(issuer, places) => format!("every token of the issuer {}{}", quoted(issuer), there(places)),
             Self::Header(name) => format!("every credential in the header {}", quoted(name)),
+            Self::Passwords => "every password".to_owned(),
             Self::Certificate => "every certificate".to_owned(),
         }
     }
@@ -72,7 +76,9 @@ impl Takes {
                 "put it behind those that know their own tokens (`jwt`), or give each a route of its own"
             }
             Self::TokensOf(..) => "write their audiences and keys into one provider, or give each a route of its own",
-            Self::Header(_) | Self::Certificate => "take one of them out, or give each a route of its own",
+            Self::Header(_) | Self::Passwords | Self::Certificate => {
+                "take one of them out, or give each a route of its own"
+            }
         }
     }
 }

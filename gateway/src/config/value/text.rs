@@ -107,6 +107,8 @@ kinds! {
     HASH_KEY = "client_ip, path, header:NAME or cookie:NAME", "header:x-user", |text| hash_key(text);
     /// What a split keeps clients by.
     STICKY_KEY = "client_ip, subject, header:NAME, cookie:NAME or claim:NAME", "subject", |text| sticky_key(text).map(drop);
+    /// What a password is for, as people are told.
+    REALM = "a realm", "internal tools", |text| realm(text);
     /// Where a token may be.
     TOKEN_PLACE = "header, header:NAME or cookie:NAME", "cookie:__Host-session", |text| token_place(text).map(drop);
     /// What a failure of an upstream is.
@@ -333,6 +335,12 @@ pub(crate) fn sticky_key(text: &str) -> Result<StickyKey, String> {
             _ => Err("that is no key".to_owned()),
         },
     }
+}
+
+fn realm(text: &str) -> Result<(), String> {
+    require(!text.is_empty() && text.len() <= 128, "it has 1 to 128 characters")?;
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte) && !b"\"\\".contains(&byte));
+    require(is_plain, "it is plain ASCII, without quotes and backslashes")
 }
 
 /// Where a client may present a token.

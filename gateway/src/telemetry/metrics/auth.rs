@@ -68,6 +68,8 @@ labelled! {
     Unavailable = "unavailable";
     /// Nobody has this API key.
     UnknownApiKey = "unknown_api_key";
+    /// Nobody has this name with this password.
+    Password = "password";
     /// It holds, but a scope that the route needs is missing.
     Scope = "scope";
     /// It holds, but a claim is not what the route needs.
@@ -85,7 +87,7 @@ impl AuthResult {
         }
     }
 
-    /// Whether it took a signature to find out.
+    /// Whether it took a signature, or a hash as dear, to find out.
     pub fn is_dear(self) -> bool {
         matches!(
             self,
@@ -98,6 +100,7 @@ impl AuthResult {
                 | Self::NotYet
                 | Self::Claims
                 | Self::NotHolder
+                | Self::Password
         )
     }
 }
