@@ -1,6 +1,6 @@
 //! Files of users as `htpasswd` writes them, a line each: `NAME:HASH`. Read when the configuration is, and checked with
-//! it. Only hashes are taken that are dear to compute: from all others, passwords are found within minutes once the file
-//! is in the wrong hands.
+//! it. Only hashes are taken that are dear to compute: from all others, passwords are found within minutes once the
+//! file is in the wrong hands.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -100,7 +100,7 @@ fn parse(text: &str) -> Result<PasswordHash, String> {
         argon2id(parts).map(PasswordHash::Argon2id)
     } else {
         let known = kinds.iter().find(|(prefix, _)| text.starts_with(prefix));
-        Err(known.map_or("is written as it is, or hashed by crypt", |(_, why)| why).to_owned())
+        Err(known.map_or("is written as it is, or hashed by crypt", |(_, why)| *why).to_owned())
     }
 }
 

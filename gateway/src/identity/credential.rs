@@ -31,7 +31,8 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Puts it back where it is in `Authorization`, for an upstream that is to see it. Another one was left where it was.
+    /// Puts it back where it is in `Authorization`, for an upstream that is to see it. Another one was left where it
+    /// was.
     pub(super) fn put_back(&self, headers: &mut HeaderMap) {
         if let Self::Bearer(field, _) = self {
             headers.insert(header::AUTHORIZATION, field.clone());

@@ -4,8 +4,10 @@
 //! - `stage.rs` is what the pipeline calls; `credential.rs` finds what a client presents, `places.rs` tokens that may
 //!   be in cookies and headers of their own.
 //! - `claims.rs` reads what a verified token says, at a time that it is given; `access.rs` compares it with a route.
-//! - `provider.rs` is one configured way to prove an identity; `jwt.rs`, `introspection.rs`, `api_key.rs`, `password.rs`
-//!   and `certificate.rs` are its kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads; `asked.rs`
+//! - `provider.rs` is one configured way to prove an identity; `jwt.rs`, `introspection.rs`, `api_key.rs`,
+//! `password.rs`
+//!   and `certificate.rs` are its kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads;
+//! `asked.rs`
 //!   has credentials about which something is found out just now; `hashing.rs` bounds who hashes passwords.
 //! - `key_store.rs` has keys that are fetched, `key_keeper.rs` fetches them beside all requests, `key_schedule.rs` says
 //!   when, `remote.rs` asks servers.

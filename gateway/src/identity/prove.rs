@@ -143,8 +143,8 @@ async fn by_asking<N: Network>(
     asked.await.unwrap_or(Err(AuthResult::Unavailable))
 }
 
-/// Hashes beside the worker, once for all who bring the same name and password meanwhile on whichever worker, and to the
-/// end: what comes of it is remembered also when whoever brought it has left.
+/// Hashes beside the worker, once for all who bring the same name and password meanwhile on whichever worker, and to
+/// the end: what comes of it is remembered also when whoever brought it has left.
 async fn by_password<N: Network>(
     shared: &Shared<N>,
     worker: usize,
