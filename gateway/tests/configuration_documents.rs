@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 53] = [
+const OURS: [&str; 54] = [
     "add",
     "addresses",
     "affinity",
@@ -81,6 +81,7 @@ const OURS: [&str; 53] = [
     "body_match_memory",
     "bound_tokens",
     "buffer_request",
+    "client_crl",
     "client_headers",
     "codings",
     "compress",

@@ -12,6 +12,7 @@ use super::{Host, Peer, RequestId, TraceContext, client_address, forwarded, http
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
+use crate::telemetry::metrics::AuthResult;
 
 /// Bytes of a head beside its method, its target and its fields, as HTTP/1.1 writes it. One of HTTP/2 is measured as if
 /// it had been written so: the same request is too large in both, or in neither.
@@ -63,7 +64,7 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     // says of itself: 200, by which a problem is told, would open a tunnel, or be kept by a cache as a GET's answer.
     exchange.is_grpc = survey.is_grpc && exchange.method == Method::POST;
     let (declared_length, host) =
-        check(exchange, headers, &survey).inspect_err(|_| exchange.host = told_host(exchange, &survey))?;
+        check(exchange, headers, &survey).inspect_err(|_| tell_of_refused(exchange, &survey))?;
     let websocket = exchange.connection.websocket_key.is_some()
         || exchange.connection.can_switch
             && survey.upgrade.first.is_some()
@@ -81,6 +82,15 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
         names.keep(headers);
     }
     Ok(Admitted { websocket, declared_length })
+}
+
+/// What its record tells of a request that is refused here.
+#[cold]
+fn tell_of_refused<N: Network>(exchange: &mut Exchange<N>, survey: &Survey<'_>) {
+    exchange.host = told_host(exchange, survey);
+    if exchange.connection.secured.as_ref().is_some_and(|secured| secured.was_revoked()) {
+        exchange.refused = Some(AuthResult::Revoked);
+    }
 }
 
 /// What must hold of any request; the body's length, where it is declared, and the host.
@@ -122,7 +132,8 @@ fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Optio
     Ok(value.map(|value| peer.host(&value)))
 }
 
-/// Who was believed when the connection began is believed still: a certificate's signer may have been taken out since.
+/// Who was believed when the connection began is believed still: a certificate's signer may have been taken out since,
+/// or have taken the certificate back.
 #[inline]
 fn check_client<N: Network>(exchange: &Exchange<N>) -> Result<(), GatewayError> {
     let Some(secured) = &exchange.connection.secured else { return Ok(()) };
@@ -130,6 +141,7 @@ fn check_client<N: Network>(exchange: &Exchange<N>) -> Result<(), GatewayError> 
         return Ok(());
     }
     let error = GatewayError::new(Code::Unauthorized, "The connection's certificate is not believed any more.");
+    let error = if secured.was_revoked() { error.because("its certificate is revoked") } else { error };
     Err(error.challenging(HeaderValue::from_static("ClientCertificate")).closing())
 }
 

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, ServerConfig};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::by_name::ByName;
-use super::client_roots::{ClientCertificate, ClientRoots, InForce, Shown};
+use super::client_roots::{ClientCertificate, ClientRoots, InForce, Shown, with_lists};
 use super::secured::Secured;
 use super::{HTTP_2, HTTP_11};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls};
@@ -21,6 +21,8 @@ pub struct Acceptor {
     /// Who signs for the listener's clients, and the number of those who do here.
     in_force: Arc<InForce>,
     number: u64,
+    /// Lists say which certificates were taken back.
+    revokes: bool,
     /// When the first of its certificates ends, seconds since the Unix epoch.
     pub expires_unix: Option<i64>,
 }
@@ -43,7 +45,10 @@ impl Acceptor {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(|error| error.to_string())?;
-        let verifier = |roots| WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider));
+        let lists = &settings.revoked;
+        let verifier = |roots| {
+            with_lists(WebPkiClientVerifier::builder_with_provider(Arc::clone(roots), Arc::clone(&provider)), lists)
+        };
         let verifier = match &settings.clients {
             ClientCertificates::Unwanted => None,
             ClientCertificates::Optional(roots) => Some(verifier(roots).allow_unauthenticated().build()),
@@ -51,7 +56,9 @@ impl Acceptor {
         };
         let roots = match &settings.clients {
             ClientCertificates::Unwanted => None,
-            ClientCertificates::Optional(roots) | ClientCertificates::Required(roots) => Some(ClientRoots::new(roots)?),
+            ClientCertificates::Optional(roots) | ClientCertificates::Required(roots) => {
+                Some(ClientRoots::with_lists(roots, lists)?)
+            }
         };
         let (builder, tickets) = match verifier {
             None => (builder.with_no_client_auth(), tickets),
@@ -71,14 +78,20 @@ impl Acceptor {
             Some(parsed.validity().not_after.timestamp())
         });
         let (in_force, number) = (Arc::clone(in_force), in_force.set(roots));
-        Ok(Self { expires_unix: ends.min(), config: Arc::new(config), certificates, in_force, number })
+        let (expires_unix, revokes, config) = (ends.min(), !lists.is_empty(), Arc::new(config));
+        Ok(Self { expires_unix, config, certificates, in_force, number, revokes })
     }
 
     /// What a finished handshake says of the client, and of whom it took us for.
     pub(super) fn secured(&self, connection: &rustls::ServerConnection) -> Secured {
         let name = connection.server_name();
         let client = connection.peer_certificates().and_then(ClientCertificate::of);
-        let client = client.map(|client| Shown::new(client, Arc::clone(&self.in_force), self.number));
+        // Whoever resumes a session was looked up when it began.
+        let is_old = self.revokes && connection.handshake_kind() == Some(HandshakeKind::Resumed);
+        let client = client.map(|client| match Arc::clone(&self.in_force) {
+            in_force if is_old => Shown::resumed(client, in_force),
+            in_force => Shown::new(client, in_force, self.number),
+        });
         Secured::new(name, self.certificates.find(name).cloned(), client)
     }
 }
@@ -97,7 +110,14 @@ mod tests {
 
     fn of(clients: ClientCertificates) -> Result<Acceptor, String> {
         let default = Some(certificate(&["a.test"]));
-        let settings = ListenerTls { default, named: [].into(), staples: [].into(), clients, files: [].into() };
+        let settings = ListenerTls {
+            default,
+            named: [].into(),
+            staples: [].into(),
+            clients,
+            revoked: [].into(),
+            files: [].into(),
+        };
         Acceptor::new(&settings, new_tickets(), true, &Arc::default())
     }
 

@@ -98,6 +98,7 @@ pub(super) mod tests {
             named: [named(&["a.test", "x.a.test"], &one), named(&["*.a.test"], &wild)].into(),
             staples: [].into(),
             clients: ClientCertificates::Unwanted,
+            revoked: [].into(),
             files: [].into(),
         };
         let found = |settings: &ListenerTls, name: Option<&str>| ByName::new(settings).find(name).cloned();
@@ -122,8 +123,9 @@ pub(super) mod tests {
         let stapled = Arc::new(CertifiedKey { ocsp: Some(vec![1]), ..CertifiedKey::clone(&bare) });
         let staple = Stapled { certificate: Arc::clone(&stapled), bare: Arc::clone(&bare), until: 100 };
         let default = Some(Arc::clone(&stapled));
-        let (named, clients, files) = ([].into(), ClientCertificates::Unwanted, [].into());
-        let by_name = ByName::new(&ListenerTls { default, named, staples: [staple].into(), clients, files });
+        let (named, clients) = ([].into(), ClientCertificates::Unwanted);
+        let (staples, revoked, files) = ([staple].into(), [].into(), [].into());
+        let by_name = ByName::new(&ListenerTls { default, named, staples, clients, revoked, files });
         let found = by_name.find(None).unwrap();
         assert!(Arc::ptr_eq(found, &stapled), "the one certificate of this name, whatever is shown of it");
         assert!(Arc::ptr_eq(by_name.shown(found, || 99), &stapled));

@@ -44,6 +44,11 @@ impl Secured {
         self.client.as_ref().is_some_and(Shown::was_refused)
     }
 
+    /// Whether that is since the certificate was taken back.
+    pub fn was_revoked(&self) -> bool {
+        self.client.as_ref().is_some_and(Shown::was_revoked)
+    }
+
     /// Whether a request for this host may come on this connection (RFC 9110, section 7.4): the client has asked for
     /// it, or was shown a certificate that holds for it too.
     pub fn serves(&self, host: &str) -> bool {

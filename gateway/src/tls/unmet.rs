@@ -40,6 +40,11 @@ fn judged(error: &Error) -> HandshakeResult {
         Error::NoCertificatesPresented => HandshakeResult::NoCertificate,
         Error::InvalidCertificate(Flaw::Expired | Flaw::ExpiredContext { .. }) => HandshakeResult::Expired,
         Error::InvalidCertificate(Flaw::UnknownIssuer | Flaw::BadSignature) => HandshakeResult::UnknownCa,
+        Error::InvalidCertificate(Flaw::Revoked) => HandshakeResult::Revoked,
+        Error::InvalidCertificate(
+            Flaw::UnknownRevocationStatus | Flaw::ExpiredRevocationList | Flaw::ExpiredRevocationListContext { .. },
+        )
+        | Error::InvalidCertRevocationList(_) => HandshakeResult::RevocationUnknown,
         Error::AlertReceived(_) => HandshakeResult::ClientRefused,
         Error::PeerIncompatible(_) => HandshakeResult::Version,
         _ => HandshakeResult::Failed,
@@ -57,6 +62,10 @@ mod tests {
             (Error::InvalidCertificate(Flaw::Expired), "expired"),
             (Error::InvalidCertificate(Flaw::UnknownIssuer), "unknown_ca"),
             (Error::InvalidCertificate(Flaw::BadEncoding), "failed"),
+            (Error::InvalidCertificate(Flaw::Revoked), "revoked"),
+            (Error::InvalidCertificate(Flaw::UnknownRevocationStatus), "revocation_unknown"),
+            (Error::InvalidCertificate(Flaw::ExpiredRevocationList), "revocation_unknown"),
+            (Error::InvalidCertRevocationList(rustls::CertRevocationListError::BadSignature), "revocation_unknown"),
             (Error::AlertReceived(rustls::AlertDescription::UnknownCA), "client_refused"),
             (Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOfferedOrEnabled), "version"),
             (Error::DecryptError, "failed"),

@@ -1,5 +1,10 @@
 //! Routes for some listeners alone.
 
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DistinguishedName, DnType,
+    IsCa, KeyIdMethod, KeyPair, SerialNumber, date_time_ymd,
+};
+
 use super::{check, errors, warnings};
 
 /// Two listeners on lines 1 to 6, and what follows.
@@ -43,4 +48,73 @@ fn what_routes_share_holds_for_no_aggregate() {
     let told = warnings(&with(text));
     assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
     assert!(!warnings(&with(&format!("{text}listeners = [\"in\"]\n"))).iter().any(|it| it.ends_with(expected)));
+}
+
+#[test]
+fn what_was_taken_back_is_said_by_who_signs_and_told_where_it_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |file: &str| folder.path().join(file);
+    let issuer = |name: &str| {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+    };
+    let list = |issuer: &CertifiedIssuer<'static, KeyPair>, file: &str, until: i32| {
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        std::fs::write(at(file), params.signed_by(issuer).unwrap().pem().unwrap()).unwrap();
+    };
+    let (ours, theirs) = (issuer("ours"), issuer("theirs"));
+    std::fs::write(at("ca.pem"), ours.pem()).unwrap();
+    list(&ours, "good.pem", 2050);
+    list(&ours, "over.pem", 2021);
+    list(&theirs, "theirs.pem", 2050);
+    list(&issuer("ours"), "forged.pem", 2050);
+    std::fs::write(at("empty.pem"), "").unwrap();
+    let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    std::fs::write(at("a.pem"), made.cert.pem()).unwrap();
+    std::fs::write(at("a.key"), made.signing_key.serialize_pem()).unwrap();
+    let text = |auth: &str, lists: &[&str]| {
+        let path = |file: &str| format!("'{}'", at(file).display());
+        let lists: Vec<String> = lists.iter().map(|file| path(file)).collect();
+        format!(
+            "[[listeners]]\naddress = '127.0.0.1:8443'\n[listeners.tls]\ncert = {}\nkey = {}\nclient_ca = {}\n\
+             client_auth = '{auth}'\nclient_crl = [{}]\n",
+            path("a.pem"),
+            path("a.key"),
+            path("ca.pem"),
+            lists.join(", ")
+        )
+    };
+    let told = |auth: &str, lists: &[&str]| {
+        let all = warnings(&text(auth, lists)).into_iter().filter(|warning| warning.starts_with("8:"));
+        all.collect::<Vec<_>>().join("\n")
+    };
+    for (lists, why) in [
+        (&["empty.pem"][..], "it holds no revocation list (X509 CRL)"),
+        (&["a.pem"], "it holds no revocation list (X509 CRL)"),
+        (&["forged.pem"], "somebody else has signed it in the name of CN=ours"),
+        (&["good.pem", "none.pem"], "No such file or directory"),
+    ] {
+        let said = errors(&text("required", lists)).join("\n");
+        assert!(said.contains(why), "{lists:?}: {said}");
+    }
+    assert_eq!(errors(&text("required", &["good.pem"])), [""; 0]);
+    assert_eq!(told("required", &["good.pem"]), "");
+    let over = told("required", &["over.pem"]);
+    assert!(over.contains("has ended (") && over.contains("no client is let in"), "{over}");
+    let unknown = told("optional", &["good.pem", "theirs.pem"]);
+    assert!(unknown.contains("is the list of CN=theirs, whom `client_ca` does not have"), "{unknown}");
+    let missing = told("required", &["theirs.pem"]);
+    assert!(missing.contains("there is no list of CN=ours: no client is let in"), "{missing}");
+    let unasked = told("none", &["good.pem"]);
+    assert!(unasked.contains("no client is asked for a certificate, so this decides nothing"), "{unasked}");
 }

@@ -82,6 +82,7 @@ mod reload;
 mod request_buffering;
 mod requests;
 mod retries;
+mod revoked;
 mod routing;
 mod shared_tokens;
 mod shutdown;

@@ -13,6 +13,7 @@ use crate::config::certificates;
 use crate::config::check::{Context, Reader};
 use crate::config::ocsp;
 use crate::config::parse::environment::Environment;
+use crate::config::revocation_lists;
 use crate::config::schema::server::{CERTIFICATE, LISTENER};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate, Stapled};
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
@@ -123,14 +124,30 @@ fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>>
     let file = table.get("client_ca").and_then(|node| context.path(node));
     // Without any root no acceptor can be made: a file that has gone since it was checked lets nobody in.
     let roots = file.as_ref().and_then(|file| certificates::roots(file).ok());
-    let roots = roots.unwrap_or_else(|| Arc::new(RootCertStore::empty()));
+    let mut roots = roots.unwrap_or_else(|| Arc::new(RootCertStore::empty()));
     files.extend(file);
+    let mut revoked = Vec::new();
+    for file in table.nodes("client_crl").iter().filter_map(|node| context.path(node)) {
+        match revocation_lists::of_file(&file) {
+            Ok(lists) => revoked.extend(lists),
+            // The same of a list: nobody knows who was taken back.
+            Err(_) => roots = Arc::new(RootCertStore::empty()),
+        }
+        files.push(file);
+    }
     let clients = match &*table.text("client_auth") {
         "optional" => ClientCertificates::Optional(roots),
         "required" => ClientCertificates::Required(roots),
         _ => ClientCertificates::Unwanted,
     };
-    Some(Arc::new(ListenerTls { default, named: named.into(), staples: staples.into(), clients, files: files.into() }))
+    Some(Arc::new(ListenerTls {
+        default,
+        named: named.into(),
+        staples: staples.into(),
+        clients,
+        revoked: revoked.into(),
+        files: files.into(),
+    }))
 }
 
 /// `[admin]`; `None` when its address is empty.

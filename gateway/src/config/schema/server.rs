@@ -2,7 +2,7 @@
 
 use super::problems::PROBLEMS;
 use super::{DAY, HOUR, HUGE, Key, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{addresses, known_secrets, server};
+use crate::config::validate::{addresses, known_secrets, revocation, server};
 use crate::config::value::text;
 
 /// `[server]`
@@ -186,6 +186,12 @@ static LISTENER_TLS: TableDef = TableDef::plain(
         key("key", Kind::File, "Its private key, PEM."),
         key("ocsp", Kind::File, "What its issuer says of it (OCSP), DER: shown with it for as long as it holds."),
         key("client_ca", Kind::File, "Who signs client certificates, PEM."),
+        key(
+            "client_crl",
+            Kind::List(const { &Kind::File }, 1),
+            "Which client certificates were taken back (CRL), PEM or DER: one list of each who signs some. Past its \
+             `nextUpdate` a list lets nobody in.",
+        ),
         key("client_auth", Kind::Choice(&["none", "optional", "required"]), "Whether clients show a certificate.")
             .default("\"none\""),
         key(
@@ -195,7 +201,7 @@ static LISTENER_TLS: TableDef = TableDef::plain(
         ),
     ],
 )
-.rules(&[server::listener_certificates]);
+.rules(&[server::listener_certificates, revocation::lists]);
 
 pub(crate) static CERTIFICATE: TableDef = TableDef::plain(
     "certificates",

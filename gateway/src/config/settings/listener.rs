@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
+use rustls::pki_types::CertificateRevocationListDer;
 use rustls::sign::CertifiedKey;
 
 /// One listening address.
@@ -33,6 +34,8 @@ pub struct ListenerTls {
     pub staples: Arc<[Stapled]>,
     /// Whether clients show one of their own, and who signs those.
     pub clients: ClientCertificates,
+    /// Which of those were taken back, as their signers say; empty where nobody is asked.
+    pub revoked: Arc<[CertificateRevocationListDer<'static>]>,
     /// The files of all that.
     pub files: Box<[PathBuf]>,
 }

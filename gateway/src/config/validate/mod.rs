@@ -20,6 +20,7 @@ pub(crate) mod problems;
 pub(crate) mod provider_order;
 pub(crate) mod recorded_headers;
 pub(crate) mod references;
+pub(crate) mod revocation;
 pub(crate) mod route;
 pub(crate) mod screening;
 pub(crate) mod server;

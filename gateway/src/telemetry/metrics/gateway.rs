@@ -185,6 +185,10 @@ labelled! {
     Expired = "expired";
     /// Nobody that is trusted signed its certificate.
     UnknownCa = "unknown_ca";
+    /// Whoever signed its certificate has taken it back.
+    Revoked = "revoked";
+    /// Nobody can say whether its certificate was taken back: a list is missing, has ended or is not its signer's.
+    RevocationUnknown = "revocation_unknown";
     /// It refused, by an alert: often it does not believe the listener's certificate.
     ClientRefused = "client_refused";
     /// No version, cipher suite or group is spoken by both.
