@@ -291,7 +291,7 @@ fn parse(
     document::parse(text, file, environment, report)
 }
 
-/// Warns of aggregates and batches that are not reached on every host.
+/// Warns of routes for any host that are not reached on every one.
 fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span])) {
     for conflicts::Hidden { hidden, by, host } in conflicts::hidden(&config.routes) {
         let (file, first) = context.sources.locate(places[by]);
@@ -301,7 +301,7 @@ fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span]
             file.display(),
             first.line
         );
-        let help = "write a higher priority, or a second one for this host";
+        let help = "write a higher `priority`, or a second one for this host";
         context.report.warning(places[hidden], message, help);
     }
 }

@@ -161,7 +161,7 @@ fn it_is_of_some_hosts_and_comes_before_others_like_a_route() {
         with(""),
         [
             "2:1: on a.example the route at gateway.toml:6 takes these requests: the more specific host comes before the more \
-          specific path (write a higher priority, or a second one for this host)"
+          specific path (write a higher `priority`, or a second one for this host)"
         ]
     );
     assert!(with("hosts = [\"a.example\"]").is_empty() && with("priority = 1").is_empty());

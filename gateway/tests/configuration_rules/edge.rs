@@ -48,10 +48,22 @@ fn what_all_routes_share_is_a_mistake_on_none_of_them() {
 #[test]
 fn redirects() {
     check(&own("redirect = { path = \"/b/{id}\" }"), &[]);
-    check(
-        &own("redirect = { scheme = \"https\" }"),
-        &["3:23: a redirect to another scheme alone leads whoever speaks it already in a circle"],
-    );
+    // By this file's listener nobody can come over TLS.
+    check(&own("redirect = { scheme = \"https\", status = 301 }"), &[]);
+    let circle = "3:23: a redirect to another scheme alone leads whoever speaks it already in a circle";
+    for somebody_does in
+        ["[server]\ntrusted_proxies = [\"10.0.0.0/8\"]", "[[listeners]]\naddress = \"127.0.0.1:1\"\nname = \"a\""]
+    {
+        let scheme = if somebody_does.starts_with("[server]") { "https" } else { "http" };
+        for keys in ["", ", port = 443", ", port = 80"] {
+            let is_usual = keys.is_empty() || keys.ends_with(if scheme == "https" { "443" } else { "80" });
+            let file = own(&format!("redirect = {{ scheme = \"{scheme}\"{keys} }}\n{somebody_does}"));
+            check(&file, if is_usual { &[circle] } else { &[] });
+        }
+    }
+    let elsewhere = "listeners = [\"b\"]\n[[listeners]]\naddress = \"127.0.0.1:1\"\nname = \"a\"\n\
+                     [[listeners]]\naddress = \"127.0.0.1:2\"\nname = \"b\"";
+    check(&own(&format!("redirect = {{ scheme = \"https\" }}\n{elsewhere}")), &[]);
     check(
         &own("redirect = { status = 301 }"),
         &["3:12: redirect needs `scheme`, `host`, `port` or `path`: else it leads in a circle"],
@@ -60,7 +72,7 @@ fn redirects() {
     check(&own("redirect = { path = \"/b/{ID}\" }"), &["3:21: the path \"/a/{id}\" has no parameter \"ID\""]);
     check(
         &own("redirect = { host = \"*.example\" }"),
-        &["3:21: \"*.example\" is not a host name: that is no host name"],
+        &["3:21: \"*.example\" is not a host name: a star stands for no name here"],
     );
 }
 

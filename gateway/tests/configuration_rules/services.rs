@@ -53,9 +53,12 @@ fn upstreams() {
         "breaker = { open_for = \"2m\", failures = [\"200\"] }",
         &[
             "3:24: open_for is above max_open_for",
-            "3:42: \"200\" is not connect, reset, timeout or a status: a status is 400 to 599",
+            "3:42: \"200\" is not connect, reset, timeout, a status, or from one to another: a status is 400 to 599, a class \
+             5xx, and 500-504 is from one to another",
         ],
     );
+    check_upstream("breaker = { failures = [\"connect\", \"5xx\", \"429\"] }", &[]);
+    check_upstream("breaker = { failures = [\"500-504\"] }", &[]);
     check_upstream("pool = { max_lifetime = \"1ms\" }", &["3:25: \"1ms\" is not between 1s and 720h"]);
 }
 
@@ -100,7 +103,12 @@ fn routes() {
     );
     check_route("rewrite = { path = \"/{idd}\" }", &["4:20: the path \"/a/{id}\" has no parameter \"idd\""]);
     check_route("upgrades = [\"h2c\"]", &["4:13: expected \"websocket\", found \"h2c\""]);
-    check_route("host = \"a b\"", &["4:8: \"a b\" is not client, upstream or a host name: that is no host name"]);
+    check_route(
+        "host = \"a b\"",
+        &[
+            "4:8: \"a b\" is not client, upstream or a host name: it is labels of letters, digits and hyphens, with dots between",
+        ],
+    );
     check_route("max_body = \"\"", &["4:12: \"\" is not a size: a size is a whole number and a unit"]);
 }
 
@@ -333,7 +341,7 @@ fn health_checks_say_whom_they_ask_and_what_is_good() {
     check_upstream(
         "health = { path = '/', host = 'http://shop.example', status = ['2xx'] }",
         &[
-            "3:31: \"http://shop.example\" is not a host name, and perhaps a port: that is no host name",
+            "3:31: \"http://shop.example\" is not a host name, and perhaps a port: it is written without its scheme",
             "3:64: \"2xx\" is not a status, or from one to another: a status is 200 to 599",
         ],
     );

@@ -40,11 +40,11 @@ fn mistakes_are_named_with_their_places() {
     check_upstream("tls = { ca = \"Cargo.toml\" }", &["3:14: \"Cargo.toml\": it holds no certificate in PEM"]);
     check_upstream(
         "tls = { sni = \"*.a.test\" }",
-        &["3:15: \"*.a.test\" is not a host name or an IP address: that is no host name"],
+        &["3:15: \"*.a.test\" is not a host name or an IP address: a star stands for no name here"],
     );
     check_upstream(
         "tls = { sni = \"a.test:443\" }",
-        &["3:15: \"a.test:443\" is not a host name or an IP address: that is no host name"],
+        &["3:15: \"a.test:443\" is not a host name or an IP address: it is written without its port"],
     );
     let unnamed = "[upstreams.a]\nendpoints = [\"b:1\", { address = \"b.0xff:1\" }]\ntls = { insecure = true }";
     check(unnamed, &["2:33: no certificate can be for \"b.0xff\""]);

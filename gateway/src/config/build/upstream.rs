@@ -1,5 +1,6 @@
 //! `[upstreams.NAME]`, and upstreams that a route wrote as a URL.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustls::RootCertStore;
@@ -173,8 +174,15 @@ pub(super) fn failures(written: &[String]) -> Failures {
         connect: has("connect"),
         reset: has("reset"),
         timeout: has("timeout"),
-        statuses: written.iter().filter_map(|text| text.parse().ok()).collect(),
+        statuses: failing_statuses(written),
     }
+}
+
+/// Each status that is written, alone or within a class, once and in the order of the file.
+fn failing_statuses(written: &[String]) -> Box<[u16]> {
+    let mut seen = BTreeSet::new();
+    let all = written.iter().filter_map(|text| text::failure(text).ok().flatten()).flatten();
+    all.filter(|status| seen.insert(*status)).collect()
 }
 
 /// A share in millionths, so that it is compared exactly: 0.1 is a tenth, not the nearest float.

@@ -3,8 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::Context;
 use super::reader::number;
+use super::{Context, other_words};
 use crate::config::load::Purpose;
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::Kind;
@@ -133,7 +133,8 @@ fn choice(context: &mut Context<'_>, node: &Node, words: &'static [&'static str]
         if words.contains(&text.content.as_str()) {
             return true;
         }
-        let help = did_you_mean(&text.content, words.iter().copied());
+        let near = || did_you_mean(&text.content, words.iter().copied());
+        let help = other_words::of_value(&text.content, |ours| words.contains(&ours)).or_else(near);
         let message = format!("expected {wanted}, found {}", quoted(text.shown()));
         context.report.error_maybe(node.at, message, help);
         false
@@ -159,7 +160,11 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
             addresses::is_somebody_elses(context, kind, node, text);
             true
         }
-        Err(why) => bad_form(context, node, text, kind.name, &why, &format!("for example {}", quoted(kind.example))),
+        Err(why) => {
+            let ours = other_words::of_value(&text.content, |ours| (kind.check)(ours).is_ok());
+            let help = ours.unwrap_or_else(|| format!("for example {}", quoted(kind.example)));
+            bad_form(context, node, text, kind.name, &why, &help)
+        }
     })
 }
 

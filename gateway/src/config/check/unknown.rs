@@ -1,6 +1,6 @@
 //! Keys that nobody knows, and what was perhaps meant: a key of a table within this one, or one that is written alike.
 
-use super::Context;
+use super::{Context, other_words};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::{Key, Kind, TableDef};
 use crate::config::tree::Entry;
@@ -17,7 +17,8 @@ pub(super) fn key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, (pat
     let near = || did_you_mean(&entry.key, def.keys.iter().map(|key| key.name));
     // Of a file's own tables a slip in the name is likelier: `[[route]]`, which `[defaults]` has too.
     let help = if is_root { near().or(inside) } else { inside.or_else(near) };
-    let help = help.unwrap_or_else(|| known_keys(def));
+    let elsewhere = other_words::of_key(&entry.key).map(str::to_owned);
+    let help = elsewhere.or(help).unwrap_or_else(|| known_keys(def));
     context.report.error_with(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), help);
 }
 

@@ -1,7 +1,7 @@
 //! A tree against the tables of keys: unknown keys, types, missing keys, rules.
 
 use super::{Context, Reader};
-use super::{scalar, unknown};
+use super::{other_words, scalar, unknown};
 use crate::config::load::Purpose;
 use crate::config::parse::environment;
 use crate::config::problem::{did_you_mean, quoted};
@@ -270,7 +270,8 @@ fn tagged(
     match (chosen, kind.node.text()) {
         (Some((_, def)), _) => table(context, Some(own), None, node.at, def, position),
         (None, Some(text)) => {
-            let help = did_you_mean(text, words.iter().copied());
+            let near = || did_you_mean(text, words.iter().copied());
+            let help = other_words::of_value(text, |ours| words.contains(&ours)).or_else(near);
             let message = format!("expected one of {listed}, found {}", quoted(kind.node.shown()));
             context.report.error_maybe(kind.node.at, message, help);
         }

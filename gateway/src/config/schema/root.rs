@@ -19,6 +19,7 @@ pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's conf
     addresses::somebody_is_believed,
     limits::local_is_reserved,
     own_answer::somebody_comes_over_tls,
+    own_answer::redirect_to_a_scheme,
     route::slash_is_meant,
     route::buffers_have_room,
 ]);

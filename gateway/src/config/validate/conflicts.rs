@@ -1,4 +1,4 @@
-//! Routes that can never be told apart, and aggregates and batches that a host's own routes hide.
+//! Routes that can never be told apart, and those for any host that a host's own routes hide.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ pub fn conflicts(routes: &[Arc<Route>]) -> Vec<Conflict> {
     found
 }
 
-/// An aggregate or a batch for any host that is not reached on one; indexes into the list that was asked about.
+/// A route for any host that is not reached on one; indexes into the list that was asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hidden {
     /// The one that is hidden.
@@ -72,18 +72,18 @@ pub(crate) struct Hidden {
     pub(crate) host: HostPattern,
 }
 
-/// Every aggregate and every batch for any host whose requests a less specific route of some host takes before it, each
-/// with the first such. Routes for any host are meant to stand back: they serve whom no host's own routes do. So is
-/// what gathers, where such a route covers its path too.
+/// Every route for any host whose requests a less specific route of some host takes before it, each with the first such.
+/// One that a less specific route for any host covers too is meant to stand back: all of these serve whom no host's own
+/// routes do. What stands alone, as the path by which a certificate is renewed, is meant for every host.
 pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
-    let gathers = |route: &Route| route.aggregate.is_some() || route.batch.is_some();
     let all = || routes.iter().enumerate();
     let stands_back = |path: &str| {
-        routes.iter().any(|it| it.matches.hosts.is_empty() && !gathers(it) && covers(&it.matches.path, path))
+        let is_wider = |it: &&Arc<Route>| covers(&it.matches.path, path) && !covers(path, &it.matches.path);
+        let gathers = |it: &Route| it.aggregate.is_some() || it.batch.is_some();
+        routes.iter().any(|it| it.matches.hosts.is_empty() && !gathers(it) && is_wider(&it))
     };
-    let any_host = all().filter(|(_, route)| gathers(route) && route.matches.hosts.is_empty());
-    any_host
-        .filter(|(_, route)| !stands_back(&route.matches.path))
+    all()
+        .filter(|(_, route)| route.matches.hosts.is_empty() && !stands_back(&route.matches.path))
         .filter_map(|(hidden, route)| {
             let (by, other) = all().find(|(_, other)| takes_all_of(&other.matches, &route.matches))?;
             Some(Hidden { hidden, by, host: other.matches.hosts.first()?.clone() })

@@ -3,6 +3,7 @@
 use super::route::template_parameters;
 use crate::config::build;
 use crate::config::check::{Context, Reader};
+use crate::config::tree::{Node, Value};
 use crate::config::value::text;
 
 /// What only an upstream has a use for is a mistake on a route without one.
@@ -59,17 +60,45 @@ pub(crate) fn somebody_comes_over_tls(context: &mut Context<'_>, root: &Reader<'
     context.report.warning(route.at("https"), message, help);
 }
 
+/// A redirect to another scheme alone leads elsewhere only where nobody can come by that scheme already.
+pub(crate) fn redirect_to_a_scheme(context: &mut Context<'_>, root: &Reader<'_>) {
+    let is_believed = !root.table("server").texts("trusted_proxies").is_empty();
+    // Whether somebody comes by this scheme where a route with these listeners is reached.
+    let comes_by = |scheme: &str, reached: &[String]| {
+        let listeners = root.nodes("listeners");
+        let mut reached_by = listeners.iter().filter_map(|node| node.table()).filter(|listener| {
+            let name = listener.get("name").and_then(Node::text);
+            reached.is_empty() || reached.iter().any(|one| Some(one.as_str()) == name)
+        });
+        let wants_tls = scheme == "https";
+        // Without any there is one, in the clear.
+        let is_default = listeners.is_empty() && !wants_tls;
+        is_believed || is_default || reached_by.any(|listener| listener.get("tls").is_some() == wants_tls)
+    };
+    for route in build::tables(context, root, "routes") {
+        if route.get("redirect").is_none() {
+            continue;
+        }
+        let redirect = route.table("redirect");
+        let Some(scheme) = redirect.get("scheme").and_then(Node::text) else { continue };
+        let usual_port = if scheme == "https" { 443 } else { 80 };
+        let stays = ["host", "path"].iter().all(|key| redirect.get(key).is_none())
+            && redirect.get("port").is_none_or(|port| matches!(port.value, Value::Integer(port) if port == usual_port));
+        if stays && comes_by(scheme, &route.texts("listeners")) {
+            let help = "`https = \"redirect\"` sends only who comes in the clear; `listeners = [...]` of the route \
+                        leaves out those by which people come by that scheme";
+            let message = "a redirect to another scheme alone leads whoever speaks it already in a circle";
+            context.report.error_with(redirect.at("scheme"), message, help);
+        }
+    }
+}
+
 /// A redirect leads elsewhere, with a status that says so.
 pub(crate) fn redirect(context: &mut Context<'_>, redirect: &Reader<'_>) {
     if ["scheme", "host", "port", "path"].iter().all(|key| redirect.get(key).is_none()) {
         context
             .report
             .error(redirect.at, "redirect needs `scheme`, `host`, `port` or `path`: else it leads in a circle");
-    }
-    if ["host", "port", "path"].iter().all(|key| redirect.get(key).is_none()) && redirect.get("scheme").is_some() {
-        let help = "`https = \"redirect\"` sends only who comes in the clear";
-        let message = "a redirect to another scheme alone leads whoever speaks it already in a circle";
-        context.report.error_with(redirect.at("scheme"), message, help);
     }
     let status: u16 = redirect.integer("status");
     if matches!(status, 304..=306) {

@@ -38,12 +38,24 @@ pub(crate) fn host_name(host: &str) -> Result<String, String> {
         return Err("the host is missing".to_owned());
     }
     if labels.len() > 253 || !labels.split('.').all(fits) {
-        return Err("that is no host name".to_owned());
+        return Err(no_host_name(host));
     }
     if labels.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit())) {
         return Err("that is neither an IP address nor a host name".to_owned());
     }
     Ok(host.to_ascii_lowercase())
+}
+
+/// What keeps a text from being a host's name.
+fn no_host_name(text: &str) -> String {
+    let why = match text.rsplit_once(':') {
+        _ if text.contains("://") => "it is written without its scheme",
+        _ if text.contains('/') => "it is written without a path",
+        Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) => "it is written without its port",
+        _ if text.contains('*') => "a star stands for no name here",
+        _ => "it is labels of letters, digits and hyphens, with dots between",
+    };
+    why.to_owned()
 }
 
 /// A name without the dot of the root, which may end it: hosts are compared without, and names of TLS never have one

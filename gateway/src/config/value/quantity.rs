@@ -10,6 +10,7 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "" if number == 0 => return Err("no time at all is written \"0s\"".to_owned()),
         "" => return Err("the unit is missing".to_owned()),
         _ => return Err(no_unit(text, (unit, "time"), &[("h", "m", 60.0), ("m", "s", 60.0), ("s", "ms", 1_000.0)])),
     };

@@ -1,6 +1,7 @@
 //! The kinds of text that keys take, each with its check. One static a kind.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
@@ -112,7 +113,7 @@ kinds! {
     /// Where a token may be.
     TOKEN_PLACE = "header, header:NAME or cookie:NAME", "cookie:__Host-session", |text| token_place(text).map(drop);
     /// What a failure of an upstream is.
-    FAILURE = "connect, reset, timeout or a status", "503", |text| failure(text);
+    FAILURE = "connect, reset, timeout, a status, or from one to another", "503", |text| failure(text).map(drop);
     /// When a hedge starts.
     HEDGE_AFTER = "a duration or a percentile", "p95", |text| hedge_after(text);
     /// When a request is slow.
@@ -364,9 +365,15 @@ pub(crate) fn token_place(text: &str) -> Result<TokenPlace, String> {
     }
 }
 
-fn failure(text: &str) -> Result<(), String> {
-    let status = text.len() == 3 && text.parse::<u16>().is_ok_and(|status| (400..600).contains(&status));
-    require(status || matches!(text, "connect" | "reset" | "timeout"), "a status is 400 to 599")
+/// The statuses that a failure of an upstream has: none where it is one without an answer.
+pub(crate) fn failure(text: &str) -> Result<Option<RangeInclusive<u16>>, String> {
+    if matches!(text, "connect" | "reset" | "timeout") {
+        return Ok(None);
+    }
+    let statuses = statuses::parse(text).ok().filter(|statuses| *statuses.start() >= 400);
+    statuses
+        .map(Some)
+        .ok_or_else(|| "a status is 400 to 599, a class 5xx, and 500-504 is from one to another".to_owned())
 }
 
 fn hedge_after(text: &str) -> Result<(), String> {

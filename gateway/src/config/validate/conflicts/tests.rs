@@ -67,22 +67,29 @@ fn the_first_of_several_is_named() {
     assert_eq!(conflicts(&routes), [Conflict { first: 0, later: 2 }]);
 }
 
-/// A route of this host and path, and an aggregate or a batch.
-fn beside(route: &str, gathering: &str) -> Vec<Arc<Route>> {
-    let text = format!(
-        "upstreams.u.endpoints = [\"a:1\"]\n[[routes]]\nupstream = \"u\"\n{route}\n{gathering}\n\
-         parts = [{{ name = \"a\", upstream = \"u\", path = \"/\" }}]"
-    );
+/// A route of this host and path, and another one, an aggregate or a batch.
+fn beside(route: &str, other: &str) -> Vec<Arc<Route>> {
+    let text = format!("upstreams.u.endpoints = [\"a:1\"]\n[[routes]]\nupstream = \"u\"\n{route}\n{other}");
     let loaded = load_text(&text, Path::new("gateway.toml"), Purpose::Check);
     loaded.unwrap_or_else(|problems| panic!("{problems}")).config.routes
 }
 
 #[test]
-fn what_is_gathered_for_any_host_is_hidden_by_a_hosts_own_routes() {
-    let aggregate = "[[aggregates]]\npath = \"/api/d/{id}\"";
-    for (route, gathering, is_hidden) in [
+fn what_is_for_any_host_is_hidden_by_a_hosts_own_routes() {
+    let aggregate =
+        "[[aggregates]]\npath = \"/api/d/{id}\"\nparts = [{ name = \"a\", upstream = \"u\", path = \"/\" }]";
+    let renewal = "[[routes]]\nupstream = \"u\"\npath = \"/.well-known/{*rest}\"";
+    for (route, other, is_hidden) in [
         ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", aggregate, true),
         ("path = \"/{*rest}\"", aggregate, false),
+        ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", renewal, true),
+        ("path = \"/{*rest}\"", renewal, false),
+        ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", "[[routes]]\nupstream = \"u\"\npath = \"/{*rest}\"", false),
+        (
+            "path = \"/{*rest}\"\nhosts = [\"a.example\"]\n[[routes]]\npath = \"/{*rest}\"\nupstream = \"u\"",
+            renewal,
+            false,
+        ),
         ("name = \"of-a-host\"\npath = \"/api/d/{id}\"\nhosts = [\"a.example\"]", aggregate, false),
         (
             "path = \"/{*rest}\"\nhosts = [\"a.example\"]\n[[routes]]\npath = \"/api/{*rest}\"\nupstream = \"u\"",
@@ -97,7 +104,7 @@ fn what_is_gathered_for_any_host_is_hidden_by_a_hosts_own_routes() {
         ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", &format!("{aggregate}\npriority = 1"), false),
         ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", &format!("{aggregate}\nhosts = [\"a.example\"]"), false),
     ] {
-        let found = hidden(&beside(route, gathering));
-        assert_eq!(found.first().map(|it| (it.hidden, it.by)), is_hidden.then_some((1, 0)), "{route}\n{gathering}");
+        let found = hidden(&beside(route, other));
+        assert_eq!(found.first().map(|it| (it.hidden, it.by)), is_hidden.then_some((1, 0)), "{route}\n{other}");
     }
 }
