@@ -112,6 +112,7 @@ fn route(path: &str) -> Arc<Route> {
         host: HostPolicy::Client,
         websocket: false,
         rate_limits: Vec::new(),
+        max_in_flight: None,
         auth: None,
         max_body: None,
         buffer_request: None,

@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 49] = [
+const OURS: [&str; 50] = [
     "add",
     "addresses",
     "affinity",
@@ -92,6 +92,7 @@ const OURS: [&str; 49] = [
     "hsts",
     "https",
     "https_port",
+    "in_flight",
     "include_subdomains",
     "key_env",
     "listeners",

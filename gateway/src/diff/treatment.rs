@@ -147,7 +147,10 @@ fn limits((old, one): (&Side, &Value), (new, other): (&Side, &Value), out: &mut 
     for name in after.iter().filter(|name| !before.contains(name)) {
         let rule = &new.effective["rate_limits"][*name];
         let text = |key: &str| rule[key].as_str().unwrap_or_default().to_owned();
-        out.push(format!("now under limit {name} ({} by {})", text("rate"), text("key")));
+        let at_once = rule["in_flight"].as_u64().filter(|most| *most > 0).map(|most| format!("{most} at once"));
+        let rate = Some(text("rate")).filter(|rate| !rate.is_empty());
+        let much: Vec<String> = rate.into_iter().chain(at_once).collect();
+        out.push(format!("now under limit {name} ({} by {})", much.join(" and "), text("key")));
     }
     for name in before.iter().filter(|name| !after.contains(name)) {
         out.push(format!("not under limit {name} any more"));

@@ -90,10 +90,9 @@ impl Of<'_> {
         if !route.matches.hosts.is_empty() {
             operation.insert("servers".to_owned(), servers::of_hosts(listeners, &route.matches.hosts).into());
         }
-        let rules = limits::of_route(config, route);
+        let rules = limits::all_told(config, route);
         if !rules.is_empty() {
-            let told: Vec<Value> = rules.into_iter().map(limits::told).collect();
-            operation.insert("x-rate-limits".to_owned(), told.into());
+            operation.insert("x-rate-limits".to_owned(), rules.into());
         }
         operation.insert("x-gateway".to_owned(), self.told(method, is_documented));
         operation
@@ -172,10 +171,9 @@ impl Of<'_> {
         paragraphs.extend(answers::in_words(route));
         paragraphs.extend(when(&route.matches).map(|when| format!("Only {when}.")));
         paragraphs.extend(security::in_words(route));
-        let rules = limits::of_route(config, route);
+        let rules = limits::all_in_words(config, route);
         if !rules.is_empty() {
-            let rules = rules.into_iter().map(limits::in_words).collect::<Vec<_>>().join("; ");
-            paragraphs.push(format!("Limits: {rules}."));
+            paragraphs.push(format!("Limits: {}.", rules.join("; ")));
         }
         if let Some(most) = problems::max_body(config, route).filter(|_| problems::brings_body(method)) {
             paragraphs.push(format!("Bodies up to {}.", size(most)));

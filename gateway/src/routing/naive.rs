@@ -49,6 +49,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         criticality: crate::algorithms::criticality::Criticality::Normal,
         stages: Box::default(),
         rate_limits: Vec::new(),
+        max_in_flight: None,
         auth: None,
         breaker: None,
         max_body: None,

@@ -80,6 +80,7 @@ mod records;
 mod reload;
 mod request_buffering;
 mod requests;
+mod requests_at_once;
 mod retries;
 mod routing;
 mod shared_tokens;

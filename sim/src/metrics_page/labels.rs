@@ -23,9 +23,10 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_grpc_answers_total" => &["route", "grpc_status"],
         "gateway_compressed_answers_total" => &["route", "coding"],
         "gateway_compressed_bytes_total" => &["route", "coding", "form"],
-        "gateway_left_uncompressed_total" | "gateway_request_duration_seconds" | "gateway_overhead_seconds" => {
-            &["route"]
-        }
+        "gateway_left_uncompressed_total"
+        | "gateway_route_in_flight"
+        | "gateway_request_duration_seconds"
+        | "gateway_overhead_seconds" => &["route"],
         "gateway_split_total" => &["route", "upstream"],
         "gateway_aggregate_parts_total" => &["aggregate", "part", "result"],
         "gateway_batch_size" | "gateway_batch_merged_total" => &["batch"],
@@ -45,7 +46,8 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         | "gateway_breaker_state" => &["upstream", "endpoint"],
         "gateway_breaker_trips_total" => &["upstream", "endpoint", "cause"],
         "gateway_route_breaker_state" => &["upstream", "route", "endpoint"],
-        "gateway_limit_decisions_total" => &["rule", "decision"],
+        "gateway_limit_decisions_total" | "gateway_limit_in_flight_decisions_total" => &["rule", "decision"],
+        "gateway_limit_in_flight" => &["rule"],
         "gateway_store_duration_seconds" | "gateway_store_degraded" => &["store"],
         "gateway_auth_total" => &["provider", "result"],
         "gateway_token_cache_total" | "gateway_spans_total" => &["result"],
@@ -93,7 +95,9 @@ pub(super) fn values(family: &str, label: &str) -> Option<Vec<&'static str>> {
         ("gateway_upstream_tls_handshakes_total", "result") => all!(UpstreamHandshake),
         ("gateway_upstream_connections", "state") => vec!["busy", "idle"],
         ("gateway_endpoints", "state") => all!(EndpointState),
-        ("gateway_limit_decisions_total", "decision") => all!(LimitDecision),
+        ("gateway_limit_decisions_total" | "gateway_limit_in_flight_decisions_total", "decision") => {
+            all!(LimitDecision)
+        }
         ("gateway_auth_total", "result") => all!(AuthResult),
         ("gateway_token_cache_total", "result") => all!(CacheResult),
         ("gateway_spans_total", "result") => all!(SpanResult),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
-use super::{identity, mirror, split, upstream};
+use super::{identity, mirror, rate_limit, split, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
@@ -74,6 +74,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         forward_auth: forward_auth(table).map(Arc::new),
         stages: table.texts("stages").iter().map(|name| Arc::from(name.as_str())).collect(),
         rate_limits: table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect(),
+        max_in_flight: rate_limit::most_at_once(table, "max_in_flight"),
         timeout: table.timeout("timeout"),
         idle_timeout: table.timeout("idle_timeout"),
         host: host_policy(&table.text("host")),

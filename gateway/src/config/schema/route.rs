@@ -5,7 +5,7 @@ use super::route_policy::{
     ADDRESSES, ANSWER, AUTH, COMPRESS, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
 };
 use super::upstream::BREAKER;
-use super::{DAY, HUGE, Key, Kind, TableDef, key};
+use super::{DAY, HUGE, Key, Kind, MANY, TableDef, key};
 use crate::config::validate::{
     api_document, compress, forward_auth, header_edits, mirror, own_answer, plugins, references, route, screening,
     split,
@@ -144,6 +144,13 @@ const KEYS: &[Key] = &[
     .default("[]"),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
         .default("[]"),
+    key(
+        "max_in_flight",
+        Kind::Integer(0, MANY),
+        "Requests of this route at once, each to the last byte of its answer or the end of its tunnel; beyond it 503 with \
+         `Retry-After`. 0 is no limit; `in_flight` of a limit counts by client.",
+    )
+    .default("0"),
     key(
         "timeout",
         Kind::DurationOrZero(1, DAY),

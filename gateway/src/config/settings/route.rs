@@ -54,6 +54,8 @@ pub struct Route {
     pub forward_auth: Option<Arc<ForwardAuth>>,
     /// Names of the limits that hold, each once; each exists.
     pub rate_limits: Vec<Arc<str>>,
+    /// Requests of it at once, to the last byte of each answer; `None` = no limit.
+    pub max_in_flight: Option<u32>,
     /// Until response headers, retries included; `None` = no limit.
     pub timeout: Option<Duration>,
     /// Silence in a response body, an event stream or a tunnel; `None` = no limit.

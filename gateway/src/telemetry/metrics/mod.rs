@@ -32,7 +32,7 @@ pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
-pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry, RouteBreaker};
+pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, HeldPlaces, OVERFLOW, Registry, RouteBreaker};
 pub use route::{CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult};
 pub(crate) use shards::own_thread;
 pub use share::ShareSeries;

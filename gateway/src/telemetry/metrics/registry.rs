@@ -65,6 +65,17 @@ pub struct Ejections {
     pub endpoints: u64,
 }
 
+/// How many requests a limit of requests at once counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldPlaces {
+    /// The name of the rule, or of the route.
+    pub name: Arc<str>,
+    /// It is a route's own.
+    pub is_route: bool,
+    /// Requests now.
+    pub requests: u64,
+}
+
 /// Series of parts by their aggregates' names and their own.
 type Parts = BTreeMap<(Arc<str>, Arc<str>), Arc<PartSeries>>;
 
@@ -82,6 +93,7 @@ pub struct Registry {
     auth: Mutex<BTreeMap<Arc<str>, Arc<AuthSeries>>>,
     token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
+    in_flight_limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
     spans: SpanSeries,
     /// By aggregate, then part.
@@ -103,6 +115,7 @@ impl Registry {
             auth: Mutex::default(),
             token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
+            in_flight_limits: Mutex::default(),
             stores: Mutex::default(),
             spans: SpanSeries::default(),
             parts: Mutex::default(),
@@ -212,6 +225,16 @@ impl Registry {
     /// All upstreams by name.
     pub fn upstreams(&self) -> Vec<Arc<UpstreamSeries>> {
         lock(&self.upstreams).values().cloned().collect()
+    }
+
+    /// The series of the limit of requests at once of this name, made if need be.
+    pub fn in_flight_limit(&self, name: &str) -> Arc<LimitSeries> {
+        find(&self.in_flight_limits, name, |name| LimitSeries::new(name, self.workers))
+    }
+
+    /// All limits of requests at once by name.
+    pub fn in_flight_limits(&self) -> Vec<Arc<LimitSeries>> {
+        lock(&self.in_flight_limits).values().cloned().collect()
     }
 
     /// All rate limits by name.
