@@ -210,10 +210,7 @@ impl Of<'_> {
             told["batch"] = json!({ "id": batch.id, "max_size": batch.max_size });
         }
         if let Some(cors) = &route.cors {
-            let origins = cors.origins.as_ref().map_or_else(
-                || json!("*"),
-                |origins| origins.iter().filter_map(|origin| origin.to_str().ok()).collect(),
-            );
+            let origins = cors.origins.as_ref().map_or_else(|| json!("*"), |_| json!(cors.origins_texts()));
             told["cors"] =
                 json!({ "origins": origins, "methods": cors.methods_text(), "headers": cors.headers_text() });
         }

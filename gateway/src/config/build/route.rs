@@ -20,7 +20,7 @@ use crate::config::settings::route::{
 use crate::config::settings::{Cors, Route};
 use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Value as TreeValue};
-use crate::config::value::{edit_value, host_port, path_pattern, quantity, text, value_match};
+use crate::config::value::{edit_value, host_port, origin, path_pattern, quantity, text, value_match};
 
 /// The route of this name; `None` where what it matches is not understood, so that no rule compares a half-read one.
 pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
@@ -320,10 +320,9 @@ pub(super) fn pages(table: &Reader<'_>) -> Option<Box<Cors>> {
 fn cors(table: &Reader<'_>) -> Cors {
     let (origins, methods, headers) = (table.texts("origins"), table.texts("methods"), table.texts("headers"));
     let is_every = |list: &[String]| list.iter().any(|one| one == "*");
-    let listed = |list: &[String]| list.iter().filter_map(|one| HeaderValue::from_str(one).ok()).collect();
     let known = |list: &[String]| list.iter().filter_map(|one| Method::from_bytes(one.as_bytes()).ok()).collect();
     Cors {
-        origins: (!is_every(&origins)).then(|| listed(&origins)),
+        origins: (!is_every(&origins)).then(|| origins.iter().filter_map(|one| origin::parse(one).ok()).collect()),
         methods: (!is_every(&methods)).then(|| known(&methods)),
         headers: headers.iter().filter_map(|name| text::header_name(name).ok()).collect(),
         credentials: table.flag("credentials"),

@@ -3,8 +3,10 @@
 use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
+use crate::config::settings::cors::AllowedOrigin;
 use crate::config::settings::route::{Rewrite, RewritePiece};
 use crate::config::tree::Value;
+use crate::config::value::origin;
 use crate::config::value::path_pattern::{self, Segment};
 use crate::config::value::quantity;
 use crate::routing::rewrite::RewriteError;
@@ -200,6 +202,22 @@ pub(crate) fn cors_stars(context: &mut Context<'_>, cors: &Reader<'_>) {
         if has_star(key) {
             let message = format!("to browsers that send credentials \"*\" among {key} is a name like any other");
             context.report.error_with(cors.at(key), message, format!("write which {key} are allowed"));
+        }
+    }
+}
+
+/// Pages below a domain are as trustworthy as whoever can put one there.
+pub(crate) fn cors_wide_origins(context: &mut Context<'_>, cors: &Reader<'_>) {
+    for node in cors.nodes("origins") {
+        let Some(Ok(AllowedOrigin::Below { scheme, suffix })) = node.text().map(origin::parse) else { continue };
+        let host = suffix.trim_start_matches('.').split(':').next().unwrap_or_default().trim_end_matches('.');
+        if origin::is_shared(host) {
+            let message = format!("anybody can have a name below {host}, so this is every page whose author wants it");
+            context.report.warning(node.at, message, "name the origins, or put the star before a domain of your own");
+        } else if &*scheme == "http://" && host != "localhost" && cors.flag("credentials") {
+            let message =
+                "who is on the way can make a page of any host in the clear, and it may call with credentials";
+            context.report.warning(node.at, message, "write https://, or leave credentials out");
         }
     }
 }

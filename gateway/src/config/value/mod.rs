@@ -10,6 +10,7 @@ pub(crate) mod call;
 pub(crate) mod edit_value;
 pub(crate) mod host_port;
 pub(crate) mod method;
+pub(crate) mod origin;
 pub(crate) mod path_pattern;
 pub(crate) mod problem_key;
 pub(crate) mod statuses;
