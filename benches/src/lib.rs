@@ -93,6 +93,7 @@ fn route(path: &str) -> Arc<Route> {
             listeners: vec![],
             hosts: vec![],
             path: path.into(),
+            path_regex: None,
             methods: vec![Method::GET],
             headers: vec![],
             query: vec![],

@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 50] = [
+const OURS: [&str; 51] = [
     "add",
     "addresses",
     "affinity",
@@ -105,6 +105,7 @@ const OURS: [&str; 50] = [
     "otlp_queue",
     "otlp_timeout",
     "own_headers",
+    "path_regex",
     "port",
     "preload",
     "problems",

@@ -209,6 +209,9 @@ impl Of<'_> {
         if let Some(batch) = &route.batch {
             told["batch"] = json!({ "id": batch.id, "max_size": batch.max_size });
         }
+        if let Some(regex) = &route.matches.path_regex {
+            told["path_regex"] = (*regex.written).into();
+        }
         if let Some(cors) = &route.cors {
             let origins = cors.origins.as_ref().map_or_else(|| json!("*"), |_| json!(cors.origins_texts()));
             told["cors"] =
@@ -261,6 +264,9 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
         let names = matches.listeners.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
         parts.push(format!("by the listener {names}"));
     }
+    if let Some(regex) = &matches.path_regex {
+        parts.push(format!("where the whole path matches `{}`", regex.written));
+    }
     if !matches.hosts.is_empty() {
         let hosts = matches.hosts.iter().map(|host| format!("`{host}`")).collect::<Vec<_>>().join(" or ");
         parts.push(format!("for the host {hosts}"));
@@ -288,7 +294,8 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
 /// How many things a request has to bring to be this route's: what is asked for least stands first.
 pub(super) fn rank(matches: &RouteMatch) -> Rank {
     let of_listeners = usize::from(!matches.listeners.is_empty());
-    let conditions = matches.headers.len() + matches.query.len() + matches.body.len() + of_listeners;
+    let of_path = usize::from(matches.path_regex.is_some());
+    let conditions = matches.headers.len() + matches.query.len() + matches.body.len() + of_listeners + of_path;
     (conditions, !matches.hosts.is_empty(), matches.path.contains("{*"))
 }
 

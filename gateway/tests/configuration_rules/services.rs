@@ -268,6 +268,29 @@ fn limits_under_overload() {
 }
 
 #[test]
+fn an_expression_of_the_path() {
+    let regex = |text: &str, why: &str| {
+        let problem = format!("4:14: \"{text}\" is not a regular expression of the path: {why}");
+        check_route(&format!("path_regex = '{text}'"), &[&problem]);
+    };
+    check_route("path_regex = '^/v[0-9]+/items/(?<name>[a-z]+)$'", &[]);
+    regex("/v[0-9+", "the pattern is invalid: unclosed character class");
+    regex("/(?:[0-9]{1,1000}){1,1000}", "the pattern is too large");
+    regex("v[0-9]+", "the whole path is matched, and it begins with a slash: write /v[0-9]+");
+    let route = |keys: &str| format!("[[routes]]\nupstream = \"http://b\"\npath = \"/a/{{id}}\"\n{keys}\n");
+    check(&route("path_regex = '/a/(?<id>x)'"), &["4:14: the path has a parameter \"id\" already"]);
+    let used = "path_regex = '/a/(?<kind>x)'\nrewrite = { path = '/{kind}/{knd}' }\n\
+                request_headers = { set = { x-k = '{kind}' } }";
+    check(&route(used), &["5:20: the path \"/a/{id}\" has no parameter \"knd\""]);
+    let two = |one: &str, other: &str| {
+        let [one, other] = [one, other].map(|it| route(&format!("path_regex = '{it}'")));
+        format!("{one}{other}")
+    };
+    check(&two("/a/x+", "/a/y+"), &[]);
+    assert_eq!(errors(&two("/a/x+", "/a/x+")).len(), 1, "they cannot be told apart");
+}
+
+#[test]
 fn what_a_body_has_to_say() {
     check_route("body = { \"/type\" = \"refund\", \"/lines/0/paid\" = true, \"/a~1b\" = 1.5 }", &[]);
     check_route("body = { type = \"refund\" }", &["4:10: \"type\" is not a JSON pointer: it begins with a slash"]);

@@ -68,6 +68,7 @@ mod own_answers;
 mod own_problems;
 mod passport;
 mod passport_times;
+mod path_regex;
 mod paths;
 mod plugins;
 mod pooling;

@@ -22,6 +22,7 @@ const MOST_BUFFERED: u64 = 1 << 30;
 pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is matched, and what happens then.", KEYS)
     .rules(&[
         route::one_destination,
+        route::groups_are_new,
         forward_auth::beside_others,
         own_answer::no_upstream,
         own_answer::redirect_parameters,
@@ -71,6 +72,12 @@ const KEYS: &[Key] = &[
         "Exact, with `{param}` segments, and perhaps a last `{*rest}`, which also matches nothing.",
     )
     .required(),
+    key(
+        "path_regex",
+        Kind::Text(&text::PATH_REGEX),
+        "A regular expression of the whole path, in the form in which it is sent, beside `path`: where it does not match, other \
+         routes are looked at. Its named groups are parameters.",
+    ),
     key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 0), "Empty is any. GET answers HEAD too.")
         .default("[]"),
     key(

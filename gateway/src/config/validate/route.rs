@@ -6,9 +6,9 @@ use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::cors::AllowedOrigin;
 use crate::config::settings::route::{Rewrite, RewritePiece};
 use crate::config::tree::Value;
-use crate::config::value::origin;
 use crate::config::value::path_pattern::{self, Segment};
 use crate::config::value::quantity;
+use crate::config::value::{origin, path_regex};
 use crate::routing::rewrite::RewriteError;
 use crate::routing::{CompiledRewrite, PathRules, Pattern};
 
@@ -32,6 +32,34 @@ pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
     }
 }
 
+/// A name means one thing.
+pub(crate) fn groups_are_new(context: &mut Context<'_>, route: &Reader<'_>) {
+    let Some((node, Ok(regex))) = route.get("path_regex").and_then(|it| Some((it, path_regex::parse(it.text()?))))
+    else {
+        return;
+    };
+    let path = route.text("path");
+    let segments = path_pattern::parse(&path).unwrap_or_default();
+    let own = path_pattern::parameters(&segments);
+    if let Some(name) = regex.groups().find(|name| own.contains(name)) {
+        let message = format!("the path has a parameter {} already", quoted(name));
+        context.report.error_with(node.at, message, "give the group another name");
+    }
+}
+
+/// The names of a route's parameters: those of its path, then groups of `path_regex`; none where the path cannot be
+/// read.
+pub(super) fn parameters(route: &Reader<'_>) -> Option<Vec<String>> {
+    let path = route.text("path");
+    let segments = path_pattern::parse(&path).ok()?;
+    let mut names: Vec<String> = path_pattern::parameters(&segments).into_iter().map(str::to_owned).collect();
+    let has_regex = route.def().key("path_regex").is_some();
+    if let Some(Ok(regex)) = has_regex.then(|| path_regex::parse(&route.text("path_regex"))) {
+        names.extend(regex.groups().map(str::to_owned));
+    }
+    Some(names)
+}
+
 /// A new path uses parameters that the route's path has.
 pub(crate) fn rewrite_parameters(context: &mut Context<'_>, route: &Reader<'_>) {
     // What routes share is of no use to some of them.
@@ -47,7 +75,8 @@ pub(crate) fn rewrite_can_be_sent(context: &mut Context<'_>, route: &Reader<'_>)
     let table = route.table(if route.get("redirect").is_some() { "redirect" } else { "rewrite" });
     let key = if matches!(rewrite, Rewrite::StripPrefix(_)) { "strip_prefix" } else { "path" };
     let rules = PathRules { keep_escaped_slash: true, merge_slashes: context.merges_slashes };
-    match CompiledRewrite::new(&rewrite, &Pattern::of(&route.text("path")), rules) {
+    let regex = route.get("path_regex").and_then(|node| path_regex::parse(node.text()?).ok());
+    match CompiledRewrite::new(&rewrite, &Pattern::with_groups(&route.text("path"), regex.as_ref()), rules) {
         // That has been said in words of its own.
         Ok(_) | Err(RewriteError::UnknownParam(_)) => {}
         Err(why) => {
@@ -86,17 +115,16 @@ pub(crate) fn prefix_is_there(context: &mut Context<'_>, route: &Reader<'_>) {
 /// The `path` of a table is made of parameters that the route's path has.
 pub(super) fn template_parameters(context: &mut Context<'_>, route: &Reader<'_>, table: &Reader<'_>) {
     let pattern = route.text("path");
-    let Ok(segments) = path_pattern::parse(&pattern) else { return };
-    let names = path_pattern::parameters(&segments);
+    let Some(names) = parameters(route) else { return };
     if let Some(node) = table.get("path")
         && let Ok(pieces) = path_pattern::template(node.text().unwrap_or(""))
     {
         for piece in pieces {
             if let RewritePiece::Param(name) = piece
-                && !names.contains(&name.as_str())
+                && !names.contains(&name)
             {
                 let message = format!("the path {} has no parameter {}", quoted(&pattern), quoted(&name));
-                context.report.error_maybe(node.at, message, did_you_mean(&name, names.iter().copied()));
+                context.report.error_maybe(node.at, message, did_you_mean(&name, names.iter().map(String::as_str)));
             }
         }
     }

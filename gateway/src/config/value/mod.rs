@@ -12,6 +12,7 @@ pub(crate) mod host_port;
 pub(crate) mod method;
 pub(crate) mod origin;
 pub(crate) mod path_pattern;
+pub(crate) mod path_regex;
 pub(crate) mod problem_key;
 pub(crate) mod statuses;
 pub(crate) mod value_match;

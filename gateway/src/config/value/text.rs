@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
-use super::{edit_value, host_port, path_pattern, problem_key, statuses, store_url, upstream_url, value_match};
+use super::{
+    edit_value, host_port, path_pattern, path_regex, problem_key, statuses, store_url, upstream_url, value_match,
+};
 use crate::config::is_scope;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
@@ -72,6 +74,8 @@ kinds! {
     PARAMETER = "a query parameter's name", "version", |text| require(!text.is_empty(), "it is empty");
     /// A method.
     METHOD = "a method", "GET", |text| method(text);
+    /// A regular expression of the whole path.
+    PATH_REGEX = "a regular expression of the path", "/v[0-9]+/items/(?<id>[a-z]+)", |text| path_regex::parse(text).map(drop);
     /// A route's path.
     PATH_PATTERN = "a path pattern", "/api/{id}/{*rest}", |text| path_pattern::parse(text).map(drop);
     /// A new path.
