@@ -7,9 +7,9 @@ use gateway::algorithms::gathering::Reason;
 use gateway::config::settings::compress::Coding;
 use gateway::error::Code;
 use gateway::telemetry::metrics::{
-    Announcement, AttemptOutcome, AuthResult, CacheResult, CoalesceResult, EndpointState, FallbackResult,
-    HandshakeResult, HedgeResult, LimitDecision, MirrorResult, PartResult, RetryResult, ShedReason, SpanResult,
-    UpstreamHandshake, WordResult,
+    AdminAction, AdminResult, Announcement, AttemptOutcome, AuthResult, CacheResult, CoalesceResult, EndpointState,
+    FallbackResult, HandshakeResult, HedgeResult, LimitDecision, MirrorResult, PartResult, RetryResult, ShedReason,
+    SpanResult, UpstreamHandshake, WordResult,
 };
 
 /// The labels of a family's samples; of a histogram those of its sum and its count. `None` of no family that is known.
@@ -56,6 +56,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_tls_handshakes_total" | "gateway_proxy_protocol_total" => &["listener", "result"],
         "gateway_shed_total" => &["reason"],
         "gateway_worker_loop_delay_seconds" => &["worker"],
+        "gateway_admin_writes_total" => &["action", "result"],
         "gateway_build_info" => &["version", "commit"],
         "gateway_log_dropped_total"
         | "gateway_log_write_failures_total"
@@ -103,6 +104,8 @@ pub(super) fn values(family: &str, label: &str) -> Option<Vec<&'static str>> {
         ("gateway_spans_total", "result") => all!(SpanResult),
         ("gateway_tls_handshakes_total", "result") => all!(HandshakeResult),
         ("gateway_proxy_protocol_total", "result") => all!(Announcement),
+        ("gateway_admin_writes_total", "action") => all!(AdminAction),
+        ("gateway_admin_writes_total", "result") => all!(AdminResult),
         ("gateway_shed_total", "reason") => all!(ShedReason),
         _ => return None,
     })

@@ -1,5 +1,6 @@
 //! Every metric family: its name (contract, records.md), its kind, its words, and where its samples come from.
 
+mod admin;
 mod identity;
 mod in_flight;
 
@@ -66,6 +67,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     identity::render(&mut page, registry, inputs);
     limits(&mut page, registry);
     in_flight::render(&mut page, registry, &inputs.held);
+    admin::render(&mut page, registry);
     stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
     process(&mut page, &inputs.process);

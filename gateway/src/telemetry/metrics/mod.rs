@@ -7,6 +7,7 @@
 //!
 //! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
 
+mod admin;
 mod aggregate;
 mod auth;
 mod batch;
@@ -24,6 +25,7 @@ mod store;
 mod upstream;
 mod upstream_handshake;
 
+pub use admin::{AdminAction, AdminResult, AdminSeries};
 pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AskedIssuer, AuthResult, AuthSeries, CacheResult, Keys, TokenCacheSeries};
 pub use batch::{BatchSeries, BatchTotals};

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
+use super::{AdminSeries, GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 use super::{AuthSeries, BatchSeries, PartSeries, ShareSeries, SpanSeries, TokenCacheSeries};
-use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
 /// sees more over its life counts the rest together under [`OVERFLOW`].
@@ -87,6 +87,7 @@ type OfShares = BTreeMap<(Arc<str>, Arc<str>), Arc<ShareSeries>>;
 pub struct Registry {
     workers: usize,
     gateway: GatewaySeries,
+    admin: AdminSeries,
     routes: Mutex<BTreeMap<Arc<str>, Arc<RouteSeries>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamSeries>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerSeries>>>,
@@ -109,6 +110,7 @@ impl Registry {
         Self {
             workers,
             gateway: GatewaySeries::new(workers),
+            admin: AdminSeries::default(),
             routes: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
@@ -128,6 +130,11 @@ impl Registry {
     #[inline]
     pub fn gateway(&self) -> &GatewaySeries {
         &self.gateway
+    }
+
+    /// Calls that would change the gateway by its admin API.
+    pub fn admin(&self) -> &AdminSeries {
+        &self.admin
     }
 
     /// The series of the route of this name, made if need be. Requests that match no route have one too, by the name

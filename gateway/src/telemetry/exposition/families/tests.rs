@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::*;
 use crate::telemetry::metrics::{
-    AuthResult, CacheResult, HandshakeResult, UpstreamHandshake,
+    AdminAction, AdminResult, AuthResult, CacheResult, HandshakeResult, UpstreamHandshake,
 };
 
 const HOSTILE: &str = "a\"b\\c\nd{e=\"f\"} # \u{e9}";
@@ -102,6 +102,7 @@ fn busy_registry() -> Registry {
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
     registry.gateway().shed(ShedReason::InFlight);
     registry.in_flight_limit("exports").decided(0, LimitDecision::Refused);
+    registry.admin().wrote(AdminAction::Reload, AdminResult::Failed);
     registry.auth("main").count(1, AuthResult::Granted);
     registry.token_cache().count(0, CacheResult::Hit);
     registry.gateway().set_config_version(7);
@@ -207,6 +208,8 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_limit_in_flight_decisions_total", &refused), 1.0);
         assert_eq!(page.value("gateway_limit_in_flight", &refused[..1]), 5.0);
         assert_eq!(page.value("gateway_route_in_flight", &[("route", "orders")]), 2.0);
+        let reload = [("action", "reload"), ("result", "failed")];
+        assert_eq!(page.value("gateway_admin_writes_total", &reload), 1.0);
         assert_eq!(page.value("gateway_log_dropped_total", &[]), 9.0);
         assert_eq!(page.value("gateway_log_write_failures_total", &[]), 3.0);
         assert_eq!(page.value("gateway_config_version", &[]), 7.0);
@@ -238,7 +241,8 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 28] = [
+const OURS: [&str; 29] = [
+    "gateway_admin_writes_total",
     "gateway_limit_in_flight",
     "gateway_limit_in_flight_decisions_total",
     "gateway_route_in_flight",
