@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 51] = [
+const OURS: [&str; 52] = [
     "add",
     "addresses",
     "affinity",
@@ -89,6 +89,7 @@ const OURS: [&str; 51] = [
     "deny",
     "effort",
     "forward_auth",
+    "h2_keepalive",
     "hsts",
     "https",
     "https_port",

@@ -46,6 +46,7 @@ mod http2_bodies;
 mod http2_delivery;
 mod http2_ends;
 mod http2_floods;
+mod http2_keepalive;
 mod http2_strictness;
 mod http2_websocket;
 mod identity;
