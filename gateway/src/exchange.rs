@@ -107,6 +107,8 @@ pub struct Exchange<N: Network> {
     pub grpc_status: Option<u8>,
     /// What the route's limits came to, where it has some.
     pub limits: Option<Box<rate_limit::Applied>>,
+    /// Its places among the requests of its route and its client, where their number is limited.
+    pub held: Option<Box<rate_limit::Holding>>,
     /// The endpoint of the last attempt.
     pub endpoint: Option<Arc<Endpoint<N>>>,
     /// The breaker's state that the last attempt met, or that refused it.
@@ -244,6 +246,7 @@ impl<N: Network> Exchange<N> {
             code: None,
             grpc_status: None,
             limits: None,
+            held: None,
             endpoint: None,
             breaker: None,
             parts: None,
@@ -420,6 +423,7 @@ impl<N: Network> Exchange<N> {
             log.submit(self.shard.index, &self.record(status, ended, total, overhead));
         }
         self.place = None;
+        self.held = None;
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
@@ -437,6 +441,9 @@ impl<N: Network> Exchange<N> {
 
     /// The name of the rule that refused.
     fn refusing_limit(&self) -> Option<&str> {
+        if let Some(name) = self.held.as_ref().and_then(|holding| holding.refused()) {
+            return Some(name);
+        }
         let limits = self.route()?.limits.as_deref()?;
         self.limits.as_ref()?.refused(limits).map(|rule| &*rule.settings.name)
     }

@@ -121,6 +121,9 @@ pub struct Policies {
     /// How many such requests may be in flight in the whole gateway.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub places: Option<u32>,
+    /// How many requests of the route may be in flight.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route_places: Option<u32>,
     /// How many such requests may be in flight to the upstream.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upstream_places: Option<u32>,
@@ -371,6 +374,7 @@ fn policies(
             .server
             .max_in_flight
             .map(|max| route.criticality.places(u32::try_from(max).unwrap_or(u32::MAX), highest)),
+        route_places: route.max_in_flight,
         upstream_places: concurrency.max_in_flight.map(|max| route.criticality.places(max, concurrency.highest)),
         adaptive: concurrency.adaptive,
         websocket: route.websocket,

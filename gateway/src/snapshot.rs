@@ -20,7 +20,7 @@ use crate::identity::{Office, RouteAuth};
 use crate::network::Network;
 use crate::origin::Origin;
 use crate::plugins::{AnyStage, Handler, Plugins};
-use crate::rate_limit::{RouteLimits, Rule};
+use crate::rate_limit::{InFlightRule, RouteLimits, RoutePlaces, Rule};
 use crate::routing::{CompiledRewrite, PathRules, RouteTable};
 use crate::shard::Shared;
 use crate::telemetry::metrics::{Registry as Metrics, RouteSeries};
@@ -83,6 +83,8 @@ pub struct Snapshot<N: Network> {
     pub passport: Option<Arc<Office>>,
     /// Every rule, in the order of the file.
     pub limits: Box<[Arc<Rule>]>,
+    /// Every limit of requests at once: those of `[rate_limits]` in the order of the file, then those of routes.
+    pub in_flight: Box<[Arc<InFlightRule>]>,
     /// Finds routes.
     pub table: RouteTable,
     /// Routes, by the index that the table gives; behind them those that parts of aggregates, then those that
@@ -138,7 +140,7 @@ impl<N: Network> Snapshot<N> {
             config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
         shared.tls.apply(&config.listeners, config.server.h2.is_spoken());
         shared.upstreams.retain(|name| upstreams.contains_key(name));
-        let limits = limits(&config, shared);
+        let (limits, in_flight) = (limits(&config, shared), in_flight(&config, shared));
         let providers = shared.identity.apply(&config.providers, &config.identity);
         let passport = shared.identity.apply_passport(config.passport.as_ref(), &config.identity);
         let auth = |settings: &settings::identity::Auth| {
@@ -160,7 +162,7 @@ impl<N: Network> Snapshot<N> {
                 split: places.split(route, &shared.metrics),
                 mirror: places.mirror(route, index),
                 origin: route.origin.as_deref().map(|origin| Box::new(Origin::new(origin))),
-                limits: RouteLimits::new(named(&limits, &route.rate_limits)),
+                limits: RouteLimits::new(named(&limits, &route.rate_limits), places_of(&in_flight, route)),
                 rewrite: rewrite(route, (&table, index), path_rules),
                 edits: RouteEdits::new(route),
                 auth: route.auth.as_ref().map(auth),
@@ -188,6 +190,7 @@ impl<N: Network> Snapshot<N> {
             version,
             passport,
             limits,
+            in_flight,
             table,
             routes,
             listeners: shared.tls.names(&config.listeners),
@@ -318,4 +321,26 @@ fn limits<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<Rule>]> {
 
 fn named(rules: &[Arc<Rule>], names: &[Arc<str>]) -> Vec<Arc<Rule>> {
     names.iter().filter_map(|name| rules.iter().find(|rule| rule.settings.name == *name).cloned()).collect()
+}
+
+/// Compiles every limit of requests at once, and forgets those that are gone and hold nothing.
+fn in_flight<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<InFlightRule>]> {
+    let registry = &shared.limits.in_flight;
+    let named = config.in_flight_limits.iter().map(|settings| registry.compile(settings));
+    let own = config.routes.iter().filter_map(|route| Some(registry.compile_route(&route.name, route.max_in_flight?)));
+    let rules = named.chain(own).collect();
+    registry.forget_unused();
+    rules
+}
+
+/// The limits of requests at once of one route, its own first.
+fn places_of(rules: &[Arc<InFlightRule>], route: &settings::Route) -> Option<RoutePlaces> {
+    let own = rules
+        .iter()
+        .filter(|rule| rule.is_of_route() && route.max_in_flight.is_some() && rule.settings.name == route.name);
+    let named = route
+        .rate_limits
+        .iter()
+        .filter_map(|name| rules.iter().find(|rule| !rule.is_of_route() && rule.settings.name == *name));
+    RoutePlaces::new(own.chain(named).cloned().collect())
 }

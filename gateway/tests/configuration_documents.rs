@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 54] = [
+const OURS: &[&str] = &[
     "add",
     "addresses",
     "affinity",
@@ -91,9 +91,11 @@ const OURS: [&str; 54] = [
     "effort",
     "forward_auth",
     "forward_credentials",
+    "h2_keepalive",
     "hsts",
     "https",
     "https_port",
+    "in_flight",
     "include_subdomains",
     "key_env",
     "listeners",
@@ -106,6 +108,7 @@ const OURS: [&str; 54] = [
     "otlp_queue",
     "otlp_timeout",
     "own_headers",
+    "path_regex",
     "port",
     "preload",
     "problems",

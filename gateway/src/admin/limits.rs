@@ -10,7 +10,7 @@ use super::State;
 use crate::clock::Clock;
 use crate::config::settings::rate_limit::{Mode, OnFailure};
 use crate::network::Network;
-use crate::rate_limit::Rule;
+use crate::rate_limit::{InFlightRule, Rule};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::telemetry::metrics::LimitDecision;
@@ -24,7 +24,8 @@ pub(super) async fn limits<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     let rules: Vec<Value> = snapshot.limits.iter().map(|rule| of_rule(rule, &snapshot)).collect();
     let clock = &state.gateway.shared().clock;
     let stores: Vec<Value> = state.gateway.shared().stores.all().iter().map(|store| of_store(store, clock)).collect();
-    Json(json!({ "limits": rules, "stores": stores }))
+    let in_flight: Vec<Value> = snapshot.in_flight.iter().map(|rule| of_places(rule, &snapshot)).collect();
+    Json(json!({ "limits": rules, "in_flight": in_flight, "stores": stores }))
 }
 
 fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
@@ -76,6 +77,33 @@ fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
         let (keys, tokens) = rule.state.leases.held();
         shown["leases"] = json!({ "keys": keys, "tokens": tokens });
     }
+    shown
+}
+
+/// A limit of requests at once.
+fn of_places<N: Network>(rule: &InFlightRule, snapshot: &Snapshot<N>) -> Value {
+    let (settings, fill) = (&rule.settings, rule.state.fill());
+    let mut shown = json!({ "name": &*settings.name, "max": settings.most, "in_flight": fill.requests });
+    let Some(series) = &rule.state.series else {
+        shown["of"] = "route".into();
+        return shown;
+    };
+    let decisions: serde_json::Map<String, Value> =
+        [LimitDecision::Admitted, LimitDecision::Refused, LimitDecision::ShadowRefused]
+            .iter()
+            .map(|decision| (decision.as_str().to_owned(), series.totals()[*decision as usize].into()))
+            .collect();
+    let named = snapshot.config.routes.iter().filter(|route| route.rate_limits.contains(&settings.name));
+    let refused = rule.state.refused.top(BUSIEST).into_iter();
+    let refused =
+        refused.map(|counted| json!({ "key": &*counted.about, "requests": counted.count, "error": counted.error }));
+    shown["of"] = "key".into();
+    shown["key"] = settings.key.to_string().into();
+    shown["shadow"] = settings.shadow.into();
+    shown["routes"] = named.map(|route| &*route.name).collect::<Vec<&str>>().into();
+    shown["decisions"] = decisions.into();
+    shown["keys"] = json!({ "now": fill.keys, "max": settings.max_keys, "overflowed_requests": fill.overflowed });
+    shown["refused_most"] = refused.collect::<Vec<_>>().into();
     shown
 }
 

@@ -13,7 +13,7 @@ use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::exposition::{Format, ScrapeInputs, render};
 use crate::telemetry::metrics::{
-    Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, RouteBreaker,
+    Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, HeldPlaces, RouteBreaker,
 };
 use crate::telemetry::process::ProcessStats;
 use crate::upstream::Upstream;
@@ -46,6 +46,10 @@ fn inputs<N: Network>(gateway: &Gateway<N>) -> ScrapeInputs {
         certificates: shared.tls.expiries(),
         ..ScrapeInputs::default()
     };
+    for rule in &gateway.snapshot().in_flight {
+        let (name, is_route) = (Arc::clone(&rule.settings.name), rule.is_of_route());
+        inputs.held.push(HeldPlaces { name, is_route, requests: rule.state.fill().requests });
+    }
     for upstream in gateway.upstreams() {
         add(&upstream, &mut inputs);
     }

@@ -1,6 +1,7 @@
 //! The operator's API: an axum program on the control runtime, so that it answers while the data plane is saturated.
 
 mod access;
+mod audit;
 mod breakers;
 mod events;
 mod explain;
@@ -90,7 +91,8 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/drain", post(write::drain::<N>))
         .fallback(view::not_found)
         .method_not_allowed_fallback(view::method_not_allowed)
-        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::check::<N>));
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), access::check::<N>))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(&state), audit::watch::<N>));
     Router::new()
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<N>))

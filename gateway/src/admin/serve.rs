@@ -21,6 +21,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 use tower_service::Service;
 
+use super::audit::Peer;
+
 /// Some scrapers, some dashboards, some people. A browser's page takes up to six.
 const MAX_CONNECTIONS: usize = 64;
 /// Connections beyond them that are being told so; more are closed without a word.
@@ -43,8 +45,8 @@ where
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let refused = Arc::new(Semaphore::new(MAX_REFUSED));
     loop {
-        let stream = match socket.accept().await {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match socket.accept().await {
+            Ok(accepted) => accepted,
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
             Err(_) => {
                 tokio::time::sleep(RETRY_AFTER).await;
@@ -56,7 +58,7 @@ where
         if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
             let router = router.clone();
             tokio::spawn(async move {
-                connection(stream, router).await;
+                connection(stream, router, Some(Peer(peer))).await;
                 drop(place);
             });
         } else if let Ok(place) = Arc::clone(&refused).try_acquire_owned() {
@@ -70,8 +72,11 @@ where
 }
 
 /// Serves one connection to its end.
-async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, router: Router) {
-    let service = service_fn(move |request: http::Request<Incoming>| {
+async fn connection<S: AsyncRead + AsyncWrite + Unpin + 'static>(stream: S, router: Router, peer: Option<Peer>) {
+    let service = service_fn(move |mut request: http::Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
         let answer = router.clone().call(request.map(Body::new));
         async { answer.await.map_err(|never: Infallible| never) }
     });
@@ -140,7 +145,7 @@ mod tests {
     fn served(page: &'static str) -> (tokio::io::DuplexStream, tokio::task::JoinHandle<()>) {
         let (client, server) = tokio::io::duplex(1024);
         let router = Router::new().route("/", get(move || async move { page }));
-        (client, tokio::spawn(connection(server, router)))
+        (client, tokio::spawn(connection(server, router, None)))
     }
 
     #[tokio::test(start_paused = true)]

@@ -251,6 +251,9 @@ fn class(policies: &Policies) -> String {
     if let Some(places) = policies.places {
         let _ = write!(class, ", {places} in flight in the whole gateway");
     }
+    if let Some(places) = policies.route_places {
+        let _ = write!(class, ", {places} in flight on the route");
+    }
     if let Some(places) = policies.upstream_places {
         let _ = write!(class, ", {places} in flight to the upstream");
     }

@@ -124,8 +124,9 @@ fn used(config: &Config) -> BTreeSet<(PluginKind, &str)> {
             used.insert((PluginKind::Balancer, &**name));
         }
     }
-    for limit in &config.rate_limits {
-        if let LimitKey::Custom(name) = &limit.key {
+    let keys = config.rate_limits.iter().map(|limit| &limit.key);
+    for key in keys.chain(config.in_flight_limits.iter().map(|limit| &limit.key)) {
+        if let LimitKey::Custom(name) = key {
             used.insert((PluginKind::LimitKey, &**name));
         }
     }

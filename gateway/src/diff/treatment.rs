@@ -8,8 +8,8 @@ use super::{Side, changes, differing};
 use crate::config::settings::split::percent;
 
 /// What of a route decides which requests take it, and nothing else.
-pub(super) const MATCHING: [&str; 9] =
-    ["listeners", "hosts", "path", "methods", "headers", "query", "body", "body_match_limit", "priority"];
+pub(super) const MATCHING: [&str; 10] =
+    ["listeners", "hosts", "path", "path_regex", "methods", "headers", "query", "body", "body_match_limit", "priority"];
 /// What is told in words of its own, or decided for each request: whether `addresses` let it in.
 const TOLD: [&str; 6] = ["upstream", "split", "rate_limits", "auth", "forward_auth", "addresses"];
 /// What makes a difference only to requests that are known by what no log has: whether they came over TLS, and which
@@ -147,7 +147,10 @@ fn limits((old, one): (&Side, &Value), (new, other): (&Side, &Value), out: &mut 
     for name in after.iter().filter(|name| !before.contains(name)) {
         let rule = &new.effective["rate_limits"][*name];
         let text = |key: &str| rule[key].as_str().unwrap_or_default().to_owned();
-        out.push(format!("now under limit {name} ({} by {})", text("rate"), text("key")));
+        let at_once = rule["in_flight"].as_u64().filter(|most| *most > 0).map(|most| format!("{most} at once"));
+        let rate = Some(text("rate")).filter(|rate| !rate.is_empty());
+        let much: Vec<String> = rate.into_iter().chain(at_once).collect();
+        out.push(format!("now under limit {name} ({} by {})", much.join(" and "), text("key")));
     }
     for name in before.iter().filter(|name| !after.contains(name)) {
         out.push(format!("not under limit {name} any more"));

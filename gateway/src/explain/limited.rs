@@ -4,7 +4,7 @@ use http::HeaderMap;
 use serde::Serialize;
 
 use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
-use crate::config::settings::{Config, RateLimit, Route};
+use crate::config::settings::{Config, InFlightLimit, RateLimit, Route};
 use crate::rate_limit::Key;
 
 /// A limit that holds for a request.
@@ -31,9 +31,9 @@ pub struct Limited {
 /// The limits of a route, and who this request counts as.
 pub(super) fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
     let find = |name: &std::sync::Arc<str>| config.rate_limits.iter().find(|rule| rule.name == *name);
-    let limited = |rule: &std::sync::Arc<RateLimit>| {
-        let address = || format!("the client's address (IPv6: its /{})", rule.ipv6_prefix);
-        let key = match &rule.key {
+    let counted_by = |(key, prefix): (&LimitKey, u8), rule: &str| {
+        let address = || format!("the client's address (IPv6: its /{prefix})");
+        match key {
             LimitKey::ClientIp => address(),
             LimitKey::Subject => format!("the proven subject; without one, {}", address()),
             LimitKey::Claim(name) => format!("the proven claim {name:?}; without one, {}", address()),
@@ -42,12 +42,15 @@ pub(super) fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec
             LimitKey::Global => "all requests together".to_owned(),
             LimitKey::Header(name) => match headers.get(name) {
                 Some(value) => {
-                    let shown = Key::Header(value.as_bytes()).shown(&rule.name);
+                    let shown = Key::Header(value.as_bytes()).shown(rule);
                     format!("{name}: {} (in /limits {shown})", value.to_str().unwrap_or("(not text)"))
                 }
                 None => format!("{}, since {name} is absent", address()),
             },
-        };
+        }
+    };
+    let limited = |rule: &std::sync::Arc<RateLimit>| {
+        let key = counted_by(rule.counted_by(), &rule.name);
         let of = |rate: Rate| format!("{rate}, burst {}", rate.burst);
         let anonymous = rule.anonymous.map(|rate| format!("; anonymous: {}", of(rate))).unwrap_or_default();
         let cost = if rule.cost == 1 { String::new() } else { format!(", {} tokens a request", rule.cost) };
@@ -64,5 +67,16 @@ pub(super) fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec
             shadow: rule.shadow,
         }
     };
-    route.rate_limits.iter().filter_map(find).map(limited).collect()
+    let at_once = |rule: &std::sync::Arc<InFlightLimit>| Limited {
+        rule: rule.name.to_string(),
+        rate: format!("at most {} requests at once", rule.most),
+        key: counted_by(rule.counted_by(), &rule.name),
+        runs: if rule.key.needs_identity() { "after identity" } else { "before identity" },
+        store_name: None,
+        store: None,
+        shadow: rule.shadow,
+    };
+    let held = |name: &std::sync::Arc<str>| config.in_flight_limits.iter().find(|rule| rule.name == *name);
+    let held = route.rate_limits.iter().filter_map(held).map(at_once);
+    held.chain(route.rate_limits.iter().filter_map(find).map(limited)).collect()
 }

@@ -23,6 +23,7 @@ pub struct Pulse<S> {
     in_block: AtomicBool,
     waits: AtomicBool,
     written: AtomicU64,
+    heard: AtomicU64,
     /// The stream, once `h2` has let go of it.
     left: Mutex<Option<S>>,
 }
@@ -46,6 +47,11 @@ impl<S> Pulse<S> {
     /// Bytes that have left.
     pub fn written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that have come.
+    pub fn heard(&self) -> u64 {
+        self.heard.load(Ordering::Relaxed)
     }
 
     /// The stream, once `h2` has let go of it.
@@ -77,6 +83,7 @@ impl<S: ByteStream> Watched<S> {
             in_block: AtomicBool::new(false),
             waits: AtomicBool::new(false),
             written: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
             left: Mutex::new(None),
         });
         let (came, recut, went) = (Walk::of_client(), Recut::default(), Walk::of_server());
@@ -96,6 +103,8 @@ impl<S: ByteStream> Watched<S> {
             }
         });
         pulse.in_block.store(came.in_block(), Ordering::Relaxed);
+        // One task reads.
+        pulse.heard.store(pulse.heard() + bytes.len() as u64, Ordering::Relaxed);
     }
 
     fn went<'b>(&mut self, mut count: usize, buffers: impl Iterator<Item = &'b [u8]>) {

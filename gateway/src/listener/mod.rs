@@ -10,5 +10,6 @@ mod leftover;
 pub(crate) mod refuse;
 mod seat;
 pub mod secure;
+mod silence;
 mod stream;
 mod streams;

@@ -18,6 +18,7 @@ use h2::server::{Builder, Connection};
 
 use super::connection::{LINGER_TIME, linger};
 use super::drain::{Draining, ON_ITS_WAY};
+use super::silence::{Seen, Silence};
 use super::stream;
 use crate::client::ClientConnection;
 use crate::clock::Clock;
@@ -140,8 +141,10 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
     };
     if let Some(h2) = shaken {
         connection.deadlines.clear(Wait::Head);
-        let (pulse, open) = (Arc::clone(&pulse), Arc::default());
-        let streams = Streams { shard, connection, h2, pulse, open, draining: false, ending: false };
+        let (mut h2, pulse, open) = (h2, Arc::clone(&pulse), Arc::default());
+        let keepalive = shard.snapshot().config.server.h2.keepalive;
+        let silence = keepalive.and_then(|interval| Some(Silence::new(interval, h2.ping_pong()?)));
+        let streams = Streams { shard, connection, h2, pulse, open, silence, draining: false, ending: false };
         streams.run(watch, draining).await;
     }
     if let Some(stream) = pulse.take_stream() {
@@ -205,6 +208,8 @@ struct Streams<'a, N: Network, S: ByteStream> {
     h2: Connection<Watched<S>, Bytes>,
     pulse: Arc<Pulse<S>>,
     open: Arc<Open>,
+    /// What is done when nothing is heard of the client, where something is.
+    silence: Option<Silence>,
     /// The client was told that no new request is taken.
     draining: bool,
     /// It was told that the connection ends at once.
@@ -230,6 +235,9 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                     continue;
                 }
                 self.set_deadlines();
+                if self.silence.is_some() {
+                    self.watch_silence(cx);
+                }
                 if watch.poll_expired(cx).is_pending() {
                     return Poll::Pending;
                 }
@@ -319,9 +327,23 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         }
     }
 
+    #[cold]
+    fn watch_silence(&mut self, cx: &mut Context<'_>) {
+        let now = self.shard.shared.clock.now();
+        let (heard, written, waits) = (self.pulse.heard(), self.pulse.written(), self.pulse.waits_to_write());
+        let is_in_use = self.open.count.load(Ordering::Relaxed) > 0 && !self.ending;
+        if let Some(silence) = &mut self.silence {
+            silence.watch((&self.connection.deadlines, now), (Seen { heard, written, waits }, is_in_use), cx);
+        }
+    }
+
     /// A deadline has run out; whether the connection is over with it.
     fn has_run_out(&mut self) -> bool {
         let deadlines = &self.connection.deadlines;
+        let now = self.shard.shared.clock.now();
+        if self.silence.as_mut().is_some_and(|silence| silence.is_over(deadlines, now)) {
+            return true;
+        }
         if deadlines.has_expired(Wait::Write) {
             // Answers that this cuts say so: their streams only see that the connection is gone.
             self.open.untaken.store(!self.ending, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::config::settings::rate_limit::{LimitKey, Rate, RateLimit};
+use crate::config::settings::rate_limit::{InFlightLimit, LimitKey, Rate, RateLimit};
 use crate::config::settings::{Config, Route};
 
 /// The limits of a route, in its order.
@@ -11,8 +11,38 @@ pub(super) fn of_route<'c>(config: &'c Config, route: &Route) -> Vec<&'c RateLim
     route.rate_limits.iter().filter_map(find).map(|rule| &**rule).collect()
 }
 
+/// The limits of requests at once of a route, in its order.
+pub(super) fn at_once<'c>(config: &'c Config, route: &Route) -> Vec<&'c InFlightLimit> {
+    let find = |name: &std::sync::Arc<str>| config.in_flight_limits.iter().find(|rule| rule.name == *name);
+    route.rate_limits.iter().filter_map(find).map(|rule| &**rule).collect()
+}
+
+/// For programs: rates, then requests at once.
+pub(super) fn all_told(config: &Config, route: &Route) -> Vec<Value> {
+    let at_once = |rule: &InFlightLimit| {
+        let mut told = json!({ "name": &*rule.name, "key": rule.key.to_string(), "in_flight": rule.most });
+        if rule.shadow {
+            told["shadow"] = true.into();
+        }
+        told
+    };
+    let held = self::at_once(config, route).into_iter().map(at_once);
+    of_route(config, route).into_iter().map(told).chain(held).collect()
+}
+
+/// For people: rates, requests at once, and the route's own number of those.
+pub(super) fn all_in_words(config: &Config, route: &Route) -> Vec<String> {
+    let at_once = |rule: &InFlightLimit| {
+        let watched = if rule.shadow { "; only watched, nobody is refused" } else { "" };
+        format!("`{}`: {} requests at a time, {}{watched}", rule.name, rule.most, by(&rule.key))
+    };
+    let held = self::at_once(config, route).into_iter().map(at_once);
+    let own = route.max_in_flight.map(|most| format!("{most} requests at a time of this route"));
+    of_route(config, route).into_iter().map(in_words).chain(held).chain(own).collect()
+}
+
 /// For programs. `quota` and `window` are `q` and `w` of `RateLimit-Policy`.
-pub(super) fn told(rule: &RateLimit) -> Value {
+fn told(rule: &RateLimit) -> Value {
     let mut told = json!({
         "name": &*rule.name,
         "key": rule.key.to_string(),
@@ -35,7 +65,7 @@ pub(super) fn told(rule: &RateLimit) -> Value {
 }
 
 /// For people.
-pub(super) fn in_words(rule: &RateLimit) -> String {
+fn in_words(rule: &RateLimit) -> String {
     let mut text = format!("`{}`: {}, at most {} at once, {}", rule.name, rule.rate, rule.rate.burst, by(&rule.key));
     if let Some(anonymous) = rule.anonymous {
         text.push_str(&format!("; without an identity {anonymous}, at most {} at once", anonymous.burst));

@@ -90,10 +90,9 @@ impl Of<'_> {
         if !route.matches.hosts.is_empty() {
             operation.insert("servers".to_owned(), servers::of_hosts(listeners, &route.matches.hosts).into());
         }
-        let rules = limits::of_route(config, route);
+        let rules = limits::all_told(config, route);
         if !rules.is_empty() {
-            let told: Vec<Value> = rules.into_iter().map(limits::told).collect();
-            operation.insert("x-rate-limits".to_owned(), told.into());
+            operation.insert("x-rate-limits".to_owned(), rules.into());
         }
         operation.insert("x-gateway".to_owned(), self.told(method, is_documented));
         operation
@@ -172,10 +171,9 @@ impl Of<'_> {
         paragraphs.extend(answers::in_words(route));
         paragraphs.extend(when(&route.matches).map(|when| format!("Only {when}.")));
         paragraphs.extend(security::in_words(route));
-        let rules = limits::of_route(config, route);
+        let rules = limits::all_in_words(config, route);
         if !rules.is_empty() {
-            let rules = rules.into_iter().map(limits::in_words).collect::<Vec<_>>().join("; ");
-            paragraphs.push(format!("Limits: {rules}."));
+            paragraphs.push(format!("Limits: {}.", rules.join("; ")));
         }
         if let Some(most) = problems::max_body(config, route).filter(|_| problems::brings_body(method)) {
             paragraphs.push(format!("Bodies up to {}.", size(most)));
@@ -211,11 +209,11 @@ impl Of<'_> {
         if let Some(batch) = &route.batch {
             told["batch"] = json!({ "id": batch.id, "max_size": batch.max_size });
         }
+        if let Some(regex) = &route.matches.path_regex {
+            told["path_regex"] = (*regex.written).into();
+        }
         if let Some(cors) = &route.cors {
-            let origins = cors.origins.as_ref().map_or_else(
-                || json!("*"),
-                |origins| origins.iter().filter_map(|origin| origin.to_str().ok()).collect(),
-            );
+            let origins = cors.origins.as_ref().map_or_else(|| json!("*"), |_| json!(cors.origins_texts()));
             told["cors"] =
                 json!({ "origins": origins, "methods": cors.methods_text(), "headers": cors.headers_text() });
         }
@@ -266,6 +264,9 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
         let names = matches.listeners.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
         parts.push(format!("by the listener {names}"));
     }
+    if let Some(regex) = &matches.path_regex {
+        parts.push(format!("where the whole path matches `{}`", regex.written));
+    }
     if !matches.hosts.is_empty() {
         let hosts = matches.hosts.iter().map(|host| format!("`{host}`")).collect::<Vec<_>>().join(" or ");
         parts.push(format!("for the host {hosts}"));
@@ -293,7 +294,8 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
 /// How many things a request has to bring to be this route's: what is asked for least stands first.
 pub(super) fn rank(matches: &RouteMatch) -> Rank {
     let of_listeners = usize::from(!matches.listeners.is_empty());
-    let conditions = matches.headers.len() + matches.query.len() + matches.body.len() + of_listeners;
+    let of_path = usize::from(matches.path_regex.is_some());
+    let conditions = matches.headers.len() + matches.query.len() + matches.body.len() + of_listeners + of_path;
     (conditions, !matches.hosts.is_empty(), matches.path.contains("{*"))
 }
 

@@ -41,6 +41,7 @@ impl Precedence {
             has_conditions: !(matches.headers.is_empty()
                 && matches.query.is_empty()
                 && matches.body.is_empty()
+                && matches.path_regex.is_none()
                 && matches.listeners.is_empty()),
         }
     }
@@ -90,6 +91,7 @@ mod tests {
             listeners: Vec::new(),
             hosts: hosts.iter().map(host).collect(),
             path: path.into(),
+            path_regex: None,
             methods: Vec::new(),
             headers: Vec::new(),
             query: (0..conditions)

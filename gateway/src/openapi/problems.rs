@@ -42,7 +42,8 @@ pub(super) fn codes(config: &Config, route: &Route, method: &Method) -> Vec<Code
         }
     }
     let rules = limits::of_route(config, route);
-    if rules.iter().any(|rule| !rule.shadow) {
+    let at_once = limits::at_once(config, route);
+    if rules.iter().any(|rule| !rule.shadow) || at_once.iter().any(|rule| !rule.shadow) {
         codes.push(Code::RateLimited);
     }
     upstream_codes(route, &mut codes);

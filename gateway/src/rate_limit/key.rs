@@ -8,7 +8,6 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::config::settings::RateLimit;
 use crate::config::settings::rate_limit::LimitKey;
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -40,8 +39,12 @@ pub enum Key<'a> {
 
 impl<'a> Key<'a> {
     /// The key of a request. Where what the rule counts by is missing, it counts as its client's address.
-    pub fn of<N: Network>(rule: &RateLimit, exchange: &'a Exchange<N>, headers: &'a HeaderMap) -> Self {
-        let named = match &rule.key {
+    pub fn of<N: Network>(
+        (key, ipv6_prefix): (&LimitKey, u8),
+        exchange: &'a Exchange<N>,
+        headers: &'a HeaderMap,
+    ) -> Self {
+        let named = match key {
             LimitKey::Global => Some(Self::Global),
             LimitKey::Route => exchange.route().map(|route| Self::Route(&route.settings.name)),
             LimitKey::Header(name) => headers.get(name).map(|value| Self::Header(value.as_bytes())),
@@ -54,7 +57,7 @@ impl<'a> Key<'a> {
             LimitKey::Custom(name) => Self::of_program(name, exchange, headers),
             LimitKey::ClientIp => None,
         };
-        named.unwrap_or_else(|| Self::Address(network_of(exchange.client.ip, rule.ipv6_prefix)))
+        named.unwrap_or_else(|| Self::Address(network_of(exchange.client.ip, ipv6_prefix)))
     }
 
     /// What the program's own code says.

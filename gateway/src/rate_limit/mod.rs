@@ -9,7 +9,8 @@
 //! buckets, and `busiest.rs`, its busiest keys. `key.rs` says who a request counts as. `shared.rs` and `leases.rs` take
 //! tokens from a store (`crate::store`), where gateways share one; `tabs.rs` remembers what was let through while it
 //! did not answer, `flight.rs` what became of calls that were answered too late, and `floors.rs` of what a store that
-//! was away has been told; `house.rs` does what no request waits for.
+//! was away has been told; `house.rs` does what no request waits for. `in_flight.rs` limits requests at once, of a
+//! route and of a key, whose counts are in `places.rs`.
 
 mod applied;
 mod busiest;
@@ -17,8 +18,10 @@ mod cells;
 mod flight;
 mod floors;
 mod house;
+mod in_flight;
 mod key;
 mod leases;
+mod places;
 mod registry;
 mod route;
 mod rule;
@@ -30,6 +33,7 @@ pub use applied::{Applied, Fields};
 pub use busiest::Busiest;
 pub use cells::{Cells, Fill, Place, Taken};
 pub use house::keep_house;
+pub use in_flight::{Holding, InFlightRule, RoutePlaces};
 pub use key::{Key, ShortId, stable_id};
 pub use leases::take as take_leased;
 pub use registry::{Registry, RuleState};

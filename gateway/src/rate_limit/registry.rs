@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::busiest::Busiest;
 use super::cells::Cells;
 use super::floors::Floors;
+use super::in_flight::InFlightRegistry;
 use super::leases::Leases;
 use super::rule::{Rule, quotas};
 use super::tabs::Tabs;
@@ -45,6 +46,8 @@ pub struct Registry {
     metrics: Arc<Metrics>,
     workers: usize,
     states: Mutex<States>,
+    /// Limits of requests at once.
+    pub in_flight: InFlightRegistry,
 }
 
 #[derive(Debug)]
@@ -57,7 +60,9 @@ impl Registry {
     /// No rules yet. The seed keys their hashes.
     pub fn new(metrics: Arc<Metrics>, workers: usize, seed: u64) -> Self {
         let states = Mutex::new(States { by_name: HashMap::new(), seeds: Draws::new(seed) });
-        Self { metrics, workers, states }
+        // Another stream of numbers, so that no hash of a key is used for two purposes.
+        let in_flight = InFlightRegistry::new(Arc::clone(&metrics), workers, !seed);
+        Self { metrics, workers, states, in_flight }
     }
 
     /// Compiles a rule, with the state that its name has. Buckets are brought to its rate: who lacked so many tokens

@@ -6,6 +6,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::applied::{Applied, Charge, Paid};
+use super::in_flight::{Holding, RoutePlaces};
 use super::key::Key;
 use super::rule::Rule;
 use super::{Phase, leases, shared};
@@ -18,6 +19,8 @@ use crate::telemetry::metrics::LimitDecision;
 pub struct RouteLimits {
     rules: Box<[Arc<Rule>]>,
     has: [Has; 2],
+    /// How many requests may be under way.
+    places: Option<RoutePlaces>,
 }
 
 /// What there is in a phase.
@@ -25,18 +28,22 @@ pub struct RouteLimits {
 struct Has {
     rules: bool,
     stores: bool,
+    places: bool,
 }
 
 impl RouteLimits {
-    /// These rules; `None` where there are none.
-    pub fn new(rules: Vec<Arc<Rule>>) -> Option<Box<Self>> {
+    /// These rules and limits of requests at once; `None` where there are none.
+    pub fn new(rules: Vec<Arc<Rule>>, places: Option<RoutePlaces>) -> Option<Box<Self>> {
         let mut has = [Has::default(); 2];
+        for phase in [Phase::Edge, Phase::Proven] {
+            has[phase as usize].places = places.as_ref().is_some_and(|places| places.has(phase));
+        }
         for rule in &rules {
             let has = &mut has[rule.phase as usize];
             has.rules = true;
             has.stores |= rule.store.is_some();
         }
-        (!rules.is_empty()).then(|| Box::new(Self { rules: rules.into(), has }))
+        (!rules.is_empty() || places.is_some()).then(|| Box::new(Self { rules: rules.into(), has, places }))
     }
 
     /// Whether any rule runs in this phase.
@@ -49,6 +56,33 @@ impl RouteLimits {
     #[inline]
     pub fn asks(&self, phase: Phase) -> bool {
         self.has[phase as usize].stores
+    }
+
+    /// Whether requests at once are counted in this phase.
+    #[inline]
+    pub fn holds(&self, phase: Phase) -> bool {
+        self.has[phase as usize].places
+    }
+
+    /// Takes a request's places among those that are under way.
+    ///
+    /// # Errors
+    /// 503 or 429 where there is none; nothing is held then, and nothing stays charged.
+    pub(super) fn hold<N: Network>(
+        &self,
+        exchange: &Exchange<N>,
+        headers: &HeaderMap,
+        phase: Phase,
+        (holding, applied): (&mut Holding, Option<&mut Applied>),
+    ) -> Result<(), GatewayError> {
+        let Some(places) = &self.places else { return Ok(()) };
+        let taken = places.take(exchange, headers, (phase, holding));
+        if let (Err(_), Some(applied)) = (&taken, applied) {
+            // By none of these rules.
+            applied.refused = Some(self.rules.len());
+            self.give_back(exchange, applied);
+        }
+        taken
     }
 
     /// The rules.
@@ -70,7 +104,7 @@ impl RouteLimits {
     ) -> Result<(), GatewayError> {
         let own = self.rules.iter().enumerate().filter(|(_, rule)| rule.phase == phase && rule.store.is_none());
         for (index, rule) in own {
-            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier(exchange));
+            let (key, tier) = (Key::of(rule.settings.counted_by(), exchange, headers), rule.tier(exchange));
             let hash = rule.hash(&key, tier);
             rule.note(exchange, &key, hash);
             let (paid, quota) = (Paid::Nothing, *rule.quota(tier));
@@ -107,7 +141,7 @@ impl RouteLimits {
     ) -> u64 {
         let behind = self.rules[refused + 1..].iter().filter(|rule| rule.phase == phase && !rule.settings.shadow);
         let wait = |rule: &Arc<Rule>| {
-            let (key, tier) = (Key::of(&rule.settings, exchange, headers), rule.tier(exchange));
+            let (key, tier) = (Key::of(rule.settings.counted_by(), exchange, headers), rule.tier(exchange));
             rule.quota(tier).wait(rule.cells().look(rule.hash(&key, tier)), now)
         };
         behind.map(wait).max().unwrap_or(0)

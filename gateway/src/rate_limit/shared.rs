@@ -46,7 +46,8 @@ impl<'a, N: Network> Asking<'a, N> {
         let mut exact: SmallVec<[Asked<'a>; 2]> = SmallVec::new();
         for (index, rule) in self.limits.rules().iter().enumerate().filter(|(_, rule)| rule.phase == phase) {
             let (Some(store), Some(shared)) = (&rule.store, &rule.settings.shared) else { continue };
-            let (key, tier) = (Key::of(&rule.settings, self.exchange, self.headers), rule.tier(self.exchange));
+            let (key, tier) =
+                (Key::of(rule.settings.counted_by(), self.exchange, self.headers), rule.tier(self.exchange));
             let hash = rule.hash(&key, tier);
             rule.note(self.exchange, &key, hash);
             let asked = Asked { index, rule, store, key, id: None, tier, hash };

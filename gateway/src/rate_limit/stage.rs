@@ -18,17 +18,21 @@ pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<(), GatewayError>> + S
 /// are in a store, what is left to do comes back.
 ///
 /// # Errors
-/// 429 `rate_limited`; 503 `limit_store_down` where a rule wants that.
+/// 429 `rate_limited`; 503 `overloaded` where the route has as many requests as it may, `limit_store_down` where a rule
+/// wants that.
 #[inline]
 pub fn admit<'a, N: Network>(
     exchange: &'a mut Exchange<N>,
     headers: &'a HeaderMap,
     phase: Phase,
 ) -> Result<Option<Pending<'a>>, GatewayError> {
-    let (has, asks) = match exchange.route().and_then(|route| route.limits.as_deref()) {
-        Some(limits) => (limits.has(phase), limits.asks(phase)),
+    let (has, asks, holds) = match exchange.route().and_then(|route| route.limits.as_deref()) {
+        Some(limits) => (limits.has(phase), limits.asks(phase), limits.holds(phase)),
         None => return Ok(None),
     };
+    if holds {
+        hold(exchange, headers, phase)?;
+    }
     if has {
         charge(exchange, headers, phase)?;
     }
@@ -52,6 +56,20 @@ fn charge<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Ph
         None => Ok(()),
     };
     exchange.limits = Some(applied);
+    outcome
+}
+
+/// Takes the request's places among those that are under way, until its exchange ends.
+#[inline(never)]
+fn hold<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phase) -> Result<(), GatewayError> {
+    let mut holding = exchange.held.take().unwrap_or_default();
+    let mut applied = exchange.limits.take();
+    let outcome = match exchange.route().and_then(|route| route.limits.as_deref()) {
+        Some(limits) => limits.hold(exchange, headers, phase, (&mut holding, applied.as_deref_mut())),
+        None => Ok(()),
+    };
+    exchange.held = Some(holding);
+    exchange.limits = applied;
     outcome
 }
 

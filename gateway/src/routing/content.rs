@@ -1,4 +1,4 @@
-//! Conditions on the listener, headers, query and body.
+//! Conditions on the listener, the whole path, headers, query and body.
 //!
 //! A header's condition holds if one of its lines has the value. A query's condition holds if one of the parameters of
 //! that name has the value; names and values are decoded for the comparison (`%XX`, and `+` as a space). Conditions
@@ -12,9 +12,11 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
+use regex::Regex;
 
 use serde_json::Value;
 
+use super::tree::Params;
 use crate::config::settings::route::{RouteMatch, ValueMatch};
 
 /// What is known of a request's body.
@@ -33,6 +35,8 @@ pub enum Body<'a> {
 pub struct Content {
     /// Those that it is reached by; empty is all.
     listeners: Box<[Arc<str>]>,
+    /// Of the whole path.
+    path: Option<Regex>,
     pub(super) headers: Vec<(HeaderName, ValueMatch)>,
     pub(super) query: Vec<(String, ValueMatch)>,
     body: Vec<(Box<str>, Value)>,
@@ -53,13 +57,38 @@ pub enum Unmet<'a> {
 impl Content {
     /// The conditions as they are written.
     pub fn new(matches: &RouteMatch) -> Self {
-        let RouteMatch { listeners, headers, query, body, body_limit, .. } = matches.clone();
-        Self { listeners: listeners.into(), headers, query, body, body_limit }
+        let RouteMatch { listeners, path_regex, headers, query, body, body_limit, .. } = matches.clone();
+        let path = path_regex.map(|path| path.regex);
+        Self { listeners: listeners.into(), path, headers, query, body, body_limit }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.listeners.is_empty() && self.headers.is_empty() && self.query.is_empty() && self.body.is_empty()
+        self.listeners.is_empty()
+            && self.path.is_none()
+            && self.headers.is_empty()
+            && self.query.is_empty()
+            && self.body.is_empty()
+    }
+
+    /// Whether it takes this path, in its one form. A path that it does not take is another one than its route's: the
+    /// methods of that are not said to be its own.
+    #[inline]
+    pub fn takes_path(&self, path: &str) -> bool {
+        self.path.as_ref().is_none_or(|regex| regex.is_match(path))
+    }
+
+    /// Adds where the named groups of its expression are in a path that it takes; one that is in no part of it is
+    /// empty.
+    #[cold]
+    pub(super) fn add_groups(&self, path: &str, params: &mut Params) {
+        let Some((regex, found)) = self.path.as_ref().and_then(|regex| Some((regex, regex.captures(path)?))) else {
+            return;
+        };
+        for name in regex.capture_names().flatten() {
+            let range = found.name(name).map_or(0..0, |group| group.range());
+            params.push((range.start as u32, range.end as u32));
+        }
     }
 
     /// Whether it is there for who comes by the listener of this name.
@@ -67,7 +96,7 @@ impl Content {
         self.listeners.is_empty() || self.listeners.iter().any(|name| **name == *listener)
     }
 
-    /// Whether all hold but the one on the listener.
+    /// Whether all hold but those on the listener and the path.
     pub fn holds(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> bool {
         self.unmet(headers, query, body).is_none()
     }
@@ -188,7 +217,6 @@ pub(super) fn decoded(encoded: &str) -> Option<Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
-    use regex::Regex;
 
     use super::*;
 

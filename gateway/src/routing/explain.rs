@@ -160,6 +160,11 @@ fn check(table: &RouteTable, ask: &Ask<'_>, index: usize) -> Result<(), (Nearnes
         return Err((Nearness::Host, reason));
     }
     path(table.pattern(index), ask.path).map_err(|(segments, reason)| (Nearness::Path(segments), reason))?;
+    if !table.content(index).takes_path(ask.path) {
+        let pattern = matches.path_regex.as_ref().map_or("", |regex| &*regex.written);
+        let reason = format!("path_regex did not match: {} is not like {pattern}", quoted(ask.path));
+        return Err((Nearness::Path(table.pattern(index).segments().len()), reason));
+    }
     let methods = MethodSet::new(&matches.methods);
     if !methods.answers(ask.method) {
         let reason = format!("method {} is not among {}", ask.method, methods.list());
@@ -248,6 +253,7 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
     let methods = MethodSet::new(&matches.methods);
     let method = if methods.is_any() { "any method".to_owned() } else { format!("method among {}", methods.list()) };
     let mut because = vec![host, format!("path {}", matches.path), method];
+    because.extend(matches.path_regex.iter().map(|regex| format!("path like {}", regex.written)));
     because.extend((!matches.listeners.is_empty()).then(|| named(&matches.listeners)));
     let headers = matches.headers.iter().map(|(name, value)| (name.as_str(), value));
     because.extend(headers.map(|(name, value)| format!("header {name} {}", value_text(name, value))));

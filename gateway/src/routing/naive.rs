@@ -13,7 +13,7 @@ use super::pattern::{Pattern, Segment};
 use super::table::{Ask, Found, Params, RouteTable, conditions};
 use crate::config::settings::Route;
 use crate::config::settings::header_edits::HeaderEdits;
-use crate::config::settings::route::{HostPattern, HostPolicy, Retry, RouteMatch, ValueMatch};
+use crate::config::settings::route::{HostPattern, HostPolicy, PathRegex, Retry, RouteMatch, ValueMatch};
 
 /// A route that matches this path, and no more.
 pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
@@ -21,6 +21,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         listeners: vec![],
         hosts: vec![],
         path: path.into(),
+        path_regex: None,
         methods: vec![],
         headers: vec![],
         query: vec![],
@@ -49,6 +50,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         criticality: crate::algorithms::criticality::Criticality::Normal,
         stages: Box::default(),
         rate_limits: Vec::new(),
+        max_in_flight: None,
         auth: None,
         breaker: None,
         max_body: None,
@@ -110,6 +112,9 @@ fn naive(routes: &[Arc<Route>], ask: &Ask<'_>) -> Found {
         if !(matches.listeners.is_empty() || matches.listeners.iter().any(|name| **name == *ask.listener)) {
             continue;
         }
+        if matches.path_regex.as_ref().is_some_and(|wanted| !wanted.regex.is_match(ask.path)) {
+            continue;
+        }
         let methods = MethodSet::new(&matches.methods);
         allowed.add(&methods);
         if !methods.answers(ask.method) {
@@ -155,10 +160,17 @@ fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
     let method = [Method::GET, Method::HEAD, Method::POST, Method::from_bytes(b"PURGE").unwrap()];
     let body = prop::option::weighted(0.2, prop::sample::select(vec![1, 2]));
     let listeners = prop::option::weighted(0.2, prop::sample::select(vec!["l", "m"]));
-    let one = (path, some(&hosts, 1), some(&method, 2), some(&values, 1), some(&values, 1), body, 0_i64..3, listeners);
-    let built = one.prop_map(|(path, hosts, methods, headers, query, body, priority, listeners)| {
+    let regexes = ["/[ab/]*", "/(a/)?b", ".*/c"].map(|written| PathRegex {
+        regex: regex::Regex::new(&format!(r"\A(?:{written})\z")).unwrap(),
+        written: written.into(),
+    });
+    let like = prop::option::weighted(0.2, prop::sample::select(regexes.to_vec()));
+    let (headers, query) = (some(&values, 1), some(&values, 1));
+    let one = (path, some(&hosts, 1), some(&method, 2), headers, query, body, 0_i64..3, listeners, like);
+    let built = one.prop_map(|(path, hosts, methods, headers, query, body, priority, listeners, like)| {
         route(&path, |matches| {
             matches.listeners = listeners.into_iter().map(Arc::from).collect();
+            matches.path_regex = like;
             matches.hosts = hosts;
             matches.methods = methods;
             matches.headers = headers.into_iter().map(|value| (HeaderName::from_static("x-v"), value)).collect();

@@ -6,18 +6,38 @@
 use crate::config::path_pattern;
 
 pub(super) use crate::config::path_pattern::Segment;
+use crate::config::settings::route::{PathRegex, RouteMatch};
 
 /// A route's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     segments: Vec<Segment>,
+    /// Names of groups of `path_regex`, whose values come behind those of the segments.
+    groups: Box<[Box<str>]>,
 }
 
 impl Pattern {
     /// A path that was checked already; one that is none is taken as plain text, which no request matches.
     pub fn of(path: &str) -> Self {
         let segments = path_pattern::parse(path);
-        Self { segments: segments.unwrap_or_else(|_| vec![Segment::Static(path.into())]) }
+        let segments = segments.unwrap_or_else(|_| vec![Segment::Static(path.into())]);
+        Self { segments, groups: Box::default() }
+    }
+
+    /// That of a route, with the groups of its `path_regex`.
+    pub fn of_route(matches: &RouteMatch) -> Self {
+        Self::with_groups(&matches.path, matches.path_regex.as_ref())
+    }
+
+    /// That of a path with the groups of an expression.
+    pub fn with_groups(path: &str, regex: Option<&PathRegex>) -> Self {
+        let groups = regex.into_iter().flat_map(PathRegex::groups).map(Box::from).collect();
+        Self { groups, ..Self::of(path) }
+    }
+
+    /// Whether it has parameters that are groups of an expression.
+    pub(super) fn has_groups(&self) -> bool {
+        !self.groups.is_empty()
     }
 
     /// The segments, from the left.
@@ -27,7 +47,7 @@ impl Pattern {
 
     /// The names of parameters and rest, in the order in which `Params` holds their values.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        self.segments.iter().filter_map(Segment::name)
+        self.segments.iter().filter_map(Segment::name).chain(self.groups.iter().map(|name| &**name))
     }
 
     /// The place of a name in `Params`.
@@ -35,11 +55,13 @@ impl Pattern {
         self.names().position(|own| own == name)
     }
 
-    /// The same, and whether it is the rest.
+    /// The same, and whether it is the rest: a group may hold slashes too.
     pub fn place_of(&self, name: &str) -> Option<(usize, bool)> {
         let mut named = self.segments.iter().filter(|segment| segment.name().is_some()).enumerate();
-        let (at, segment) = named.find(|(_, segment)| segment.name() == Some(name))?;
-        Some((at, matches!(segment, Segment::Rest(_))))
+        match named.find(|(_, segment)| segment.name() == Some(name)) {
+            Some((at, segment)) => Some((at, matches!(segment, Segment::Rest(_)))),
+            None => self.index_of(name).map(|at| (at, true)),
+        }
     }
 }
 

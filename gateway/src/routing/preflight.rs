@@ -102,6 +102,7 @@ impl Visitor for Search<'_, '_> {
             let (query, may_have) = (ask.query, |name: &HeaderName| self.preflight.may_have(name));
             if above.is_some_and(|priority| leaf.priority <= priority)
                 || !content.is_reached_by(ask.listener)
+                || !content.takes_path(ask.path)
                 || !leaf.methods.answers_bit(self.method, &self.preflight.method)
                 || content.unmet_but(ask.headers, query, Body::Unread, may_have).is_some()
             {

@@ -83,12 +83,14 @@ pub struct RouteTable {
     has_cors: bool,
     /// Some route is not there for every listener.
     has_listeners: bool,
+    /// Some route has parameters that are groups of an expression.
+    has_groups: bool,
 }
 
 impl RouteTable {
     /// Compiles routes; their paths were validated (`config::path_pattern`).
     pub fn build(routes: &[Arc<Route>]) -> Self {
-        let patterns: Vec<Pattern> = routes.iter().map(|route| Pattern::of(&route.matches.path)).collect();
+        let patterns: Vec<Pattern> = routes.iter().map(|route| Pattern::of_route(&route.matches)).collect();
         let contents: Vec<Content> = routes.iter().map(|route| Content::new(&route.matches)).collect();
         let (mut hosts, mut forest) = (HostTable::new(), Forest::default());
         for (number, route) in routes.iter().enumerate() {
@@ -109,7 +111,9 @@ impl RouteTable {
         let has_cors = routes.iter().any(|route| route.cors.is_some());
         let has_listeners = routes.iter().any(|route| !route.matches.listeners.is_empty());
         let body_limit = contents.iter().filter_map(Content::body_limit).max();
-        Self { routes: routes.to_vec(), patterns, contents, hosts, forest, body_limit, has_cors, has_listeners }
+        let has_groups = patterns.iter().any(Pattern::has_groups);
+        let routes = routes.to_vec();
+        Self { routes, patterns, contents, hosts, forest, body_limit, has_cors, has_listeners, has_groups }
     }
 
     /// The route of a request.
@@ -119,7 +123,13 @@ impl RouteTable {
         let mut params = Params::new();
         self.hosts.each(ask.host, |root| self.forest.walk(root, ask.path, &mut params, &mut search));
         match search.best {
-            Some(best) => Found::Route { index: best.route as usize, params: best.params },
+            Some(best) => {
+                let (index, mut params) = (best.route as usize, best.params);
+                if self.has_groups {
+                    self.contents[index].add_groups(ask.path, &mut params);
+                }
+                Found::Route { index, params }
+            }
             None => self.not_found(ask),
         }
     }
@@ -180,7 +190,9 @@ impl RouteTable {
 
 /// How many conditions a route has, beside host and path.
 pub(super) fn conditions(matches: &RouteMatch) -> u32 {
-    let named = usize::from(!matches.methods.is_empty()) + usize::from(!matches.listeners.is_empty());
+    let named = usize::from(!matches.methods.is_empty())
+        + usize::from(!matches.listeners.is_empty())
+        + usize::from(matches.path_regex.is_some());
     (matches.headers.len() + matches.query.len() + matches.body.len() + named) as u32
 }
 
@@ -210,7 +222,9 @@ struct Best {
 impl Search<'_, '_> {
     fn holds(&self, content: &Content) -> bool {
         let ask = self.ask;
-        content.is_reached_by(ask.listener) && content.holds(ask.headers, ask.query, ask.body)
+        content.is_reached_by(ask.listener)
+            && content.takes_path(ask.path)
+            && content.holds(ask.headers, ask.query, ask.body)
     }
 
     fn answers(&self, leaf: &Leaf) -> bool {
@@ -273,7 +287,10 @@ impl Visitor for Methods<'_, '_> {
     }
 
     fn leaves(&mut self, leaves: &Leaves, _: &Params) {
-        let is_there = |leaf: &&Leaf| self.table.content(leaf.route as usize).is_reached_by(self.ask.listener);
+        let is_there = |leaf: &&Leaf| {
+            let content = self.table.content(leaf.route as usize);
+            content.is_reached_by(self.ask.listener) && content.takes_path(self.ask.path)
+        };
         for leaf in leaves.list.iter().filter(is_there) {
             self.taken |= leaf.methods.answers(self.ask.method);
             self.all.get_or_insert_with(MethodSet::default).add(&leaf.methods);

@@ -60,6 +60,7 @@ impl Visitor for Search<'_, '_> {
             let content = self.table.content(leaf.route as usize);
             leaf.methods.answers_bit(self.method, ask.method)
                 && content.is_reached_by(ask.listener)
+                && content.takes_path(ask.path)
                 && content.holds(ask.headers, ask.query, ask.body)
         });
         self.candidates.extend(answers.map(|leaf| (leaf.route as usize, leaf.priority)));

@@ -105,6 +105,15 @@ pub fn reload(report: &ReloadReport) {
     event(reload);
 }
 
+/// The admin API was asked to change something: these fields, behind the event's name.
+pub fn admin_write(fields: Value) {
+    let mut write = json!({ "event": "admin" });
+    if let (Value::Object(write), Value::Object(fields)) = (&mut write, fields) {
+        write.extend(fields);
+    }
+    event(write);
+}
+
 /// A drain has begun; `cause` is `signal` or `admin`.
 pub fn draining(cause: &str) {
     event(json!({ "event": "drain", "cause": cause }));

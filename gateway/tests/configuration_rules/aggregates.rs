@@ -146,7 +146,10 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
     let own = text(limited).replacen("[[aggregates]]", "[[aggregates]]\nhosts = []\nrate_limits = [\"l\"]", 1);
     let told = warnings(&own);
     assert!(!told.iter().any(|it| it.contains("does not hold")), "{told:?}");
-    let nothing = text("hosts = []\nrate_limits = []");
+    let at_once = warnings(&text("max_in_flight = 5"));
+    let expected = "\"max_in_flight\" of [defaults.route] does not hold for an aggregate (write it there too)";
+    assert!(at_once.iter().any(|it| it.ends_with(expected)), "{at_once:?}");
+    let nothing = text("hosts = []\nrate_limits = []\nmax_in_flight = 0");
     assert!(!warnings(&nothing).iter().any(|it| it.contains("does not hold")));
 }
 

@@ -21,7 +21,28 @@ fn each_key_is_checked_and_every_problem_is_told() {
          anonymous = { rate = \"1/h\", burst = 1 }",
         &["6:15: 129 is not between 1 and 128", "7:37: a cost of 2 is above the burst of 1"],
     );
-    check("[rate_limits.a]\nrate = \"1/s\"\nkey = \"global\"", &["1:1: \"burst\" is missing in [rate_limits.a]"]);
+    check("[rate_limits.a]\nrate = \"1/s\"\nkey = \"global\"", &["2:8: \"burst\" is missing beside this rate"]);
+    check(
+        "[rate_limits.a]\nburst = 1\nkey = \"global\"\nin_flight = 1",
+        &["2:9: \"rate\" is missing beside this burst"],
+    );
+    check("[rate_limits.a]\nkey = \"global\"\nin_flight = 0", &["1:1: this limit limits nothing"]);
+    check("[rate_limits.a]\nkey = \"global\"\nin_flight = -1", &["3:13: -1 is not between 0 and 1000000000"]);
+    check("[rate_limits.a]\nkey = \"global\"\nin_flight = 3", &[]);
+    check_route("max_in_flight = -1", &["4:17: -1 is not between 0 and 1000000000"]);
+}
+
+#[test]
+fn what_belongs_to_a_rate_is_doubtful_beside_requests_at_once_alone() {
+    let route = "[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n";
+    let text = format!("[rate_limits.a]\nin_flight = 1\nkey = \"global\"\ncost = 2\n{route}");
+    assert_eq!(
+        warnings(&text),
+        [
+            "4:8: cost says nothing of a limit without a rate (leave it out, or write rate and burst; in_flight is counted by \
+          each gateway for itself)"
+        ]
+    );
 }
 
 #[test]

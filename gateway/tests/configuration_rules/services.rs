@@ -276,6 +276,29 @@ fn limits_under_overload() {
 }
 
 #[test]
+fn an_expression_of_the_path() {
+    let regex = |text: &str, why: &str| {
+        let problem = format!("4:14: \"{text}\" is not a regular expression of the path: {why}");
+        check_route(&format!("path_regex = '{text}'"), &[&problem]);
+    };
+    check_route("path_regex = '^/v[0-9]+/items/(?<name>[a-z]+)$'", &[]);
+    regex("/v[0-9+", "the pattern is invalid: unclosed character class");
+    regex("/(?:[0-9]{1,1000}){1,1000}", "the pattern is too large");
+    regex("v[0-9]+", "the whole path is matched, and it begins with a slash: write /v[0-9]+");
+    let route = |keys: &str| format!("[[routes]]\nupstream = \"http://b\"\npath = \"/a/{{id}}\"\n{keys}\n");
+    check(&route("path_regex = '/a/(?<id>x)'"), &["4:14: the path has a parameter \"id\" already"]);
+    let used = "path_regex = '/a/(?<kind>x)'\nrewrite = { path = '/{kind}/{knd}' }\n\
+                request_headers = { set = { x-k = '{kind}' } }";
+    check(&route(used), &["5:20: the path \"/a/{id}\" has no parameter \"knd\""]);
+    let two = |one: &str, other: &str| {
+        let [one, other] = [one, other].map(|it| route(&format!("path_regex = '{it}'")));
+        format!("{one}{other}")
+    };
+    check(&two("/a/x+", "/a/y+"), &[]);
+    assert_eq!(errors(&two("/a/x+", "/a/x+")).len(), 1, "they cannot be told apart");
+}
+
+#[test]
 fn what_a_body_has_to_say() {
     check_route("body = { \"/type\" = \"refund\", \"/lines/0/paid\" = true, \"/a~1b\" = 1.5 }", &[]);
     check_route("body = { type = \"refund\" }", &["4:10: \"type\" is not a JSON pointer: it begins with a slash"]);
@@ -293,6 +316,10 @@ fn what_a_body_has_to_say() {
 #[test]
 fn pages_of_other_origins() {
     check_route("cors = { origins = [\"https://a.test\", \"capacitor://localhost\", \"http://[::1]:3000\"] }", &[]);
+    check_route(
+        "cors = { origins = [\"https://*.a.test:8443\", \"http://*.localhost:3000\"], credentials = true }",
+        &[],
+    );
     check_route("cors = { origins = [\"*\"], methods = [\"*\"], headers = [\"*\"] }", &[]);
     check_route("cors = {}", &["4:8: \"origins\" is missing in [routes.cors]"]);
     let origin = |origin: &str, why: &str| {
@@ -304,7 +331,18 @@ fn pages_of_other_origins() {
     origin("null", "any page can make itself one without an origin, so that is nobody in particular");
     origin("https://A.test", "browsers write its host in small letters");
     origin("HTTPS://a.test", "its scheme is in small letters");
-    origin("https://*.a.test", "a star does not stand for a part of an origin");
+    let nowhere_else = "a star stands for whole labels at the beginning of the host alone, as https://*.example.com";
+    for star in ["https://a.*.test", "https://*a.test", "https://app-*.a.test", "https://*.*.test", "https://a.test:*"]
+    {
+        origin(star, nowhere_else);
+    }
+    origin("https://*", "that is every page of the scheme; name the domain, as https://*.example.com");
+    let anybody = "anybody can register a name there; a star needs a domain of your own, as https://*.example.com";
+    origin("https://*.com", anybody);
+    origin("https://*.com:8443", anybody);
+    origin("https://*.", "the host is missing");
+    origin("https://*.10.0.0.1", "a star stands before a name, and not before an address");
+    origin("*://*.a.test", "its scheme is in small letters");
     origin("https://a.test:443", "browsers leave the port of the scheme out");
     origin("https://a.test:0", "its port is no port");
     origin("https://a.test:x", "its port is no port");
@@ -324,6 +362,21 @@ fn pages_of_other_origins() {
     let warning = "7:8: the route wants to know who asks, and pages may send no header that tells it \
                    (headers = [\"authorization\"], or the header of the API key)";
     assert!(warnings(text).contains(&warning.to_owned()), "{:?}", warnings(text));
+}
+
+#[test]
+fn a_star_before_what_is_nobodys_own_is_doubtful() {
+    let told = |cors: &str| {
+        let route = "[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n";
+        warnings(&format!("{route}cors = {{ origins = [{cors}] }}")).iter().filter(|it| it.starts_with("4:")).count()
+    };
+    let told_with = |origin: &str| told(&format!("\"{origin}\"], credentials = true, headers = [\"x-a\""));
+    for shared in ["https://*.github.io", "https://*.co.uk", "https://*.vercel.app:8443"] {
+        assert_eq!(told(&format!("\"{shared}\"")), 1, "{shared}");
+    }
+    assert_eq!(told("\"https://*.me.github.io\", \"https://*.example.com\", \"https://me.github.io\""), 0);
+    assert_eq!((told_with("http://*.example.com"), told("\"http://*.example.com\"")), (1, 0));
+    assert_eq!((told_with("https://*.example.com"), told_with("http://*.localhost:3000")), (0, 0));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The admin API (security.md, J1): who may use it, and what it shows.
 
-use crate::support::{Answer, Client, Gateway, Process, echo, one_route};
+use crate::support::{Answer, Client, Events, Gateway, Process, echo, one_route};
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, host: &str, more: &str) -> Answer {
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{more}content-length: 0\r\n\r\n");
@@ -204,4 +204,65 @@ async fn admin_has_so_many_connections_and_a_place_that_is_given_back_is_taken_a
         tries += 1;
         assert!(tries < 1000, "the place is not given back");
     }
+}
+
+#[tokio::test]
+async fn who_changed_what_is_told_of_and_who_may_not_is_told_of_now_and_then() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut events = Events::of(&gateway, "?kinds=admin").await;
+    let endpoint = format!("/breakers/up/{}", upstream.addr());
+    let own = gateway.admin.to_string();
+    for (path, action, result, status) in [
+        ("/reload".to_owned(), "reload", "done", 200),
+        (format!("{endpoint}/open"), "breaker_open", "done", 200),
+        (format!("{endpoint}/auto"), "breaker_auto", "done", 200),
+        (format!("{endpoint}/open?route=none&token=s3cret"), "breaker_open", "not_found", 404),
+    ] {
+        assert_eq!(ask(&gateway, "POST", &path, &own, "").await.status, status);
+        let told = events.next(1).await.remove(0);
+        assert_eq!(
+            (&told["action"], &told["result"], &told["status"]),
+            (&action.into(), &result.into(), &status.into())
+        );
+        assert_eq!((&told["who"], &told["target"]), (&"loopback".into(), &path.replace("&token=s3cret", "").into()));
+        assert!(told["client"].as_str().unwrap().starts_with("127.0.0.1:"), "{told}");
+    }
+    gateway.rewrite("[[routes]]\npath = 'no path'\nupstream = 'http://127.0.0.1:1'\n");
+    assert_eq!(ask(&gateway, "POST", "/reload", &own, "").await.status, 422);
+    let told = events.next(1).await.remove(0);
+    assert_eq!(
+        (&told["action"], &told["result"], &told["who"]),
+        (&"reload".into(), &"failed".into(), &"loopback".into())
+    );
+
+    // A flood of what is refused is counted, and most of it is not told.
+    for _ in 0..200 {
+        assert_eq!(ask(&gateway, "POST", "/drain", &own, "origin: http://evil.test\r\n").await.status, 403);
+    }
+    assert_eq!(ask(&gateway, "GET", "/status", &own, "").await.status, 200);
+    let refused = "gateway_admin_writes_total{action=\"drain\",result=\"refused\"}";
+    assert_eq!(gateway.metric(refused).await, Some(200.0));
+    assert_eq!(gateway.metric("gateway_admin_writes_total{action=\"reload\",result=\"done\"}").await, Some(1.0));
+    assert!(!gateway.inner().is_draining());
+}
+
+#[tokio::test]
+async fn standard_error_says_who_changed_what() {
+    let upstream = echo().await;
+    let (mut process, _folder) = Process::start_with_token(upstream.addr(), "s3cret-and-long-enough").await;
+    let post = async |admin: std::net::SocketAddr, more: &str| {
+        let head = format!("POST /reload HTTP/1.1\r\nhost: {admin}\r\ncontent-length: 0\r\n{more}\r\n");
+        Client::connect(admin).await.ask(head).await.status
+    };
+    assert_eq!(post(process.admin, "authorization: Bearer guessed\r\n").await, 401);
+    let refused = process.event("admin").await;
+    assert_eq!(
+        (&refused["who"], &refused["result"], &refused["status"]),
+        (&"nobody".into(), &"refused".into(), &401.into())
+    );
+    assert_eq!(post(process.admin, "authorization: Bearer s3cret-and-long-enough\r\n").await, 200);
+    let done = process.event("admin").await;
+    assert_eq!((&done["who"], &done["action"], &done["result"]), (&"token".into(), &"reload".into(), &"done".into()));
+    assert!(!done.to_string().contains("s3cret") && done["ts"].is_string());
 }

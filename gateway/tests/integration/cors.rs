@@ -140,6 +140,40 @@ async fn origins_are_compared_exactly() {
 }
 
 #[tokio::test]
+async fn a_star_lets_in_every_page_below_a_domain_and_no_cache_shows_one_what_another_was_told() {
+    let upstream = echo().await;
+    let cors =
+        "cors = { origins = ['https://*.app.example', 'https://app.example'], methods = ['PUT'], credentials = true }";
+    let aggregate = "[[aggregates]]\nname = 'sum'\npath = '/sum'\n\
+                     cors = { origins = ['https://*.app.example'], credentials = true }\n\
+                     parts = [{ name = 'one', upstream = 'up', path = '/one' }]\n";
+    let gateway = Gateway::start(&format!("{}{aggregate}", one_route("", cors, upstream.addr()))).await;
+    let whole = |method: &str, path: &str, origin: &str| {
+        format!("{method} {path} HTTP/1.1\r\nhost: a.test\r\norigin: {origin}\r\n\r\n")
+    };
+    for page in ["https://a.app.example", "https://b.a.app.example", PAGE] {
+        let asked = gateway.ask(preflight(page, "PUT")).await;
+        assert_eq!((asked.status, asked.header("access-control-allow-origin")), (204, Some(page)));
+        assert_eq!(asked.header("vary"), Some("origin"), "{page}");
+        let answer = gateway.ask(whole("GET", "/x", page)).await;
+        assert_eq!((answer.header("access-control-allow-origin"), answer.header("vary")), (Some(page), Some("origin")));
+    }
+    let of_aggregate = gateway.ask(whole("GET", "/sum", "https://a.app.example")).await;
+    assert_eq!(of_aggregate.header("access-control-allow-origin"), Some("https://a.app.example"));
+    assert_eq!(told(&gateway.ask(whole("GET", "/sum", PAGE)).await), vec![], "the domain itself has to be named");
+    for page in ["https://evilapp.example", "https://a.app.example.evil.test", "http://a.app.example", "null"] {
+        let refused = gateway.ask(preflight(page, "PUT")).await;
+        assert_eq!((refused.status, told(&refused), refused.header("vary")), (403, vec![], Some("origin")), "{page}");
+        let answer = gateway.ask(whole("GET", "/x", page)).await;
+        assert_eq!(
+            (answer.echo_status(), told(&answer), answer.header("vary")),
+            (200, vec![], Some("origin")),
+            "{page}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_the_upstream_says_of_it_is_replaced_and_never_doubled() {
     let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nAccess-Control-Allow-Origin: *\r\n\
                 access-control-allow-credentials: false\r\naccess-control-allow-methods: DELETE\r\n\

@@ -8,7 +8,7 @@ use crate::support::{Client, Events, Gateway, Process, echo};
 async fn reloads_and_drains_are_told_in_order() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;
-    let mut reader = Events::of(&gateway, "").await;
+    let mut reader = Events::of(&gateway, "?kinds=reload,drain").await;
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
     std::fs::write(gateway.file(), "colour = 'red'").unwrap();
     assert_eq!(gateway.admin("POST", "/reload").await.status, 422);

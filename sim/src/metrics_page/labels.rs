@@ -7,9 +7,9 @@ use gateway::algorithms::gathering::Reason;
 use gateway::config::settings::compress::Coding;
 use gateway::error::Code;
 use gateway::telemetry::metrics::{
-    Announcement, AttemptOutcome, AuthResult, CacheResult, CoalesceResult, EndpointState, FallbackResult,
-    HandshakeResult, HedgeResult, LimitDecision, MirrorResult, PartResult, RetryResult, ShedReason, SpanResult,
-    UpstreamHandshake, WordResult,
+    AdminAction, AdminResult, Announcement, AttemptOutcome, AuthResult, CacheResult, CoalesceResult, EndpointState,
+    FallbackResult, HandshakeResult, HedgeResult, LimitDecision, MirrorResult, PartResult, RetryResult, ShedReason,
+    SpanResult, UpstreamHandshake, WordResult,
 };
 
 /// The labels of a family's samples; of a histogram those of its sum and its count. `None` of no family that is known.
@@ -23,9 +23,10 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_grpc_answers_total" => &["route", "grpc_status"],
         "gateway_compressed_answers_total" => &["route", "coding"],
         "gateway_compressed_bytes_total" => &["route", "coding", "form"],
-        "gateway_left_uncompressed_total" | "gateway_request_duration_seconds" | "gateway_overhead_seconds" => {
-            &["route"]
-        }
+        "gateway_left_uncompressed_total"
+        | "gateway_route_in_flight"
+        | "gateway_request_duration_seconds"
+        | "gateway_overhead_seconds" => &["route"],
         "gateway_split_total" => &["route", "upstream"],
         "gateway_aggregate_parts_total" => &["aggregate", "part", "result"],
         "gateway_batch_size" | "gateway_batch_merged_total" => &["batch"],
@@ -45,7 +46,8 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         | "gateway_breaker_state" => &["upstream", "endpoint"],
         "gateway_breaker_trips_total" => &["upstream", "endpoint", "cause"],
         "gateway_route_breaker_state" => &["upstream", "route", "endpoint"],
-        "gateway_limit_decisions_total" => &["rule", "decision"],
+        "gateway_limit_decisions_total" | "gateway_limit_in_flight_decisions_total" => &["rule", "decision"],
+        "gateway_limit_in_flight" => &["rule"],
         "gateway_store_duration_seconds" | "gateway_store_degraded" => &["store"],
         "gateway_auth_total" => &["provider", "result"],
         "gateway_token_cache_total" | "gateway_spans_total" => &["result"],
@@ -54,6 +56,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_tls_handshakes_total" | "gateway_proxy_protocol_total" => &["listener", "result"],
         "gateway_shed_total" => &["reason"],
         "gateway_worker_loop_delay_seconds" => &["worker"],
+        "gateway_admin_writes_total" => &["action", "result"],
         "gateway_build_info" => &["version", "commit"],
         "gateway_log_dropped_total"
         | "gateway_log_write_failures_total"
@@ -93,12 +96,16 @@ pub(super) fn values(family: &str, label: &str) -> Option<Vec<&'static str>> {
         ("gateway_upstream_tls_handshakes_total", "result") => all!(UpstreamHandshake),
         ("gateway_upstream_connections", "state") => vec!["busy", "idle"],
         ("gateway_endpoints", "state") => all!(EndpointState),
-        ("gateway_limit_decisions_total", "decision") => all!(LimitDecision),
+        ("gateway_limit_decisions_total" | "gateway_limit_in_flight_decisions_total", "decision") => {
+            all!(LimitDecision)
+        }
         ("gateway_auth_total", "result") => all!(AuthResult),
         ("gateway_token_cache_total", "result") => all!(CacheResult),
         ("gateway_spans_total", "result") => all!(SpanResult),
         ("gateway_tls_handshakes_total", "result") => all!(HandshakeResult),
         ("gateway_proxy_protocol_total", "result") => all!(Announcement),
+        ("gateway_admin_writes_total", "action") => all!(AdminAction),
+        ("gateway_admin_writes_total", "result") => all!(AdminResult),
         ("gateway_shed_total", "reason") => all!(ShedReason),
         _ => return None,
     })

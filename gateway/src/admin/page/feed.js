@@ -7,7 +7,7 @@ const EVENTS_SHOWN = 200;
 const GROUPS = {
   Everything: null,
   Endpoints: ["breaker", "ejection", "health", "discovery"],
-  Configuration: ["reload", "drain", "start"],
+  Configuration: ["reload", "drain", "start", "admin"],
   Load: ["shed", "store", "tracing", "missed"],
   "Keys and TLS": ["keys", "issuer", "handshake"],
 };
@@ -42,6 +42,8 @@ const TOLD = {
   keys: e => e.what === "stale" ? ["warn", `keys of ${e.provider}: can be fetched no more, and are used on`]
     : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]
     : [e.ok ? "quiet" : "bad", `keys of ${e.provider}: ${e.ok ? "fetched" : "could not be fetched: " + e.detail}`],
+  admin: e => [e.result === "done" ? "quiet" : "warn", `${words(e.action)} was asked for by ${e.client ?? "somebody"} (${e.who}): ${words(e.result)}; ${e.target}` +
+    (e.untold ? ` (and ${e.untold} before it that were not let through)` : "")],
   missed: e => ["warn", `${e.events} events were told faster than this page could read`],
   start: () => ["warn", "another process of the gateway answers: it was started anew"],
 };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 
-use super::{identity, route};
+use super::{identity, rate_limit, route};
 use crate::config::check::Reader;
 use crate::config::schema::aggregate::PART;
 use crate::config::settings::Route;
@@ -53,6 +53,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     answered.auth = identity::auth(table);
     answered.cors = route::pages(table);
     answered.rate_limits = table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect();
+    answered.max_in_flight = rate_limit::most_at_once(table, "max_in_flight");
     answered.timeout = timeout;
     answered.websocket = false;
     answered.aggregate = Some(Arc::new(Aggregate { max_response: table.size("max_response"), parts }));

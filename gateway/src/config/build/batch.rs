@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::{identity, route};
+use super::{identity, rate_limit, route};
 use crate::config::check::Reader;
 use crate::config::settings::Route;
 use crate::config::settings::batch::Batch;
@@ -44,6 +44,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     answered.auth = identity::auth(table);
     answered.cors = route::pages(table);
     answered.rate_limits = table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect();
+    answered.max_in_flight = rate_limit::most_at_once(table, "max_in_flight");
     answered.timeout = table.timeout("timeout");
     answered.websocket = false;
     // Whatever its method is, it only reads: who wants to write is not gathered. And it is there as a whole.

@@ -46,6 +46,7 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
             max_concurrent_streams: table.integer("h2_max_concurrent_streams"),
             stream_window: table.bytes("h2_stream_window"),
             connection_window: table.bytes("h2_connection_window"),
+            keepalive: table.timeout("h2_keepalive"),
             max_resets_per_second: table.integer("h2_max_resets_per_second"),
         },
         preserve_header_case: table.flag("preserve_header_case"),

@@ -50,6 +50,7 @@ fn copied(route: &Route, upstream: &str) -> Route {
         auth: None,
         forward_auth: None,
         rate_limits: Vec::new(),
+        max_in_flight: None,
         retry: Retry { attempts: 1, ..route.retry.clone() },
         criticality: Criticality::Low,
         breaker: None,

@@ -97,6 +97,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         providers: identity::providers(context, &root.table("identity")),
         stores: store::all(root, context.environment),
         rate_limits: rate_limit::all(root),
+        in_flight_limits: rate_limit::in_flight(root),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),
         routes,
     };

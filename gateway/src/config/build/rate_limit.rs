@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::check::Reader;
 use crate::config::schema::rate_limit::RATE_LIMIT;
 use crate::config::settings::RateLimit;
-use crate::config::settings::rate_limit::{LimitKey, Mode, OnFailure, Rate, Shared};
+use crate::config::settings::rate_limit::{InFlightLimit, LimitKey, Mode, OnFailure, Rate, Shared};
 use crate::config::tree::Node;
 use crate::config::value::{quantity, text};
 
@@ -16,6 +16,27 @@ pub(crate) fn all(root: &Reader<'_>) -> Vec<Arc<RateLimit>> {
         build(&entry.key, &reader).map(Arc::new)
     });
     tables.collect()
+}
+
+/// Every `in_flight` that is understood.
+pub(crate) fn in_flight(root: &Reader<'_>) -> Vec<Arc<InFlightLimit>> {
+    let tables = root.map("rate_limits").iter().filter_map(|entry| {
+        let table = Reader::new(Some(entry.node.table()?), None, &RATE_LIMIT, entry.node.at);
+        Some(Arc::new(InFlightLimit {
+            name: Arc::from(entry.key.as_str()),
+            key: key(&table.text("key"))?,
+            most: most_at_once(&table, "in_flight")?,
+            ipv6_prefix: table.integer("ipv6_prefix"),
+            shadow: table.flag("shadow"),
+            max_keys: table.integer("max_keys"),
+        }))
+    });
+    tables.collect()
+}
+
+/// A number of requests at once; `None` where there is no limit.
+pub(super) fn most_at_once(table: &Reader<'_>, key: &str) -> Option<u32> {
+    table.limit(key).map(|most| u32::try_from(most).unwrap_or(u32::MAX))
 }
 
 fn build(name: &str, table: &Reader<'_>) -> Option<RateLimit> {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde_json::Value;
 
-use super::{identity, mirror, split, upstream};
+use super::{identity, mirror, rate_limit, split, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
@@ -15,12 +15,13 @@ use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
 use crate::config::settings::header_edits::HeaderEdits;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
 use crate::config::settings::route::{
-    Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, Retry, Rewrite, RouteMatch, ValueMatch,
+    Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, PathRegex, Retry, Rewrite, RouteMatch,
+    ValueMatch,
 };
 use crate::config::settings::{Cors, Route};
 use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Value as TreeValue};
-use crate::config::value::{edit_value, host_port, path_pattern, quantity, text, value_match};
+use crate::config::value::{edit_value, host_port, origin, path_pattern, path_regex, quantity, text, value_match};
 
 /// The route of this name; `None` where what it matches is not understood, so that no rule compares a half-read one.
 pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
@@ -30,6 +31,10 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         listeners: listeners(table)?,
         hosts: hosts(table)?,
         path: Arc::from(&*path),
+        path_regex: match table.get("path_regex") {
+            Some(node) => Some(path_regex::parse(node.text()?).ok()?),
+            None => None,
+        },
         methods: methods(&texts(table, "methods")?)?,
         headers: headers(table)?,
         query: query(table)?,
@@ -47,6 +52,7 @@ pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> R
         listeners: Vec::new(),
         hosts: Vec::new(),
         path: Arc::from(path),
+        path_regex: None,
         methods,
         headers: Vec::new(),
         query: Vec::new(),
@@ -58,7 +64,7 @@ pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> R
 }
 
 fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
-    let [request_headers, response_headers] = both_edits(table, &matches.path);
+    let [request_headers, response_headers] = both_edits(table, &matches);
     let mut route = Route {
         name: Arc::from(name),
         matches,
@@ -74,6 +80,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         forward_auth: forward_auth(table).map(Arc::new),
         stages: table.texts("stages").iter().map(|name| Arc::from(name.as_str())).collect(),
         rate_limits: table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect(),
+        max_in_flight: rate_limit::most_at_once(table, "max_in_flight"),
         timeout: table.timeout("timeout"),
         idle_timeout: table.timeout("idle_timeout"),
         host: host_policy(&table.text("host")),
@@ -179,10 +186,11 @@ pub(crate) fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
     path_pattern::template(rewrite.get("path")?.text()?).ok().map(Rewrite::Path)
 }
 
-/// The edits of requests and of answers, whose values may be parameters of this path.
-fn both_edits(table: &Reader<'_>, path: &str) -> [HeaderEdits; 2] {
-    let segments = path_pattern::parse(path).unwrap_or_default();
-    let parameters = path_pattern::parameters(&segments);
+/// The edits of requests and of answers, whose values may be parameters of the path.
+fn both_edits(table: &Reader<'_>, matches: &RouteMatch) -> [HeaderEdits; 2] {
+    let segments = path_pattern::parse(&matches.path).unwrap_or_default();
+    let groups = matches.path_regex.iter().flat_map(PathRegex::groups);
+    let parameters: Vec<&str> = path_pattern::parameters(&segments).into_iter().chain(groups).collect();
     ["request_headers", "response_headers"].map(|key| edits(&table.table(key), &parameters))
 }
 
@@ -319,10 +327,9 @@ pub(super) fn pages(table: &Reader<'_>) -> Option<Box<Cors>> {
 fn cors(table: &Reader<'_>) -> Cors {
     let (origins, methods, headers) = (table.texts("origins"), table.texts("methods"), table.texts("headers"));
     let is_every = |list: &[String]| list.iter().any(|one| one == "*");
-    let listed = |list: &[String]| list.iter().filter_map(|one| HeaderValue::from_str(one).ok()).collect();
     let known = |list: &[String]| list.iter().filter_map(|one| Method::from_bytes(one.as_bytes()).ok()).collect();
     Cors {
-        origins: (!is_every(&origins)).then(|| listed(&origins)),
+        origins: (!is_every(&origins)).then(|| origins.iter().filter_map(|one| origin::parse(one).ok()).collect()),
         methods: (!is_every(&methods)).then(|| known(&methods)),
         headers: headers.iter().filter_map(|name| text::header_name(name).ok()).collect(),
         credentials: table.flag("credentials"),

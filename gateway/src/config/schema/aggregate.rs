@@ -2,7 +2,7 @@
 
 use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
-use super::{DAY, Kind, TableDef, key};
+use super::{DAY, Kind, MANY, TableDef, key};
 use crate::config::validate::{compose, header_edits, passwords, references, route};
 use crate::config::value::text;
 
@@ -29,6 +29,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
         key("auth", Kind::OrFalse(&AUTH), "As on a route."),
         key("cors", Kind::OrFalse(&CORS), "As on a route: which pages of other origins may use it."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
+        key("max_in_flight", Kind::Integer(0, MANY), "As on a route.").default("0"),
         key(
             "timeout",
             Kind::DurationOrZero(1, DAY),

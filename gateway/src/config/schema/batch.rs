@@ -1,7 +1,7 @@
 //! `[[batches]]`.
 
 use super::route_policy::{AUTH, CORS};
-use super::{DAY, Kind, SECOND, TableDef, key};
+use super::{DAY, Kind, MANY, SECOND, TableDef, key};
 use crate::config::validate::{batch, compose, passwords, references, route};
 use crate::config::value::text;
 
@@ -56,6 +56,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
         key("auth", Kind::OrFalse(&AUTH), "As on a route."),
         key("cors", Kind::OrFalse(&CORS), "As on a route: which pages of other origins may use it."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
+        key("max_in_flight", Kind::Integer(0, MANY), "As on a route.").default("0"),
         key(
             "timeout",
             Kind::DurationOrZero(1, DAY),

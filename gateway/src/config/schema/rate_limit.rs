@@ -31,8 +31,15 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
     "[rate_limits.NAME]",
     "How many requests a key may make.",
     &[
-        key("rate", Kind::Rate, "Tokens that come back: \"100/s\", \"600/m\", \"36000/h\".").required(),
-        key("burst", Kind::Integer(1, MANY), "Tokens that can be there at most.").required(),
+        key("rate", Kind::Rate, "Tokens that come back: \"100/s\", \"600/m\", \"36000/h\"; with `burst`. Needed without `in_flight`."),
+        key("burst", Kind::Integer(1, MANY), "Tokens that can be there at most; with `rate`."),
+        key(
+            "in_flight",
+            Kind::Integer(0, MANY),
+            "Requests of a key at once in this gateway, each to the last byte of its answer or the end of its tunnel; beyond \
+             it 429. 0 is no limit; without `rate` it is all that the limit does.",
+        )
+        .default("0"),
         key("cost", Kind::Integer(1, MANY), "Tokens that a request takes.").default("1"),
         key("key", Kind::Text(&text::LIMIT_KEY), "What is counted by.").required(),
         key("ipv6_prefix", Kind::Integer(1, 128), "Addresses of one IPv6 network of this prefix count as one.")
@@ -58,6 +65,7 @@ pub(crate) static RATE_LIMIT: TableDef = TableDef::plain(
     ],
 )
 .rules(&[
+    limits::has_something_to_limit,
     limits::cost_within_burst,
     limits::burst_comes_back,
     limits::store_exists,

@@ -5,7 +5,7 @@ use super::route_policy::{
     ADDRESSES, ANSWER, AUTH, COMPRESS, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
 };
 use super::upstream::BREAKER;
-use super::{DAY, HUGE, Key, Kind, TableDef, key};
+use super::{DAY, HUGE, Key, Kind, MANY, TableDef, key};
 use crate::config::validate::{
     api_document, compress, forward_auth, header_edits, mirror, own_answer, passwords, plugins, references, route,
     screening, split,
@@ -22,6 +22,7 @@ const MOST_BUFFERED: u64 = 1 << 30;
 pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is matched, and what happens then.", KEYS)
     .rules(&[
         route::one_destination,
+        route::groups_are_new,
         forward_auth::beside_others,
         own_answer::no_upstream,
         own_answer::redirect_parameters,
@@ -72,6 +73,12 @@ const KEYS: &[Key] = &[
         "Exact, with `{param}` segments, and perhaps a last `{*rest}`, which also matches nothing.",
     )
     .required(),
+    key(
+        "path_regex",
+        Kind::Text(&text::PATH_REGEX),
+        "A regular expression of the whole path, in the form in which it is sent, beside `path`: where it does not match, other \
+         routes are looked at. Its named groups are parameters.",
+    ),
     key("methods", Kind::List(const { &Kind::Text(&text::METHOD) }, 0), "Empty is any. GET answers HEAD too.")
         .default("[]"),
     key(
@@ -145,6 +152,13 @@ const KEYS: &[Key] = &[
     .default("[]"),
     key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "The limits that hold, by name.")
         .default("[]"),
+    key(
+        "max_in_flight",
+        Kind::Integer(0, MANY),
+        "Requests of this route at once, each to the last byte of its answer or the end of its tunnel; beyond it 503 with \
+         `Retry-After`. 0 is no limit; `in_flight` of a limit counts by client.",
+    )
+    .default("0"),
     key(
         "timeout",
         Kind::DurationOrZero(1, DAY),

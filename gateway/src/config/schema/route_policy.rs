@@ -122,7 +122,8 @@ pub(crate) static CORS: TableDef = TableDef::plain(
         key(
             "origins",
             Kind::List(const { &Kind::Text(&text::ORIGIN) }, 1),
-            "Who may call: origins as browsers write them, or \"*\" for every one.",
+            "Who may call: origins as browsers write them, `https://*.example.com` for one label or more before a host, or \"*\" \
+             for every one.",
         )
         .required(),
         key(
@@ -141,7 +142,7 @@ pub(crate) static CORS: TableDef = TableDef::plain(
         key("max_age", Kind::Duration(0, DAY), "How long a browser may keep the answer.").default("\"10m\""),
     ],
 )
-.rules(&[route::cors_stars]);
+.rules(&[route::cors_stars, route::cors_wide_origins]);
 
 /// `compress`
 pub(crate) static COMPRESS: TableDef = TableDef::plain(

@@ -68,6 +68,13 @@ const KEYS: &[Key] = &[
     key("h2_connection_window", Kind::Size(65_535, (1 << 31) - 1), "The initial window of an HTTP/2 connection.")
         .default("\"1MiB\""),
     key(
+        "h2_keepalive",
+        Kind::DurationOrZero(SECOND, HOUR),
+        "After so much silence on an HTTP/2 connection with open streams its client gets a ping; the connection is closed when nothing \
+         comes for 20 s then. \"0s\": none is sent.",
+    )
+    .default("\"0s\""),
+    key(
         "h2_max_resets_per_second",
         Kind::Integer(1, 1_000_000),
         "Streams of one HTTP/2 connection that its client may reset, or break, in a second. Beyond: GOAWAY.",

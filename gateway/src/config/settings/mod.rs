@@ -40,7 +40,7 @@ pub use compress::Compress;
 pub use cors::Cors;
 pub use identity::{IdentityHeaders, Provider};
 pub use listener::Listener;
-pub use rate_limit::RateLimit;
+pub use rate_limit::{InFlightLimit, RateLimit};
 pub use route::Route;
 pub use server::Server;
 pub use store::Store;
@@ -68,6 +68,8 @@ pub struct Config {
     pub stores: Vec<Arc<Store>>,
     /// `[rate_limits.*]`. Names are unique.
     pub rate_limits: Vec<Arc<RateLimit>>,
+    /// The `in_flight` of `[rate_limits.*]`. Names are unique, and may be those of rates too.
+    pub in_flight_limits: Vec<Arc<InFlightLimit>>,
     /// `[upstreams.*]`, also those that a route wrote as a URL. Names are unique.
     pub upstreams: Vec<Arc<Upstream>>,
     /// `[[routes]]` in the order of the file, then `[[aggregates]]` and `[[batches]]` as routes that are answered

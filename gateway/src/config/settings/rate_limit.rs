@@ -28,6 +28,35 @@ pub struct RateLimit {
     pub shared: Option<Shared>,
 }
 
+/// `in_flight` of a `[rate_limits.NAME]`, or `max_in_flight` of a route: how many requests a key may have at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InFlightLimit {
+    /// The name of the limit, or of the route; counts are kept by it over reloads.
+    pub name: Arc<str>,
+    /// What is counted by.
+    pub key: LimitKey,
+    /// Requests at once; at least 1.
+    pub most: u32,
+    /// Addresses of one IPv6 network of this prefix count as one; 1 to 128.
+    pub ipv6_prefix: u8,
+    /// Counts and reports, never refuses.
+    pub shadow: bool,
+    /// Keys that have a count of their own at once.
+    pub max_keys: usize,
+}
+
+impl InFlightLimit {
+    /// That of a route: all of its requests together.
+    pub fn of_route(name: &Arc<str>, most: u32) -> Self {
+        Self { name: Arc::clone(name), key: LimitKey::Route, most, ipv6_prefix: 64, shadow: false, max_keys: 1 }
+    }
+
+    /// What is counted by, and the prefix of IPv6 networks that count as one client.
+    pub fn counted_by(&self) -> (&LimitKey, u8) {
+        (&self.key, self.ipv6_prefix)
+    }
+}
+
 /// `store`, `mode`, `on_store_failure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shared {
@@ -123,6 +152,11 @@ impl std::fmt::Display for LimitKey {
 }
 
 impl RateLimit {
+    /// What is counted by, and the prefix of IPv6 networks that count as one client.
+    pub fn counted_by(&self) -> (&LimitKey, u8) {
+        (&self.key, self.ipv6_prefix)
+    }
+
     /// Whether it can be decided before anybody's identity is proven.
     pub fn is_identity_free(&self) -> bool {
         !self.key.needs_identity() && self.anonymous.is_none()

@@ -54,6 +54,8 @@ pub struct Route {
     pub forward_auth: Option<Arc<ForwardAuth>>,
     /// Names of the limits that hold, each once; each exists.
     pub rate_limits: Vec<Arc<str>>,
+    /// Requests of it at once, to the last byte of each answer; `None` = no limit.
+    pub max_in_flight: Option<u32>,
     /// Until response headers, retries included; `None` = no limit.
     pub timeout: Option<Duration>,
     /// Silence in a response body, an event stream or a tunnel; `None` = no limit.
@@ -197,6 +199,8 @@ pub struct RouteMatch {
     pub hosts: Vec<HostPattern>,
     /// The path pattern as written: exact, with `{param}` segments, and perhaps a last `{*rest}`.
     pub path: Arc<str>,
+    /// What the whole path has to look like, beside its pattern.
+    pub path_regex: Option<PathRegex>,
     /// Empty = any method. `GET` answers `HEAD` too.
     pub methods: Vec<Method>,
     /// All must hold.
@@ -226,6 +230,22 @@ impl std::fmt::Display for HostPattern {
             Self::Exact(host) => f.write_str(host),
             Self::Wildcard(suffix) => write!(f, "*.{suffix}"),
         }
+    }
+}
+
+/// `path_regex`: a regular expression of the whole path.
+#[derive(Debug, Clone)]
+pub struct PathRegex {
+    /// Anchored already.
+    pub regex: Regex,
+    /// As it is written.
+    pub written: Arc<str>,
+}
+
+impl PathRegex {
+    /// The names of its groups: parameters, as those of the path's pattern, behind which they come.
+    pub fn groups(&self) -> impl Iterator<Item = &str> {
+        self.regex.capture_names().flatten()
     }
 }
 

@@ -78,6 +78,8 @@ pub struct Http2Limits {
     pub stream_window: u32,
     /// Initial window of a connection, bytes.
     pub connection_window: u32,
+    /// After so much silence of a client with open streams it is asked whether it is there; `None` = never.
+    pub keepalive: Option<Duration>,
     /// Resets a second beyond which the connection gets GOAWAY.
     pub max_resets_per_second: u32,
 }

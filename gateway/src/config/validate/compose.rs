@@ -42,10 +42,14 @@ pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reade
         Some(Value::List(list)) => !list.is_empty(),
         Some(Value::Table(table)) => !table.entries.is_empty(),
         Some(Value::Bool(flag)) => *flag,
+        Some(Value::Integer(number)) => *number != 0,
         _ => false,
     };
     let is_missing = |key: &&str| table.get(key).is_none() && !table.says_none(key);
-    let missing = ["listeners", "hosts", "rate_limits", "cors"].into_iter().filter(is_missing).filter(says_something);
+    let missing = ["listeners", "hosts", "rate_limits", "max_in_flight", "cors"]
+        .into_iter()
+        .filter(is_missing)
+        .filter(says_something);
     tell(missing.map(quoted).collect(), "write it there too");
     let unknown = ["response_headers", "compress"].into_iter().filter(says_something);
     tell(unknown.map(quoted).collect(), "what it answers is made here, and is neither edited nor compressed");

@@ -32,9 +32,9 @@ struct Rank<'a> {
 /// Every route that cannot be told apart from an earlier one, each with the first such.
 ///
 /// Two routes conflict when a listener and a host are written in both (or both take any), their paths have the same
-/// shape, their conditions on headers, query and body are the same, their priorities are equal, and a method is written
-/// in both (or both take any). A route for some methods or listeners and one for any are told apart: the first is more
-/// specific.
+/// shape, their conditions on the path, headers, query and body are the same, their priorities are equal, and a method
+/// is written in both (or both take any). A route for some methods or listeners and one for any are told apart: the
+/// first is more specific.
 pub fn conflicts(routes: &[Arc<Route>]) -> Vec<Conflict> {
     let keys: Vec<(String, Vec<String>)> =
         routes.iter().map(|route| (path_pattern::shape(&route.matches.path), conditions(&route.matches))).collect();
@@ -96,7 +96,7 @@ fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
     let takes_methods = one.methods.is_empty() || other.methods.iter().all(|method| one.methods.contains(method));
     let is_reached = one.listeners.is_empty()
         || !other.listeners.is_empty() && other.listeners.iter().all(|name| one.listeners.contains(name));
-    let is_for_all = one.headers.is_empty() && one.query.is_empty() && one.body.is_empty();
+    let is_for_all = one.path_regex.is_none() && one.headers.is_empty() && one.query.is_empty() && one.body.is_empty();
     !one.hosts.is_empty()
         && one.priority >= other.priority
         && is_reached
@@ -130,12 +130,13 @@ fn one_or_any<T>(list: &[T]) -> impl Iterator<Item = Option<&T>> {
     list.iter().map(Some).chain(any)
 }
 
-/// The conditions on headers, query and body, in one order and each once.
+/// The conditions on the path, headers, query and body, in one order and each once.
 fn conditions(matches: &RouteMatch) -> Vec<String> {
     let headers = matches.headers.iter().map(|(name, value)| format!("h {name} {}", value_match::canonical(value)));
     let query = matches.query.iter().map(|(name, value)| format!("q {name} {}", value_match::canonical(value)));
     let body = matches.body.iter().map(|(pointer, value)| format!("b {pointer} {value}"));
-    let distinct: HashSet<String> = headers.chain(query).chain(body).collect();
+    let path = matches.path_regex.iter().map(|regex| format!("p {}", regex.written));
+    let distinct: HashSet<String> = headers.chain(query).chain(body).chain(path).collect();
     let mut sorted: Vec<String> = distinct.into_iter().collect();
     sorted.sort_unstable();
     sorted

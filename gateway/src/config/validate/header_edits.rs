@@ -103,8 +103,8 @@ pub(crate) fn identity(context: &mut Context<'_>, route: &Reader<'_>) {
 /// What the edits of a route write is there to be written.
 pub(crate) fn values(context: &mut Context<'_>, route: &Reader<'_>) {
     let path = route.text("path");
-    let Ok(segments) = path_pattern::parse(&path) else { return };
-    let parameters = path_pattern::parameters(&segments);
+    let Some(parameters) = super::route::parameters(route) else { return };
+    let parameters: Vec<&str> = parameters.iter().map(String::as_str).collect();
     // What routes share for their upstreams is of no use to some of them.
     let asks = build::route::answers_itself(route).is_none();
     if asks {

@@ -4,6 +4,30 @@ use crate::algorithms::gcra::Quota;
 use crate::config::build;
 use crate::config::check::{Context, Reader};
 
+/// A limit has a rate, with its burst, or a number of requests at once.
+pub(crate) fn has_something_to_limit(context: &mut Context<'_>, limit: &Reader<'_>) {
+    let has = |key| limit.get(key).is_some();
+    // A number below zero has been told of.
+    let has_in_flight = limit.integer::<i64>("in_flight") != 0;
+    if !has("rate") && !has("burst") && has_in_flight {
+        for key in ["cost", "anonymous", "store"] {
+            if limit.get(key).is_some_and(|node| node.text() != Some("local")) {
+                let message = format!("{key} says nothing of a limit without a rate");
+                let help = "leave it out, or write rate and burst; in_flight is counted by each gateway for itself";
+                context.report.warning(limit.at(key), message, help);
+            }
+        }
+        return;
+    }
+    let help = "write rate = \"50/s\" and burst = 100, or in_flight = 10 for requests at once, or all of them";
+    match (has("rate"), has("burst")) {
+        (true, true) => {}
+        (true, false) => context.report.error_with(limit.at("rate"), "\"burst\" is missing beside this rate", help),
+        (false, true) => context.report.error_with(limit.at("burst"), "\"rate\" is missing beside this burst", help),
+        (false, false) => context.report.error_with(limit.at, "this limit limits nothing", help),
+    }
+}
+
 /// A request that costs more than can ever be there would always be refused.
 pub(crate) fn cost_within_burst(context: &mut Context<'_>, limit: &Reader<'_>) {
     let (cost, burst): (i64, i64) = (limit.integer("cost"), limit.integer("burst"));

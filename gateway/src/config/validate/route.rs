@@ -3,10 +3,12 @@
 use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
+use crate::config::settings::cors::AllowedOrigin;
 use crate::config::settings::route::{Rewrite, RewritePiece};
 use crate::config::tree::Value;
 use crate::config::value::path_pattern::{self, Segment};
 use crate::config::value::quantity;
+use crate::config::value::{origin, path_regex};
 use crate::routing::rewrite::RewriteError;
 use crate::routing::{CompiledRewrite, PathRules, Pattern};
 
@@ -30,6 +32,34 @@ pub(crate) fn one_destination(context: &mut Context<'_>, route: &Reader<'_>) {
     }
 }
 
+/// A name means one thing.
+pub(crate) fn groups_are_new(context: &mut Context<'_>, route: &Reader<'_>) {
+    let Some((node, Ok(regex))) = route.get("path_regex").and_then(|it| Some((it, path_regex::parse(it.text()?))))
+    else {
+        return;
+    };
+    let path = route.text("path");
+    let segments = path_pattern::parse(&path).unwrap_or_default();
+    let own = path_pattern::parameters(&segments);
+    if let Some(name) = regex.groups().find(|name| own.contains(name)) {
+        let message = format!("the path has a parameter {} already", quoted(name));
+        context.report.error_with(node.at, message, "give the group another name");
+    }
+}
+
+/// The names of a route's parameters: those of its path, then groups of `path_regex`; none where the path cannot be
+/// read.
+pub(super) fn parameters(route: &Reader<'_>) -> Option<Vec<String>> {
+    let path = route.text("path");
+    let segments = path_pattern::parse(&path).ok()?;
+    let mut names: Vec<String> = path_pattern::parameters(&segments).into_iter().map(str::to_owned).collect();
+    let has_regex = route.def().key("path_regex").is_some();
+    if let Some(Ok(regex)) = has_regex.then(|| path_regex::parse(&route.text("path_regex"))) {
+        names.extend(regex.groups().map(str::to_owned));
+    }
+    Some(names)
+}
+
 /// A new path uses parameters that the route's path has.
 pub(crate) fn rewrite_parameters(context: &mut Context<'_>, route: &Reader<'_>) {
     // What routes share is of no use to some of them.
@@ -45,7 +75,8 @@ pub(crate) fn rewrite_can_be_sent(context: &mut Context<'_>, route: &Reader<'_>)
     let table = route.table(if route.get("redirect").is_some() { "redirect" } else { "rewrite" });
     let key = if matches!(rewrite, Rewrite::StripPrefix(_)) { "strip_prefix" } else { "path" };
     let rules = PathRules { keep_escaped_slash: true, merge_slashes: context.merges_slashes };
-    match CompiledRewrite::new(&rewrite, &Pattern::of(&route.text("path")), rules) {
+    let regex = route.get("path_regex").and_then(|node| path_regex::parse(node.text()?).ok());
+    match CompiledRewrite::new(&rewrite, &Pattern::with_groups(&route.text("path"), regex.as_ref()), rules) {
         // That has been said in words of its own.
         Ok(_) | Err(RewriteError::UnknownParam(_)) => {}
         Err(why) => {
@@ -84,17 +115,16 @@ pub(crate) fn prefix_is_there(context: &mut Context<'_>, route: &Reader<'_>) {
 /// The `path` of a table is made of parameters that the route's path has.
 pub(super) fn template_parameters(context: &mut Context<'_>, route: &Reader<'_>, table: &Reader<'_>) {
     let pattern = route.text("path");
-    let Ok(segments) = path_pattern::parse(&pattern) else { return };
-    let names = path_pattern::parameters(&segments);
+    let Some(names) = parameters(route) else { return };
     if let Some(node) = table.get("path")
         && let Ok(pieces) = path_pattern::template(node.text().unwrap_or(""))
     {
         for piece in pieces {
             if let RewritePiece::Param(name) = piece
-                && !names.contains(&name.as_str())
+                && !names.contains(&name)
             {
                 let message = format!("the path {} has no parameter {}", quoted(&pattern), quoted(&name));
-                context.report.error_maybe(node.at, message, did_you_mean(&name, names.iter().copied()));
+                context.report.error_maybe(node.at, message, did_you_mean(&name, names.iter().map(String::as_str)));
             }
         }
     }
@@ -200,6 +230,22 @@ pub(crate) fn cors_stars(context: &mut Context<'_>, cors: &Reader<'_>) {
         if has_star(key) {
             let message = format!("to browsers that send credentials \"*\" among {key} is a name like any other");
             context.report.error_with(cors.at(key), message, format!("write which {key} are allowed"));
+        }
+    }
+}
+
+/// Pages below a domain are as trustworthy as whoever can put one there.
+pub(crate) fn cors_wide_origins(context: &mut Context<'_>, cors: &Reader<'_>) {
+    for node in cors.nodes("origins") {
+        let Some(Ok(AllowedOrigin::Below { scheme, suffix })) = node.text().map(origin::parse) else { continue };
+        let host = suffix.trim_start_matches('.').split(':').next().unwrap_or_default().trim_end_matches('.');
+        if origin::is_shared(host) {
+            let message = format!("anybody can have a name below {host}, so this is every page whose author wants it");
+            context.report.warning(node.at, message, "name the origins, or put the star before a domain of your own");
+        } else if &*scheme == "http://" && host != "localhost" && cors.flag("credentials") {
+            let message =
+                "who is on the way can make a page of any host in the clear, and it may call with credentials";
+            context.report.warning(node.at, message, "write https://, or leave credentials out");
         }
     }
 }

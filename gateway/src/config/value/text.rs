@@ -6,7 +6,9 @@ use std::ops::RangeInclusive;
 use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 
-use super::{edit_value, host_port, path_pattern, problem_key, statuses, store_url, upstream_url, value_match};
+use super::{
+    edit_value, host_port, path_pattern, path_regex, problem_key, statuses, store_url, upstream_url, value_match,
+};
 use crate::config::is_scope;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
@@ -74,6 +76,8 @@ kinds! {
     PARAMETER = "a query parameter's name", "version", |text| require(!text.is_empty(), "it is empty");
     /// A method.
     METHOD = "a method", "GET", |text| method(text);
+    /// A regular expression of the whole path.
+    PATH_REGEX = "a regular expression of the path", "/v[0-9]+/items/(?<id>[a-z]+)", |text| path_regex::parse(text).map(drop);
     /// A route's path.
     PATH_PATTERN = "a path pattern", "/api/{id}/{*rest}", |text| path_pattern::parse(text).map(drop);
     /// A new path.
@@ -400,25 +404,7 @@ fn json_pointer(text: &str) -> Result<(), String> {
 /// An origin as browsers write it (RFC 6454, section 6.2): what is written otherwise would never be equal to one. Pages
 /// of applications have schemes of their own.
 fn origin(text: &str) -> Result<(), String> {
-    if text == "*" {
-        return Ok(());
-    }
-    require(text != "null", "any page can make itself one without an origin, so that is nobody in particular")?;
-    let (scheme, rest) = text.split_once("://").ok_or("it begins with a scheme, as https://")?;
-    let is_scheme =
-        scheme.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte));
-    require(is_scheme && !scheme.is_empty(), "its scheme is in small letters")?;
-    require(!rest.contains(['/', '?', '#']), "an origin has no path, and no slash at its end")?;
-    require(!rest.contains('*'), "a star does not stand for a part of an origin")?;
-    require(!rest.bytes().any(|byte| byte.is_ascii_uppercase()), "browsers write its host in small letters")?;
-    let host = rest.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(rest, |(host, _)| host);
-    require(!host.is_empty(), "the host is missing")?;
-    host_port::host(host).map(drop).map_err(|_| "its host is a name or an address".to_owned())?;
-    match rest[host.len()..].strip_prefix(':').map(|port| (scheme, port.parse::<u16>())) {
-        None => Ok(()),
-        Some(("http", Ok(80)) | ("https", Ok(443))) => Err("browsers leave the port of the scheme out".to_owned()),
-        Some((_, port)) => require(port.is_ok_and(|port| port > 0), "its port is no port"),
-    }
+    if text == "*" { Ok(()) } else { super::origin::parse(text).map(drop) }
 }
 
 /// A content type, or all of a kind.

@@ -18,7 +18,8 @@ pub(crate) fn parse(text: &str) -> Result<ValueMatch, String> {
     }
 }
 
-fn anchored(pattern: &str) -> Result<Regex, String> {
+/// Compiles a pattern of the whole text, in time that is linear in the text, and within bounds of memory.
+pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
     // Compiled bare first: `a)(b` is no pattern, though the group around it would make it one.
     build(pattern)?;
     build(&format!(r"\A(?:{pattern})\z"))

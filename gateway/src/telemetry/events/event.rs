@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::admin_write::AdminWrite;
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
@@ -42,11 +43,13 @@ pub enum Kind {
     Handshake,
     /// An issuer does not say whether tokens hold, or does again.
     Issuer,
+    /// The admin API was asked to change something.
+    Admin,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -61,6 +64,7 @@ impl Kind {
         Self::Discovery,
         Self::Handshake,
         Self::Issuer,
+        Self::Admin,
     ];
 
     /// As written in events and in `?kinds=`.
@@ -80,6 +84,7 @@ impl Kind {
             Self::Discovery => "discovery",
             Self::Handshake => "handshake",
             Self::Issuer => "issuer",
+            Self::Admin => "admin",
         }
     }
 
@@ -280,6 +285,8 @@ pub enum Event {
         /// Why not.
         failed: Option<String>,
     },
+    /// The admin API was asked to change something.
+    Admin(Box<AdminWrite>),
 }
 
 /// What happened to a provider's keys.
@@ -334,6 +341,7 @@ impl Event {
             Self::Discovery { .. } => Kind::Discovery,
             Self::Handshake { .. } => Kind::Handshake,
             Self::Issuer { .. } => Kind::Issuer,
+            Self::Admin(_) => Kind::Admin,
         }
     }
 
@@ -374,10 +382,8 @@ impl Event {
             }
             Self::Keys { provider, what } => what.fields(provider),
             Self::Health { upstream, endpoint, healthy, detail } => {
-                let mut fields = of_endpoint(upstream, endpoint, None);
-                fields["healthy"] = (*healthy).into();
-                fields["detail"] = (**detail).into();
-                fields
+                let fields = with(of_endpoint(upstream, endpoint, None), "healthy", Some(*healthy));
+                with(fields, "detail", Some(&**detail))
             }
             Self::Store { store, mode, reason } => {
                 with(json!({ "store": &**store, "mode": mode }), "reason", reason.as_deref())
@@ -389,6 +395,7 @@ impl Event {
             Self::Issuer { provider, failed } => {
                 with(json!({ "provider": &**provider, "failing": failed.is_some() }), "detail", failed.as_deref())
             }
+            Self::Admin(write) => write.fields(),
             Self::Handshake { listener, client, result, detail, untold } => {
                 let fields =
                     json!({ "listener": &**listener, "client": client.to_string(), "result": result.as_str() });
@@ -425,7 +432,7 @@ fn changed(mut fields: Value, transition: &Transition) -> Value {
 }
 
 /// Adds a field that is there.
-fn with(mut fields: Value, name: &str, value: Option<impl Into<Value>>) -> Value {
+pub(super) fn with(mut fields: Value, name: &str, value: Option<impl Into<Value>>) -> Value {
     if let Some(value) = value {
         fields[name] = value.into();
     }

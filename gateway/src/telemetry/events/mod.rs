@@ -4,11 +4,13 @@
 //! happens, and no reader is waited for. A reader that is too slow loses the oldest events, and is told how many. Kinds
 //! that happen with each request are reported only while somebody asks for them.
 
+mod admin_write;
 mod aloud;
 mod bus;
 mod event;
 mod file;
 
+pub use admin_write::AdminWrite;
 pub use aloud::{said_aloud, say};
 pub use bus::{Batch, Events, Follower};
 pub use event::{Event, KeysEvent, Kind, Kinds, Stamped, counts};

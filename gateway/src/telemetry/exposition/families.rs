@@ -1,6 +1,8 @@
 //! Every metric family: its name (contract, records.md), its kind, its words, and where its samples come from.
 
+mod admin;
 mod identity;
+mod in_flight;
 
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
@@ -9,8 +11,8 @@ use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
     Announcement, AskedIssuer, AttemptOutcome, CoalesceResult, Discovered, Ejections, EndpointBreaker,
-    EndpointInFlight, EndpointState, EndpointStates, FallbackResult, HandshakeResult, HedgeResult, Keys, LimitDecision,
-    MirrorResult, PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult,
+    EndpointInFlight, EndpointState, EndpointStates, FallbackResult, HandshakeResult, HedgeResult, HeldPlaces, Keys,
+    LimitDecision, MirrorResult, PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult,
     UpstreamHandshake, UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
@@ -20,6 +22,8 @@ use crate::telemetry::process::ProcessStats;
 pub struct ScrapeInputs {
     /// In-flight requests of each endpoint, from the balancers.
     pub endpoints: Vec<EndpointInFlight>,
+    /// Requests that limits of requests at once count.
+    pub held: Vec<HeldPlaces>,
     /// The breaker of each endpoint.
     pub breakers: Vec<EndpointBreaker>,
     /// The breakers that routes have of their own.
@@ -62,6 +66,8 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     breakers(&mut page, inputs);
     identity::render(&mut page, registry, inputs);
     limits(&mut page, registry);
+    in_flight::render(&mut page, registry, &inputs.held);
+    admin::render(&mut page, registry);
     stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
     process(&mut page, &inputs.process);

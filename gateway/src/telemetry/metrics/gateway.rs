@@ -42,11 +42,13 @@ pub enum ShedReason {
     RoutingBodies,
     /// The machine gave no socket for a connection, of a client or to an upstream: file descriptors or memory.
     Sockets,
+    /// `max_in_flight` of a route
+    RouteInFlight,
 }
 
 impl ShedReason {
     /// Every reason, in the order of their numbers.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Connections,
         Self::ConnectionsPerIp,
         Self::InFlight,
@@ -61,6 +63,7 @@ impl ShedReason {
         Self::Http2Flood,
         Self::RoutingBodies,
         Self::Sockets,
+        Self::RouteInFlight,
     ];
 
     /// Whether it protects an upstream, and not the gateway.
@@ -85,6 +88,7 @@ impl ShedReason {
             Self::Http2Flood => "h2_flood",
             Self::RoutingBodies => "routing_bodies",
             Self::Sockets => "sockets",
+            Self::RouteInFlight => "route_in_flight",
         }
     }
 }

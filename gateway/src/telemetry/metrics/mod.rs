@@ -7,6 +7,7 @@
 //!
 //! Series are kept by name for the life of the process, so that they survive reloads; their number is bounded.
 
+mod admin;
 mod aggregate;
 mod auth;
 mod batch;
@@ -24,6 +25,7 @@ mod store;
 mod upstream;
 mod upstream_handshake;
 
+pub use admin::{AdminAction, AdminResult, AdminSeries};
 pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AskedIssuer, AuthResult, AuthSeries, CacheResult, Keys, TokenCacheSeries};
 pub use batch::{BatchSeries, BatchTotals};
@@ -32,7 +34,7 @@ pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
-pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, OVERFLOW, Registry, RouteBreaker};
+pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, HeldPlaces, OVERFLOW, Registry, RouteBreaker};
 pub use route::{CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult};
 pub(crate) use shards::own_thread;
 pub use share::ShareSeries;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::algorithms::breaker::State;
 
+use super::{AdminSeries, GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 use super::{AuthSeries, BatchSeries, PartSeries, ShareSeries, SpanSeries, TokenCacheSeries};
-use super::{GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 
 /// Names of each kind that are kept: ten times the largest configuration that we aim at (10,000 routes). A process that
 /// sees more over its life counts the rest together under [`OVERFLOW`].
@@ -65,6 +65,17 @@ pub struct Ejections {
     pub endpoints: u64,
 }
 
+/// How many requests a limit of requests at once counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HeldPlaces {
+    /// The name of the rule, or of the route.
+    pub name: Arc<str>,
+    /// It is a route's own.
+    pub is_route: bool,
+    /// Requests now.
+    pub requests: u64,
+}
+
 /// Series of parts by their aggregates' names and their own.
 type Parts = BTreeMap<(Arc<str>, Arc<str>), Arc<PartSeries>>;
 
@@ -76,12 +87,14 @@ type OfShares = BTreeMap<(Arc<str>, Arc<str>), Arc<ShareSeries>>;
 pub struct Registry {
     workers: usize,
     gateway: GatewaySeries,
+    admin: AdminSeries,
     routes: Mutex<BTreeMap<Arc<str>, Arc<RouteSeries>>>,
     upstreams: Mutex<BTreeMap<Arc<str>, Arc<UpstreamSeries>>>,
     listeners: Mutex<BTreeMap<Arc<str>, Arc<ListenerSeries>>>,
     auth: Mutex<BTreeMap<Arc<str>, Arc<AuthSeries>>>,
     token_cache: TokenCacheSeries,
     limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
+    in_flight_limits: Mutex<BTreeMap<Arc<str>, Arc<LimitSeries>>>,
     stores: Mutex<BTreeMap<Arc<str>, Arc<StoreSeries>>>,
     spans: SpanSeries,
     /// By aggregate, then part.
@@ -97,12 +110,14 @@ impl Registry {
         Self {
             workers,
             gateway: GatewaySeries::new(workers),
+            admin: AdminSeries::default(),
             routes: Mutex::default(),
             upstreams: Mutex::default(),
             listeners: Mutex::default(),
             auth: Mutex::default(),
             token_cache: TokenCacheSeries::new(workers),
             limits: Mutex::default(),
+            in_flight_limits: Mutex::default(),
             stores: Mutex::default(),
             spans: SpanSeries::default(),
             parts: Mutex::default(),
@@ -115,6 +130,11 @@ impl Registry {
     #[inline]
     pub fn gateway(&self) -> &GatewaySeries {
         &self.gateway
+    }
+
+    /// Calls that would change the gateway by its admin API.
+    pub fn admin(&self) -> &AdminSeries {
+        &self.admin
     }
 
     /// The series of the route of this name, made if need be. Requests that match no route have one too, by the name
@@ -212,6 +232,16 @@ impl Registry {
     /// All upstreams by name.
     pub fn upstreams(&self) -> Vec<Arc<UpstreamSeries>> {
         lock(&self.upstreams).values().cloned().collect()
+    }
+
+    /// The series of the limit of requests at once of this name, made if need be.
+    pub fn in_flight_limit(&self, name: &str) -> Arc<LimitSeries> {
+        find(&self.in_flight_limits, name, |name| LimitSeries::new(name, self.workers))
+    }
+
+    /// All limits of requests at once by name.
+    pub fn in_flight_limits(&self) -> Vec<Arc<LimitSeries>> {
+        lock(&self.in_flight_limits).values().cloned().collect()
     }
 
     /// All rate limits by name.

@@ -8,7 +8,9 @@ use std::time::Duration;
 use regex::Regex;
 
 use super::*;
-use crate::telemetry::metrics::{AuthResult, CacheResult, HandshakeResult, UpstreamHandshake};
+use crate::telemetry::metrics::{
+    AdminAction, AdminResult, AuthResult, CacheResult, HandshakeResult, UpstreamHandshake,
+};
 
 const HOSTILE: &str = "a\"b\\c\nd{e=\"f\"} # \u{e9}";
 
@@ -99,6 +101,8 @@ fn busy_registry() -> Registry {
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
     registry.gateway().shed(ShedReason::InFlight);
+    registry.in_flight_limit("exports").decided(0, LimitDecision::Refused);
+    registry.admin().wrote(AdminAction::Reload, AdminResult::Failed);
     registry.auth("main").count(1, AuthResult::Granted);
     registry.token_cache().count(0, CacheResult::Hit);
     registry.gateway().set_config_version(7);
@@ -129,6 +133,10 @@ fn page(format: Format) -> Parsed {
             endpoint: "127.0.0.1:9001".into(),
             state: State::Open,
         }],
+        held: vec![
+            HeldPlaces { name: "exports".into(), is_route: false, requests: 5 },
+            HeldPlaces { name: "orders".into(), is_route: true, requests: 2 },
+        ],
         ejections: vec![Ejections { upstream: "orders".into(), endpoints: 1 }],
         states: vec![EndpointStates::new("orders".into(), [EndpointState::HalfOpen])],
         keys: vec![
@@ -196,6 +204,12 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_tls_certificate_expiry_seconds", &listener), 2e9);
         assert_eq!(page.value("gateway_connections", &[("listener", "127.0.0.1:8080")]), 1.0);
         assert_eq!(page.value("gateway_shed_total", &[("reason", "in_flight")]), 1.0);
+        let refused = [("rule", "exports"), ("decision", "refused")];
+        assert_eq!(page.value("gateway_limit_in_flight_decisions_total", &refused), 1.0);
+        assert_eq!(page.value("gateway_limit_in_flight", &refused[..1]), 5.0);
+        assert_eq!(page.value("gateway_route_in_flight", &[("route", "orders")]), 2.0);
+        let reload = [("action", "reload"), ("result", "failed")];
+        assert_eq!(page.value("gateway_admin_writes_total", &reload), 1.0);
         assert_eq!(page.value("gateway_log_dropped_total", &[]), 9.0);
         assert_eq!(page.value("gateway_log_write_failures_total", &[]), 3.0);
         assert_eq!(page.value("gateway_config_version", &[]), 7.0);
@@ -227,7 +241,11 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 25] = [
+const OURS: [&str; 29] = [
+    "gateway_admin_writes_total",
+    "gateway_limit_in_flight",
+    "gateway_limit_in_flight_decisions_total",
+    "gateway_route_in_flight",
     "gateway_issuer_failing",
     "gateway_log_failing",
     "gateway_discovery_failing",
