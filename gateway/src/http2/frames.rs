@@ -29,9 +29,9 @@ pub(super) enum Seen {
     /// A ping; carries nothing either.
     Pinged,
     /// DATA that carries something, or ends its stream.
-    Carried,
-    /// A block of header fields began: of a new stream, or trailers.
-    Opened { stream: u32 },
+    Carried { stream: u32, ends: bool },
+    /// A block of header fields began: of a new stream, or trailers; whether nothing follows it.
+    Opened { stream: u32, ends: bool },
     /// The settings of the other side were taken note of; carries nothing either.
     Acknowledged,
 }
@@ -113,6 +113,11 @@ impl Walk {
         u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)
     }
 
+    /// DATA whose payload is all to come.
+    fn carried(&self) -> Seen {
+        Seen::Carried { stream: self.stream(), ends: self.flags & END_STREAM != 0 }
+    }
+
     fn begin(&mut self, each: &mut impl FnMut(Seen)) {
         let [a, b, c, kind, flags, ..] = self.head;
         self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
@@ -121,11 +126,11 @@ impl Walk {
             HEADERS => {
                 self.in_block = true;
                 self.goes_on |= flags & END_HEADERS == 0;
-                each(Seen::Opened { stream: self.stream() });
+                each(Seen::Opened { stream: self.stream(), ends: flags & END_STREAM != 0 });
             }
             CONTINUATION => self.in_block = true,
             SETTINGS if flags & ACK != 0 => each(Seen::Acknowledged),
-            DATA if self.left > 0 || flags & END_STREAM != 0 => each(Seen::Carried),
+            DATA if self.left > 0 || flags & END_STREAM != 0 => each(self.carried()),
             PING if flags & ACK == 0 => each(Seen::Pinged),
             RST_STREAM => self.code = 0,
             WINDOW_UPDATE => {}
@@ -176,9 +181,11 @@ mod tests {
             for piece in bytes.chunks(step) {
                 walk.over(piece, |one| seen.push(one));
             }
-            let (idle, carried, reset) = (Seen::Idle, Seen::Carried, Seen::Reset { stream: 1, code: 8 });
-            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1 }, carried];
-            let all = [&settled[..], &[idle, carried, reset, Seen::Pinged, idle, idle]].concat();
+            let carried = |ends| Seen::Carried { stream: 1, ends };
+            let (idle, reset) = (Seen::Idle, Seen::Reset { stream: 1, code: 8 });
+            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1, ends: false }, carried(false)];
+            let data = [idle, carried(true)];
+            let all = [&settled[..], &data, &[reset, Seen::Pinged, idle, idle]].concat();
             assert_eq!(seen, all, "in steps of {step}");
         }
     }
