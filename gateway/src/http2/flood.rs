@@ -1,8 +1,8 @@
 //! What a client or an upstream may send in a second that costs the gateway work and is no request and no answer:
 //! resets of a client, and frames that carry nothing. Counted in whole seconds from the first of each; time comes in.
 //!
-//! A reset is excused where its own stream is a reason: its answer had begun, or it had lasted. Never for what became of
-//! another, or a client would buy rapid resets with cheap answers.
+//! A reset is excused where its own stream is a reason: its answer had begun, or it had lasted. Never for what became
+//! of another, or a client would buy rapid resets with cheap answers.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,6 +18,14 @@ const IDLE_FRAMES: u32 = 1000;
 /// reached it, as soon as it has its last answer, which on a short path is some thousand times a second: each HEADERS
 /// and each DATA that went to it excuses one. No more are saved up than may come without any.
 const EXCUSED_PINGS: u32 = IDLE_FRAMES;
+
+/// Updates of windows that are excused by a frame that went to the client, and by so many bytes of DATA each. Most
+/// clients send two for a frame, its stream's and the connection's; some for each piece that they read.
+const UPDATES_OF_FRAME: u32 = 10;
+const BYTES_OF_UPDATE: u32 = 1024;
+
+/// Updates that are saved up: a client may have a window of hundreds of megabytes, and read all at once what came.
+const EXCUSED_UPDATES: u32 = 200_000;
 
 /// Frames that carry nothing of an upstream. One that measures the path asks again as soon as it has its answer, which
 /// on a short path is some thousand times a second; so many cost a hundredth of a core.
@@ -62,6 +70,8 @@ pub struct Allowance {
     idle: PerSecond,
     /// Pings that are excused.
     pings: u32,
+    /// Updates of windows that are excused.
+    updates: u32,
     unaware: Unaware,
 }
 
@@ -156,7 +166,7 @@ impl UpstreamAllowance {
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
             Seen::Idle | Seen::Pinged | Seen::Acknowledged => self.idle.take(now()),
-            Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried { .. } => true,
+            Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried { .. } | Seen::Widened => true,
         }
     }
 }
@@ -172,6 +182,7 @@ impl Allowance {
             excused: PerSecond::new(resets.saturating_mul(EXCUSED_TIMES).max(EXCUSED_RESETS)),
             idle: PerSecond::new(IDLE_FRAMES),
             pings: 0,
+            updates: 0,
             unaware,
         }
     }
@@ -189,7 +200,11 @@ impl Allowance {
                 self.pings -= 1;
                 true
             }
-            Seen::Idle | Seen::Pinged => self.idle.take(now()),
+            Seen::Widened if self.updates > 0 => {
+                self.updates -= 1;
+                true
+            }
+            Seen::Idle | Seen::Pinged | Seen::Widened => self.idle.take(now()),
             Seen::Acknowledged => {
                 self.unaware.lasts = false;
                 self.idle.take(now())
@@ -220,25 +235,26 @@ impl Allowance {
             }
             Seen::Opened { stream, ends: false } => {
                 self.begun.head_went(stream);
-                self.excuse_ping()
+                self.excuse_answers(0)
             }
             Seen::Opened { stream, ends: true } => {
                 self.begun.ended(stream);
-                self.excuse_ping()
+                self.excuse_answers(0)
             }
-            Seen::Carried { stream, ends } => {
+            Seen::Carried { stream, ends, bytes } => {
                 if ends {
                     self.begun.ended(stream);
                 }
-                self.excuse_ping()
+                self.excuse_answers(bytes)
             }
             _ => true,
         }
     }
 
-    /// A frame went out, to which the client may have something to say.
-    fn excuse_ping(&mut self) -> bool {
+    /// A frame with so many bytes of DATA went out, to which the client may have something to say.
+    fn excuse_answers(&mut self, bytes: u32) -> bool {
         self.pings = (self.pings + 1).min(EXCUSED_PINGS);
+        self.updates = (self.updates + UPDATES_OF_FRAME + bytes / BYTES_OF_UPDATE).min(EXCUSED_UPDATES);
         true
     }
 }
@@ -259,7 +275,7 @@ mod tests {
     }
 
     /// DATA of a stream that goes on.
-    const CARRIED: Seen = Seen::Carried { stream: 1, ends: false };
+    const CARRIED: Seen = Seen::Carried { stream: 1, ends: false, bytes: 16_384 };
 
     #[test]
     fn d_resets_beyond_the_allowance_of_a_second_are_too_many_whoever_makes_them() {
@@ -388,7 +404,7 @@ mod tests {
             assert!(allowance.came(cancel(stream), || start), "{stream}");
         }
         let ended = Seen::Opened { stream: 1, ends: true };
-        let last = Seen::Carried { stream: 1, ends: true };
+        let last = Seen::Carried { stream: 1, ends: true, bytes: 0 };
         for (what, went) in [
             ("another's", vec![opened(3)]),
             ("an answer that is all head", vec![ended]),
@@ -420,5 +436,23 @@ mod tests {
             assert_eq!((0..20_000).take_while(|number| cancelled(2 * number + 1, start)).count(), most as usize);
             assert!(cancelled(50_001, start + SECOND), "another second");
         }
+    }
+
+    #[test]
+    fn d_updates_of_windows_are_excused_by_what_the_client_reads() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let mut allowance = Allowance::new(1);
+        // One for the stream and one for the connection, for each 4 KiB that are read of each frame.
+        for _ in 0..100_000 {
+            assert!(allowance.went(CARRIED, || start));
+            assert!((0..8).all(|_| allowance.came(Seen::Widened, || start)));
+        }
+        // It reads what was buffered meanwhile; what it never used is not saved up without end.
+        let left = EXCUSED_UPDATES - 8 + IDLE_FRAMES;
+        assert_eq!((0..2 * left).take_while(|_| allowance.came(Seen::Widened, || start)).count(), left as usize);
+
+        let mut allowance = Allowance::new(1);
+        assert!((0..IDLE_FRAMES).all(|_| allowance.came(Seen::Widened, || start)));
+        assert!(!allowance.came(Seen::Widened, || start), "nothing was read");
     }
 }

@@ -24,12 +24,14 @@ pub(super) enum Seen {
     /// A stream was reset, with this code.
     Reset { stream: u32, code: u32 },
     /// A frame that carries nothing of a request or an answer: settings, answers to pings, priorities, unknown kinds,
-    /// and DATA that is empty and ends nothing. Updates of windows are not among them: who reads much sends many.
+    /// and DATA that is empty and ends nothing.
     Idle,
     /// A ping; carries nothing either.
     Pinged,
-    /// DATA that carries something, or ends its stream.
-    Carried { stream: u32, ends: bool },
+    /// An update of a window; carries nothing either, but who reads much sends many.
+    Widened,
+    /// DATA that carries something, or ends its stream; so many bytes, padding included.
+    Carried { stream: u32, ends: bool, bytes: u32 },
     /// A block of header fields began: of a new stream, or trailers; whether nothing follows it.
     Opened { stream: u32, ends: bool },
     /// The settings of the other side were taken note of; carries nothing either.
@@ -115,7 +117,8 @@ impl Walk {
 
     /// DATA whose payload is all to come.
     fn carried(&self) -> Seen {
-        Seen::Carried { stream: self.stream(), ends: self.flags & END_STREAM != 0 }
+        let bytes = u32::try_from(self.left).unwrap_or(u32::MAX);
+        Seen::Carried { stream: self.stream(), ends: self.flags & END_STREAM != 0, bytes }
     }
 
     fn begin(&mut self, each: &mut impl FnMut(Seen)) {
@@ -133,7 +136,7 @@ impl Walk {
             DATA if self.left > 0 || flags & END_STREAM != 0 => each(self.carried()),
             PING if flags & ACK == 0 => each(Seen::Pinged),
             RST_STREAM => self.code = 0,
-            WINDOW_UPDATE => {}
+            WINDOW_UPDATE => each(Seen::Widened),
             _ => each(Seen::Idle),
         }
         if self.left == 0 {
@@ -181,11 +184,11 @@ mod tests {
             for piece in bytes.chunks(step) {
                 walk.over(piece, |one| seen.push(one));
             }
-            let carried = |ends| Seen::Carried { stream: 1, ends };
+            let carried = |bytes, ends| Seen::Carried { stream: 1, ends, bytes };
             let (idle, reset) = (Seen::Idle, Seen::Reset { stream: 1, code: 8 });
-            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1, ends: false }, carried(false)];
-            let data = [idle, carried(true)];
-            let all = [&settled[..], &data, &[reset, Seen::Pinged, idle, idle]].concat();
+            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1, ends: false }, carried(5, false)];
+            let data = [idle, carried(0, true)];
+            let all = [&settled[..], &data, &[Seen::Widened, reset, Seen::Pinged, idle, idle]].concat();
             assert_eq!(seen, all, "in steps of {step}");
         }
     }

@@ -185,6 +185,33 @@ async fn d_frames_that_carry_nothing_end_the_connection() {
     assert!(is_stopped(&gateway, times(frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]), 5000)).await);
     assert!(is_stopped(&gateway, times(frame(0x2, 0, 1, &[0, 0, 0, 0, 9]), 5000)).await);
     assert!(is_stopped(&gateway, times(frame(0xfe, 0, 0, b""), 5000)).await);
+    assert!(is_stopped(&gateway, times(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), 5000)).await);
+}
+
+#[tokio::test]
+async fn d_a_client_that_opens_its_windows_for_each_piece_that_it_reads_is_no_flood() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    let large = [GET[0], GET[1], (":path", "/bytes/10000000"), GET[3]];
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&large))).await;
+    let (mut updates, mut ended) = (0, false);
+    while !ended {
+        let data = frames.next_of(DATA).await.expect("more of the answer");
+        ended = data.flags & END_STREAM != 0;
+        // As one that reads four kilobytes at once, and says so of the stream and of the connection.
+        let pieces = data.payload.chunks(4096).map(|piece| u32::try_from(piece.len()).unwrap());
+        let opened: Vec<u8> = pieces
+            .flat_map(|piece| {
+                updates += 2;
+                [0, 1].map(|stream| frame(WINDOW_UPDATE, 0, stream, &piece.to_be_bytes())).concat()
+            })
+            .collect();
+        frames.send(opened).await;
+    }
+    assert!(updates >= 4000, "{updates} updates");
+    frames.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
 }
 
 #[tokio::test]
