@@ -151,8 +151,8 @@ pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody
     if let Read::NoRoom = gather(exchange, body, (most, room)).await? {
         return Err(no_room().into());
     }
-    body.keep_no_more();
     body.rewind();
+    body.keep_no_more();
     // Who is asked with the little time that a slow client has left is not to blame.
     let passed = exchange.now().saturating_duration_since(exchange.started);
     exchange.hurried |= exchange.timeout.is_some_and(|given| passed > given / 2);
