@@ -35,6 +35,8 @@ pub struct Replay {
     hint: SizeHint,
     /// Data that is gathered before any of it is passed on.
     gathered: Option<Gathered>,
+    /// There was no room to gather all that has passed.
+    is_crowded: bool,
     /// The share of a worker's memory that was taken for it.
     kept: Option<Kept>,
 }
@@ -59,6 +61,7 @@ impl Replay {
             ended: false,
             hint,
             gathered: None,
+            is_crowded: false,
             kept: None,
         }
     }
@@ -112,7 +115,8 @@ impl Replay {
         self.next == self.parts.len()
     }
 
-    /// Keeps a part that passes for the first time; false when it does not fit, and then all is to be forgotten.
+    /// Keeps a part that passes for the first time; false when it does not fit, and then all is to be forgotten, or
+    /// what was gathered is to pass again (`overflow`).
     pub fn keep(&mut self, frame: &Frame<Bytes>) -> bool {
         if let Some(data) = frame.data_ref() {
             self.bytes = self.bytes.saturating_add(data.len());
@@ -127,6 +131,25 @@ impl Replay {
             self.push(Part::Trailers(Box::new(trailers.clone())));
         }
         true
+    }
+
+    /// Ends the gathering behind a part for which there was no room: it passes again behind what was gathered. False
+    /// where nothing was being gathered.
+    pub fn overflow(&mut self, frame: &Frame<Bytes>) -> bool {
+        if self.gathered.is_none() {
+            return false;
+        }
+        self.gathered();
+        self.is_crowded = true;
+        if let Some(data) = frame.data_ref() {
+            self.push(Part::Data(data.clone()));
+        }
+        true
+    }
+
+    /// Whether there was no room to gather all that has passed.
+    pub fn is_crowded(&self) -> bool {
+        self.is_crowded
     }
 
     fn keep_data(&mut self, data: &Bytes) {
@@ -290,6 +313,19 @@ mod tests {
             replay.rewind();
         }
         assert!(replay.stays() && all.count() > 0);
+    }
+
+    #[test]
+    fn what_finds_no_room_passes_again_behind_what_did() {
+        let all = std::sync::Arc::new(crate::held_bytes::HeldBytes::default());
+        let mut replay = Replay::gathering(Gathered::new(&all, 1024), SizeHint::default());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"abc"))) && !replay.is_crowded());
+        let large = Frame::data(Bytes::from(vec![b'd'; 2000]));
+        assert!(!replay.keep(&large) && replay.overflow(&large) && replay.is_crowded());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"e"))), "nothing is gathered any more");
+        assert!(!Replay::new(1, SizeHint::default()).overflow(&large));
+        replay.rewind();
+        assert_eq!(text(&mut replay), [b"abc", &vec![b'd'; 2000][..], b"e"].concat());
     }
 
     #[test]

@@ -142,21 +142,25 @@ impl RequestBody {
     pub fn gather(&mut self, gathered: Gathered) {
         if let Self::Streaming(streaming) = self {
             let mut whole = Replay::gathering(gathered, streaming.size_hint());
-            let fits = streaming.replay.take().is_none_or(|mut before| {
+            if let Some(mut before) = streaming.replay.take() {
                 before.rewind();
-                std::iter::from_fn(|| before.again()).all(|frame| whole.keep(&frame))
-            });
-            streaming.replay = fits.then(|| Box::new(whole));
+                while let Some(frame) = before.again() {
+                    let _kept = whole.keep(&frame) || whole.overflow(&frame);
+                }
+            }
+            streaming.replay = Some(Box::new(whole));
         }
     }
 
-    /// Reads until its end, or beyond so many bytes, and gathers it all. What is beyond is at most what a client's
-    /// connection reads at once.
+    /// Reads until its end, or beyond so many bytes or the room that there is, and gathers it all. What is beyond is at
+    /// most what a client's connection reads at once.
     pub fn poll_gathered(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<Result<Read, BodyFault>> {
         let Self::Streaming(streaming) = self else { return Poll::Ready(Ok(Read::Whole(Bytes::new()))) };
         loop {
-            // Where there is no room, what was read is forgotten.
             let Some(replay) = &mut streaming.replay else { return Poll::Ready(Ok(Read::NoRoom)) };
+            if replay.is_crowded() {
+                return Poll::Ready(Ok(Read::NoRoom));
+            }
             if replay.len() > limit {
                 replay.gathered();
                 return Poll::Ready(Ok(Read::Longer));
@@ -392,7 +396,7 @@ impl Streaming {
         if self.tap.is_some() {
             self.tap_frame(&frame);
         }
-        if self.replay.as_mut().is_some_and(|replay| !replay.keep(&frame)) {
+        if self.replay.as_mut().is_some_and(|replay| !(replay.keep(&frame) || replay.overflow(&frame))) {
             self.replay = None;
             self.twin = None;
         }

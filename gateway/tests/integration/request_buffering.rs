@@ -135,3 +135,38 @@ async fn e_what_was_sent_is_held_no_longer_however_long_the_answer_takes() {
         assert_eq!(client.bytes(2).await, b"ok");
     }
 }
+
+#[tokio::test]
+async fn e_what_finds_no_room_streams() {
+    let upstream = upstream().await;
+    let gateway = narrow(&upstream, "").await;
+    let held = || gateway.inner().shards()[0].held.count();
+    let mut slow = Vec::new();
+    for number in 1..=2 {
+        let mut client = gateway.client().await;
+        client.send(format!("{}{}", post(1_000_000), "s".repeat(999_990))).await;
+        eventually("its body is held", || held() == number << 20).await;
+        slow.push(client);
+    }
+    for body in ["h".to_owned(), "h".repeat(300_000)] {
+        let answer = gateway.ask(format!("{}{body}", post(body.len()))).await;
+        assert_eq!(answer.status, 200);
+        assert!(received(&upstream).ends_with(&format!("\r\n\r\n{body}")), "byte for byte");
+    }
+    // What had begun to be gathered is not lost.
+    slow.pop().unwrap().reset();
+    eventually("there is room for some", || held() == 1 << 20).await;
+    let mut growing = gateway.client().await;
+    growing.send(format!("{}{}", post(1_000_000), "g".repeat(300_000))).await;
+    eventually("some of it is held", || held() == (1 << 20) + (1 << 19)).await;
+    let mut other = gateway.client().await;
+    other.send(format!("{}{}", post(1_000_000), "o".repeat(500_000))).await;
+    eventually("all room is taken", || held() == 2 << 20).await;
+    assert_eq!(growing.ask("G".repeat(700_000)).await.status, 200);
+    let sent = format!("\r\n\r\n{}{}", "g".repeat(300_000), "G".repeat(700_000));
+    assert!(received(&upstream).ends_with(&sent), "byte for byte");
+    assert_eq!(gateway.metric("gateway_unbuffered_bodies_total").await, Some(3.0));
+    assert_eq!(gateway.metric("gateway_shed_total{reason=\"routing_bodies\"}").await, Some(0.0));
+    drop((slow, other));
+    eventually("nothing is held", || held() == 0).await;
+}

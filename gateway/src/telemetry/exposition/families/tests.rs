@@ -197,6 +197,7 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_connections", &[("listener", "127.0.0.1:8080")]), 1.0);
         assert_eq!(page.value("gateway_shed_total", &[("reason", "in_flight")]), 1.0);
         assert_eq!(page.value("gateway_log_dropped_total", &[]), 9.0);
+        assert_eq!(page.value("gateway_unbuffered_bodies_total", &[]), 0.0);
         assert_eq!(page.value("gateway_log_write_failures_total", &[]), 3.0);
         assert_eq!(page.value("gateway_config_version", &[]), 7.0);
         assert_eq!(page.value("gateway_config_reload_failures_total", &[]), 1.0);
@@ -227,7 +228,8 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-const OURS: [&str; 25] = [
+const OURS: [&str; 26] = [
+    "gateway_unbuffered_bodies_total",
     "gateway_issuer_failing",
     "gateway_log_failing",
     "gateway_discovery_failing",
