@@ -14,7 +14,8 @@ use super::wire::Wire;
 
 /// Resets that are allowed: few, so that a flood is short.
 const RESETS: u32 = 5;
-/// Frames without use that are allowed a second (`gateway/src/http2/flood.rs`).
+/// Frames without use that are allowed a second, updates of windows among them where nothing was read
+/// (`gateway/src/http2/flood.rs`).
 const IDLE: usize = 1_000;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -30,8 +31,9 @@ fn walked(bytes: &[u8], piece: usize) -> (bool, bool) {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => break,
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => panic!("the stream has no errors: {error}"),
-            // Nothing more is read of a flood.
-            Poll::Pending => break,
+            // Nothing more is read of a flood; what is much lets others have their turn.
+            Poll::Pending if pulse.is_flooded() => break,
+            Poll::Pending => {}
         }
     }
     (pulse.is_flooded(), pulse.is_in_block())
@@ -48,8 +50,8 @@ fn naive(bytes: &[u8]) -> (bool, bool) {
         match kind {
             0 if length > 0 || flags & 1 != 0 => {}
             1 | 9 => open = !(whole && flags & 4 != 0),
+            // No answer has begun, and no time passes: none is excused.
             3 => resets += u32::from(whole),
-            8 => {}
             _ => idle += 1,
         }
         rest = behind.get(length..).unwrap_or_default();

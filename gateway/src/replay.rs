@@ -1,7 +1,8 @@
 //! What has passed of a request's body, kept so that it can be sent again.
 //!
-//! Bounded: a body that grows beyond the bound is not kept, and streams on as if nobody had asked. What is replayed is
-//! byte for byte what passed, trailers included. Small parts are copied together: each would else keep all of the
+//! Bounded: a body that grows beyond the bound is not kept, and streams on as if nobody had asked. What was kept and is
+//! more than is wanted passes once more, and is let go of part by part. What is replayed is byte for byte what passed,
+//! trailers included. Small parts are copied together: each would else keep all of the
 //! buffer that it was read into, and a client chooses how small they are.
 
 use bytes::{Bytes, BytesMut};
@@ -24,12 +25,18 @@ pub struct Replay {
     most: usize,
     /// The next part to be replayed; the number of parts where none is.
     next: usize,
+    /// What passes again is kept no longer.
+    lets_go: bool,
+    /// Some of it has been let go of.
+    is_broken: bool,
     /// The body has come to its end.
     ended: bool,
     /// What was known of its length before a byte was read.
     hint: SizeHint,
     /// Data that is gathered before any of it is passed on.
     gathered: Option<Gathered>,
+    /// There was no room to gather all that has passed.
+    is_crowded: bool,
     /// The share of a worker's memory that was taken for it.
     kept: Option<Kept>,
 }
@@ -43,8 +50,20 @@ enum Part {
 impl Replay {
     /// Keeps up to so many bytes of a body of which this is known.
     pub fn new(most: usize, hint: SizeHint) -> Self {
-        let (parts, tail) = (Vec::new(), BytesMut::new());
-        Self { parts, tail, bytes: 0, most, next: 0, ended: false, hint, gathered: None, kept: None }
+        Self {
+            parts: Vec::new(),
+            tail: BytesMut::new(),
+            bytes: 0,
+            most,
+            next: 0,
+            lets_go: false,
+            is_broken: false,
+            ended: false,
+            hint,
+            gathered: None,
+            is_crowded: false,
+            kept: None,
+        }
     }
 
     /// Gathers a body of which this is known in one piece, for as long as there is room.
@@ -59,12 +78,36 @@ impl Replay {
 
     /// The next part that passed before and has to pass again.
     pub fn again(&mut self) -> Option<Frame<Bytes>> {
-        let part = self.parts.get(self.next)?;
+        let part = self.parts.get_mut(self.next)?;
         self.next += 1;
         Some(match part {
+            Part::Data(data) if self.lets_go => {
+                self.is_broken = true;
+                let data = std::mem::take(data);
+                // What was gathered is the first part; its share lasts until it is written.
+                Frame::data(match self.kept.take() {
+                    Some(kept) => kept.hold(data),
+                    None => data,
+                })
+            }
             Part::Data(data) => Frame::data(data.clone()),
             Part::Trailers(trailers) => Frame::trailers((**trailers).clone()),
         })
+    }
+
+    /// Whether all of it can pass again.
+    pub fn is_whole(&self) -> bool {
+        !self.is_broken
+    }
+
+    /// Whether it will be whole when it has passed again.
+    pub fn stays(&self) -> bool {
+        !self.lets_go
+    }
+
+    /// Whether nobody has anything to expect of it any more.
+    pub fn is_done(&self) -> bool {
+        self.lets_go && self.is_even()
     }
 
     /// Whether nothing has to pass again.
@@ -72,7 +115,8 @@ impl Replay {
         self.next == self.parts.len()
     }
 
-    /// Keeps a part that passes for the first time; false when it does not fit, and then all is to be forgotten.
+    /// Keeps a part that passes for the first time; false when it does not fit, and then all is to be forgotten, or
+    /// what was gathered is to pass again (`overflow`).
     pub fn keep(&mut self, frame: &Frame<Bytes>) -> bool {
         if let Some(data) = frame.data_ref() {
             self.bytes = self.bytes.saturating_add(data.len());
@@ -87,6 +131,25 @@ impl Replay {
             self.push(Part::Trailers(Box::new(trailers.clone())));
         }
         true
+    }
+
+    /// Ends the gathering behind a part for which there was no room: it passes again behind what was gathered. False
+    /// where nothing was being gathered.
+    pub fn overflow(&mut self, frame: &Frame<Bytes>) -> bool {
+        if self.gathered.is_none() {
+            return false;
+        }
+        self.gathered();
+        self.is_crowded = true;
+        if let Some(data) = frame.data_ref() {
+            self.push(Part::Data(data.clone()));
+        }
+        true
+    }
+
+    /// Whether there was no room to gather all that has passed.
+    pub fn is_crowded(&self) -> bool {
+        self.is_crowded
     }
 
     fn keep_data(&mut self, data: &Bytes) {
@@ -138,9 +201,10 @@ impl Replay {
         bytes
     }
 
-    /// Changes how much is kept. What was kept before stays in any case, until it has passed again.
+    /// Changes how much is kept. Where that is less than what was kept before, that is let go of as it passes again.
     pub fn keep_up_to(&mut self, most: usize) {
         self.most = most.max(self.bytes);
+        self.lets_go = self.is_broken || self.bytes > most;
     }
 
     /// The body has come to its end.
@@ -163,10 +227,12 @@ impl Replay {
         self.ended
     }
 
-    /// From the beginning again.
+    /// From the beginning again, unless some of it has been let go of.
     pub fn rewind(&mut self) {
         self.settle();
-        self.next = 0;
+        if !self.is_broken {
+            self.next = 0;
+        }
     }
 
     /// What was known of the body's length before a byte was read.
@@ -212,6 +278,54 @@ mod tests {
         replay.keep_up_to(0);
         assert_eq!(text(&mut replay), b"abc");
         assert!(!replay.keep(&Frame::data(Bytes::from_static(b"d"))));
+    }
+
+    #[test]
+    fn what_is_let_go_of_gives_its_room_back_once_it_was_written() {
+        let all = std::sync::Arc::new(crate::held_bytes::HeldBytes::default());
+        let gathered = |most: usize| {
+            let mut replay = Replay::gathering(Gathered::new(&all, 1 << 20), SizeHint::default());
+            assert!(replay.keep(&Frame::data(Bytes::from_static(b"abc"))));
+            replay.gathered();
+            replay.end();
+            replay.rewind();
+            replay.keep_up_to(most);
+            replay
+        };
+        let mut replay = gathered(2);
+        assert!(replay.is_whole() && !replay.stays() && !replay.is_done(), "nothing of it has passed yet");
+        let part = replay.again().unwrap().into_data().unwrap();
+        assert!(replay.is_done() && !replay.is_whole());
+        replay.keep_up_to(3);
+        assert!(!replay.stays(), "too late");
+        replay.rewind();
+        assert!(replay.again().is_none());
+        drop(replay);
+        assert!(all.count() > 0, "it is still being written");
+        assert_eq!(part, "abc");
+        drop(part);
+        assert_eq!(all.count(), 0);
+
+        // What may have to go again, and is no more than what is kept for that, stays.
+        let mut replay = gathered(3);
+        for _ in 0..2 {
+            assert_eq!(text(&mut replay), b"abc");
+            replay.rewind();
+        }
+        assert!(replay.stays() && all.count() > 0);
+    }
+
+    #[test]
+    fn what_finds_no_room_passes_again_behind_what_did() {
+        let all = std::sync::Arc::new(crate::held_bytes::HeldBytes::default());
+        let mut replay = Replay::gathering(Gathered::new(&all, 1024), SizeHint::default());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"abc"))) && !replay.is_crowded());
+        let large = Frame::data(Bytes::from(vec![b'd'; 2000]));
+        assert!(!replay.keep(&large) && replay.overflow(&large) && replay.is_crowded());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"e"))), "nothing is gathered any more");
+        assert!(!Replay::new(1, SizeHint::default()).overflow(&large));
+        replay.rewind();
+        assert_eq!(text(&mut replay), [b"abc", &vec![b'd'; 2000][..], b"e"].concat());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod fault;
 mod progress;
 mod tap;
+mod twin;
 
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
@@ -25,6 +26,7 @@ use crate::timer::{Deadlines, Wait};
 pub use fault::BodyFault;
 pub use progress::BodyProgress;
 pub use tap::{NotCopied, Tapped};
+pub use twin::{Again, Kept, Twin};
 
 use tap::Tap;
 
@@ -112,57 +114,9 @@ pub enum Read {
     NoRoom,
 }
 
-/// A body that may be sent a second time while it is still being sent once.
-pub enum Twin {
-    /// It cannot.
-    Never,
-    /// There is none.
-    Empty,
-    /// It can, once all of it has passed and was kept.
-    Kept(Box<Kept>),
-}
-
-/// What a second body is made of.
-pub struct Kept {
-    whole: Arc<OnceLock<Replay>>,
-    deadlines: Arc<Deadlines>,
-    clock: Clock,
-    rules: Arc<HeaderRules>,
-}
-
-/// A body to be sent a second time.
-#[derive(Debug)]
-pub enum Again {
-    /// All of it.
-    Whole(RequestBody),
-    /// The client is still sending it.
-    Later,
-    /// It was not kept.
-    Never,
-}
-
-impl Twin {
-    /// The body from its beginning, if all of it has passed.
-    pub fn body(&self) -> Again {
-        let kept = match self {
-            Self::Never => return Again::Never,
-            Self::Empty => return Again::Whole(RequestBody::Empty),
-            Self::Kept(kept) => kept,
-        };
-        match kept.whole.get() {
-            Some(replay) => {
-                let (deadlines, clock) = (Arc::clone(&kept.deadlines), kept.clock.clone());
-                Again::Whole(RequestBody::again(replay.copy(), deadlines, clock, Arc::clone(&kept.rules)))
-            }
-            // Who would leave a copy is gone, or has let go of it.
-            None if Arc::strong_count(&kept.whole) == 1 => Again::Never,
-            None => Again::Later,
-        }
-    }
-}
-
 impl RequestBody {
-    /// Keeps up to so many bytes of it as they pass, so that it can be sent again.
+    /// Keeps up to so many bytes of it as they pass, so that it can be sent again. What was read before and is longer
+    /// passes once.
     pub fn keep(&mut self, most: usize) {
         if let Self::Streaming(streaming) = self {
             if let Some(replay) = &mut streaming.replay {
@@ -174,12 +128,13 @@ impl RequestBody {
         }
     }
 
-    /// Keeps no more of it: what was kept is forgotten with the next part that passes.
+    /// Keeps no more of it: what was kept is forgotten, or passes once more where it has to.
     pub fn keep_no_more(&mut self) {
         if let Self::Streaming(streaming) = self
             && let Some(replay) = &mut streaming.replay
         {
             replay.keep_up_to(0);
+            streaming.forget_what_is_done();
         }
     }
 
@@ -187,21 +142,25 @@ impl RequestBody {
     pub fn gather(&mut self, gathered: Gathered) {
         if let Self::Streaming(streaming) = self {
             let mut whole = Replay::gathering(gathered, streaming.size_hint());
-            let fits = streaming.replay.take().is_none_or(|mut before| {
+            if let Some(mut before) = streaming.replay.take() {
                 before.rewind();
-                std::iter::from_fn(|| before.again()).all(|frame| whole.keep(&frame))
-            });
-            streaming.replay = fits.then(|| Box::new(whole));
+                while let Some(frame) = before.again() {
+                    let _kept = whole.keep(&frame) || whole.overflow(&frame);
+                }
+            }
+            streaming.replay = Some(Box::new(whole));
         }
     }
 
-    /// Reads until its end, or beyond so many bytes, and gathers it all. What is beyond is at most what a client's
-    /// connection reads at once.
+    /// Reads until its end, or beyond so many bytes or the room that there is, and gathers it all. What is beyond is at
+    /// most what a client's connection reads at once.
     pub fn poll_gathered(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<Result<Read, BodyFault>> {
         let Self::Streaming(streaming) = self else { return Poll::Ready(Ok(Read::Whole(Bytes::new()))) };
         loop {
-            // Where there is no room, what was read is forgotten.
             let Some(replay) = &mut streaming.replay else { return Poll::Ready(Ok(Read::NoRoom)) };
+            if replay.is_crowded() {
+                return Poll::Ready(Ok(Read::NoRoom));
+            }
             if replay.len() > limit {
                 replay.gathered();
                 return Poll::Ready(Ok(Read::Longer));
@@ -227,30 +186,14 @@ impl RequestBody {
         Source::PutBack(streaming)
     }
 
-    /// Lets it be sent a second time beside the first, if what passes of it is kept.
-    pub fn twin(&mut self) -> Twin {
-        let Self::Streaming(streaming) = self else { return Twin::Empty };
-        let Some(replay) = &streaming.replay else { return Twin::Never };
-        let whole = Arc::<OnceLock<Replay>>::default();
-        if replay.has_ended() {
-            // All of it was read for routing: no end will be seen any more.
-            let _ = whole.set(replay.copy());
-        } else {
-            streaming.twin = Some(Arc::clone(&whole));
-        }
-        Twin::Kept(Box::new(Kept {
-            whole,
-            deadlines: Arc::clone(&streaming.deadlines),
-            clock: streaming.clock.clone(),
-            rules: Arc::clone(&streaming.rules),
-        }))
-    }
-
     /// Whether it can be sent from its beginning: nothing of it was read, or all that was read is kept.
     pub fn can_go_again(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(streaming) => !streaming.begun || streaming.replay.is_some(),
+            Self::Streaming(streaming) => match &streaming.replay {
+                Some(replay) => replay.is_whole(),
+                None => !streaming.begun,
+            },
         }
     }
 
@@ -385,6 +328,7 @@ impl Streaming {
         self.begun = true;
         if let Some(replay) = &mut self.replay {
             if let Some(frame) = replay.again() {
+                self.forget_what_is_done();
                 return Poll::Ready(Some(Ok(frame)));
             }
             if replay.has_ended() {
@@ -452,7 +396,7 @@ impl Streaming {
         if self.tap.is_some() {
             self.tap_frame(&frame);
         }
-        if self.replay.as_mut().is_some_and(|replay| !replay.keep(&frame)) {
+        if self.replay.as_mut().is_some_and(|replay| !(replay.keep(&frame) || replay.overflow(&frame))) {
             self.replay = None;
             self.twin = None;
         }
@@ -462,6 +406,14 @@ impl Streaming {
             self.leave_copies();
         }
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// Gives up what was kept, once all of it has passed and nobody wants it again.
+    fn forget_what_is_done(&mut self) {
+        if self.replay.as_ref().is_some_and(|replay| replay.is_done()) {
+            self.replay = None;
+            self.twin = None;
+        }
     }
 
     fn leave_copies(&mut self) {

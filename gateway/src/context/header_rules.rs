@@ -104,8 +104,7 @@ impl HeaderRules {
             }
         }
         let folded: Folded = name.iter().map(|byte| fold_byte(*byte)).collect();
-        let frames = matches!(&folded[..], b"content-length" | b"host")
-            || hop_by_hop::kind(&folded) != hop_by_hop::Kind::EndToEnd;
+        let frames = matches!(&folded[..], b"content-length" | b"host") || !hop_by_hop::kind(&folded).passes();
         // A look-alike of what proxies say goes even from a trusted peer: a proxy knows how to spell it.
         if frames || self.matches_folded(&folded) || is_for_proxies(&folded) { Verdict::Remove } else { Verdict::Keep }
     }

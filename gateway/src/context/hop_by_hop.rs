@@ -22,10 +22,19 @@ pub(super) enum Kind {
     Connection,
     /// `te`: only `trailers` passes.
     Te,
+    /// `trailer`: announces names behind the body.
+    Trailer,
     /// Belongs to one connection.
     Hop,
     /// Goes on.
     EndToEnd,
+}
+
+impl Kind {
+    /// Whether it goes on, in some form.
+    pub(super) fn passes(self) -> bool {
+        matches!(self, Self::EndToEnd | Self::Trailer)
+    }
 }
 
 /// Classifies a name, which case does not matter to.
@@ -46,6 +55,7 @@ fn classify(length: usize, is: impl Fn(&[u8]) -> bool) -> Kind {
     let hop = match length {
         2 => return if is(b"te") { Kind::Te } else { Kind::EndToEnd },
         6 => is(b"expect"),
+        7 if is(b"trailer") => return Kind::Trailer,
         7 => is(b"upgrade"),
         10 if is(b"connection") => return Kind::Connection,
         10 => is(b"keep-alive"),
@@ -108,6 +118,8 @@ pub(super) fn reduce_te(headers: &mut HeaderMap) {
 pub(super) struct Found {
     connection: bool,
     te: bool,
+    /// Names are announced that come behind the body.
+    pub(super) trailer: bool,
 }
 
 impl Found {
@@ -117,6 +129,10 @@ impl Found {
         match kind_of_lower(name) {
             Kind::EndToEnd => false,
             Kind::Hop => true,
+            Kind::Trailer => {
+                self.trailer = true;
+                false
+            }
             Kind::Connection => {
                 self.connection = true;
                 true
@@ -150,15 +166,14 @@ pub fn remove_from_response(fields: &mut Fields, also: impl Fn(&[u8]) -> bool) {
     let named = if fields.has_connection() { named_by_connection(fields) } else { Vec::new() };
     fields.retain(|name| {
         // A response has no use for `te`.
-        kind(name) == Kind::EndToEnd && !also(name) && !named.iter().any(|other| name.eq_ignore_ascii_case(other))
+        kind(name).passes() && !also(name) && !named.iter().any(|other| name.eq_ignore_ascii_case(other))
     });
 }
 
 /// Removes what ends here from an answer that did not come over the wire.
 pub fn remove_from_answer(headers: &mut HeaderMap) {
     remove_named(headers);
-    let doomed: Names =
-        headers.keys().filter(|name| kind(name.as_str().as_bytes()) != Kind::EndToEnd).cloned().collect();
+    let doomed: Names = headers.keys().filter(|name| !kind(name.as_str().as_bytes()).passes()).cloned().collect();
     for name in &doomed {
         headers.remove(name);
     }

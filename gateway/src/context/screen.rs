@@ -4,10 +4,11 @@
 //! Invariants: no client-sent identity header survives, from whatever peer, however it is spelled (security.md, B2 to
 //! B4); the walk costs no allocation for a request that has nothing to remove; trailers pass the same rules.
 
-use http::HeaderMap;
+use http::header::TRAILER;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::header_rules::{HeaderRules, Verdict};
-use super::hop_by_hop::{Found, Names};
+use super::hop_by_hop::{Found, Kind, Names, kind};
 use super::names::is_own;
 use crate::error::{Code, GatewayError};
 
@@ -51,6 +52,9 @@ pub fn screen_request_headers(headers: &mut HeaderMap, rules: &HeaderRules, peer
         }
     }
     found.act(headers, &doomed);
+    if found.trailer {
+        announce_what_passes(headers, rules);
+    }
     Ok(())
 }
 
@@ -61,14 +65,33 @@ pub fn screen_trailers(trailers: &mut HeaderMap, rules: &HeaderRules) {
     let mut found = Found::default();
     let doomed: Names = trailers
         .keys()
-        .filter(|name| {
-            let text = name.as_str().as_bytes();
-            found.see(text) || is_for_heads(text) || is_own(name) || rules.judge(text, false) != Verdict::Keep
-        })
+        .filter(|name| found.see(name.as_str().as_bytes()) || !may_be_trailer(name, rules))
         .cloned()
         .collect();
     found.act(trailers, &doomed);
-    trailers.remove(http::header::TE);
+}
+
+/// Whether a field of this name passes behind a body.
+fn may_be_trailer(name: &HeaderName, rules: &HeaderRules) -> bool {
+    let text = name.as_str().as_bytes();
+    kind(text) == Kind::EndToEnd && !is_for_heads(text) && !is_own(name) && rules.judge(text, false) == Verdict::Keep
+}
+
+/// Leaves of `trailer` the names that pass behind the body: who is told of others would wait for them in vain, or take
+/// their announcement for the gateway's word.
+#[cold]
+fn announce_what_passes(headers: &mut HeaderMap, rules: &HeaderRules) {
+    let passes = |name: &[u8]| HeaderName::from_bytes(name).is_ok_and(|name| may_be_trailer(&name, rules));
+    let values = headers.get_all(TRAILER).iter();
+    let names: Vec<&[u8]> = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();
+    if names.iter().all(|name| passes(name.trim_ascii())) {
+        return;
+    }
+    let told: Vec<&[u8]> = names.into_iter().map(<[u8]>::trim_ascii).filter(|name| passes(name)).collect();
+    match HeaderValue::from_bytes(&told.join(&b", "[..])) {
+        Ok(told) if !told.is_empty() => drop(headers.insert(TRAILER, told)),
+        _ => drop(headers.remove(TRAILER)),
+    }
 }
 
 /// Names that mean something only before a body.
@@ -98,7 +121,6 @@ fn is_for_heads(name: &[u8]) -> bool {
             | b"retry-after"
             | b"server"
             | b"set-cookie"
-            | b"trailer"
             | b"vary"
             | b"www-authenticate"
             | b"x-powered-by"

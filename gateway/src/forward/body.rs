@@ -135,11 +135,11 @@ pub async fn read<N: Network>(
 }
 
 /// Reads a body to its end before an endpoint is picked, as far as the route says (`buffer_request`): a service that
-/// has a worker for each request then waits for no client. A longer body streams on from its first byte.
+/// has a worker for each request then waits for no client. A longer body streams on from its first byte, and so does
+/// one for which there is no room: nothing is decided by it, and the room may be full of other clients' bodies.
 ///
 /// # Errors
-/// 400, 408 and 413 of a body that is malformed, slow or too large; 503 where such bodies take as much memory as they
-/// may; the client left.
+/// 400, 408 and 413 of a body that is malformed, slow or too large; the client left.
 pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody) -> Result<(), Failure> {
     let most = exchange.route().and_then(|route| route.settings.buffer_request).unwrap_or_default();
     if matches!(body, RequestBody::Empty) || body.size_hint().lower() > most as u64 {
@@ -149,10 +149,10 @@ pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody
     // composed.
     let room = exchange.snapshot.config.server.body_match_memory / 2;
     if let Read::NoRoom = gather(exchange, body, (most, room)).await? {
-        return Err(no_room().into());
+        exchange.shard.shared.metrics.gateway().unbuffered();
     }
-    body.keep_no_more();
     body.rewind();
+    body.keep_no_more();
     // Who is asked with the little time that a slow client has left is not to blame.
     let passed = exchange.now().saturating_duration_since(exchange.started);
     exchange.hurried |= exchange.timeout.is_some_and(|given| passed > given / 2);

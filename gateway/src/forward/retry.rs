@@ -59,10 +59,10 @@ pub async fn forward<N: Network>(
         return Box::pin(beyond(exchange, head, plain, (tried, asked), false)).await;
     }
     note_sent(exchange, &tried, &head);
-    if tried.is_ok() {
-        head.recycle();
-    }
-    tried.map_err(|lost| lost.failure)
+    let mut answer = tried.map_err(|lost| lost.failure)?;
+    head.recycle();
+    answer.source.leg.keep_no_more();
+    Ok(answer)
 }
 
 /// What follows a first attempt that was not the last word: others, then the route's fallback.
@@ -80,7 +80,9 @@ async fn beyond<N: Network>(
         tried = again(exchange, (&mut head, &mut plain), (first, Asked::new()), switches).await;
     }
     note_sent(exchange, &tried, &head);
-    fallback::conclude(exchange, tried)
+    let mut answer = fallback::conclude(exchange, tried)?;
+    answer.source.leg.keep_no_more();
+    Ok(answer)
 }
 
 /// Sends on a connection of its own; the answer may be a switch of protocols. Whatever its method, it goes out again

@@ -140,6 +140,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         (!self.spent && self.body.rewind()).then(|| std::mem::replace(&mut self.body, RequestBody::Empty))
     }
 
+    /// Keeps no more of the request's body: nobody will want it back.
+    pub fn keep_no_more(&mut self) {
+        if self.sent {
+            self.spent = true;
+            self.body = RequestBody::Empty;
+        } else {
+            self.body.keep_no_more();
+        }
+    }
+
     /// Sends what can be sent and reads until the answer's head is whole. Interim answers are dropped, but 101.
     ///
     /// # Errors

@@ -167,7 +167,12 @@ impl WriteQueue {
             self.written += of_head;
             count -= of_head;
             let of_part = count.min(self.part.len());
-            self.part.advance(of_part);
+            if of_part < self.part.len() {
+                self.part.advance(of_part);
+            } else if of_part > 0 {
+                // The last byte may go, and with it what keeps the part.
+                self.part = Bytes::new();
+            }
             self.part_end = &self.part_end[count - of_part..];
         }
         spare::keep_write_buffer(std::mem::take(&mut self.bytes));
@@ -217,6 +222,16 @@ mod tests {
         fn is_ready_and_ok(&self) -> bool {
             matches!(self, Poll::Ready(Ok(())))
         }
+    }
+
+    #[test]
+    fn e_what_has_been_written_is_held_no_longer() {
+        let (mut queue, mut framing) = (WriteQueue::default(), Framing::Length(100_000));
+        let data = Bytes::from(vec![b'x'; 100_000]);
+        queue.push(Frame::data(data.clone()), &mut framing).unwrap();
+        assert!(!data.is_unique());
+        assert_eq!(written(&mut queue, 30_000).len(), 100_000);
+        assert!(data.is_unique());
     }
 
     #[test]

@@ -1,8 +1,13 @@
 //! What a client or an upstream may send in a second that costs the gateway work and is no request and no answer:
 //! resets of a client, and frames that carry nothing. Counted in whole seconds from the first of each; time comes in.
+//!
+//! A reset is excused where its own stream is a reason: its answer had begun, or it had lasted. Never for what became
+//! of another, or a client would buy rapid resets with cheap answers.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::begun::{Begun, Interim};
 use super::frames::Seen;
 use crate::algorithms::per_second::PerSecond;
 
@@ -13,6 +18,14 @@ const IDLE_FRAMES: u32 = 1000;
 /// reached it, as soon as it has its last answer, which on a short path is some thousand times a second: each HEADERS
 /// and each DATA that went to it excuses one. No more are saved up than may come without any.
 const EXCUSED_PINGS: u32 = IDLE_FRAMES;
+
+/// Updates of windows that are excused by a frame that went to the client, and by so many bytes of DATA each. Most
+/// clients send two for a frame, its stream's and the connection's; some for each piece that they read.
+const UPDATES_OF_FRAME: u32 = 10;
+const BYTES_OF_UPDATE: u32 = 1024;
+
+/// Updates that are saved up: a client may have a window of hundreds of megabytes, and read all at once what came.
+const EXCUSED_UPDATES: u32 = 200_000;
 
 /// Frames that carry nothing of an upstream. One that measures the path asks again as soon as it has its answer, which
 /// on a short path is some thousand times a second; so many cost a hundredth of a core.
@@ -28,6 +41,10 @@ const TOGETHER: Duration = Duration::from_millis(50);
 
 /// Resets that may be excused: one for each stream. No more are saved up, for whoever resets what is long over.
 const EXCUSED_RESETS: u32 = 1000;
+
+/// Resets that are excused in a second, whatever the reason: so many times what may come without any, and no less than
+/// `EXCUSED_RESETS`.
+const EXCUSED_TIMES: u32 = 10;
 
 /// Codes of RFC 9113, section 7, with which a server says that the client is at fault. What the gateway resets for
 /// reasons of its own (`NO_ERROR`, `INTERNAL_ERROR`, `CANCEL`) is not held against the client.
@@ -47,12 +64,14 @@ const UNAWARE_STREAMS: u32 = 1000;
 pub struct Allowance {
     resets: PerSecond,
     streams: Streams,
-    /// Resets that are excused since as many heads of answers went out: no more than may come in a second without.
-    answered: u32,
-    most_resets: u32,
+    /// Streams of which a reset is excused since their answers are under way.
+    begun: Begun,
+    excused: PerSecond,
     idle: PerSecond,
     /// Pings that are excused.
     pings: u32,
+    /// Updates of windows that are excused.
+    updates: u32,
     unaware: Unaware,
 }
 
@@ -147,7 +166,7 @@ impl UpstreamAllowance {
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
             Seen::Idle | Seen::Pinged | Seen::Acknowledged => self.idle.take(now()),
-            Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried => true,
+            Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried { .. } | Seen::Widened => true,
         }
     }
 }
@@ -159,12 +178,18 @@ impl Allowance {
         Self {
             resets: PerSecond::new(resets),
             streams: Streams::default(),
-            answered: 0,
-            most_resets: resets,
+            begun: Begun::default(),
+            excused: PerSecond::new(resets.saturating_mul(EXCUSED_TIMES).max(EXCUSED_RESETS)),
             idle: PerSecond::new(IDLE_FRAMES),
             pings: 0,
+            updates: 0,
             unaware,
         }
+    }
+
+    /// Where is said which heads of answers are interim ones.
+    pub fn interim(&self) -> Arc<Interim> {
+        Arc::clone(&self.begun.interim)
     }
 
     /// Counts a frame that came from the client; `false` when it is one too many.
@@ -175,51 +200,62 @@ impl Allowance {
                 self.pings -= 1;
                 true
             }
-            Seen::Idle | Seen::Pinged => self.idle.take(now()),
+            Seen::Widened if self.updates > 0 => {
+                self.updates -= 1;
+                true
+            }
+            Seen::Idle | Seen::Pinged | Seen::Widened => self.idle.take(now()),
             Seen::Acknowledged => {
                 self.unaware.lasts = false;
                 self.idle.take(now())
             }
-            Seen::Opened { stream } => {
+            Seen::Opened { stream, .. } => {
                 self.streams.opened(stream, now);
                 self.unaware.opened();
                 true
             }
-            Seen::Carried => true,
+            Seen::Carried { .. } => true,
         }
     }
 
-    /// Counts a stream that the client has reset: not one that lasted, nor, by number, one whose answer had begun.
+    /// Counts a stream that the client has reset: not one that lasted, nor one whose answer had begun.
     #[cold]
     fn was_reset(&mut self, stream: u32, now: Instant) -> bool {
-        if self.streams.excuse(stream, now) {
-            return true;
-        }
-        if self.answered > 0 {
-            self.answered -= 1;
-            return true;
-        }
-        self.resets.take(now)
+        let (had_begun, has_lasted) = (self.begun.ended(stream), self.streams.excuse(stream, now));
+        (had_begun || has_lasted) && self.excused.take(now) || self.resets.take(now)
     }
 
     /// Counts a frame that went to the client: a client can make its server reset its streams
     /// (CVE-2025-8671, "MadeYouReset"). `false` when it is one too many.
     pub(super) fn went(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
-            Seen::Reset { code, .. } if BLAMES.contains(&code) && !self.unaware.excuses(code) => {
-                self.resets.take(now())
+            Seen::Reset { stream, code } => {
+                self.begun.ended(stream);
+                !BLAMES.contains(&code) || self.unaware.excuses(code) || self.resets.take(now())
             }
-            Seen::Opened { .. } => {
-                self.answered = (self.answered + 1).min(self.most_resets);
-                self.pings = (self.pings + 1).min(EXCUSED_PINGS);
-                true
+            Seen::Opened { stream, ends: false } => {
+                self.begun.head_went(stream);
+                self.excuse_answers(0)
             }
-            Seen::Carried => {
-                self.pings = (self.pings + 1).min(EXCUSED_PINGS);
-                true
+            Seen::Opened { stream, ends: true } => {
+                self.begun.ended(stream);
+                self.excuse_answers(0)
+            }
+            Seen::Carried { stream, ends, bytes } => {
+                if ends {
+                    self.begun.ended(stream);
+                }
+                self.excuse_answers(bytes)
             }
             _ => true,
         }
+    }
+
+    /// A frame with so many bytes of DATA went out, to which the client may have something to say.
+    fn excuse_answers(&mut self, bytes: u32) -> bool {
+        self.pings = (self.pings + 1).min(EXCUSED_PINGS);
+        self.updates = (self.updates + UPDATES_OF_FRAME + bytes / BYTES_OF_UPDATE).min(EXCUSED_UPDATES);
+        true
     }
 }
 
@@ -235,8 +271,11 @@ mod tests {
     }
 
     fn opened(stream: u32) -> Seen {
-        Seen::Opened { stream }
+        Seen::Opened { stream, ends: false }
     }
+
+    /// DATA of a stream that goes on.
+    const CARRIED: Seen = Seen::Carried { stream: 1, ends: false, bytes: 16_384 };
 
     #[test]
     fn d_resets_beyond_the_allowance_of_a_second_are_too_many_whoever_makes_them() {
@@ -273,14 +312,14 @@ mod tests {
         let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
         let mut allowance = Allowance::new(1);
         for _ in 0..10 * IDLE_FRAMES {
-            assert!(allowance.went(Seen::Carried, || start));
+            assert!(allowance.went(CARRIED, || start));
             assert!(allowance.came(Seen::Pinged, || start), "it measures the path");
         }
         // What was excused long ago, and not used, is not saved up without end.
         assert!((0..10 * IDLE_FRAMES).all(|_| allowance.went(opened(1), || start)));
         assert!((0..EXCUSED_PINGS + IDLE_FRAMES).all(|_| allowance.came(Seen::Pinged, || start)));
         assert!(!allowance.came(Seen::Pinged, || start));
-        assert!(allowance.went(Seen::Carried, || start));
+        assert!(allowance.went(CARRIED, || start));
         assert!(!allowance.came(Seen::Idle, || start), "it excuses a ping, nothing else");
     }
 
@@ -355,11 +394,65 @@ mod tests {
     }
 
     #[test]
-    fn d_a_head_that_went_out_excuses_a_reset_and_no_more_are_saved_up_than_a_second_has() {
+    fn d_a_head_that_went_out_excuses_the_reset_of_its_own_stream_alone() {
         let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
-        let mut allowance = Allowance::new(3);
-        assert!((0..100).all(|number| allowance.went(opened(2 * number + 1), || start)));
-        assert!((0..6).all(|_| allowance.came(reset(8), || start)));
-        assert!(!allowance.came(reset(8), || start));
+        let cancel = |stream: u32| Seen::Reset { stream, code: 8 };
+        let mut allowance = Allowance::new(0);
+        // A download that is cancelled, a call whose deadline passes behind the head.
+        for stream in (1..400).step_by(2) {
+            assert!(allowance.came(opened(stream), || start) && allowance.went(opened(stream), || start));
+            assert!(allowance.came(cancel(stream), || start), "{stream}");
+        }
+        let ended = Seen::Opened { stream: 1, ends: true };
+        let last = Seen::Carried { stream: 1, ends: true, bytes: 0 };
+        for (what, went) in [
+            ("another's", vec![opened(3)]),
+            ("an answer that is all head", vec![ended]),
+            ("one that is over", vec![opened(1), last]),
+            ("one with trailers", vec![opened(1), CARRIED, ended]),
+            ("one that the gateway reset", vec![opened(1), Seen::Reset { stream: 1, code: 2 }]),
+        ] {
+            let mut allowance = Allowance::new(0);
+            assert!(allowance.came(opened(1), || start));
+            assert!(went.into_iter().all(|seen| allowance.went(seen, || start)));
+            assert!(!allowance.came(cancel(1), || start), "{what}");
+        }
+        let mut allowance = Allowance::new(0);
+        allowance.interim().announce(1);
+        assert!(allowance.came(opened(1), || start) && allowance.went(opened(1), || start));
+        assert!(!allowance.came(cancel(1), || start), "a 100 is no answer");
+    }
+
+    #[test]
+    fn d_resets_that_are_excused_have_a_bound_too() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        for (resets, most) in [(0, EXCUSED_RESETS), (3, EXCUSED_RESETS + 3), (1000, 11_000)] {
+            let mut allowance = Allowance::new(resets);
+            let mut cancelled = |stream: u32, now| {
+                allowance.came(opened(stream), || now);
+                allowance.went(opened(stream), || now);
+                allowance.came(Seen::Reset { stream, code: 8 }, || now)
+            };
+            assert_eq!((0..20_000).take_while(|number| cancelled(2 * number + 1, start)).count(), most as usize);
+            assert!(cancelled(50_001, start + SECOND), "another second");
+        }
+    }
+
+    #[test]
+    fn d_updates_of_windows_are_excused_by_what_the_client_reads() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let mut allowance = Allowance::new(1);
+        // One for the stream and one for the connection, for each 4 KiB that are read of each frame.
+        for _ in 0..100_000 {
+            assert!(allowance.went(CARRIED, || start));
+            assert!((0..8).all(|_| allowance.came(Seen::Widened, || start)));
+        }
+        // It reads what was buffered meanwhile; what it never used is not saved up without end.
+        let left = EXCUSED_UPDATES - 8 + IDLE_FRAMES;
+        assert_eq!((0..2 * left).take_while(|_| allowance.came(Seen::Widened, || start)).count(), left as usize);
+
+        let mut allowance = Allowance::new(1);
+        assert!((0..IDLE_FRAMES).all(|_| allowance.came(Seen::Widened, || start)));
+        assert!(!allowance.came(Seen::Widened, || start), "nothing was read");
     }
 }

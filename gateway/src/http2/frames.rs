@@ -24,14 +24,16 @@ pub(super) enum Seen {
     /// A stream was reset, with this code.
     Reset { stream: u32, code: u32 },
     /// A frame that carries nothing of a request or an answer: settings, answers to pings, priorities, unknown kinds,
-    /// and DATA that is empty and ends nothing. Updates of windows are not among them: who reads much sends many.
+    /// and DATA that is empty and ends nothing.
     Idle,
     /// A ping; carries nothing either.
     Pinged,
-    /// DATA that carries something, or ends its stream.
-    Carried,
-    /// A block of header fields began: of a new stream, or trailers.
-    Opened { stream: u32 },
+    /// An update of a window; carries nothing either, but who reads much sends many.
+    Widened,
+    /// DATA that carries something, or ends its stream; so many bytes, padding included.
+    Carried { stream: u32, ends: bool, bytes: u32 },
+    /// A block of header fields began: of a new stream, or trailers; whether nothing follows it.
+    Opened { stream: u32, ends: bool },
     /// The settings of the other side were taken note of; carries nothing either.
     Acknowledged,
 }
@@ -113,6 +115,12 @@ impl Walk {
         u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)
     }
 
+    /// DATA whose payload is all to come.
+    fn carried(&self) -> Seen {
+        let bytes = u32::try_from(self.left).unwrap_or(u32::MAX);
+        Seen::Carried { stream: self.stream(), ends: self.flags & END_STREAM != 0, bytes }
+    }
+
     fn begin(&mut self, each: &mut impl FnMut(Seen)) {
         let [a, b, c, kind, flags, ..] = self.head;
         self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
@@ -121,14 +129,14 @@ impl Walk {
             HEADERS => {
                 self.in_block = true;
                 self.goes_on |= flags & END_HEADERS == 0;
-                each(Seen::Opened { stream: self.stream() });
+                each(Seen::Opened { stream: self.stream(), ends: flags & END_STREAM != 0 });
             }
             CONTINUATION => self.in_block = true,
             SETTINGS if flags & ACK != 0 => each(Seen::Acknowledged),
-            DATA if self.left > 0 || flags & END_STREAM != 0 => each(Seen::Carried),
+            DATA if self.left > 0 || flags & END_STREAM != 0 => each(self.carried()),
             PING if flags & ACK == 0 => each(Seen::Pinged),
             RST_STREAM => self.code = 0,
-            WINDOW_UPDATE => {}
+            WINDOW_UPDATE => each(Seen::Widened),
             _ => each(Seen::Idle),
         }
         if self.left == 0 {
@@ -176,9 +184,11 @@ mod tests {
             for piece in bytes.chunks(step) {
                 walk.over(piece, |one| seen.push(one));
             }
-            let (idle, carried, reset) = (Seen::Idle, Seen::Carried, Seen::Reset { stream: 1, code: 8 });
-            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1 }, carried];
-            let all = [&settled[..], &[idle, carried, reset, Seen::Pinged, idle, idle]].concat();
+            let carried = |bytes, ends| Seen::Carried { stream: 1, ends, bytes };
+            let (idle, reset) = (Seen::Idle, Seen::Reset { stream: 1, code: 8 });
+            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1, ends: false }, carried(5, false)];
+            let data = [idle, carried(0, true)];
+            let all = [&settled[..], &data, &[Seen::Widened, reset, Seen::Pinged, idle, idle]].concat();
             assert_eq!(seen, all, "in steps of {step}");
         }
     }

@@ -10,6 +10,7 @@
 //!
 //! - `preface`: how a connection in the clear says that it speaks HTTP/2.
 //! - `flood`: what of them may come in a second.
+//! - `begun`: streams of theirs whose answers are under way.
 //! - `watched`: a stream whose frames are counted on their way to `h2` and from it.
 //! - `body`: a request's body as the pipeline reads it, and what is left of it when nobody does.
 //! - `duplex`: a stream as bytes both ways.
@@ -25,6 +26,7 @@
 //! towards clients, `upstream/carrier.rs` and the exchange towards upstreams.
 
 mod answer;
+mod begun;
 mod body;
 mod call;
 mod duplex;
@@ -43,6 +45,7 @@ mod watched;
 
 pub(crate) use answer::OF_CONNECTIONS;
 pub use answer::{head, tunnel_head};
+pub use begun::Interim;
 pub use body::{ClientBody, Rest};
 pub use call::Call;
 pub use duplex::Duplex;

@@ -1,8 +1,9 @@
 //! A client's stream on its way to `h2` and back: what was read before comes first, frames are counted as they pass,
 //! blocks in pieces are cut anew (`recut`), and whoever drives the connection learns what `h2` does not tell (`Pulse`).
 
+use std::future::Future;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,11 @@ use super::frames::Walk;
 use super::recut::Recut;
 use crate::clock::Clock;
 use crate::network::ByteStream;
+
+/// What is read in one turn of the connection's task, bytes and frames of note; then others have theirs. The budget of
+/// tokio's counts reads, each of which may bring thousands of frames.
+const TURN_BYTES: usize = 256 * 1024;
+const TURN_FRAMES: usize = 256;
 
 /// How a connection goes, told by its stream to its driver, in one task.
 #[derive(Debug)]
@@ -60,6 +66,27 @@ impl<S> Pulse<S> {
     }
 }
 
+/// What was read since the stream had nothing more, or others had their turn.
+#[derive(Debug, Default)]
+struct Turn {
+    bytes: usize,
+    frames: usize,
+}
+
+impl Turn {
+    fn is_over(&self) -> bool {
+        self.bytes >= TURN_BYTES || self.frames >= TURN_FRAMES
+    }
+
+    /// Ends it: the task is woken behind all others that are ready, and those whose sockets are.
+    #[cold]
+    fn end(&mut self, cx: &mut Context<'_>) {
+        *self = Self::default();
+        let others = pin!(tokio::task::yield_now());
+        let _ = others.poll(cx);
+    }
+}
+
 /// The stream.
 #[derive(Debug)]
 pub struct Watched<S> {
@@ -71,6 +98,7 @@ pub struct Watched<S> {
     came: Walk,
     recut: Recut,
     went: Walk,
+    turn: Turn,
     allowance: Allowance,
     clock: Clock,
 }
@@ -87,8 +115,8 @@ impl<S: ByteStream> Watched<S> {
             left: Mutex::new(None),
         });
         let (came, recut, went) = (Walk::of_client(), Recut::default(), Walk::of_server());
-        let (stream, told) = (Some(stream), Arc::clone(&pulse));
-        (Self { stream, ahead, pulse: told, came, recut, went, allowance, clock }, pulse)
+        let (stream, told, turn) = (Some(stream), Arc::clone(&pulse), Turn::default());
+        (Self { stream, ahead, pulse: told, came, recut, went, turn, allowance, clock }, pulse)
     }
 
     fn stream(&mut self) -> io::Result<Pin<&mut S>> {
@@ -96,8 +124,10 @@ impl<S: ByteStream> Watched<S> {
     }
 
     fn came(&mut self, bytes: &[u8]) {
-        let Self { came, allowance, clock, pulse, .. } = self;
+        let Self { came, turn, allowance, clock, pulse, .. } = self;
+        turn.bytes += bytes.len();
         came.over(bytes, |seen| {
+            turn.frames += 1;
             if !allowance.came(seen, || clock.now()) {
                 pulse.flooded.store(true, Ordering::Relaxed);
             }
@@ -140,9 +170,17 @@ impl<S: ByteStream> AsyncRead for Watched<S> {
             if this.recut.hands_out(buffer) {
                 return Poll::Ready(Ok(()));
             }
+            if this.turn.is_over() {
+                this.turn.end(cx);
+                return Poll::Pending;
+            }
             let (before, left) = (buffer.filled().len(), this.came.left());
             if this.ahead.is_empty() {
-                ready!(this.stream()?.poll_read(cx, buffer))?;
+                let Poll::Ready(read) = this.stream()?.poll_read(cx, buffer) else {
+                    this.turn = Turn::default();
+                    return Poll::Pending;
+                };
+                read?;
             } else {
                 let count = this.ahead.len().min(buffer.remaining());
                 buffer.put_slice(&this.ahead[..count]);
@@ -228,6 +266,68 @@ mod tests {
         fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
             Poll::Ready(Ok(()))
         }
+    }
+
+    /// Always has more pings to read.
+    #[derive(Debug)]
+    struct Endless;
+
+    impl AsyncRead for Endless {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            let ping = [0, 0, 8, 6, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+            while buffer.remaining() >= ping.len() {
+                buffer.put_slice(&ping);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    impl AsyncWrite for Endless {
+        fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(bytes.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[tokio::test]
+    async fn d_who_always_has_more_to_say_lets_others_have_their_turn() {
+        let clock = Clock::starting_at(Duration::ZERO);
+        let ahead = Bytes::from_static(crate::http2::preface::PREFACE);
+        let (mut watched, pulse) = Watched::new(Endless, ahead, Allowance::new(1), clock);
+        let others = Arc::new(AtomicU64::new(0));
+        let beside = Arc::clone(&others);
+        let beside = tokio::spawn(async move {
+            loop {
+                beside.fetch_add(1, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let (mut turns, mut bytes) = (Vec::new(), 0);
+        std::future::poll_fn(|cx| {
+            let mut space = [0; 1700];
+            loop {
+                let mut buffer = ReadBuf::new(&mut space);
+                if let Poll::Ready(read) = Pin::new(&mut watched).poll_read(cx, &mut buffer) {
+                    bytes += read.map(|()| buffer.filled().len()).unwrap();
+                    continue;
+                }
+                turns.push((std::mem::take(&mut bytes), others.load(Ordering::Relaxed)));
+                return if turns.len() == 3 { Poll::Ready(()) } else { Poll::Pending };
+            }
+        })
+        .await;
+        beside.abort();
+        // So many pings as are read at once are more than its due.
+        assert!(turns.iter().all(|(bytes, _)| (1..=(TURN_FRAMES + 100) * 17 + 24).contains(bytes)), "{turns:?}");
+        assert!(turns.windows(2).all(|pair| pair[0].1 < pair[1].1), "others had theirs: {turns:?}");
+        assert!(!pulse.is_flooded());
     }
 
     #[test]

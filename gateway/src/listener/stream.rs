@@ -54,7 +54,7 @@ pub(super) async fn serve<N: Network>(
     let mut watch = Watch::new(Arc::clone(&deadlines));
     let reply = {
         let serving = pin!(pipeline::serve(arrival, parts, source));
-        reply(&shard, serving, &mut respond, &mut watch, awaited).await
+        reply(&shard, serving, &mut respond, &mut watch, (awaited, &place)).await
     };
     // Without one, the client has left: what is dropped here ends the upstream's work.
     if let Some(reply) = reply {
@@ -100,7 +100,7 @@ async fn serve_websocket<N: Network>(
     let mut watch = Watch::new(Arc::clone(&connection.deadlines));
     let reply = {
         let serving = pin!(pipeline::serve(arrival, parts, Source::Empty));
-        reply(&shard, serving, &mut respond, &mut watch, None).await
+        reply(&shard, serving, &mut respond, &mut watch, (None, &place)).await
     };
     if let Some(mut reply) = reply {
         match reply.take_tunnel() {
@@ -137,7 +137,7 @@ async fn reply<N: Network>(
     mut serving: Pin<&mut impl Future<Output = Reply<N>>>,
     respond: &mut SendResponse<Bytes>,
     watch: &mut Watch,
-    mut awaited: Option<Arc<AtomicBool>>,
+    (mut awaited, place): (Option<Arc<AtomicBool>>, &Place),
 ) -> Option<Reply<N>> {
     poll_fn(|cx| {
         loop {
@@ -148,6 +148,7 @@ async fn reply<N: Network>(
                 awaited = None;
                 let mut go_on = Response::new(());
                 *go_on.status_mut() = StatusCode::CONTINUE;
+                place.goes_on(respond.stream_id().as_u32());
                 // A stream that is over says so below.
                 let _ = respond.send_informational(go_on);
             }

@@ -25,7 +25,7 @@ use crate::clock::Clock;
 use crate::config::settings::server::Server;
 use crate::context::WebSocketKey;
 use crate::exchange::Arrival;
-use crate::http2::{Allowance, Pulse, Watched, frame_budget};
+use crate::http2::{Allowance, Interim, Pulse, Watched, frame_budget};
 use crate::network::{ByteStream, Network};
 use crate::shard::Shard;
 use crate::telemetry::metrics::ShedReason;
@@ -62,6 +62,8 @@ pub(super) struct Open {
     waker: AtomicWaker,
     /// The connection ended since the client took no bytes.
     untaken: AtomicBool,
+    /// Where is said which heads of answers are interim ones.
+    interim: Arc<Interim>,
 }
 
 /// One of them, for as long as it is served.
@@ -72,6 +74,11 @@ impl Place {
     fn take(open: &Arc<Open>) -> Self {
         open.count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(open))
+    }
+
+    /// The next head of this stream is an interim one.
+    pub(super) fn goes_on(&self, stream: u32) {
+        self.0.interim.announce(stream);
     }
 
     /// Whether the connection ended since the client took no bytes.
@@ -131,6 +138,7 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
     let snapshot = shard.snapshot();
     let server = &snapshot.config.server;
     let allowance = Allowance::new(server.h2.max_resets_per_second);
+    let interim = allowance.interim();
     let (stream, pulse) = Watched::new(stream, read_ahead, allowance, clock.clone());
     connection.begin_head(clock.now(), server.header_read_timeout);
     let shaken = {
@@ -141,7 +149,7 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
     };
     if let Some(h2) = shaken {
         connection.deadlines.clear(Wait::Head);
-        let (mut h2, pulse, open) = (h2, Arc::clone(&pulse), Arc::default());
+        let (mut h2, pulse, open) = (h2, Arc::clone(&pulse), Arc::new(Open { interim, ..Open::default() }));
         let keepalive = shard.snapshot().config.server.h2.keepalive;
         let silence = keepalive.and_then(|interval| Some(Silence::new(interval, h2.ping_pong()?)));
         let streams = Streams { shard, connection, h2, pulse, open, silence, draining: false, ending: false };

@@ -1,7 +1,7 @@
 //! Writing JSON fields by hand: an access record is one object, nearly flat, and this is all that it needs.
 //!
 //! Strings are escaped so that a line is one line on every terminal: control characters of ASCII and of Latin-1 (where
-//! one byte can start an escape sequence), and the line separators of Unicode.
+//! one byte can start an escape sequence), the line separators of Unicode, and what turns the direction of a line.
 
 /// What a byte needs inside a JSON string: 0 nothing, 1 `\u00xx`, 2 a look at the character (it is not ASCII), else the
 /// letter of its short escape.
@@ -72,10 +72,16 @@ fn write_slowly(out: &mut Vec<u8>, text: &[u8], plain: usize) {
             Ok(1) => write_code(out, code),
             Ok(2) if c.is_control() => write_code(out, code),
             Ok(letter) if letter > 2 => out.extend_from_slice(&[b'\\', letter]),
-            _ if matches!(c, '\u{2028}' | '\u{2029}') => write_code(out, code),
+            _ if moves_a_line(c) => write_code(out, code),
             _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
+}
+
+/// Whether a character ends a line, or turns its direction (UAX #9), so that it reads as something else.
+fn moves_a_line(c: char) -> bool {
+    let ends = matches!(c, '\u{2028}' | '\u{2029}');
+    ends || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn write_code(out: &mut Vec<u8>, code: u32) {
@@ -109,6 +115,8 @@ mod tests {
             ("\r\n\t", "\\r\\n\\t"),
             ("\u{1b}[31m\0\u{7f}", "\\u001b[31m\\u0000\\u007f"),
             ("caf\u{e9} \u{9b}31m \u{2028}", "caf\u{e9} \\u009b31m \\u2028"),
+            ("\u{200e}\u{200f}\u{202a}a\u{202e}\u{2066}b\u{2069}", "\\u200e\\u200f\\u202aa\\u202e\\u2066b\\u2069"),
+            ("\u{200d}\u{202f}\u{206a}\u{5d0}", "\u{200d}\u{202f}\u{206a}\u{5d0}"),
             ("\u{1f600}", "\u{1f600}"),
         ] {
             assert_eq!(escaped(text), expected);

@@ -112,12 +112,9 @@ impl<S: ByteStream> Leg<S> {
         either!(self, leg => leg.take_body())
     }
 
-    /// Keeps no more of the request's body as it passes: nobody will want it back. Only of a call that shares its
-    /// connection can the rest take hours.
+    /// Keeps no more of the request's body: nobody will want it back, and the answer may take hours.
     pub fn keep_no_more(&mut self) {
-        if let Self::Shared(shared) = self {
-            shared.call.keep_no_more();
-        }
+        either!(self, leg => leg.keep_no_more());
     }
 
     /// Whether its connection had served others before: only then can the upstream have closed it for being idle.

@@ -111,6 +111,54 @@ async fn d_a_burst_of_resets_within_the_allowance_ends_nothing() {
 }
 
 #[tokio::test]
+async fn d_heads_that_went_out_buy_no_rapid_resets_of_other_streams() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/hang").effect(Effect::Hang)]);
+    let gateway = Gateway::with("h2_max_resets_per_second = 10", upstream.addr()).await;
+    let reset = |number| frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8]);
+    let answers = async |frames: &mut Frames, count: usize| {
+        for _ in 0..count {
+            frames.next_of(HEADERS).await.expect("a head");
+        }
+    };
+
+    // The head of an answer that is over, and then others that are none of its matter.
+    let hang = [GET[0], GET[1], (":path", "/hang"), GET[3]];
+    let hang = |number| frame(HEADERS, END_HEADERS | END_STREAM, stream(number), &block(&hang));
+    let rapid = |number| [hang(number), reset(number)].concat();
+    let mut frames = Frames::connect(gateway.address).await;
+    frames.send((0..30).flat_map(|number| ask(stream(number))).collect::<Vec<_>>()).await;
+    answers(&mut frames, 30).await;
+    frames.send((30..60).flat_map(rapid).collect::<Vec<_>>()).await;
+    assert_eq!(frames.goaway().await, Some(Reason::ENHANCE_YOUR_CALM));
+
+    // Nor is a 100 an answer, whatever its stream is.
+    let waits = [(":method", "POST"), GET[1], (":path", "/hang"), GET[3], ("expect", "100-continue")];
+    let waits = |number| frame(HEADERS, END_HEADERS, stream(number), &block(&waits));
+    let mut frames = Frames::connect(gateway.address).await;
+    frames.send((0..30).flat_map(waits).collect::<Vec<_>>()).await;
+    answers(&mut frames, 30).await;
+    frames.send((0..30).flat_map(reset).collect::<Vec<_>>()).await;
+    assert_eq!(frames.goaway().await, Some(Reason::ENHANCE_YOUR_CALM));
+    assert_eq!(floods(&gateway).await, 2.0);
+}
+
+#[tokio::test]
+async fn d_downloads_that_are_cancelled_end_nothing() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("h2_max_resets_per_second = 1", upstream.addr()).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    let large = [GET[0], GET[1], (":path", "/bytes/1000000"), GET[3]];
+    for number in 0..30 {
+        frames.send(frame(HEADERS, END_HEADERS | END_STREAM, stream(number), &block(&large))).await;
+        while frames.next_of(HEADERS).await.expect("a head").stream != stream(number) {}
+        frames.send(frame(RST_STREAM, 0, stream(number), &[0, 0, 0, 8])).await;
+    }
+    frames.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
+}
+
+#[tokio::test]
 async fn d_resets_that_the_client_makes_the_gateway_send_count_as_its_own() {
     let upstream = echo().await;
     upstream.set_rules([Rule::on("/hang").effect(Effect::Hang)]);
@@ -137,6 +185,33 @@ async fn d_frames_that_carry_nothing_end_the_connection() {
     assert!(is_stopped(&gateway, times(frame(SETTINGS, 0, 0, &[0, 3, 0, 0, 0, 9]), 5000)).await);
     assert!(is_stopped(&gateway, times(frame(0x2, 0, 1, &[0, 0, 0, 0, 9]), 5000)).await);
     assert!(is_stopped(&gateway, times(frame(0xfe, 0, 0, b""), 5000)).await);
+    assert!(is_stopped(&gateway, times(frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), 5000)).await);
+}
+
+#[tokio::test]
+async fn d_a_client_that_opens_its_windows_for_each_piece_that_it_reads_is_no_flood() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut frames = Frames::connect(gateway.address).await;
+    let large = [GET[0], GET[1], (":path", "/bytes/10000000"), GET[3]];
+    frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&large))).await;
+    let (mut updates, mut ended) = (0, false);
+    while !ended {
+        let data = frames.next_of(DATA).await.expect("more of the answer");
+        ended = data.flags & END_STREAM != 0;
+        // As one that reads four kilobytes at once, and says so of the stream and of the connection.
+        let pieces = data.payload.chunks(4096).map(|piece| u32::try_from(piece.len()).unwrap());
+        let opened: Vec<u8> = pieces
+            .flat_map(|piece| {
+                updates += 2;
+                [0, 1].map(|stream| frame(WINDOW_UPDATE, 0, stream, &piece.to_be_bytes())).concat()
+            })
+            .collect();
+        frames.send(opened).await;
+    }
+    assert!(updates >= 4000, "{updates} updates");
+    frames.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
 }
 
 #[tokio::test]

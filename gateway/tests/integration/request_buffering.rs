@@ -1,6 +1,6 @@
 //! `buffer_request`: no endpoint waits for a slow client, and the upstream gets what was sent, byte for byte.
 
-use mocks::raw::{Raw, Script};
+use mocks::raw::{Gate, Raw, Script};
 
 use crate::support::{Gateway, echo, eventually};
 
@@ -92,4 +92,81 @@ async fn f_a_client_that_stops_is_told_so_and_no_endpoint_is() {
     let record = gateway.record().await;
     assert_eq!((&record["fault"], &record["attempts"]), (&"client".into(), &0.into()));
     assert_eq!(upstream.counters().requests, 0);
+}
+
+/// A gateway where bodies of this route may take two megabytes together.
+async fn narrow(upstream: &Raw, route: &str) -> Gateway {
+    Gateway::start(&format!(
+        "[server]\nbody_match_memory = '4MiB'\n[upstreams.up]\nendpoints = ['{}']\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'up'\nbuffer_request = '1MiB'\n{route}\n",
+        upstream.addr()
+    ))
+    .await
+}
+
+fn post(length: usize) -> String {
+    format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {length}\r\n\r\n")
+}
+
+#[tokio::test]
+async fn e_what_was_sent_is_held_no_longer_however_long_the_answer_takes() {
+    const LENGTH: usize = 1_000_000;
+    for (route, kept) in [
+        ("", 0),
+        // It may go out again where it is no longer than what is kept for that.
+        ("retry = { attempts = 2, methods = ['POST'], buffer = '64KiB' }", 0),
+        ("retry = { attempts = 2, methods = ['POST'], buffer = '1MiB' }", 1 << 20),
+        ("hedge = { after = '10s' }\nretry = { methods = ['POST'], buffer = '64KiB' }", 0),
+    ] {
+        let (gate, rest) = (Gate::new(), Gate::new());
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+        let script = Script::new().read_request().wait(&gate).send(head).wait(&rest).send("ok");
+        let upstream = Raw::script(script).await.unwrap();
+        let gateway = narrow(&upstream, route).await;
+        let held = || gateway.inner().shards()[0].held.count();
+        let mut client = gateway.client().await;
+        client.send(format!("{}{}", post(LENGTH), "~".repeat(LENGTH))).await;
+        eventually("it was sent", || received(&upstream).matches('~').count() == LENGTH).await;
+        eventually("what nobody may want again is given back", || held() == kept).await;
+        gate.open();
+        assert_eq!(client.head().await.status, 200);
+        eventually("behind the answer's head nobody wants it again", || held() == 0).await;
+        rest.open();
+        assert_eq!(client.bytes(2).await, b"ok");
+    }
+}
+
+#[tokio::test]
+async fn e_what_finds_no_room_streams() {
+    let upstream = upstream().await;
+    let gateway = narrow(&upstream, "").await;
+    let held = || gateway.inner().shards()[0].held.count();
+    let mut slow = Vec::new();
+    for number in 1..=2 {
+        let mut client = gateway.client().await;
+        client.send(format!("{}{}", post(1_000_000), "s".repeat(999_990))).await;
+        eventually("its body is held", || held() == number << 20).await;
+        slow.push(client);
+    }
+    for body in ["h".to_owned(), "h".repeat(300_000)] {
+        let answer = gateway.ask(format!("{}{body}", post(body.len()))).await;
+        assert_eq!(answer.status, 200);
+        assert!(received(&upstream).ends_with(&format!("\r\n\r\n{body}")), "byte for byte");
+    }
+    // What had begun to be gathered is not lost.
+    slow.pop().unwrap().reset();
+    eventually("there is room for some", || held() == 1 << 20).await;
+    let mut growing = gateway.client().await;
+    growing.send(format!("{}{}", post(1_000_000), "g".repeat(300_000))).await;
+    eventually("some of it is held", || held() == (1 << 20) + (1 << 19)).await;
+    let mut other = gateway.client().await;
+    other.send(format!("{}{}", post(1_000_000), "o".repeat(500_000))).await;
+    eventually("all room is taken", || held() == 2 << 20).await;
+    assert_eq!(growing.ask("G".repeat(700_000)).await.status, 200);
+    let sent = format!("\r\n\r\n{}{}", "g".repeat(300_000), "G".repeat(700_000));
+    assert!(received(&upstream).ends_with(&sent), "byte for byte");
+    assert_eq!(gateway.metric("gateway_unbuffered_bodies_total").await, Some(3.0));
+    assert_eq!(gateway.metric("gateway_shed_total{reason=\"routing_bodies\"}").await, Some(0.0));
+    drop((slow, other));
+    eventually("nothing is held", || held() == 0).await;
 }

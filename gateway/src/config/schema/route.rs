@@ -200,7 +200,8 @@ const KEYS: &[Key] = &[
         "buffer_request",
         Kind::SizeOrZero(1, MOST_BUFFERED),
         "A request body up to this size is whole before an endpoint is picked, within `body_match_memory`, so that a slow \
-         client keeps no worker of the service; a longer one streams. \"0\" is off.",
+         client keeps no worker of the service; a longer one streams, and one that finds no room. \
+         \"0\" is off.",
     )
     .default("\"0\""),
     key("fallback", Kind::OrFalse(&FALLBACK), "What is answered when the upstream cannot."),

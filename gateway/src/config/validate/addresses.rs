@@ -62,16 +62,12 @@ pub(crate) fn is_somebody_elses(context: &mut Context<'_>, kind: &'static TextKi
 fn leads_to(target: &Target, listener: SocketAddr) -> bool {
     let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
     let reaches = |to: SocketAddr| {
-        // Whoever connects to no address at all connects to this machine.
-        let to_ip = match to.ip().to_canonical() {
-            IpAddr::V4(ip) if ip.is_unspecified() => loopback[0],
-            IpAddr::V6(ip) if ip.is_unspecified() => loopback[1],
-            ip => ip,
-        };
-        let at = listener.ip().to_canonical();
+        let (to_ip, at) = (to.ip().to_canonical(), listener.ip().to_canonical());
+        // Whoever connects to no address at all connects to this machine; by which family hangs on the system.
+        let is_nowhere = to_ip.is_unspecified() && (at.is_loopback() || at.is_unspecified());
         // Which other addresses are this machine's is not known.
         let is_any = at.is_unspecified() && to_ip.is_loopback() && (at.is_ipv6() || to_ip.is_ipv4());
-        to.port() == listener.port() && (is_any || to_ip == at)
+        to.port() == listener.port() && (is_nowhere || is_any || to_ip == at)
     };
     match target {
         Target::Socket(to) => reaches(*to),
@@ -181,6 +177,10 @@ mod tests {
             ("LOCALHOST.:9901", "127.0.0.1:9901"),
             ("admin.localhost:9901", "[::1]:9901"),
             ("[::]:9901", "[::1]:9901"),
+            ("[::]:9901", "127.0.0.1:9901"),
+            ("[::]:9901", "0.0.0.0:9901"),
+            ("0.0.0.0:9901", "[::1]:9901"),
+            ("0.0.0.0:9901", "[::]:9901"),
             ("127.0.0.1:9901", "0.0.0.0:9901"),
             ("127.0.0.2:9901", "[::]:9901"),
             ("10.0.0.7:9901", "10.0.0.7:9901"),
@@ -193,6 +193,8 @@ mod tests {
             ("[::1]:9901", "127.0.0.1:9901"),
             ("[::1]:9901", "0.0.0.0:9901"),
             ("localhost:9901", "10.0.0.7:9901"),
+            ("0.0.0.0:9901", "10.0.0.7:9901"),
+            ("[::]:9901", "127.0.0.1:9902"),
             ("orders.internal:9901", "127.0.0.1:9901"),
             // Perhaps another machine's.
             ("10.0.0.8:9901", "0.0.0.0:9901"),

@@ -100,6 +100,32 @@ fn trailers_pass_without_framing_and_identity() {
 }
 
 /// Spellings of names, with separators of all sorts and both cases.
+#[test]
+fn b2_only_trailers_that_may_come_are_announced() {
+    for (sent, told) in [
+        ("x-sum", Some("x-sum")),
+        ("X-Sum ,grpc-status", Some("X-Sum ,grpc-status")),
+        ("x-t, x-auth-subject", Some("x-t")),
+        ("X-Auth-Subject", None),
+        ("x-user, content-length, host, te, trailer, connection, x-request-id, x-forwarded-for", None),
+        ("x_user, x-a, x.user,, \"b\", x-c", Some("x-a, x-c")),
+    ] {
+        for trusted in [false, true] {
+            let mut headers = HeaderMap::new();
+            headers.insert("trailer", HeaderValue::from_static(sent));
+            screen_request_headers(&mut headers, &rules(Underscores::Drop), trusted).unwrap();
+            assert_eq!(headers.get("trailer").map(|value| value.to_str().unwrap()), told, "{sent}");
+        }
+    }
+    // However many lines say it.
+    let mut headers = HeaderMap::new();
+    for value in ["x-a", "x-auth-scopes", "x-b"] {
+        headers.append("trailer", HeaderValue::from_static(value));
+    }
+    screen_request_headers(&mut headers, &rules(Underscores::Keep), false).unwrap();
+    assert_eq!(headers.get_all("trailer").iter().collect::<Vec<_>>(), ["x-a, x-b"]);
+}
+
 fn spelled() -> impl Strategy<Value = String> {
     let names = proptest::sample::select(vec![
         "x-auth-subject",

@@ -407,6 +407,12 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
         page.number(&[("reason", reason.as_str())], gateway.shed_total(reason));
     }
     page.family(
+        "gateway_unbuffered_bodies_total",
+        Kind::Counter,
+        "Request bodies that `buffer_request` did not gather, since all that are held were as large as they may be.",
+    );
+    page.number(&[], gateway.unbuffered_total());
+    page.family(
         "gateway_log_dropped_total",
         Kind::Counter,
         "Access records dropped because the log could not keep up.",

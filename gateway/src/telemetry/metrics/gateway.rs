@@ -98,6 +98,7 @@ impl ShedReason {
 pub struct GatewaySeries {
     shed: [AtomicU64; ShedReason::ALL.len()],
     panics: AtomicU64,
+    unbuffered: AtomicU64,
     config_version: AtomicU64,
     reload_failures: AtomicU64,
     loop_delay: Shards<OverheadHistogram>,
@@ -108,6 +109,7 @@ impl GatewaySeries {
         Self {
             shed: Default::default(),
             panics: AtomicU64::new(0),
+            unbuffered: AtomicU64::new(0),
             config_version: AtomicU64::new(0),
             reload_failures: AtomicU64::new(0),
             loop_delay: Shards::new(workers),
@@ -132,6 +134,16 @@ impl GatewaySeries {
     /// How often that happened.
     pub fn panics_total(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
+    }
+
+    /// A request body was to be whole before it was sent, and streams since there was no room.
+    pub fn unbuffered(&self) {
+        self.unbuffered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often that happened.
+    pub fn unbuffered_total(&self) -> u64 {
+        self.unbuffered.load(Ordering::Relaxed)
     }
 
     /// This version of the configuration is in force.

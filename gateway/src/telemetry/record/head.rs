@@ -1,12 +1,14 @@
 //! What a record tells of a head: the headers that the configuration names, bounded and escaped.
 
+use std::borrow::Cow;
+
 use http::HeaderName;
 
 use crate::telemetry::json::write_escaped;
 
 /// Of one header, bytes: more of a browser's name, or of a page's address, tells nobody more.
 const MOST_VALUE: usize = 256;
-/// Headers that hold an address: its query is left out, as that of the request is.
+/// Headers that hold an address, or several: the query is left out, as that of the request is, and so is who asks.
 const ADDRESSES: [&str; 9] = [
     "content-location",
     "link",
@@ -26,8 +28,8 @@ const BETWEEN: &[u8] = b", ";
 pub struct HeadFields(Vec<u8>);
 
 impl HeadFields {
-    /// The headers of these names that a head has. Of each, at most its first 256 bytes, and of an address no query;
-    /// several values of one are told as one.
+    /// The headers of these names that a head has. Of each, at most its first 256 bytes, and of an address no query
+    /// and no user and password; several values of one are told as one.
     pub fn of<'a, V>(names: &'a [HeaderName], values: impl Fn(&'a HeaderName) -> V) -> Self
     where
         V: Iterator<Item = &'a [u8]>,
@@ -36,7 +38,7 @@ impl HeadFields {
         let mut joined = Vec::new();
         for name in names {
             let is_address = ADDRESSES.contains(&name.as_str());
-            let told = values(name).map(|value| if is_address { without_query(value) } else { value });
+            let told = values(name).map(|value| if is_address { without_secrets(value) } else { Cow::Borrowed(value) });
             if !join(&mut joined, told) {
                 continue;
             }
@@ -62,13 +64,35 @@ impl HeadFields {
     }
 }
 
-/// What stands before a query, or a fragment, which some clients send.
-fn without_query(address: &[u8]) -> &[u8] {
-    address.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(address)
+/// What stands before a query, or a fragment, which some clients send; without user and password (RFC 3986, section
+/// 3.2.1), which stand between `//` and the last `@` before the path.
+fn without_secrets(address: &[u8]) -> Cow<'_, [u8]> {
+    let address = address.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or(address);
+    if !address.contains(&b'@') {
+        return Cow::Borrowed(address);
+    }
+    let mut told = Vec::with_capacity(address.len());
+    let mut rest = address;
+    while let Some(at) = rest.windows(2).position(|pair| pair.iter().all(is_slash)) {
+        let slashes = rest[at..].iter().take_while(|byte| is_slash(byte)).count();
+        let (before, host) = rest.split_at(at + slashes);
+        told.extend_from_slice(before);
+        let end = host.iter().position(is_slash).unwrap_or(host.len());
+        let begin = host[..end].iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
+        told.extend_from_slice(&host[begin..end]);
+        rest = &host[end..];
+    }
+    told.extend_from_slice(rest);
+    Cow::Owned(told)
+}
+
+/// What a browser takes for a slash is one.
+fn is_slash(byte: &u8) -> bool {
+    matches!(byte, b'/' | b'\\')
 }
 
 /// Puts values together, as far as they can be told. False where there is none.
-fn join<'a>(joined: &mut Vec<u8>, values: impl Iterator<Item = &'a [u8]>) -> bool {
+fn join<'a>(joined: &mut Vec<u8>, values: impl Iterator<Item = Cow<'a, [u8]>>) -> bool {
     joined.clear();
     let mut is_there = false;
     for value in values {
@@ -153,6 +177,32 @@ mod tests {
             read(&told(&names, &head)),
             json!({ "referer": "http://a/b", "location": "/c", "user-agent": "what?" })
         );
+    }
+
+    #[test]
+    fn of_an_address_user_and_password_are_not_told() {
+        for (value, shown) in [
+            ("https://user:PASSWORD@h:1/x?q=1", "https://h:1/x"),
+            ("https://user@h", "https://h"),
+            ("//user:pass@h/x", "//h/x"),
+            ("https://us;er:pa ,ss>@h/x", "https://h/x"),
+            ("https://a@b:p@ss@h/x@y", "https://h/x@y"),
+            ("https:\\\\user:pass@h\\x", "https:\\\\h\\x"),
+            ("https:///user:pass@h/x", "https:///h/x"),
+            ("https://h/redirect/https://user:pass@other/x", "https://h/redirect/https://other/x"),
+            ("<https://user:pass@h/a>; rel=next, <https://user:pass@h/b>", "<https://h/a>; rel=next, <https://h/b>"),
+            ("0; url=https://user:pass@h/a", "0; url=https://h/a"),
+            ("mailto:a@example.org", "mailto:a@example.org"),
+            ("/users/@me", "/users/@me"),
+            ("https://", "https://"),
+        ] {
+            for name in ["referer", "location", "link", "refresh"] {
+                assert_eq!(read(&told(&[name], &[(name, value.as_bytes())])), json!({ name: shown }), "{value}");
+            }
+        }
+        let long = format!("https://user:{}@h/x", "p".repeat(300));
+        assert_eq!(read(&told(&["referer"], &[("referer", long.as_bytes())])), json!({ "referer": "https://h/x" }));
+        assert_eq!(read(&told(&["user-agent"], &[("user-agent", b"a//b:c@d")])), json!({ "user-agent": "a//b:c@d" }));
     }
 
     #[test]
