@@ -77,6 +77,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Whether it has ended, and not well.
+    pub fn has_failed(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(status)) if !status.success())
+    }
+
     /// What its whole group has used so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
