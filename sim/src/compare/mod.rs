@@ -37,6 +37,7 @@ use crate::folder::Folder;
 use crate::peers::OURS;
 use crate::peers::idle::raise_file_limit;
 use crate::peers::program::{find, version_of};
+use crate::rounds::progress::roughly;
 use crate::run::{Bench, Other, RunError, exit_code};
 use crate::scenario::model::Runtime;
 use crate::scenario::{Scenario, load};
@@ -108,19 +109,21 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     let folder = folder.map_err(|(path, source)| RunError::File { path, source })?.path().to_path_buf();
     let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
     let mut board = Board::new(&scenario, missing);
-    let say = |name: &str| {
+    let all = stands.len() + 1;
+    let say = |number: usize, name: &str| {
         if !options.json {
+            let left = roughly(scenario.takes() * u32::try_from(all + 1 - number).unwrap_or(u32::MAX));
             // With standard error closed there is no one to tell.
-            let _ = writeln!(std::io::stderr(), "{name}");
+            let _ = writeln!(std::io::stderr(), "{number} of {all}  {name}  (about {left} left)");
         }
     };
-    say(OURS);
+    say(1, OURS);
     board.add_ours(&bench.measure(&scenario, &folder.join(OURS), None)?);
-    for stand in stands {
+    for (number, stand) in (2..).zip(stands) {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        say(&stand.name);
+        say(number, &stand.name);
         let other: Arc<dyn Other> = Arc::clone(&stand) as Arc<dyn Other>;
         match bench.measure(&scenario, &folder.join(&stand.name), Some(&other)) {
             Ok(ran) => board.add(&stand, &ran),
