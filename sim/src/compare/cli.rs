@@ -21,7 +21,7 @@ nginx, HAProxy and Envoy are configured from the scenario, and what they lack is
 installs what it can. A configuration of your own has blanks that are filled in:
 
   {listen}            where it has to take requests; or {listen_host} and {listen_port}
-  mock://orders/0     the address of the first endpoint of `orders`; or mock-host:// and mock-port://
+  mock://orders/0     the first endpoint of `orders`; or mock-host:// and mock-port://
   {admin}             a free address for its own use; or {admin_host} and {admin_port}
   {dir}, {workers}    a folder for its files; how many threads or processes it may have
 

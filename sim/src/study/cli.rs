@@ -14,7 +14,7 @@ Examples:
   sim article --only A10,A16 --out article two of them; what the folder holds of the others stays
   sim article --list                       which there are, and what is done for each
 
-The article is the one that the gateway is built after; docs/article.md names it and has a table of what came out. Each claim \
+The article is the one that the gateway is built after; docs/article.md names it and tells what came out. Each claim \
 gets a figure with its interval, the configuration, and a verdict: holds, holds in part, does not hold, or not measured and \
 why. All of them are in DIR/report.html and DIR/report.md, and in DIR/result.json after each. `cargo xtask peers` brings the \
 gateways that A1 and A26 compare with. Run it in the repository, built in release.
