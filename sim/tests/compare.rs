@@ -54,7 +54,8 @@ fn nginx_is_scored_beside_ours_by_the_same_measure() {
     assert_eq!((result.kind, output.status.code()), (Kind::Compare, Some(if result.validity.valid { 0 } else { 4 })));
     assert_eq!(result.compare.keys().collect::<Vec<_>>(), ["gateway", "nginx"]);
     for (name, one) in &result.compare {
-        assert!(one.trip_ms.is_some_and(|ms| ms < 1_000.0), "{name}: {one:?}");
+        // Within the fault, however long that takes on a busy machine.
+        assert!(one.trip_ms.is_some_and(|ms| ms < 2_000.0), "{name}: {one:?}");
         assert!(one.reload_failures.is_some() && one.drain_failures.is_none(), "{name}: {one:?}");
         assert!(one.success_ratio.is_some_and(|ratio| ratio > 0.99), "{name}: a second attempt helps both: {one:?}");
     }
