@@ -27,7 +27,7 @@ pub(crate) struct InFlight {
     pub(crate) head_ns: Option<u64>,
     /// When the driver took it on; the time limit counts from here.
     pub(crate) started_ns: u64,
-    /// How many connections had it before this one, and did not take it up.
+    /// How many connections had it before this one, and took up neither it nor any other.
     pub(crate) moves: u8,
 }
 

@@ -9,7 +9,10 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme, StreamOwned};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    StreamOwned,
+};
 
 use crate::announce::Announced;
 
@@ -99,13 +102,31 @@ impl Tls {
     pub(crate) fn try_out(&self, stream: Announced) -> io::Result<()> {
         let mut secured = self.begin(stream)?;
         while secured.conn.is_handshaking() {
-            secured.conn.complete_io(&mut secured.sock)?;
+            secured.conn.complete_io(&mut secured.sock).map_err(explained)?;
         }
         let wants_http2 = self.config.alpn_protocols.iter().any(|protocol| protocol == HTTP_2);
         if wants_http2 && secured.conn.alpn_protocol() != Some(HTTP_2) {
             return Err(io::Error::other("it does not offer HTTP/2 (by ALPN); leave --http2 out"));
         }
         Ok(())
+    }
+}
+
+/// What to do about the certificate of a CA in the place of a server's (RFC 5280, section 4.2.1.9).
+const CA_ITSELF: &str = "its certificate is that of a CA; let that CA issue one for the server: \
+    openssl req -x509 -CA ca.pem -CAkey ca.key -newkey rsa:2048 -nodes -keyout server.key -out server.pem -subj /CN=NAME \
+    -addext subjectAltName=DNS:NAME -addext basicConstraints=critical,CA:FALSE";
+
+/// rustls' error, in our words where its own say nothing to whom made the certificate.
+fn explained(error: io::Error) -> io::Error {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(other)))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            io::Error::new(error.kind(), CA_ITSELF)
+        }
+        _ => error,
     }
 }
 

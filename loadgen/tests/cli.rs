@@ -1,7 +1,7 @@
 //! The command line: exit codes, and the files it writes.
 
 use std::io::{Read, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::process::{Command, Output};
 
 fn loadgen(arguments: &[&str]) -> Output {
@@ -60,7 +60,10 @@ fn wrong_usage_is_two() {
 
 #[test]
 fn nobody_there_is_three() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound, and not listening: a port that was only free a moment ago may be another test's by now.
+    let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    bound.bind(&SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    let free = bound.local_addr().unwrap().as_socket().unwrap();
     let output = loadgen(&["--url", &format!("http://{free}/")]);
     assert_eq!(output.status.code(), Some(3));
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot connect"));

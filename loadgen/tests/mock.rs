@@ -20,7 +20,7 @@ fn settings(url: &str, rate: f64, length_ns: u64) -> Settings {
         model: Model::Open(Plan::new(Arrivals::Poisson, rate, length_ns, 7)),
         connections: 4,
         max_in_flight: 64,
-        timeout: Duration::from_secs(5),
+        timeout: Duration::from_secs(60),
         stop: Arc::new(AtomicBool::new(false)),
     }
 }

@@ -37,7 +37,10 @@ fn config(protocol: &[u8]) -> (Arc<ServerConfig>, tempfile::NamedTempFile) {
 
 /// Answers each request with so many bytes, and closes where it is asked to.
 fn serve(body: usize) -> Server {
-    let (config, ca) = config(b"http/1.1");
+    serve_with(config(b"http/1.1"), body)
+}
+
+fn serve_with((config, ca): (Arc<ServerConfig>, tempfile::NamedTempFile), body: usize) -> Server {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}/", listener.local_addr().unwrap());
     let server = Server { url, ca, full: Arc::default(), resumed: Arc::default(), requests: Arc::default() };
@@ -199,4 +202,23 @@ fn a_balancers_header_goes_before_the_handshake_of_every_connection() {
     assert_eq!(named.len(), 4, "{named:?}");
     assert!(named.iter().all(|line| line.starts_with("PROXY TCP4 198.18.0.")), "{named:?}");
     assert!(named[1] != named[2] && named[2] != named[3], "{named:?}");
+}
+
+#[test]
+fn a_server_with_the_certificate_of_a_ca_is_told_how_to_come_by_another() {
+    let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.self_signed(&key).unwrap();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(certificate.pem().as_bytes()).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = builder.with_no_client_auth().with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let server = serve_with((Arc::new(config), file), 1);
+    let output = loadgen(&server, &["--ca", "CA", "--requests", "1"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("let that CA issue one") && said.contains("basicConstraints=critical,CA:FALSE"), "{said}");
+    assert!(!said.contains("CaUsedAsEndEntity"), "{said}");
 }

@@ -90,7 +90,7 @@ fn parallel_calls_are_all_made_and_failures_may_be_ignored() {
     let behind = behind();
     behind.set_rules([Rule::on("/b").effect(Effect::Hang)]);
     let mut calls = Calls::on("*", &["/a", "/b", "/c"]);
-    (calls.mode, calls.on_failure, calls.timeout) = (Mode::Parallel, None, Duration::from_millis(50));
+    (calls.mode, calls.on_failure, calls.timeout) = (Mode::Parallel, None, Duration::from_secs(1));
     let orders = orders(calls, &behind);
     let answer = Client::connect(orders.addr()).get("/x", "");
     assert_eq!(answer.status, 200);

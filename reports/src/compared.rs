@@ -22,9 +22,11 @@ const LINES: [Line; 9] = [
     }),
 ];
 
-/// It had outages, and did not leave the endpoint alone in each.
+/// It had outages, and did not leave the endpoint alone in each, or nobody can tell.
 fn never(one: &Compared) -> Option<String> {
-    one.figures.get("outages_never_left_alone").filter(|never| **never > 0.0).map(|_| "never".to_owned())
+    let words = [("outages_never_left_alone", "never"), ("outages_not_measurable", "not measurable")];
+    let holds = |figure: &str| one.figures.get(figure).is_some_and(|count| *count > 0.0);
+    words.into_iter().find(|(figure, _)| holds(figure)).map(|(_, word)| word.to_owned())
 }
 
 /// A comparison as a table: the gateways' names, ours first, and each line with a cell for each of them; `None` where a
@@ -65,13 +67,14 @@ mod tests {
         let compare = [
             ("envoy".to_owned(), one(None, &[("outages_never_left_alone", 1.0)])),
             ("gateway".to_owned(), one(Some(12.0), &[("outages_never_left_alone", 0.0)])),
+            ("nginx".to_owned(), one(None, &[("outages_not_measurable", 1.0), ("outages_never_left_alone", 0.0)])),
         ];
         let result = ResultFile { compare: compare.into(), ..ResultFile::default() };
         let lines = lines(&result).unwrap();
-        assert_eq!(lines.gateways.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["gateway", "envoy"]);
+        assert_eq!(lines.gateways.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["gateway", "envoy", "nginx"]);
         let names: Vec<&str> = lines.rows.iter().map(|(name, _)| *name).collect();
-        assert_eq!(names, ["version", "trip time", "outages_never_left_alone"]);
-        assert_eq!(lines.rows[1].1, [Some("12 ms".to_owned()), Some("never".to_owned())]);
+        assert_eq!(names, ["version", "trip time", "outages_never_left_alone", "outages_not_measurable"]);
+        assert_eq!(lines.rows[1].1, ["12 ms", "never", "not measurable"].map(|cell| Some(cell.to_owned())));
         assert!(super::lines(&ResultFile::default()).is_none());
     }
 }

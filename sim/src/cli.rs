@@ -23,24 +23,33 @@ use crate::study::Study;
 use crate::study::cli::StudyArguments;
 use crate::{compare, demo, explore, gate, own, peers, run, study, suite};
 
+// Clap breaks lines at the terminal's width: a paragraph is one line here, and examples are short ones.
 const HELP: &str = "\
 Examples:
-  sim demo --stay                      the demo, kept running to look around
+  sim demo                             begin here: ten seconds, one failing endpoint, a summary
   sim run sim/scenarios/steady.toml    one scenario, from warm-up to verdict
-  sim peers --with nginx,haproxy       compare with these two
-  sim compare sim/scenarios/slow-endpoint.toml    what others do to the same scenario
-  sim gate --base main --head HEAD     is head slower than main?
-  sim article --quick                  every claim of the article, measured
+  sim suite --list                     which scenarios there are
+  sim compare sim/scenarios/slow-endpoint.toml    what other gateways do in the same scenario
+  sim peers --with nginx,haproxy       what a request costs here and there
+  sim gate --base main --head HEAD     is HEAD slower than main?
+  sim article --quick                  every claim of the article (docs/article.md), measured
   sim growth --quick                   what a request costs when there is more of everything
   sim explore --seeds 1000             look for worlds in which something breaks
   sim report /tmp/x                    show a result again, and write its page
 
-Exit codes: 0 done, 1 what was asked about is bad, 2 usage, 3 could not run,
-4 the measurement is not valid.";
+What measures prints a summary, and writes result.json and report.html into --out. Build in release (cargo run --release \
+--bin sim -- …), and leave the machine alone meanwhile: a measurement that was disturbed says so, and is not valid.
+
+Exit codes: 0 good, 1 bad (an expectation does not hold, head is slower, a file has a mistake), 2 usage, 3 could not run, \
+4 the measurement is not valid. `sim COMMAND --help` says what each means there.";
 
 const DEMO_HELP: &str = "\
-Exit codes: 0 nothing failed but what it injected, 1 something else failed, 2 usage, 3 could not run,
-4 the measurement is not valid (the output says why; a busy machine is reason enough).";
+Examples:
+  sim demo                        ten seconds of 2,000 requests a second
+  sim demo --stay                 the same, kept running to look around until Ctrl-C
+
+Exit codes: 0 nothing failed but what it injected, 1 something else failed, 2 usage, 3 could not run, 4 the measurement is \
+not valid (the output says why; a busy machine is reason enough).";
 
 const RUN_HELP: &str = "\
 Examples:
@@ -48,8 +57,10 @@ Examples:
   sim run sim/scenarios/slow-endpoint.toml --out /tmp/x --seed 7
   sim run --check my-scenario.toml            every problem in it, nothing started
 
-Exit codes: 0 what is expected holds, 1 it does not, or the scenario is not right, 2 usage, 3 could not run,
-4 the measurement is not valid (the output says why).";
+docs/simulation.md says what a scenario may hold.
+
+Exit codes: 0 all that it expects holds, 1 something does not, or the file has a mistake, 2 usage, 3 could not run, 4 the \
+measurement is not valid (the output says why).";
 
 const SUITE_HELP: &str = "\
 Examples:
@@ -67,7 +78,9 @@ Examples:
   sim peers --chain grpc --with nginx,envoy   unary calls of gRPC
   sim peers --bin envoy=/opt/envoy            a program that is not on the PATH
 
-`cargo xtask peers` installs what it can. Exit codes: 0 measured, 2 usage, 3 could not run, 4 not valid.";
+`cargo xtask peers` installs what it can.
+
+Exit codes: 0 measured, whoever is faster, 2 usage, 3 could not run, 4 the measurement is not valid.";
 
 const REPORT_HELP: &str = "\
 Examples:
@@ -85,6 +98,7 @@ Examples:
   sim explore explored/seed-42.toml           a scenario that was found
 
 What fails is printed with its seed, shrunk, and written as a scenario into --out (./explored when absent).
+
 Exit codes: 0 everything held, 1 something did not, 2 usage, 3 could not run, 4 interrupted.";
 
 /// Scenarios, demonstration and comparisons that prove what the gateway does.
@@ -97,27 +111,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start a small world, drive ten seconds of traffic through the gateway, let one endpoint fail, show what came of
-    /// it
+    /// See the gateway at work: traffic through it, an endpoint that fails, and what came of it
     #[command(after_help = DEMO_HELP)]
     Demo(DemoArguments),
-    /// Run a scenario on the real programs, or in virtual time: topology, load, faults and expectations from one file
+    /// Run a scenario, a file with services, load, faults and expectations, and say whether they hold
     #[command(after_help = RUN_HELP)]
     Run(RunArguments),
     /// Run the committed scenarios one after another, with one table at the end
     #[command(after_help = SUITE_HELP)]
     Suite(SuiteArguments),
-    /// Compare the gateway with other gateways on the same work, in interleaved rounds
+    /// Measure what a request costs here and in other gateways, at full speed and in interleaved rounds
     #[command(after_help = PEERS_HELP)]
     Peers(PeersArguments),
     #[command(after_help = compare::cli::HELP)]
     Compare(CompareArguments),
     #[command(after_help = gate::cli::HELP)]
     Gate(GateArguments),
-    /// Hold every claim of the article against an experiment: figure, interval, configuration, verdict
+    /// Hold every claim of the article that the gateway is built after (docs/article.md) against an experiment
     #[command(after_help = study::cli::ARTICLE_HELP)]
     Article(StudyArguments),
-    /// Measure what a request costs when there are more routes, connections, upstreams, keys or bytes: curves
+    /// Draw what a request costs against the number of routes, connections, upstreams, keys or bytes
     #[command(after_help = study::cli::GROWTH_HELP)]
     Growth(StudyArguments),
     /// Draw worlds from seeds, run the gateway in them in virtual time, and look for what must not happen
@@ -132,15 +145,13 @@ enum Command {
 struct CommonArguments {
     #[command(flatten)]
     start: StartArguments,
-    /// Seed of everything random
-    #[arg(long, default_value_t = 1)]
+    /// Seed of everything random: the same seed draws the same requests
+    #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 }
 
 #[derive(Debug, Args)]
 struct DemoArguments {
-    #[command(flatten)]
-    common: CommonArguments,
     /// Requests a second
     #[arg(long, value_parser = parse_rate, default_value = "2000/s")]
     rate: f64,
@@ -150,13 +161,15 @@ struct DemoArguments {
     /// Keep everything running until Ctrl-C
     #[arg(long)]
     stay: bool,
+    #[command(flatten)]
+    common: CommonArguments,
 }
 
 #[derive(Debug, Args)]
 struct RunArguments {
-    /// The scenario's file
+    /// The scenario's file, such as sim/scenarios/steady.toml
     scenario: PathBuf,
-    /// Only say whether the scenario holds; nothing is started
+    /// Only look for mistakes in the file; nothing is started
     #[arg(long)]
     check: bool,
     #[command(flatten)]
@@ -171,10 +184,10 @@ struct SuiteArguments {
     /// Only what is tagged as quick: within ten minutes in all
     #[arg(long)]
     quick: bool,
-    /// Only say which there are
+    /// Only list the scenarios
     #[arg(long)]
     list: bool,
-    /// How often one that was not valid as a measurement is measured again, after the others
+    /// How often a scenario whose measurement was not valid is measured again, after all others
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
     again: u32,
     /// The folder of the scenarios
@@ -186,50 +199,51 @@ struct SuiteArguments {
 
 #[derive(Debug, Args)]
 struct PeersArguments {
-    #[command(flatten)]
-    common: CommonArguments,
-    /// Peers to compare with, as in nginx,haproxy (all that are found when absent, but the reference gateways)
+    /// Gateways to compare with, as in nginx,haproxy (all proxies that are found when absent; the reference gateways in
+    /// Python and Node, fastapi-httpx, fastapi-aiohttp, flask and node, only when named)
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     with: Vec<String>,
     /// Where a peer's program is, as in envoy=/opt/envoy; may be repeated
     #[arg(long, value_parser = parse_bin, value_name = "NAME=PATH")]
     bin: Vec<(String, PathBuf)>,
-    /// Rounds; six at least for a 95 % interval
-    #[arg(long, default_value_t = 9, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Rounds, in each of which every gateway has a turn; six at least for a 95 % interval
+    #[arg(long, default_value_t = 9, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: u32,
-    /// Seconds of each contender's turn in a round
-    #[arg(long, default_value = "2", value_parser = parse_seconds)]
+    /// How long each gateway's turn in a round is, seconds
+    #[arg(long, default_value = "2", value_name = "SECONDS", value_parser = parse_seconds)]
     seconds: Duration,
     /// What the gateways do for a request
     #[arg(long, value_enum, default_value = "bare")]
     chain: peers::Chain,
     /// Bytes of each answer
-    #[arg(long, default_value_t = 512)]
+    #[arg(long, default_value_t = 512, value_name = "BYTES")]
     body: u64,
     /// Client connections; over HTTP/2, requests at once, eight on a connection
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     connections: u32,
     /// Measure the gateway with this many workers, on all cores, beside that with one
-    #[arg(long, value_parser = clap::value_parser!(u32).range(2..=1024))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=1024))]
     workers: Option<u32>,
     /// Measure the memory of this many idle connections too
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     idle: Option<u32>,
-    /// Print all configurations and do nothing else
+    /// Print the configurations of all gateways and do nothing else
     #[arg(long)]
     show_configs: bool,
+    #[command(flatten)]
+    common: CommonArguments,
 }
 
 #[derive(Debug, Args)]
 struct ExploreArguments {
-    /// Scenario files to run instead of drawn worlds
+    /// Scenarios to run instead of drawn worlds, such as one that was found before
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// How many seeds
-    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    /// How many worlds: one for each seed, from --seed on
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     seeds: u64,
     /// The first seed
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
     /// Run each world twice, and fail where the two differ
     #[arg(long)]
@@ -237,8 +251,8 @@ struct ExploreArguments {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-    /// A folder for found scenarios and the result
-    #[arg(long)]
+    /// A folder for what is found, and for the result (without it: ./explored for what is found, and no result)
+    #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 

@@ -77,6 +77,11 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Whether it has ended, and not well.
+    pub fn has_failed(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(Some(status)) if !status.success())
+    }
+
     /// What its whole group has used so far.
     #[must_use]
     pub fn usage(&self) -> Usage {
@@ -317,7 +322,9 @@ mod tests {
     fn memory_is_that_of_the_program_and_of_all_that_it_started() {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("sh");
-        command.args(["-c", "(sh -c 'echo started >&2; exec sleep 1000'; true) & wait"]);
+        // The innermost stays the shell that has spoken: of a program that has just been started in its place, a kernel
+        // that counts pages per core may know of none yet.
+        command.args(["-c", "(sh -c 'echo started >&2; sleep 1000; true'; true) & wait"]);
         let mut process = Process::start(&mut command, &folder.path().join("log"), &[], true).unwrap();
         let mut said = [0; 8];
         io::Read::read_exact(&mut process.take_stderr().unwrap(), &mut said).unwrap();

@@ -54,7 +54,8 @@ fn nginx_is_scored_beside_ours_by_the_same_measure() {
     assert_eq!((result.kind, output.status.code()), (Kind::Compare, Some(if result.validity.valid { 0 } else { 4 })));
     assert_eq!(result.compare.keys().collect::<Vec<_>>(), ["gateway", "nginx"]);
     for (name, one) in &result.compare {
-        assert!(one.trip_ms.is_some_and(|ms| ms < 1_000.0), "{name}: {one:?}");
+        // Within the fault, however long that takes on a busy machine.
+        assert!(one.trip_ms.is_some_and(|ms| ms < 2_000.0), "{name}: {one:?}");
         assert!(one.reload_failures.is_some() && one.drain_failures.is_none(), "{name}: {one:?}");
         assert!(one.success_ratio.is_some_and(|ratio| ratio > 0.99), "{name}: a second attempt helps both: {one:?}");
     }
@@ -105,5 +106,54 @@ fn who_cannot_take_part_is_told_why_and_nothing_starts() {
     assert!(code == Some(3) && said.contains("cargo xtask peers"), "{said}");
     let (code, said) = compare(&["--peers", "nginx", "--peer-config", "nginx=/no/such/file"]);
     assert!(code == Some(3) && said.contains("/no/such/file"), "{said}");
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_bad_file_or_command_of_a_peer_is_told_before_anything_runs() {
+    let folder = written();
+    let (scenario, out, config) =
+        (folder.path().join("s.toml"), folder.path().join("out"), folder.path().join("mine.conf"));
+    let compare = |wanted: i32, text_of_config: &str, more: &[&str]| {
+        std::fs::write(&config, text_of_config).unwrap();
+        let of = |name: &str| format!("{name}={}", text(&config));
+        let name = more[1];
+        let own = ["compare", text(&scenario), "--out", text(&out), "--peer-config", &of(name)];
+        let output = sim(&[&own[..], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(wanted), "{said}");
+        assert!(!out.exists(), "nothing has run: {said}");
+        said
+    };
+    let mine = |command: &'static str| ["--peers", "mine", "--peer-command", command];
+    // The program.
+    let said = compare(3, "{listen}", &mine("mine=/no/such/program {config}"));
+    assert!(said.contains("mine: there is no program /no/such/program"), "{said}");
+    let said = compare(3, "{listen}", &mine("mine=surely-no-such-program {config}"));
+    assert!(said.contains("on the PATH"), "{said}");
+    let said = compare(3, "{listen}", &mine("mine=/etc/passwd {config}"));
+    assert!(said.contains("chmod +x"), "{said}");
+    compare(2, "{listen}", &mine("mine= "));
+    // The file: its own name comes first, as that of a scenario.
+    let said = compare(1, "listen 80", &mine("mine=true {config}"));
+    assert!(said.starts_with(text(&config)) && said.contains("write {listen}"), "{said}");
+    let said = compare(1, "{listen}\n\nmock://users/0\n", &mine("mine=true {config}"));
+    assert!(said.contains("line 3: there is no mock://users/0; there are orders/0, orders/1"), "{said}");
+    if has_nginx() {
+        let said =
+            compare(1, "events {} http { server { listen {listen};\nlisten_to nothing; } }", &["--peers", "nginx"]);
+        assert!(said.starts_with(text(&config)) && said.contains("unknown directive"), "{said}");
+        assert!(said.contains("mine.conf:2"), "the line of the user's own file: {said}");
+    }
+}
+
+#[test]
+fn a_program_that_is_not_the_one_that_it_is_called_is_told_before_anything_runs() {
+    let folder = written();
+    let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    let nginx = ["--peers", "nginx", "--bin", "nginx=/bin/false"];
+    let output = sim(&[&["compare", text(&scenario), "--out", text(&out)], &nginx[..]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && said.contains("/bin/false does not take"), "{said}");
     assert!(!out.exists());
 }

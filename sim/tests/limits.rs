@@ -53,6 +53,8 @@ key = "header:x-who"
 [[routes]]
 path = "/{*rest}"
 upstream = "orders"
+# What is turned away last where the gateway gets too little of a busy machine.
+criticality = "critical"
 rate_limits = ["each"]
 "#;
 

@@ -4,7 +4,7 @@ use std::io;
 
 use rustls::{CertificateError as Flaw, Error};
 
-use super::unsecured::{brief, inner};
+use super::unsecured::{brief, inner, told};
 use crate::telemetry::metrics::HandshakeResult;
 
 /// A handshake that failed. For operators: clients hear no more than their alert.
@@ -30,8 +30,8 @@ impl Unmet {
     /// What an error says of the handshake in which it came.
     pub(super) fn new(error: &io::Error) -> Self {
         let result = inner(error).map_or(HandshakeResult::Failed, judged);
-        let told = inner(error).map_or_else(|| error.to_string(), ToString::to_string);
-        Self { result, detail: brief(told) }
+        let detail = inner(error).map_or_else(|| error.to_string(), told);
+        Self { result, detail: brief(detail) }
     }
 }
 

@@ -55,11 +55,16 @@ pub(super) fn brief(mut detail: String) -> String {
     detail
 }
 
+/// What to do about the certificate of a CA in the place of a server's or a client's (RFC 5280, section 4.2.1.9).
+pub(super) const CA_ITSELF: &str = "it is the certificate of a CA; let that CA issue one: \
+    openssl req -x509 -CA ca.pem -CAkey ca.key -newkey rsa:2048 -nodes -keyout leaf.key -out leaf.pem -subj /CN=NAME \
+    -addext subjectAltName=DNS:NAME -addext basicConstraints=critical,CA:FALSE";
+
 /// rustls' words, and ours where those say nothing to whom made the certificate.
-fn told(error: &Error) -> String {
+pub(super) fn told(error: &Error) -> String {
     match error {
         Error::InvalidCertificate(Flaw::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "it is the certificate of a CA, not of a server: it needs basicConstraints=CA:FALSE".to_owned()
+            CA_ITSELF.to_owned()
         }
         error => error.to_string(),
     }
@@ -131,6 +136,21 @@ mod tests {
             Unsecured::plain(Kind::Unfinished).to_string(),
             "TLS: the handshake did not come to its end in time"
         );
+    }
+
+    #[test]
+    fn the_certificate_of_a_ca_comes_with_what_to_do_about_it() {
+        #[derive(Debug)]
+        struct Said;
+        impl fmt::Display for Said {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("CaUsedAsEndEntity")
+            }
+        }
+        impl std::error::Error for Said {}
+        let told = of(Error::InvalidCertificate(Flaw::Other(rustls::OtherError(std::sync::Arc::new(Said)))));
+        assert_eq!(told.kind, Kind::Certificate);
+        assert_eq!(told.detail, CA_ITSELF, "none of it is cut off");
     }
 
     #[test]

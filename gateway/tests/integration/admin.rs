@@ -1,6 +1,6 @@
 //! The admin API (security.md, J1): who may use it, and what it shows.
 
-use crate::support::{Answer, Client, Events, Gateway, Process, echo, one_route};
+use crate::support::{Answer, Client, Events, Gateway, Process, echo, nowhere, one_route};
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, host: &str, more: &str) -> Answer {
     let head = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\n{more}content-length: 0\r\n\r\n");
@@ -76,7 +76,7 @@ async fn j1_admin_is_not_reachable_through_a_route() {
 /// Which address a name stands for is not known where the file is checked, nor here, where the system gives the port.
 #[tokio::test]
 async fn j1_what_comes_through_a_route_is_nobody_on_this_machine() {
-    let gateway = Gateway::to(echo().await.addr()).await;
+    let gateway = Gateway::to(nowhere()).await;
     let board = "[[aggregates]]\nname = 'board'\npath = '/board'\n\
                  parts = [{ name = 'admin', upstream = 'up', path = '/status' }]\n";
     gateway.rewrite(&format!("{}\n{board}", one_route("", "", gateway.admin)));

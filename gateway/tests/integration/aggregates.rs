@@ -6,7 +6,7 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Mock, Rule};
 
 use crate::support::h2::H2Client;
-use crate::support::{Answer, Gateway, Issuer, echo};
+use crate::support::{Answer, Gateway, Issuer, echo, nowhere};
 
 fn ok(body: &str) -> String {
     format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
@@ -154,7 +154,7 @@ async fn a_value_that_is_not_there_is_a_part_that_is_not_there() {
         }
     }
     // What stands in for a part gives its values too.
-    let dead = echo().await.addr();
+    let dead = nowhere();
     let parts = [
         "name = 'user', upstream = 'a', path = '/', fallback = '{\"tier\":\"none\"}'",
         "name = 'more', upstream = 'b', path = '/?t={user.tier}'",
@@ -196,7 +196,7 @@ async fn a_required_part_fails_with_its_own_status_and_in_its_name() {
         client.ask("GET /board/1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
         assert_eq!(a.accepted(), 1, "{its_status}");
     }
-    let dead = echo().await.addr();
+    let dead = nowhere();
     let parts = ["name = 'user', upstream = 'a', path = '/', required = true"];
     let gateway = Gateway::start(&text(&[dead], "", &parts)).await;
     let answer = gateway.get("/board/1").await;
@@ -216,7 +216,7 @@ async fn a_required_part_that_is_to_be_asked_at_a_date_is_told_in_seconds() {
 
 #[tokio::test]
 async fn optional_parts_that_fail_are_null_and_named_or_their_fallback_stands_in() {
-    let dead = echo().await.addr();
+    let dead = nowhere();
     let (gone, packed) = (
         always(&status(404, "")).await,
         always("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}").await,

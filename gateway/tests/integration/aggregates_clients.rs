@@ -3,7 +3,7 @@
 use mocks::raw::{Raw, Script};
 
 use crate::aggregates::{asked, body, counted, json, stalls_after, text};
-use crate::support::{Gateway, eventually};
+use crate::support::{Gateway, eventually, nowhere};
 
 #[tokio::test]
 async fn who_leaves_takes_the_calls_along() {
@@ -140,7 +140,7 @@ fn of_a_page(method: &str, origin: &str, fields: &str) -> String {
 
 #[tokio::test]
 async fn pages_of_other_origins_may_ask_where_it_says_so() {
-    let (a, dead) = (json("1").await, crate::support::echo().await.addr());
+    let (a, dead) = (json("1").await, nowhere());
     let keys = "cors = { origins = ['https://app.example'], headers = ['x-view'] }";
     let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
     let gateway = Gateway::start(&text(&[a.addr(), dead], keys, &parts)).await;

@@ -4,7 +4,7 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Mock, Reset, Rule};
 use serde_json::Value;
 
-use crate::support::{Events, Gateway, echo, eventually};
+use crate::support::{Events, Gateway, echo, eventually, nowhere};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -298,7 +298,7 @@ async fn a_bug_that_answers_500_ejects_nothing_by_default() {
 
 #[tokio::test]
 async fn connections_that_fail_and_answers_that_break_off_count() {
-    let gone = { echo().await.addr() };
+    let gone = nowhere();
     let text = |address: std::net::SocketAddr, keys: &str| {
         format!(
             "[upstreams.up]\nendpoints = ['{address}']\nbreaker = {{ {keys} }}\n[[routes]]\npath = '/{{*rest}}'\n\

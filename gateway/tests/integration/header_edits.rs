@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use mocks::raw::{Raw, Script};
 
-use crate::support::{Answer, Gateway, Issuer, echo};
+use crate::support::{Answer, Gateway, Issuer, echo, nowhere};
 
 const PAGE: &str = "https://app.example";
 
@@ -86,7 +86,7 @@ async fn a_line_that_is_added_leaves_what_is_there() {
 
 #[tokio::test]
 async fn whatever_is_edited_a_cache_is_told_that_the_answer_varies_by_origin() {
-    let nowhere = echo().await.addr();
+    let nowhere = nowhere();
     let upstream = answering("vary: x-a\r\n").await;
     for (edits, varies) in [
         ("set = { vary = 'accept-language' }", vec!["accept-language", "origin"]),
@@ -126,7 +126,7 @@ async fn the_time_that_is_left_is_told_unless_edits_say_otherwise() {
 
 #[tokio::test]
 async fn problems_are_edited_too_and_stay_problems() {
-    let nowhere = echo().await.addr();
+    let nowhere = nowhere();
     let issuer = Issuer::new("k1");
     let edits = "retry = { attempts = 1 }\n[routes.response_headers]\n\
                  set = { x-frame-options = 'DENY', content-type = 'text/html', cache-control = 'max-age=60', \

@@ -106,14 +106,15 @@ async fn f_a_client_that_opens_no_window_is_left_and_others_on_the_connection_ar
 #[tokio::test]
 async fn f_a_client_that_takes_some_bytes_now_and_then_is_not_left() {
     let upstream = echo().await;
-    let gateway = Gateway::with("body_idle_timeout = '300ms'", upstream.addr()).await;
+    // In all it takes longer than it may be idle, and each byte takes far less.
+    let gateway = Gateway::with("body_idle_timeout = '1s'", upstream.addr()).await;
     let mut frames = Frames::connect(gateway.address).await;
     frames.send(frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
-    let path = [(":method", "GET"), (":scheme", "http"), (":path", "/bytes/10"), (":authority", "a.test")];
+    let path = [(":method", "GET"), (":scheme", "http"), (":path", "/bytes/12"), (":authority", "a.test")];
     frames.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&path))).await;
     let mut turns = tokio::time::interval(std::time::Duration::from_millis(100));
     let mut got = 0;
-    while got < 10 {
+    while got < 12 {
         turns.tick().await;
         frames.send(frame(WINDOW_UPDATE, 0, 1, &[0, 0, 0, 1])).await;
         got += frames.next_of(DATA).await.expect("a byte").payload.len();
@@ -191,7 +192,7 @@ async fn f_a_body_that_stops_is_408_and_the_connection_goes_on() {
 async fn f_an_idle_connection_is_told_and_closed_but_not_while_it_is_busy() {
     let gate = Gate::new();
     let upstream = Raw::script(Script::new().read_request().wait(&gate).send(OK)).await.unwrap();
-    let gateway = Gateway::with("idle_timeout = '100ms'", upstream.addr()).await;
+    let gateway = Gateway::with("idle_timeout = '1s'", upstream.addr()).await;
     let busy = async {
         let mut client = H2Client::connect(gateway.address).await;
         let call = client.begin(get("/"), true).await;

@@ -5,7 +5,7 @@ use http::Request;
 use mocks::raw::{Raw, Script};
 
 use crate::support::h2::{Call, H2Client, get, head, rest};
-use crate::support::{Answer, Gateway, echo, guarded};
+use crate::support::{Answer, Gateway, echo, guarded, nowhere};
 
 fn connect(protocol: &'static str, path: &str) -> Request<()> {
     let mut request = Request::builder().method("CONNECT").uri(format!("http://a.test{path}"));
@@ -138,7 +138,7 @@ async fn b8_a_route_that_answers_itself_opens_no_tunnel() {
 
 #[tokio::test]
 async fn b8_what_stands_in_for_an_upstream_opens_no_tunnel() {
-    let nowhere = echo().await.addr();
+    let nowhere = nowhere();
     let plain = Raw::script(Script::always("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nno")).await.unwrap();
     let other = format!("fallback = {{ upstream = 'cache' }}\n[upstreams.cache]\nendpoints = ['{}']", plain.addr());
     for (fallback, code) in [

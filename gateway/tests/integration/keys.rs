@@ -87,7 +87,7 @@ async fn a_rotation_under_load_refuses_nobody_and_makes_one_fetch() {
             tokio::spawn(async move {
                 let mut client = Client::connect(address).await;
                 for token in tokens {
-                    let answer = client.ask(request(&token)).await;
+                    let answer = client.ask_until_let_in(request(&token)).await;
                     assert_eq!(answer.status, 200, "{answer:?}");
                 }
             })
@@ -121,13 +121,14 @@ async fn h9_a_flood_of_unknown_keys_makes_one_fetch_and_others_are_served() {
 #[tokio::test]
 async fn h10_the_gateway_starts_without_its_key_server_and_finds_it_later() {
     let issuer = Issuer::new("k1");
-    let reserved = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // Bound, so that it is nobody else's, and not listening yet.
+    let reserved = tokio::net::TcpSocket::new_v4().unwrap();
+    reserved.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let address = reserved.local_addr().unwrap();
-    drop(reserved);
     let world = world(&format!("url = 'http://{address}/keys', cooldown = '1s'")).await;
     let answer = world.gateway.ask(request(&issuer.token(&json!({})))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "it may hold: nobody can say");
-    let listener = std::net::TcpListener::bind(address).unwrap();
+    let listener = reserved.listen(64).unwrap().into_std().unwrap();
     let server = MockServer::builder().listener(listener).start().await;
     publish(&server, &[&issuer]).await;
     let mut status = 0;

@@ -6,7 +6,7 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Mock, Rule};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Issuer, echo, eventually};
+use crate::support::{Gateway, Issuer, echo, eventually, nowhere};
 
 /// A route whose requests are copied to a shadow, with these keys of the mirror and of the route.
 fn text((up, shadow): (SocketAddr, SocketAddr), mirror: &str, route: &str, more: &str) -> String {
@@ -162,7 +162,7 @@ async fn a_shadow_that_is_gone_or_resets_is_no_clients_matter() {
     }
     came_to(&gateway, "failed", 2).await;
     assert_eq!(resets.accepted(), 2, "nothing is sent again");
-    let nowhere = echo().await.addr();
+    let nowhere = nowhere();
     let gateway = Gateway::start(&text((up.addr(), nowhere), "", "", "")).await;
     assert_eq!(gateway.get("/").await.status, 200);
     came_to(&gateway, "failed", 1).await;

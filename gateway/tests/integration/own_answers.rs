@@ -3,7 +3,7 @@
 use mocks::raw::{Raw, Script};
 
 use crate::support::h2::{H2Client, get};
-use crate::support::{Answer, Gateway, Issuer, echo, one_route};
+use crate::support::{Answer, Gateway, Issuer, echo, nowhere, one_route};
 
 fn route(path: &str, keys: &str) -> String {
     format!("[[routes]]\nname = '{path}'\npath = '{path}'\n{keys}\n")
@@ -76,7 +76,7 @@ async fn who_is_answered_before_a_chunked_body_is_whole_is_told_that_no_other_re
 async fn what_routes_share_for_their_upstreams_leaves_a_fixed_answer_as_it_is() {
     let upstream = echo().await;
     // Nobody listens there.
-    let nowhere = echo().await.addr();
+    let nowhere = nowhere();
     let text = [
         "[defaults.route]\nretry = { attempts = 1 }\nfallback = { status = 503, body = 'later' }\n\
          rewrite = { strip_prefix = '/api' }\n"

@@ -1,13 +1,13 @@
 //! Bodies of the operator's own in place of problem documents: what is told changes, and nothing else does.
 
 use crate::support::h2::{H2Client, get, post};
-use crate::support::{Answer, Gateway, echo, one_route};
+use crate::support::{Answer, Gateway, echo, nowhere, one_route};
 
 const PAGE: &str = "<!doctype html><p>Sorry: {status}. Tell us {request_id}.</p>";
 
 /// Everything is sent to where nobody listens, `/few` is limited, and this is in `[server.problems]` and the route.
 async fn gateway(server: &str, route: &str) -> Gateway {
-    let nowhere = echo().await.addr();
+    let nowhere = nowhere();
     let text = format!(
         "[server.problems]\n{server}\n[rate_limits.few]\nrate = '1/m'\nburst = 1\nkey = 'global'\n\
          [[routes]]\nname = 'few'\npath = '/few'\nanswer = {{ body = 'ok' }}\nrate_limits = ['few']\n\
@@ -75,7 +75,7 @@ async fn a_routes_word_comes_before_the_gateways() {
 
 #[tokio::test]
 async fn the_shares_of_a_split_have_the_words_of_their_route() {
-    let nowhere = echo().await.addr();
+    let nowhere = nowhere();
     let text_of = format!(
         "[upstreams.a]\nendpoints = ['{nowhere}']\n[[routes]]\npath = '/'\n\
          split = [{{ upstream = 'a', weight = 1 }}]\nproblems = {{ 502 = {{ body = 'split' }} }}\n"

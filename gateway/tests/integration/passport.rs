@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use wiremock::matchers::body_string_contains;
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
-use crate::support::{Client, Gateway, Issuer, echo, now, one_route};
+use crate::support::{Client, Gateway, Issuer, echo, now, nowhere, one_route};
 
 /// A new key that signs passports.
 pub(crate) fn pem() -> String {
@@ -110,8 +110,7 @@ async fn each_part_of_an_aggregate_has_a_passport_of_its_own() {
 /// Who stands in for another service is meant, and the other is not, whether it failed or was not asked at all.
 #[tokio::test]
 async fn who_stands_in_for_another_upstream_has_a_passport_of_its_own() {
-    let (down, cache, issuer, folder) =
-        (echo().await.addr(), echo().await, Issuer::new("k1"), tempfile::tempdir().unwrap());
+    let (down, cache, issuer, folder) = (nowhere(), echo().await, Issuer::new("k1"), tempfile::tempdir().unwrap());
     let file = folder.path().join("passport.pem");
     std::fs::write(&file, pem()).unwrap();
     let text = format!(
@@ -191,6 +190,6 @@ async fn i_a_passport_that_a_service_sends_back_ends_at_the_gateway() {
 
 #[tokio::test]
 async fn without_passports_no_keys_are_published() {
-    let gateway = Gateway::to(echo().await.addr()).await;
+    let gateway = Gateway::to(nowhere()).await;
     assert_eq!(keys(&gateway).await, json!({ "keys": [] }));
 }

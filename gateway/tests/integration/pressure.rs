@@ -25,8 +25,8 @@ fn with_pause(server: &str, route: &str, upstream: std::net::SocketAddr, never: 
 async fn an_upstream_that_takes_a_body_slowly_is_not_the_clients_408() {
     let (gate, never) = (Gate::new(), echo().await);
     let upstream = Raw::script(Script::new().read_head().wait(&gate).read_bytes(BODY).send(OK).hang()).await.unwrap();
-    let server = "max_body = '0'\nbody_idle_timeout = '150ms'";
-    let gateway = Gateway::start(&with_pause(server, "", upstream.addr(), &never, "500ms")).await;
+    let server = "max_body = '0'\nbody_idle_timeout = '1s'";
+    let gateway = Gateway::start(&with_pause(server, "", upstream.addr(), &never, "1500ms")).await;
     let mut client = gateway.client().await;
     client.send(format!("POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: {BODY}\r\n\r\n")).await;
     let upload = async {
@@ -50,8 +50,8 @@ async fn an_upstream_that_takes_a_body_slowly_is_not_the_clients_408() {
 #[tokio::test]
 async fn a_client_that_takes_an_answer_slowly_does_not_cost_it_its_end() {
     let (upstream, never) = (echo().await, echo().await);
-    let route = format!("idle_timeout = '150ms'\nrewrite = {{ path = '/bytes/{BODY}' }}");
-    let text = with_pause("body_idle_timeout = '10s'", &route, upstream.addr(), &never, "500ms");
+    let route = format!("idle_timeout = '1s'\nrewrite = {{ path = '/bytes/{BODY}' }}");
+    let text = with_pause("body_idle_timeout = '10s'", &route, upstream.addr(), &never, "1500ms");
     let gateway = Gateway::start(&text).await;
     let mut client = gateway.client().await;
     client.send("GET /x HTTP/1.1\r\nhost: a\r\n\r\n").await;

@@ -100,7 +100,7 @@ async fn b3_a_stranger_who_names_a_client_is_turned_away() {
 #[tokio::test]
 async fn a_balancer_that_says_nothing_or_nonsense_is_turned_away() {
     let upstream = echo().await;
-    let gateway = gateway(&format!("{TRUSTED}\nheader_read_timeout = '50ms'"), "", &upstream).await;
+    let gateway = gateway(&format!("{TRUSTED}\nheader_read_timeout = '500ms'"), "", &upstream).await;
     for (sent, what) in [
         (GET, Announcement::Absent),
         ("PROXY TCP4 203.0.113.7 10.0.0.1 99999 443\r\n", Announcement::Malformed),

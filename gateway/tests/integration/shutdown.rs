@@ -292,6 +292,8 @@ async fn a_drain_waits_for_who_still_takes_connections_from_the_queue() {
 #[derive(Debug, Default)]
 struct Tally {
     answered: u64,
+    /// Turned away: under load, and with too little of a busy machine, a gateway protects itself.
+    turned_away: u64,
     failed: Vec<String>,
 }
 
@@ -306,6 +308,13 @@ async fn keep_asking(address: std::net::SocketAddr) -> Tally {
             match client.try_ask(GET).await {
                 Ok(Some(answer)) if answer.status == 200 => {
                     tally.answered += 1;
+                    first = false;
+                    if answer.header("connection") == Some("close") {
+                        break;
+                    }
+                }
+                Ok(Some(answer)) if answer.is_turned_away() => {
+                    tally.turned_away += 1;
                     first = false;
                     if answer.header("connection") == Some("close") {
                         break;
@@ -353,13 +362,15 @@ async fn l8_a_hundred_reloads_under_load_and_a_drain_fail_nobody() {
     process.signal("TERM").await;
     process.event("drain").await;
     assert_eq!(process.ended().await, 0);
-    let mut answered = 0;
+    let (mut answered, mut turned_away) = (0, 0);
     for client in clients {
         let tally = guarded("a client's end", client).await.unwrap();
         assert!(tally.failed.is_empty(), "{:?}", tally.failed);
-        answered += tally.answered;
+        (answered, turned_away) = (answered + tally.answered, turned_away + tally.turned_away);
     }
     assert!(answered >= RELOADS * 20, "{answered}");
     let log = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
-    assert_eq!(log.lines().count() as u64, answered, "one record for each answer");
+    let refused = log.lines().filter(|line| line.contains("\"code\":\"overloaded\"")).count() as u64;
+    let records = log.lines().count() as u64;
+    assert_eq!((records, refused), (answered + turned_away, turned_away), "one record for each answer");
 }

@@ -53,7 +53,8 @@ pub(crate) async fn get(client: &mut Client, fields: &str) -> Answer {
 pub(crate) async fn statuses(client: &mut Client, fields: &str, count: usize) -> Vec<u16> {
     let mut statuses = Vec::new();
     for _ in 0..count {
-        statuses.push(get(client, fields).await.status);
+        let request = format!("GET /a HTTP/1.1\r\nhost: a\r\n{fields}\r\n");
+        statuses.push(client.ask_until_let_in(request).await.status);
     }
     statuses
 }

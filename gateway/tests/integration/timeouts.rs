@@ -33,8 +33,8 @@ async fn an_answer_in_good_time_lifts_the_routes_timeout() {
     let slow = echo().await;
     slow.set_rules([Rule::any().effect(Effect::Hang)]);
     let text = format!(
-        "[[routes]]\npath = '/a'\nupstream = 'http://{}'\ntimeout = '100ms'\n\
-         [[routes]]\npath = '/b'\nupstream = 'http://{}'\ntimeout = '200ms'\n",
+        "[[routes]]\npath = '/a'\nupstream = 'http://{}'\ntimeout = '1s'\n\
+         [[routes]]\npath = '/b'\nupstream = 'http://{}'\ntimeout = '1200ms'\n",
         upstream.addr(),
         slow.addr()
     );
@@ -159,7 +159,7 @@ async fn the_second_head_of_a_connection_is_timed_like_the_first() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_without_an_answer() {
     let upstream = echo().await;
-    let gateway = Gateway::with("idle_timeout = '100ms'", upstream.addr()).await;
+    let gateway = Gateway::with("idle_timeout = '1s'", upstream.addr()).await;
     let mut fresh = gateway.client().await;
     fresh.closed().await;
     let mut used = gateway.client().await;
@@ -171,8 +171,8 @@ async fn an_idle_connection_is_closed_without_an_answer() {
 #[tokio::test]
 async fn a_long_request_is_not_an_idle_connection() {
     let upstream = echo().await;
-    upstream.set_rules([Rule::any().delay(std::time::Duration::from_millis(400))]);
-    let gateway = Gateway::with("idle_timeout = '100ms'\nheader_read_timeout = '100ms'", upstream.addr()).await;
+    upstream.set_rules([Rule::any().delay(std::time::Duration::from_millis(1500))]);
+    let gateway = Gateway::with("idle_timeout = '1s'\nheader_read_timeout = '1s'", upstream.addr()).await;
     let mut client = gateway.client().await;
     assert_eq!(client.ask(GET).await.status, 200);
 }

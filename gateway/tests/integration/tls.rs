@@ -59,7 +59,7 @@ async fn requests_come_over_tls_one_after_the_other_and_the_upstream_is_told() {
 #[tokio::test]
 async fn a_connection_that_was_idle_for_too_long_is_told_its_end() {
     let (upstream, authority) = (echo().await, Authority::new());
-    let (pair, server) = (pair(&authority.write("a", &["a.test"])), "idle_timeout = '300ms'");
+    let (pair, server) = (pair(&authority.write("a", &["a.test"])), "idle_timeout = '1s'");
     let gateway = Gateway::start(&text(&pair, server, &upstream)).await;
     let mut client = TlsClient::over_tls(gateway.address, authority.client(), "a.test").await.unwrap();
     assert_eq!(client.ask(GET).await.status, 200);

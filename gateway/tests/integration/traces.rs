@@ -6,7 +6,7 @@ use mocks::{Effect, Rule};
 use crate::aggregates;
 use crate::batches;
 use crate::stores;
-use crate::support::{Collector, Gateway, GrpcCollector, Redis, Seen, echo, one_route, traced};
+use crate::support::{Collector, Gateway, GrpcCollector, Redis, Seen, echo, nowhere, one_route, traced};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
@@ -222,8 +222,7 @@ async fn whatever_clients_send_names_are_few_and_texts_are_short() {
 #[tokio::test]
 async fn a_failing_upstream_is_told_on_both_spans() {
     let collector = Collector::start().await;
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let text = format!("{}{}", traced(&collector.endpoint()), one_route("", "", nobody));
+    let text = format!("{}{}", traced(&collector.endpoint()), one_route("", "", nowhere()));
     let gateway = Gateway::start(&text).await;
     assert_eq!(gateway.get("/").await.status, 502);
     let spans = collector.spans(2).await;

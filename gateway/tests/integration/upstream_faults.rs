@@ -5,7 +5,7 @@ use mocks::{Effect, Garbage, Reset, Rule};
 
 use tokio::io::AsyncReadExt;
 
-use crate::support::{Gateway, echo, guarded};
+use crate::support::{Gateway, echo, guarded, nowhere};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
@@ -215,7 +215,7 @@ async fn l9_a_request_that_may_have_had_its_effect_is_not_sent_again() {
 
 #[tokio::test]
 async fn a_failing_endpoint_does_not_take_the_others_with_it() {
-    let (good, gone) = (echo().await, { echo().await.addr() });
+    let (good, gone) = (echo().await, nowhere());
     let text = format!(
         "[upstreams.up]\nendpoints = ['{}', '{gone}']\nbalance = 'round_robin'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'",
         good.addr()

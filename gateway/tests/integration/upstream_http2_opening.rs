@@ -6,7 +6,7 @@ use mocks::raw::{Raw, Script};
 
 use crate::support::h2::{ACK, END_HEADERS, END_STREAM, H2Client, HEADERS, PING, SETTINGS, block, frame, get};
 use crate::support::h2_upstream::{FramesUpstream, H2Upstream};
-use crate::support::{Gateway, echo, eventually};
+use crate::support::{Gateway, echo, eventually, nowhere};
 use crate::upstream_http2::text;
 
 /// `MAX_CONCURRENT_STREAMS`, as SETTINGS say it.
@@ -265,7 +265,7 @@ async fn what_rests_at_an_endpoint_that_is_gone_is_closed_though_a_call_goes_on_
     let mut asked = upstream.next().await;
     asked.begin(200, &[]).send_data("ok".into(), true).unwrap();
     assert_eq!((call.answer().await.status, asked.connection), (200, 1));
-    gateway.rewrite(&text("", "", echo().await.addr()));
+    gateway.rewrite(&text("", "", nowhere()));
     assert_eq!(gateway.admin("POST", "/reload").await.json()["ok"], true);
     eventually("it is closed", || asked.has_ended()).await;
     assert!(!long_asked.has_ended());

@@ -3,7 +3,7 @@
 use mocks::raw::{Raw, Script};
 use tokio::io::AsyncWriteExt;
 
-use crate::support::{Client, Gateway, echo, eventually};
+use crate::support::{Client, Gateway, echo, eventually, nowhere};
 
 const HANDSHAKE: &str = "GET /ws HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
                          sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -71,7 +71,7 @@ fn two(endpoints: [std::net::SocketAddr; 2]) -> String {
 
 #[tokio::test]
 async fn a_handshake_that_met_no_connection_goes_to_another_endpoint() {
-    let (upstream, gone) = (echo().await, { echo().await.addr() });
+    let (upstream, gone) = (echo().await, nowhere());
     let gateway = Gateway::start(&two([upstream.addr(), gone])).await;
     for _ in 0..4 {
         let mut client = gateway.client().await;
@@ -187,7 +187,7 @@ async fn b8_a_switch_to_something_else_is_502() {
 
 #[tokio::test]
 async fn an_upgrade_to_an_upstream_that_is_not_there_is_502_and_counted() {
-    let address = { echo().await.addr() };
+    let address = nowhere();
     let gateway = Gateway::to(address).await;
     let answer = gateway.ask(HANDSHAKE).await;
     assert_eq!((answer.status, answer.code().as_str()), (502, "upstream_connect"));

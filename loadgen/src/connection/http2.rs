@@ -11,6 +11,8 @@
 
 mod message;
 mod socket;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -55,6 +57,8 @@ pub(crate) struct Http2 {
     ended: Vec<EndedStream>,
     /// Whether the server has said goodbye.
     leaving: bool,
+    /// Whether it has answered anything.
+    answered: bool,
     /// What it has not taken up.
     unsent: Vec<InFlight>,
 }
@@ -132,6 +136,7 @@ impl Http2 {
             wakers: Vec::new(),
             ended: Vec::new(),
             leaving: false,
+            answered: false,
             unsent: Vec::new(),
         }
     }
@@ -146,9 +151,16 @@ impl Http2 {
         self.streams.len() - self.free.len()
     }
 
-    /// The requests that the server has not taken up, and will not.
+    /// The requests that the server has not taken up, and will not: those that have waited longest first, so that each
+    /// has its turn however few a connection carries. A move is counted where the server has taken up none at all.
     pub(crate) fn take_unsent(&mut self) -> Vec<InFlight> {
-        std::mem::take(&mut self.unsent)
+        let futile = u8::from(!self.answered && self.open() == 0);
+        let mut unsent = std::mem::take(&mut self.unsent);
+        unsent.sort_by_key(|in_flight| in_flight.started_ns);
+        for in_flight in &mut unsent {
+            (in_flight.sent_ns, in_flight.moves) = (None, in_flight.moves.saturating_add(futile));
+        }
+        unsent
     }
 
     /// Takes a request on, written as HTTP/1.1 would; it goes out with the next [`Http2::pump`].
@@ -184,16 +196,20 @@ impl Http2 {
             }
             let sent = self.send_queued(clock, &mut context)?;
             let State::Open { connection, send } = &mut self.state else { return Ok(()) };
+            let allowed = send.current_max_send_streams();
             let over = match Pin::new(connection).poll(&mut context) {
                 Poll::Pending => None,
                 Poll::Ready(Ok(())) => Some(Failure::Closed),
                 Poll::Ready(Err(error)) => Some(failure_of(&error)),
             };
+            // The server's settings wake nobody, and nothing else need follow them.
+            let allows_more = send.current_max_send_streams() > allowed;
             if matches!(send.poll_ready(&mut context), Poll::Ready(Err(error)) if is_goodbye(&error)) {
                 self.leave();
             }
+            let may_send = allows_more && !self.queue.is_empty();
             let woken = self.ready.take();
-            if woken.is_empty() && !sent && over.is_none() {
+            if woken.is_empty() && !sent && !may_send && over.is_none() {
                 return Ok(());
             }
             for index in woken {
@@ -219,6 +235,8 @@ impl Http2 {
         while !self.queue.is_empty() && self.streams.len() - self.free.len() < send.current_max_send_streams() {
             match send.poll_ready(context) {
                 Poll::Pending => break,
+                // Whoever polls the connection next hears it too, and leaves.
+                Poll::Ready(Err(error)) if is_goodbye(&error) => break,
                 Poll::Ready(Err(error)) => return Err(failure_of(&error)),
                 Poll::Ready(Ok(())) => {}
             }
@@ -270,6 +288,7 @@ impl Http2 {
             Poll::Ready(ended) => ended,
         };
         let (in_flight, head, body_bytes) = (stream.in_flight, stream.head, stream.body_bytes);
+        self.answered |= in_flight.head_ns.is_some();
         match ended {
             // Only of streams above the last that the server has taken up.
             Err(error) if is_goodbye(&error) && in_flight.head_ns.is_none() => self.unsent.push(in_flight),

@@ -13,7 +13,7 @@ pub(crate) struct StartArguments {
     #[arg(long)]
     pub(crate) json: bool,
     /// A folder for everything that is written (a new one among the temporary files when absent)
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// A gateway binary to use instead of the one built in
     #[arg(long, value_name = "PATH")]
@@ -36,7 +36,7 @@ pub(crate) struct ScenarioArguments {
     #[command(flatten)]
     pub(crate) start: StartArguments,
     /// Seed of everything random, instead of the file's
-    #[arg(long)]
+    #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// The program that holds the users of journeys [default: journeys, beside this one]
     #[arg(long, value_name = "PATH")]

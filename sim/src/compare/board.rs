@@ -85,6 +85,7 @@ impl<'a> Board<'a> {
             return;
         };
         let scored = score::score(&self.asked, history, &ran.happened, &ran.result);
+        self.reasons.extend(unmeasured(name, &scored));
         self.compared.insert(name.to_owned(), Compared { version, lacks, ..scored });
     }
 
@@ -123,6 +124,17 @@ impl<'a> Board<'a> {
     }
 }
 
+/// Outages of a gateway of which nobody can say when it left the endpoint alone, and what would show it. The rest of
+/// the comparison is as good as ever.
+fn unmeasured(name: &str, scored: &Compared) -> Option<String> {
+    let figure = |name: &str| scored.figures.get(name).copied().unwrap_or(0.0);
+    let (unknown, all) = (figure(score::NOT_MEASURABLE), figure("outages"));
+    let why = "too few requests met the endpoint before the fault or within it; a higher rate, a fault that begins later \
+               or lasts longer, or a longer pause between two faults would show it";
+    (unknown > 0.0)
+        .then(|| format!("{name}: when it left the endpoint alone is not known of {unknown} of {all} outages: {why}"))
+}
+
 /// What every gateway's history is held against: what ours is configured for.
 fn asked(scenario: &Scenario) -> Asked {
     let Ok(checked) = scenario.gateway.template.check(&scenario.file, scenario.endpoints()) else {
@@ -151,4 +163,23 @@ fn lacks(stand: &Stand, scenario: &Scenario) -> Vec<String> {
     };
     lacks.extend(stand.says_of_events(&scenario.events));
     lacks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_that_shows_nothing_is_said_to_and_how_it_would() {
+        let scored = |unknown: f64| Compared {
+            figures: [("outages".to_owned(), 3.0), (score::NOT_MEASURABLE.to_owned(), unknown)].into(),
+            ..Compared::default()
+        };
+        let said = unmeasured("nginx", &scored(2.0)).unwrap();
+        assert!(
+            said.starts_with("nginx: ") && said.contains("2 of 3 outages") && said.contains("a higher rate"),
+            "{said}"
+        );
+        assert_eq!((unmeasured("nginx", &scored(0.0)), unmeasured("nginx", &Compared::default())), (None, None));
+    }
 }

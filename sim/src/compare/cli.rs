@@ -14,18 +14,24 @@ Examples:
   sim compare sim/scenarios/slow-endpoint.toml --peers nginx,haproxy,envoy
   sim compare s.toml --peers nginx --bin nginx=/opt/nginx/sbin/nginx
   sim compare s.toml --peers nginx --peer-config nginx=my-nginx.conf     what you run today
-  sim compare s.toml --peers mine --peer-command 'mine=/opt/mine -c {config}' --peer-config mine=my.conf
+  sim compare s.toml --peers mine --peer-config mine=my.conf \\
+      --peer-command 'mine=/opt/mine -c {config}'                        one that is not known here
 
-A configuration of your own has blanks: {listen} (or {listen_host}, {listen_port}) is where it has to take requests,
-mock://orders/0 (mock-host://, mock-port://) the address of an endpoint, {admin}, {dir} and {workers} what they say.
-nginx, HAProxy and Envoy are configured from the scenario, and what they lack is said beside the result.
-`cargo xtask peers` installs what it can. Exit codes: 0 compared, 1 the scenario is not right, 2 usage,
-3 could not run, 4 the measurement is not valid.";
+nginx, HAProxy and Envoy are configured from the scenario, and what they lack is said beside the result. `cargo xtask peers` \
+installs what it can. A configuration of your own has blanks that are filled in:
 
-/// Run a scenario through other gateways too, each scored from the clients' and the mocks' journals alone
+  {listen}            where it has to take requests; or {listen_host} and {listen_port}
+  mock://orders/0     the first endpoint of `orders`; or mock-host:// and mock-port://
+  {admin}             a free address for its own use; or {admin_host} and {admin_port}
+  {dir}, {workers}    a folder for its files; how many threads or processes it may have
+
+Exit codes: 0 compared, whoever is better, 1 the scenario or a file of --peer-config has a mistake, 2 usage, 3 could not run \
+(a program is not there, or does not take its configuration), 4 the measurement is not valid.";
+
+/// Run a scenario through other gateways too: how soon each leaves a sick endpoint alone, what it fails meanwhile
 #[derive(Debug, Args)]
 pub(crate) struct CompareArguments {
-    /// The scenario's file
+    /// The scenario's file, such as sim/scenarios/slow-endpoint.toml
     scenario: PathBuf,
     /// Gateways to compare with
     #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "nginx,haproxy,envoy")]
@@ -83,7 +89,13 @@ impl CompareArguments {
 fn parse_pair(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| "write NAME=COMMAND".to_owned())?;
     let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
-    if is_name { Ok((name.to_owned(), value.to_owned())) } else { Err(format!("`{name}` is no name")) }
+    if !is_name {
+        return Err(format!("`{name}` is no name"));
+    }
+    if value.trim().is_empty() {
+        return Err(format!("`{name}` has no command"));
+    }
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 #[cfg(test)]
@@ -94,5 +106,6 @@ mod tests {
     fn a_pair_is_a_name_and_whatever_follows() {
         assert_eq!(parse_pair("mine=a -c {config} x=y"), Ok(("mine".to_owned(), "a -c {config} x=y".to_owned())));
         assert!(parse_pair("mine").is_err() && parse_pair("../x=y").is_err() && parse_pair("=y").is_err());
+        assert_eq!(parse_pair("mine= "), Err("`mine` has no command".to_owned()));
     }
 }

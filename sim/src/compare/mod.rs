@@ -9,6 +9,7 @@
 //! | `nearest` | the nearest equal for nginx, HAProxy and Envoy, and what it lacks, in words |
 //! | `own_config` | a configuration that the user brings |
 //! | `stand` | how each is started, told to reload, and told to drain |
+//! | `try_out` | what is wrong with one, before anything runs |
 //! | `score` | trip time, leaks, recovery, failures at events, over-admission: pure |
 //! | `board` | the result of all |
 
@@ -18,6 +19,7 @@ mod nearest;
 mod own_config;
 mod score;
 mod stand;
+mod try_out;
 mod wanted;
 
 use std::collections::BTreeMap;
@@ -35,6 +37,7 @@ use crate::folder::Folder;
 use crate::peers::OURS;
 use crate::peers::idle::raise_file_limit;
 use crate::peers::program::{find, version_of};
+use crate::rounds::progress::roughly;
 use crate::run::{Bench, Other, RunError, exit_code};
 use crate::scenario::model::Runtime;
 use crate::scenario::{Scenario, load};
@@ -80,7 +83,8 @@ struct Missing {
 /// Runs the comparison.
 ///
 /// # Errors
-/// When the scenario is not right, no peer is here, or something cannot be started or written.
+/// When the scenario or a peer's own configuration is not right, no peer is here, one cannot be run, or something
+/// cannot be started or written.
 pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     let mut scenario = load(&options.scenario)?;
     if scenario.runtime == Runtime::Virtual {
@@ -100,23 +104,26 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
         let why = missing.iter().map(|one| one.remedy.clone()).collect::<Vec<_>>().join("; ");
         return Err(RunError::Control { what: "no peer to compare with".to_owned(), why });
     }
+    try_out::try_out(&stands)?;
     let folder = Folder::make(options.out.as_deref(), "compare");
     let folder = folder.map_err(|(path, source)| RunError::File { path, source })?.path().to_path_buf();
     let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
     let mut board = Board::new(&scenario, missing);
-    let say = |name: &str| {
+    let all = stands.len() + 1;
+    let say = |number: usize, name: &str| {
         if !options.json {
+            let left = roughly(scenario.takes() * u32::try_from(all + 1 - number).unwrap_or(u32::MAX));
             // With standard error closed there is no one to tell.
-            let _ = writeln!(std::io::stderr(), "{name}");
+            let _ = writeln!(std::io::stderr(), "{number} of {all}  {name}  (about {left} left)");
         }
     };
-    say(OURS);
+    say(1, OURS);
     board.add_ours(&bench.measure(&scenario, &folder.join(OURS), None)?);
-    for stand in stands {
+    for (number, stand) in (2..).zip(stands) {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        say(&stand.name);
+        say(number, &stand.name);
         let other: Arc<dyn Other> = Arc::clone(&stand) as Arc<dyn Other>;
         match bench.measure(&scenario, &folder.join(&stand.name), Some(&other)) {
             Ok(ran) => board.add(&stand, &ran),
@@ -147,11 +154,12 @@ fn take_part(options: &Options, scenario: &Scenario) -> Result<(Vec<Arc<Stand>>,
         let (path, version, manner) = match options.commands.get(name) {
             Some(command) => own_command(name, command)?,
             None => {
-                let Some(found) = find(name, options.bins.get(name).map(PathBuf::as_path)) else {
-                    missing.push(Missing { name: name.clone(), remedy: remedy(name) });
+                let named = options.bins.get(name).map(PathBuf::as_path);
+                let Some(found) = find(name, named) else {
+                    missing.push(Missing { name: name.clone(), remedy: remedy(name, named) });
                     continue;
                 };
-                (found.path, found.version, manner(name))
+                (runnable(name, &found.path)?, found.version, manner(name))
             }
         };
         let scenario = scenario.clone();
@@ -170,9 +178,17 @@ fn take_part(options: &Options, scenario: &Scenario) -> Result<(Vec<Arc<Stand>>,
     Ok((stands, missing))
 }
 
-/// How one comes by a peer that is not here.
-fn remedy(name: &str) -> String {
-    format!("{name} is not on this machine: `cargo xtask peers` brings it, or name it with --bin {name}=PATH")
+/// How one comes by a peer that is not here, or not where the user said.
+fn remedy(name: &str, named: Option<&Path>) -> String {
+    let brought = "`cargo xtask peers` brings it, or name it with";
+    match named {
+        Some(path) => format!("{name} is not at {}: {brought} another --bin {name}=PATH", path.display()),
+        None => format!("{name} is not on this machine: {brought} --bin {name}=PATH"),
+    }
+}
+
+fn runnable(name: &str, path: &Path) -> Result<PathBuf, RunError> {
+    try_out::program(path).map_err(|why| RunError::Control { what: name.to_owned(), why })
 }
 
 fn manner(name: &str) -> Manner {
@@ -195,7 +211,7 @@ fn source(name: &str, options: &Options) -> Result<Source, RunError> {
 fn own_command(name: &str, command: &str) -> Result<(PathBuf, String, Manner), RunError> {
     let mut words = command.split_whitespace().map(str::to_owned);
     let none = || RunError::Control { what: name.to_owned(), why: "its command is empty".to_owned() };
-    let program = PathBuf::from(words.next().ok_or_else(none)?);
+    let program = runnable(name, Path::new(&words.next().ok_or_else(none)?))?;
     let version = version_of(&program, &["--version"]);
     Ok((program, version, Manner::Own(words.collect())))
 }
@@ -214,10 +230,13 @@ mod tests {
 
     #[test]
     fn a_command_is_a_program_and_its_words() {
-        let (program, _, manner) = own_command("mine", "/no/such/mine --file {config}").unwrap();
-        assert_eq!(program, PathBuf::from("/no/such/mine"));
+        let (program, _, manner) = own_command("mine", "/bin/true --file {config}").unwrap();
+        assert_eq!(program, PathBuf::from("/bin/true"));
         assert_eq!(manner, Manner::Own(vec!["--file".to_owned(), "{config}".to_owned()]));
         assert!(own_command("mine", "  ").is_err());
-        assert!(remedy("envoy").contains("cargo xtask peers"));
+        let error = own_command("mine", "/no/such/mine --file {config}").unwrap_err();
+        assert_eq!((error.exit_code(), error.to_string().as_str()), (3, "mine: there is no program /no/such/mine"));
+        assert!(remedy("envoy", None).contains("cargo xtask peers"));
+        assert!(remedy("envoy", Some(Path::new("/x"))).starts_with("envoy is not at /x: `cargo xtask peers`"));
     }
 }

@@ -4,8 +4,10 @@
 //! `{admin_port}`: a free address for its own use; `{dir}`, `{workers}`; `mock://orders/0`, `mock-host://orders/0`,
 //! `mock-port://orders/0`: that endpoint's address, or half of it. Other braces are the file's own.
 
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::run::Place;
 
@@ -15,26 +17,29 @@ const SCHEMES: [&str; 3] = ["mock://", "mock-host://", "mock-port://"];
 /// Such a file, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct OwnConfig {
-    file_name: String,
+    path: PathBuf,
     text: String,
 }
 
 impl OwnConfig {
     /// Reads it.
     pub(super) fn read(path: &Path) -> std::io::Result<Self> {
-        let file_name =
-            path.file_name().map_or_else(|| "config".to_owned(), |name| name.to_string_lossy().into_owned());
-        Ok(Self { file_name, text: std::fs::read_to_string(path)? })
+        Ok(Self { path: path.to_path_buf(), text: std::fs::read_to_string(path)? })
     }
 
-    pub(super) fn file_name(&self) -> &str {
-        &self.file_name
+    /// As the user named it.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn file_name(&self) -> Cow<'_, str> {
+        self.path.file_name().map_or(Cow::Borrowed("config"), OsStr::to_string_lossy)
     }
 
     /// The configuration for this place.
     ///
     /// # Errors
-    /// When it names an endpoint that is not there, or does not say where it listens.
+    /// When it names an endpoint that is not there, or does not say where it listens; the file's name is not in it.
     pub(super) fn fill(
         &self,
         place: &Place<'_>,
@@ -42,8 +47,9 @@ impl OwnConfig {
         admin: SocketAddr,
         workers: usize,
     ) -> Result<String, String> {
-        if !self.text.contains("{listen") {
-            return Err(format!("{} has neither {{listen}} nor {{listen_port}}", self.file_name));
+        if !["{listen}", "{listen_port}"].iter().any(|blank| self.text.contains(blank)) {
+            let blanks = "{listen}, or {listen_host} and {listen_port}";
+            return Err(format!("it does not say where to take requests: write {blanks} where its address belongs"));
         }
         let mut text = self.text.clone();
         // The longer name first: `orders/1` begins `orders/10`.
@@ -58,8 +64,9 @@ impl OwnConfig {
         if let Some(at) = SCHEMES.iter().find_map(|scheme| text.find(scheme)) {
             let name: String =
                 text[at..].chars().take_while(|letter| !letter.is_whitespace() && *letter != ';').collect();
+            let line = text[..at].matches('\n').count() + 1;
             let known: Vec<&str> = place.endpoints.keys().map(String::as_str).collect();
-            return Err(format!("{}: there is no {name}; there are {}", self.file_name, known.join(", ")));
+            return Err(format!("line {line}: there is no {name}; there are {}", known.join(", ")));
         }
         let blanks = [
             ("{listen}", listen.to_string()),
@@ -86,7 +93,7 @@ mod tests {
         let endpoints: BTreeMap<String, SocketAddr> =
             [("orders/1".to_owned(), at(9001)), ("orders/10".to_owned(), at(9010))].into();
         let place = Place { number: 0, endpoints: &endpoints, listener: None, folder: Path::new("/d"), cores: &[] };
-        let own = OwnConfig { file_name: "my.conf".to_owned(), text: text.to_owned() };
+        let own = OwnConfig { path: "/home/me/my.conf".into(), text: text.to_owned() };
         own.fill(&place, at(8001), at(8002), 2)
     }
 
@@ -101,8 +108,11 @@ mod tests {
 
     #[test]
     fn what_is_not_there_is_named() {
-        assert_eq!(fill("listen 80;"), Err("my.conf has neither {listen} nor {listen_port}".to_owned()));
-        let said = fill("listen {listen}; server mock://users/0;").unwrap_err();
-        assert_eq!(said, "my.conf: there is no mock://users/0; there are orders/1, orders/10");
+        for nowhere in ["listen 80;", "listen {listen_host}:80;", "the {listener} of another"] {
+            let said = fill(nowhere).unwrap_err();
+            assert!(said.contains("write {listen}, or {listen_host} and {listen_port}"), "{said}");
+        }
+        let said = fill("listen {listen};\nserver mock://users/0;").unwrap_err();
+        assert_eq!(said, "line 2: there is no mock://users/0; there are orders/1, orders/10");
     }
 }

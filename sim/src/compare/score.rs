@@ -24,6 +24,9 @@ pub(super) use limit::OneKey;
 use crate::history::{History, Name, Outcome};
 use crate::run::Happened;
 
+/// How many outages showed too little to tell when an endpoint was left alone.
+pub(super) const NOT_MEASURABLE: &str = "outages_not_measurable";
+
 /// What a history is held against.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Asked {
@@ -38,9 +41,10 @@ pub(super) fn score(asked: &Asked, history: &History, happened: &[Happened], res
     let outages = outage::all(history, &asked.probes);
     let events = events::count(history, happened);
     let mut one = Compared {
-        trip_ms: worst(outages.iter().map(|outage| outage.trip_ns)),
+        // Of the outages that can be measured; the figures tell how many cannot.
+        trip_ms: worst(outages.iter().filter(|outage| outage.is_measurable).map(|outage| outage.trip_ns)),
         leaked_attempts: outages.iter().filter_map(|outage| outage.leaked).reduce(|sum, more| sum + more),
-        recovery_ms: worst(outages.iter().map(|outage| outage.recovery_ns)),
+        recovery_ms: worst(outages.iter().filter(|outage| outage.shows_silences).map(|outage| outage.recovery_ns)),
         reload_failures: events.at_reload,
         drain_failures: events.at_drain,
         success_ratio: success(history),
@@ -52,6 +56,8 @@ pub(super) fn score(asked: &Asked, history: &History, happened: &[Happened], res
         figures.insert("outages".to_owned(), outages.len() as f64);
         let never = outages.iter().filter(|outage| outage.is_measurable && outage.trip_ns.is_none()).count();
         figures.insert("outages_never_left_alone".to_owned(), never as f64);
+        let unknown = outages.iter().filter(|outage| !outage.is_measurable).count();
+        figures.insert(NOT_MEASURABLE.to_owned(), unknown as f64);
         let reached: u64 = outages.iter().map(|outage| outage.attempts).sum();
         figures.insert("attempts_at_sick_endpoints".to_owned(), reached as f64);
     }
@@ -130,5 +136,20 @@ mod tests {
         assert_eq!((one.trip_ms, one.leaked_attempts, one.recovery_ms), (None, None, None));
         assert_eq!((one.reload_failures, one.success_ratio), (None, Some(0.5)));
         assert!(!one.figures.contains_key("outages"));
+    }
+
+    #[test]
+    fn an_outage_that_cannot_be_measured_is_counted_and_hides_no_other() {
+        // A request each millisecond to both in turns; the second endpoint has a long fault and one of 30 ms.
+        let story = Story::new().fault("orders/1", 1_000, 2_000, "status = 503").fault("orders/1", 3_000, 3_030, "x");
+        let is_sick = |at: u64| (1_000..2_000).contains(&at) || (3_000..3_030).contains(&at);
+        let history = story.each(0..4_000, |story, at| match (at % 2, (1_020..2_300).contains(&at)) {
+            (1, false) => story.at_ms(at).answered("orders/1", if is_sick(at) { 503 } else { 200 }, 0),
+            _ => story.at_ms(at).answered("orders/0", 200, 0),
+        });
+        let one = score(&Asked::default(), &history.end(), &[], &ResultFile::default());
+        let figure = |name: &str| one.figures[name];
+        assert_eq!((figure("outages"), figure(NOT_MEASURABLE), figure("outages_never_left_alone")), (2.0, 1.0, 0.0));
+        assert_eq!((one.trip_ms, one.recovery_ms.is_some()), (Some(18.0), true));
     }
 }

@@ -7,6 +7,7 @@
 //! | Envoy | a hot restart: a static configuration is read once | `POST /drain_listeners?graceful`, then SIGTERM |
 //! | another | none | SIGTERM |
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -75,10 +76,10 @@ pub(super) struct Stand {
 /// One that runs.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Standing {
-    listen: SocketAddr,
-    admin: SocketAddr,
+    pub(super) listen: SocketAddr,
+    pub(super) admin: SocketAddr,
     /// How often an Envoy was restarted hot.
-    epoch: u64,
+    pub(super) epoch: u64,
 }
 
 impl Stand {
@@ -86,7 +87,10 @@ impl Stand {
     pub(super) fn configuration(&self, place: &Place<'_>, at: &Standing) -> Result<(String, Vec<String>), RunError> {
         let wrong = |why: String| RunError::Control { what: format!("the configuration of {}", self.name), why };
         match &self.source {
-            Source::Own(own) => Ok((own.fill(place, at.listen, at.admin, workers(place)).map_err(wrong)?, Vec::new())),
+            Source::Own(own) => {
+                let filled = own.fill(place, at.listen, at.admin, workers(place));
+                Ok((filled.map_err(|why| own.wrong(why))?, Vec::new()))
+            }
             Source::Made((_, make)) => {
                 let filling =
                     Filling { endpoints: place.endpoints.clone(), access_log: "off".to_owned(), ..Filling::default() };
@@ -106,9 +110,9 @@ impl Stand {
         }
     }
 
-    fn file_name(&self) -> &str {
+    pub(super) fn file_name(&self) -> Cow<'_, str> {
         match &self.source {
-            Source::Made((file, _)) => file,
+            Source::Made((file, _)) => Cow::Borrowed(file),
             Source::Own(own) => own.file_name(),
         }
     }
@@ -254,7 +258,7 @@ fn ask(admin: SocketAddr, method: &str, path: &str) -> Result<Vec<u8>, String> {
 }
 
 /// The end of a log, for whoever wonders why a program does not serve.
-fn last_lines(log: &Path) -> String {
+pub(super) fn last_lines(log: &Path) -> String {
     const LINES: usize = 12;
     let text = std::fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();

@@ -16,41 +16,42 @@ Examples:
   sim gate --base v0.1.0 --head HEAD              two revisions, built under target/gate
   sim gate --base old/gateway --head new/gateway  two programs
   sim gate --base main --head HEAD --rounds 60 --max-time 10m
-  sim gate --self-test --out /tmp/self-test       how often the gate errs; takes half an hour, or several sittings
+  sim gate --self-test --out /tmp/self-test       how often the gate errs: half an hour, in sittings
 
-result.json, report.html, gate.md (for a pull request), junit.xml and logs
-are in --out.
-Exit codes: 0 head is not slower, 1 it is, 2 usage, 3 could not run, 4 inconclusive or not valid.";
+Both run in turns on this machine, round after round, until it is clear for each metric whether head is worse, or the rounds \
+or the time are used up. result.json, report.html, gate.md (for a pull request), junit.xml and logs are in --out.
+
+Exit codes: 0 head is not slower, 1 it is, 2 usage, 3 could not run, 4 inconclusive (see --inconclusive) or not valid.";
 
 /// Compare two builds of the gateway: is head slower than base?
 #[derive(Debug, Args)]
 pub struct GateArguments {
-    /// A git revision, or a gateway's program
+    /// What to compare with: a git revision, or a gateway's program
     #[arg(long, value_name = "REV|BINARY", required_unless_present = "self_test", conflicts_with = "self_test")]
     base: Option<String>,
-    /// A git revision, or a gateway's program
+    /// What may be slower: a git revision, or a gateway's program
     #[arg(long, value_name = "REV|BINARY", required_unless_present = "self_test", conflicts_with = "self_test")]
     head: Option<String>,
-    /// Most rounds (the last look of the settings when absent); with --self-test, pairs of each case (60)
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    /// Most rounds (as many as the settings plan when absent); with --self-test, rounds of each case (60)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1000))]
     rounds: Option<u32>,
-    /// Seconds of each side's turns in a round
-    #[arg(long, default_value = "1", value_parser = parse_seconds)]
+    /// How long each side's turns in a round are together, seconds
+    #[arg(long, default_value = "1", value_name = "SECONDS", value_parser = parse_seconds)]
     seconds: Duration,
-    /// No round begins that would end later (3m; no bound with --self-test); building does not count
-    #[arg(long, value_parser = parse_time)]
+    /// The longest time for all rounds, as in 10m (3m when absent; no bound with --self-test); building does not count
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
     max_time: Option<Duration>,
     /// Count instructions and heap allocations of both revisions too; takes minutes more
     #[arg(long, conflicts_with = "self_test")]
     counts: bool,
-    /// What an inconclusive run is for the exit code
+    /// The exit code where the rounds do not suffice to tell whether head is slower
     #[arg(long, value_enum, default_value_t = Inconclusive::Open)]
     inconclusive: Inconclusive,
-    /// Tolerances and promises (sim/gate.toml when absent)
+    /// How much slower head may be in each metric, and how seldom the gate may err (sim/gate.toml when absent)
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
-    /// Cargo's profile for revisions
-    #[arg(long, default_value = "dist")]
+    /// The profile of Cargo with which revisions are built
+    #[arg(long, default_value = "dist", value_name = "NAME")]
     profile: String,
     /// Measure how often the gate itself errs, with pairs of builds of known difference; goes on with what is in --out
     #[arg(long)]
@@ -71,10 +72,10 @@ pub struct GateArguments {
     #[arg(long)]
     json: bool,
     /// A folder for everything that is written (a new one among the temporary files when absent)
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Seed of everything random
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
 }
 

@@ -153,7 +153,7 @@ mod tests {
             // More than buffers hold, so that the sending stops; then the end.
             let _ = timeout(Duration::from_millis(100), stream.write_all(&vec![b'x'; 16 << 20])).await;
         };
-        let (seen, _) = visited(Act::SlowReader, Duration::from_millis(200), flood).await;
+        let (seen, _) = visited(Act::SlowReader, Duration::from_secs(2), flood).await;
         assert_eq!(seen.end, End::ByGateway);
     }
 
@@ -171,7 +171,10 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn nobody_there_is_seen() {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        // Bound, and not listening: a port that was only free a moment ago may be another test's by now.
+        let bound = TcpSocket::new_v4().unwrap();
+        bound.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let free = bound.local_addr().unwrap();
         let script = Act::Silent.script("/", 0);
         let seen = visit(address(0), free, &script, Duration::from_secs(1), Clock::start()).await;
         assert_eq!(seen.end, End::NotTaken);

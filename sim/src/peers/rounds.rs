@@ -78,7 +78,7 @@ pub(super) fn run(options: &Options, road: &Road<'_>, arms: &[Arm<'_>]) -> Resul
             road.turn(arms[index], Pace::Closed, WARM_UP)?;
             let turn = road.turn(arms[index], Pace::Closed, options.turn)?;
             driver_share = driver_share.max(turn.driver_share);
-            progress.step(line(round, arms[index].name, &turn));
+            progress.step(line((round, options.rounds), arms[index].name, &turn));
             rounds[index].push(Figures::from(&turn));
         }
     }
@@ -88,9 +88,9 @@ pub(super) fn run(options: &Options, road: &Road<'_>, arms: &[Arm<'_>]) -> Resul
     Ok(Measured { rounds, direct_rps: direct.requests_per_second(), driver_share })
 }
 
-fn line(round: u32, name: &str, turn: &Turn) -> String {
+fn line((round, of): (u32, u32), name: &str, turn: &Turn) -> String {
     format!(
-        "round {round}  {name:<10} {:>7.0}/s  {:>6.2} us  core {:>3.0} %",
+        "round {round:>2} of {of}  {name:<10} {:>7.0}/s  {:>6.2} us  core {:>3.0} %",
         turn.requests_per_second(),
         turn.cpu_us_per_request(),
         turn.core_share() * 100.0

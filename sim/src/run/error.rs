@@ -59,6 +59,14 @@ pub enum RunError {
         /// What came of it.
         why: String,
     },
+    /// A configuration that the user brings for another gateway is not right.
+    #[error("{}: {why}", file.display())]
+    PeerConfig {
+        /// The file, as the user named it.
+        file: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// A file cannot be written or read.
     #[error("{path}: {source}")]
     File {
@@ -73,13 +81,14 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// The exit code: 1 when the scenario is wrong, 3 when it could not be run.
+    /// The exit code: 1 when the scenario, or another file of the user's, is wrong, 3 when it could not be run.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Scenario(LoadError::Invalid(_))
             | Self::SameName { .. }
             | Self::Template(_)
+            | Self::PeerConfig { .. }
             | Self::Simulate { source: SimulateError::Tokens(_), .. } => 1,
             _ => 3,
         }

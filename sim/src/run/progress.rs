@@ -10,8 +10,9 @@ use super::warm_up::WarmedUp;
 use super::watch::Live;
 use crate::scenario::Scenario;
 
-/// Plain lines come this often.
+/// Plain lines come this often at most, and about so many times in a long run: a log of hours is to be read, too.
 const LINE_EVERY: Duration = Duration::from_secs(2);
+const MOST_LINES: u32 = 60;
 
 /// Shows how a run goes.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ impl Progress {
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▌░"));
             bar
         });
-        Self { bar, quiet, next_line_ms: AtomicU64::new(0) }
+        Self { bar, quiet, next_line_ms: AtomicU64::new(LINE_EVERY.as_millis() as u64) }
     }
 
     /// One line for a step that takes a while.
@@ -69,8 +70,10 @@ impl Progress {
             dropped => format!(", {dropped} dropped"),
         };
         let text = format!(
-            "{:.1} s  {} requests, {} not ok{dropped}{}",
+            "{:.1}{} s  {} requests, {} not ok{dropped}{}",
             elapsed.as_secs_f64(),
+            // A load that ends with its requests or its users has no length.
+            if length.is_zero() { String::new() } else { format!(" of {:.0}", length.as_secs_f64()) },
             count(&live.finished),
             count(&live.not_ok),
             faults.concat(),
@@ -82,8 +85,9 @@ impl Progress {
             return;
         }
         let elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        if elapsed_ms >= self.next_line_ms.load(Ordering::Relaxed) + LINE_EVERY.as_millis() as u64 {
-            self.next_line_ms.store(elapsed_ms, Ordering::Relaxed);
+        if elapsed_ms >= self.next_line_ms.load(Ordering::Relaxed) {
+            let every = LINE_EVERY.max(length / MOST_LINES);
+            self.next_line_ms.store(elapsed_ms + every.as_millis() as u64, Ordering::Relaxed);
             self.say(&text);
         }
     }

@@ -193,8 +193,10 @@ mod tests {
 
     #[test]
     fn it_leads_elsewhere_from_one_moment_on() {
-        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let relay = Relay::start(nobody, &[]).unwrap();
+        // Bound, and not listening: a port that was only free a moment ago may be another test's by now.
+        let bound = tokio::net::TcpSocket::new_v4().unwrap();
+        bound.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let relay = Relay::start(bound.local_addr().unwrap(), &[]).unwrap();
         let connect = || TcpStream::connect(relay.address).unwrap();
         assert!(asks(&mut connect()).is_err(), "nobody is there");
         relay.lead_to(echo());

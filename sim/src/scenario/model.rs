@@ -478,6 +478,18 @@ impl Scenario {
         phases
     }
 
+    /// About how long a run of it takes: nothing in virtual time, and longer where the warm-up is not steady at once.
+    #[must_use]
+    pub fn takes(&self) -> Duration {
+        if self.runtime == Runtime::Virtual {
+            return Duration::ZERO;
+        }
+        // The search for the knee, and then the sweeps.
+        let searched = self.capacity.map_or(Duration::ZERO, |part| part.step * (12 + 11 * part.repeats as u32));
+        // Programs start, and what they did is scored.
+        Duration::from_secs(3) + self.warm_up + searched + self.rest * 2 + self.length()
+    }
+
     /// Endpoint names of all mocks: `orders/0`.
     pub fn endpoints(&self) -> impl Iterator<Item = String> + '_ {
         self.mocks.iter().flat_map(|mock| (0..mock.endpoints).map(move |index| format!("{}/{index}", mock.name)))

@@ -390,7 +390,10 @@ fn hostile_clients_have_a_name_an_act_and_a_time_within_the_run() {
     says("[[hostile]]\nname = \"a\"\nact = \"slow\"\n", &["`slow` is no act"]);
     says("[[hostile]]\nact = \"silent\"\n", &["`name` is missing"]);
     says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nduration = \"11s\"\n", &["hostile clients with them"]);
-    says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nhold = \"11s\"\n", &["no connection can be held that long"]);
+    let held = "`hold` is 11s, and these clients are there for 10s: no connection could be held that long";
+    says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nhold = \"11s\"\n", &[held]);
+    let unwritten = "`hold` is 5s where it is not written, and these clients are there for 2s";
+    says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nduration = \"2s\"\n", &[unwritten]);
     says("[[hostile]]\nname = \"a\"\nact = \"silent\"\nlistener = 3\n", &["1 listeners, counted from 0"]);
     says("[[hostile]]\nname = \"a\"\nact = \"silent\"\npath = \"a b\"\n", &["a path starts with `/`"]);
 }

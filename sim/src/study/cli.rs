@@ -14,9 +14,11 @@ Examples:
   sim article --only A10,A16 --out article two of them; what the folder holds of the others stays
   sim article --list                       which there are, and what is done for each
 
-Each claim gets a figure with its interval, the configuration, and a verdict: holds, holds in part, does not hold,
-or not measured and why. All of them are in DIR/report.html and DIR/report.md, and in DIR/result.json after each.
-`cargo xtask peers` brings the gateways that A1 and A26 compare with. Run it in the repository, built in release.
+The article is the one that the gateway is built after; docs/article.md names it and tells what came out. Each claim \
+gets a figure with its interval, the configuration, and a verdict: holds, holds in part, does not hold, or not measured and \
+why. All of them are in DIR/report.html and DIR/report.md, and in DIR/result.json after each. `cargo xtask peers` brings the \
+gateways that A1 and A26 compare with. Run it in the repository, built in release.
+
 Exit codes: 0 done, whatever the verdicts say, 2 usage, 3 could not run, 4 interrupted.";
 
 pub(crate) const GROWTH_HELP: &str = "\
@@ -25,24 +27,25 @@ Examples:
   sim growth --only G2,G5 --out growth     two of them; what the folder holds of the others stays
   sim growth --list                        which there are, and what is done for each
 
-Each curve is what a request costs against how many routes, connections, upstreams, keys or bytes there are, beside nginx
-where that is on the machine (`cargo xtask peers`), and a verdict on what is promised of it. All of them are in
+Each curve is what a request costs against how many routes, connections, upstreams, keys or bytes there are, beside nginx \
+where that is on the machine (`cargo xtask peers`), and a verdict on what is promised of it. All of them are in \
 DIR/report.html and DIR/report.md, and in DIR/result.json after each. Run it in the repository, built in release.
+
 Exit codes: 0 done, whatever the verdicts say, 2 usage, 3 could not run, 4 interrupted.";
 
 /// Which claims are held against their experiments, and how thoroughly.
 #[derive(Debug, Args)]
 pub(crate) struct StudyArguments {
-    /// Only these, by the ids that --list shows
+    /// Only these, by the ids that --list shows, as in A10,A16 or G2
     #[arg(long, value_delimiter = ',', value_name = "IDS")]
     only: Vec<String>,
     /// Fewer and shorter rounds: minutes in all
     #[arg(long)]
     quick: bool,
-    /// Only say which there are
+    /// Only list them, with what is done for each
     #[arg(long)]
     list: bool,
-    /// Rounds of each arm, in place of the claims' own
+    /// Rounds of each variant that is compared, in place of those that each experiment plans
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: Option<u32>,
     /// The folder of the scenarios

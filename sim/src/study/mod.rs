@@ -23,11 +23,11 @@ mod validity;
 pub mod verdict;
 mod written;
 
-use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
 use loadgen::environment::{CpuTicks, Environment};
@@ -37,6 +37,7 @@ use reports::result::{Kind, ResultFile, Validity, Verdict};
 use crate::children::Programs;
 use crate::demo::findings::same;
 use crate::folder::Folder;
+use crate::rounds::progress::{Progress, rest, roughly};
 use crate::suite;
 use experiment::Claim;
 use perform::Shop;
@@ -162,7 +163,8 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
     let folder = folder.map_err(|(path, source)| StudyError::File { path, source })?.path().to_path_buf();
     let mut result = earlier(options.study, &folder)?;
     let ticks = CpuTicks::read();
-    let tell = |text: &str| progress(options, text);
+    let progress = Progress::of_lines(options.json);
+    let tell = |text: &str| progress.say(text);
     let shop = Shop {
         programs: &options.programs,
         scenarios: &options.scenarios,
@@ -174,11 +176,14 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         tell: &tell,
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let begun = Clock::start();
     for (number, claim) in chosen.iter().enumerate() {
         if shop.is_over() {
             break;
         }
-        tell(&format!("{} of {}  {}  {}", number + 1, chosen.len(), claim.id, claim.claim));
+        let left = rest(number, chosen.len(), Duration::from_nanos(begun.now_ns()));
+        let left = left.map(|left| format!("  (about {} left)", roughly(left))).unwrap_or_default();
+        tell(&format!("{} of {}{left}  {}  {}", number + 1, chosen.len(), claim.id, claim.claim));
         let clock = Clock::start();
         let done = shop.perform(claim, &folder.join(claim.id));
         // Half a claim says nothing, and would take the place of a whole one of an earlier run.
@@ -188,8 +193,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         let seconds = clock.now_ns() as f64 / 1e9;
         let told = record::of(claim, &done, seconds, options);
         if !options.json {
-            wipe();
-            print(&format!("{}\n\n", reports::text::claim(&told).join("\n")))?;
+            progress.aside(|| print(&format!("{}\n\n", reports::text::claim(&told).join("\n"))))?;
         }
         result.claims.retain(|one| one.id != claim.id);
         result.claims.push(told);
@@ -198,6 +202,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         finish(&mut result, options);
         write(&result, &folder)?;
     }
+    drop(progress);
     let summary = format!("{}\npage     {}\n", record::table(&result), folder.join(reports::files::PAGE).display());
     print(&if options.json { result.to_json() } else { summary })?;
     Ok(if stop.load(std::sync::atomic::Ordering::Relaxed) { ExitCode::from(4) } else { ExitCode::SUCCESS })
@@ -250,27 +255,6 @@ fn write(result: &ResultFile, folder: &Path) -> Result<(), StudyError> {
         .and_then(|()| std::fs::rename(&new, &path))
         .and_then(|()| reports::files::write(result, folder, folder))
         .map_err(|source| StudyError::File { path, source })
-}
-
-/// One line that is written over on a terminal, lines in a pipe.
-fn progress(options: &Options, text: &str) {
-    if options.json {
-        return;
-    }
-    let mut stderr = std::io::stderr();
-    // With standard error closed there is no one to tell.
-    let _ = if stderr.is_terminal() {
-        write!(stderr, "\r\u{1b}[2K{text}").and_then(|()| stderr.flush())
-    } else {
-        writeln!(stderr, "{text}")
-    };
-}
-
-/// Takes the line of progress away.
-fn wipe() {
-    if std::io::stderr().is_terminal() {
-        let _ = write!(std::io::stderr(), "\r\u{1b}[2K");
-    }
 }
 
 fn print(text: &str) -> Result<(), StudyError> {

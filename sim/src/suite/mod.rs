@@ -20,6 +20,7 @@ use loadgen::stdout;
 use reports::result::{Kind, Lag, ResultFile, SuiteScenario, Validity, Verdict};
 
 use crate::children::Programs;
+use crate::rounds::progress::roughly;
 use crate::run::{Bench, RunError, exit_code};
 use crate::scenario::model::Runtime;
 use crate::scenario::{LoadError, Scenario, load};
@@ -77,7 +78,8 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
         if stop.load(Ordering::Relaxed) {
             break;
         }
-        announce(options, &format!("{} of {}  {}", number + 1, scenarios.len(), scenario.name));
+        let left = roughly(scenarios[number..].iter().map(Scenario::takes).sum());
+        announce(options, &format!("{} of {}  {}  (about {left} left)", number + 1, scenarios.len(), scenario.name));
         done.push(Done::of(&bench, scenario, &out));
     }
     for _ in 0..options.again {

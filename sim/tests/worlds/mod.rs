@@ -52,7 +52,8 @@ on = "orders/1"
         )
     }
 
-    /// The text of the gateway's configuration.
+    /// The text of the gateway's configuration. Its requests are those that it turns away last where it gets too little
+    /// of a busy machine.
     pub(crate) fn gateway(&self) -> String {
         let Self { upstream, route, .. } = self;
         format!(
@@ -65,6 +66,7 @@ balance = {{ policy = "round_robin" }}
 [[routes]]
 path = "/{{*rest}}"
 upstream = "orders"
+criticality = "critical"
 {route}
 "#
         )

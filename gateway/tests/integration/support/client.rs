@@ -68,6 +68,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.answer().await
     }
 
+    /// Asks until it is let in: a gateway that gets too little of a busy machine turns some away to protect itself, and
+    /// who comes under load comes again.
+    pub(crate) async fn ask_until_let_in(&mut self, bytes: impl AsRef<[u8]>) -> Answer {
+        for _ in 0..10_000 {
+            let answer = self.ask(bytes.as_ref()).await;
+            if !answer.is_turned_away() {
+                return answer;
+            }
+        }
+        panic!("nobody is let in");
+    }
+
     /// Asks where the connection may be closed: `None` when it was closed before a byte of an answer came.
     pub(crate) async fn try_ask(&mut self, bytes: impl AsRef<[u8]>) -> Result<Option<Answer>, String> {
         self.send(bytes).await;
@@ -255,6 +267,11 @@ impl Answer {
     pub(crate) fn echo_status(&self) -> u16 {
         assert_ne!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
         self.status
+    }
+
+    /// Whether the gateway had too much to do.
+    pub(crate) fn is_turned_away(&self) -> bool {
+        self.status == 503 && self.json()["code"] == "overloaded"
     }
 
     /// The problem document's code. Holds the whole document against the contract.

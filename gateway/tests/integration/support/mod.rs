@@ -29,6 +29,17 @@ pub(crate) use wait::{eventually, guarded};
 
 use mocks::Mock;
 
+/// An address on which nobody listens, as long as the test runs: a port that was only free a moment ago may be another
+/// test's by now.
+pub(crate) fn nowhere() -> std::net::SocketAddr {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    // Bound, and never listening.
+    std::mem::forget(socket);
+    address
+}
+
 /// An upstream that echoes.
 pub(crate) async fn echo() -> Mock {
     Mock::builder().start().await.unwrap()

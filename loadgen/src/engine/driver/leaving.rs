@@ -4,15 +4,15 @@
 //! The slot has another connection meanwhile, and the closed model as many requests under way as before.
 
 use super::{Driver, Link, Slot};
-use crate::clock::duration_ns;
 use crate::connection::InFlight;
 use crate::connection::http2::Http2;
 use crate::engine::lane::Ended;
-use crate::engine::poller::Token;
+use crate::engine::poller::{News, Token};
 use crate::response::Head;
 use crate::sample::Failure;
 
-/// A request that so many connections, one after the other, have not taken up has failed.
+/// A request has failed that so many connections had, one after the other, which took up nothing at all. As long as
+/// each takes up something, its turn comes, or its time is over.
 const MOST_MOVES: u8 = 8;
 
 /// A connection that carries what it has to the end.
@@ -55,7 +55,7 @@ impl Driver<'_, '_> {
         // From the last: one that is done makes room for the last.
         for at in (0..self.leaving.len()).rev() {
             let leaving = &mut self.leaving[at];
-            let limit_ns = duration_ns(self.lanes[leaving.lane].settings.timeout);
+            let limit_ns = self.lanes[leaving.lane].limit_ns(now_ns.saturating_sub(self.start_ns));
             leaving.link.end_older(now_ns.saturating_sub(limit_ns), now_ns);
             self.settle_leaving(at);
         }
@@ -110,42 +110,60 @@ impl Driver<'_, '_> {
         }
     }
 
-    /// Closed model: begins so many requests on a slot's connection, beside those that another has not taken up.
+    /// Closed model: begins so many requests on a slot's connection, beside those that another has not taken up. They
+    /// go out together in a while: who says goodbye to some of them then has had all, and each is counted once.
     fn go_on_with(&mut self, index: usize, unsent: Vec<InFlight>, new: usize) {
-        let (lane, life) = (self.slots[index].lane, self.slots[index].life);
+        let lane = self.slots[index].lane;
         let mut new = new;
-        for in_flight in unsent {
-            match self.moved(lane, in_flight) {
-                Some(in_flight) => self.carry(index, in_flight),
-                None => new += 1,
+        self.together(|driver| {
+            for in_flight in unsent {
+                match driver.still_hopes(lane, in_flight) {
+                    true => driver.carry(index, in_flight),
+                    false => new += 1,
+                }
             }
+            (0..new).for_each(|_| driver.next_closed(index));
+        });
+        self.settle_later(index);
+    }
+
+    /// Gives requests to connections of HTTP/2 without their going out yet.
+    fn together(&mut self, give: impl FnOnce(&mut Self)) {
+        let before = std::mem::replace(&mut self.settling, true);
+        give(self);
+        self.settling = before;
+    }
+
+    /// Lets what a slot's connection of HTTP/2 was given go out, once others have had their go: at once, a server that
+    /// says goodbye to each connection would be called from within its own answer. HTTP/1 has sent it already.
+    fn settle_later(&mut self, index: usize) {
+        if !matches!(self.slots[index].link, Some(Link::Http2(_))) {
+            return;
         }
-        for _ in 0..new {
-            // One that broke meanwhile has been replaced, with all of its requests.
-            if self.slots[index].life == life && self.slots[index].link.is_some() {
-                self.next_closed(index);
-            }
-        }
+        let token = Token { slot: index as u32, life: self.slots[index].life };
+        self.go_on_later(index, News { token, writable: true, closing: false });
     }
 
     /// Open model: sends requests on other connections of their target.
     fn send_elsewhere(&mut self, lane: usize, target: usize, unsent: Vec<InFlight>) {
-        for in_flight in unsent {
-            let Some(in_flight) = self.moved(lane, in_flight) else { continue };
+        for in_flight in unsent.into_iter().filter(|in_flight| self.still_hopes(lane, *in_flight)).collect::<Vec<_>>() {
             match self.lanes[lane].idle[target].pop_front().or_else(|| self.open_another(lane, target)) {
-                Some(slot) => self.carry(slot, in_flight),
+                Some(slot) => {
+                    self.together(|driver| driver.carry(slot, in_flight));
+                    self.settle_later(slot);
+                }
                 None => self.give_up(lane, in_flight, Failure::Connect),
             }
         }
     }
 
-    /// A request for its next connection; `None` when it has had enough of them, and has failed.
-    fn moved(&mut self, lane: usize, in_flight: InFlight) -> Option<InFlight> {
-        if in_flight.moves >= MOST_MOVES {
+    /// Whether a request goes to another connection; one that has had enough of them has failed now.
+    fn still_hopes(&mut self, lane: usize, in_flight: InFlight) -> bool {
+        let hopes = in_flight.moves <= MOST_MOVES;
+        if !hopes {
             self.give_up(lane, in_flight, Failure::Closed);
-            return None;
         }
-        Some(InFlight { sent_ns: None, moves: in_flight.moves + 1, ..in_flight })
+        hopes
     }
 
     /// A request that nobody takes has failed.

@@ -20,7 +20,11 @@ const SUCCESS_BACK: f64 = 0.005;
 /// One stretch in which an endpoint was sick, whatever it had.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Outage {
-    /// Requests came often enough before, and it lasted long enough, to see a silence.
+    /// Requests came often enough before, and it lasted long enough, to see a silence. Where not, nothing is known of
+    /// it but `attempts`.
+    pub(super) shows_silences: bool,
+    /// The fault hit a request, too: without one there is no time from which to count. So it is where an endpoint was
+    /// left alone all along, and where it takes no connections, which no journal tells of.
     pub(super) is_measurable: bool,
     /// From the first request that the fault hit to the last one before the first silence.
     pub(super) trip_ns: Option<u64>,
@@ -92,7 +96,8 @@ fn measure(history: &History, clients: &Clients, span: &Span, probes: &BTreeMap<
     let leaked = leaked.map(|(silence, index)| leaks(&within[index + 1..], silence, allowed));
     let recovery_ns = silence_ns.and_then(|silence| recovery(&at_it, &to_all, clients, span, silence));
     Outage {
-        is_measurable: silence_ns.is_some(),
+        shows_silences: silence_ns.is_some(),
+        is_measurable: silence_ns.is_some() && first_hit.is_some(),
         trip_ns: left_alone.map(|index| within[index] - within[0]),
         leaked,
         attempts: within.len() as u64,
@@ -280,6 +285,16 @@ mod tests {
     fn an_outage_too_short_for_a_silence_is_not_judged() {
         let story = Story::new().fault("orders/0", 1_000, 1_030, "status = 503");
         let history = story.each(0..1_000, |story, at| story.at_ms(at).answered("orders/0", 200, 0)).end();
-        assert!(!one(&history, 1).is_measurable);
+        let outage = one(&history, 1);
+        assert!(!outage.is_measurable && !outage.shows_silences);
+    }
+
+    #[test]
+    fn an_outage_that_nobody_met_was_not_survived_by_anybody() {
+        // Left alone from before the fault on, and taken back long after it.
+        let outage = one(&told(|at| (900..2_300).contains(&at)), 1);
+        assert_eq!((outage.shows_silences, outage.is_measurable, outage.attempts), (true, false, 0));
+        assert_eq!((outage.trip_ns, outage.leaked), (None, None));
+        assert_eq!(outage.recovery_ns, Some(301 * MS), "how it came back can be seen");
     }
 }

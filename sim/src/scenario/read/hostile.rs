@@ -11,6 +11,8 @@ use crate::hostile::{ACTS, MOST_PARTS};
 const KEYS: &[&str] = &["name", "act", "listener", "path", "from", "duration", "connections", "every", "hold"];
 /// Their sockets are this process's.
 const MOST_CONNECTIONS: u64 = 2_000;
+/// How long a connection is held where nothing is said of it.
+const HOLD: Duration = Duration::from_secs(5);
 /// Below this the one who measures would mostly open connections.
 const LEAST_PAUSE: Duration = Duration::from_millis(1);
 /// Longest path: its length has to fit into a byte of HPACK.
@@ -63,9 +65,15 @@ fn part(reader: &Reader<'_>, length: Duration, report: &mut Report) -> Option<Ho
     if every < LEAST_PAUSE {
         report.error(reader.place("every"), "a pause of a millisecond at least");
     }
-    let hold = reader.duration("hold", report).unwrap_or(Duration::from_secs(5));
+    let hold = reader.duration("hold", report).unwrap_or(HOLD);
     if !duration.is_zero() && hold > duration {
-        report.error(reader.place("hold"), format!("within {duration:?} no connection can be held that long"));
+        let (at, written) = match reader.has("hold") {
+            true => (reader.place("hold"), format!("`hold` is {hold:?}")),
+            false => (reader.place("duration"), format!("`hold` is {hold:?} where it is not written")),
+        };
+        let message =
+            format!("{written}, and these clients are there for {duration:?}: no connection could be held that long");
+        report.error_with(at, message, "write a shorter `hold`, as in \"1s\", or a longer `duration`");
     }
     let connections = reader.integer("connections", 1..=MOST_CONNECTIONS, report).unwrap_or(1);
     Some(HostilePart {
