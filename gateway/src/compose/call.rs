@@ -139,26 +139,10 @@ pub(super) async fn run<N: Network>(
 /// Waits for what a call comes to, its deadlines watched.
 pub(super) async fn called<N: Network>(sending: impl Future<Output = Called<N>>, watch: &mut Watch) -> Called<N> {
     let mut sending = pin!(sending);
-    poll_fn(|cx| poll_watched(cx, watch, |cx| sending.as_mut().poll(cx))).await
+    poll_fn(|cx| watch.poll_with(cx, |cx| sending.as_mut().poll(cx))).await
 }
 
-/// Polls, and again whenever a deadline has run out: that is its owner's matter.
-fn poll_watched<T>(
-    cx: &mut Context<'_>,
-    watch: &mut Watch,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    loop {
-        if let Poll::Ready(done) = poll(cx) {
-            return Poll::Ready(done);
-        }
-        if watch.poll_expired(cx).is_pending() {
-            return Poll::Pending;
-        }
-    }
-}
-
-fn result_of(code: Code) -> PartResult {
+pub(super) fn result_of(code: Code) -> PartResult {
     match code {
         Code::UpstreamTimeout | Code::ConnectTimeout => PartResult::Timeout,
         Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded => PartResult::Refused,
@@ -241,7 +225,7 @@ pub(super) async fn read<N: Network>(
     let (mut scan, mut length) = (JsonScan::default(), 0_u64);
     while !source.leg.is_over() {
         let frame = poll_fn(|cx| {
-            poll_watched(cx, watch, |cx| match source.leg.poll_frame(cx) {
+            watch.poll_with(cx, |cx| match source.leg.poll_frame(cx) {
                 Poll::Ready(frame) => {
                     deadlines.set(Wait::ResponseBody, exchange.now(), None);
                     Poll::Ready(Ok(frame))

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::notes::{AttemptNote, Notes};
-use crate::telemetry::json::{write_escaped, write_number};
+use crate::telemetry::json::{write_number, write_string};
 use crate::telemetry::record::AccessRecord;
 
 /// A rate limit that was asked.
@@ -58,7 +58,7 @@ impl Details<'_> {
         // The object goes on.
         out.truncate(out.len() - b"}\n".len());
         out.extend_from_slice(b",\"kinds\":");
-        list(out, self.wanted.iter(), |out, kind| quoted(out, kind));
+        list(out, self.wanted.iter(), |out, kind| write_string(out, kind));
         number(out, ",\"config_version\":", self.config_version);
         number(out, ",\"worker\":", self.worker as u64);
         if let Some(sharing) = self.shared_call {
@@ -76,7 +76,7 @@ impl Details<'_> {
             if let Some(at) = at {
                 out.extend_from_slice(comma.as_bytes());
                 comma = ",";
-                quoted(out, name);
+                write_string(out, name);
                 number(out, ":", self.since_start(at));
             }
         }
@@ -91,7 +91,7 @@ impl Details<'_> {
         if let Some(provider) = self.provider {
             text(out, ",\"provider\":", provider);
             out.extend_from_slice(b",\"scopes\":");
-            list(out, self.scopes.iter(), |out, scope| quoted(out, scope));
+            list(out, self.scopes.iter(), |out, scope| write_string(out, scope));
         }
         out.push(b'}');
     }
@@ -124,7 +124,7 @@ impl Details<'_> {
         let fields = |name: &str, part: Option<&str>, fields: &[u8], out: &mut Vec<u8>| {
             if !fields.is_empty() {
                 out.push(b',');
-                quoted(out, name);
+                write_string(out, name);
                 out.extend_from_slice(b":{");
                 if let Some(part) = part {
                     text(out, "\"part\":", part);
@@ -170,15 +170,9 @@ fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut write: impl Fn
     out.push(b']');
 }
 
-fn quoted(out: &mut Vec<u8>, value: &str) {
-    out.push(b'"');
-    write_escaped(out, value.as_bytes());
-    out.push(b'"');
-}
-
 fn text(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(key.as_bytes());
-    quoted(out, value);
+    write_string(out, value);
 }
 
 fn number(out: &mut Vec<u8>, key: &str, value: u64) {
