@@ -254,20 +254,22 @@ impl<N: Network> Exchange<N> {
             ended: head.unwrap_or(now),
             outcome: if head.is_some() { AttemptOutcome::Ok } else { AttemptOutcome::Cancelled },
             status: head.and(self.status).map(|status| status.as_u16()),
+            replayed: false,
         })
     }
 
-    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer, of
-    /// no call. Of who says whether a request may pass, a yes is not noted.
+    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer to
+    /// what was sent once, of no call. Of who says whether a request may pass, a yes is not noted.
     #[inline]
     pub(crate) fn note_unless_plain(
         &self,
         (outcome, status): (AttemptOutcome, Option<u16>),
+        replayed: bool,
         attempt: impl FnOnce() -> AttemptNote,
     ) {
         let is_no = self.consults && status.is_some_and(|status| status >= 300);
         let is_again = status.is_some_and(|status| status >= 400) && self.may_be_asked_again((outcome, status));
-        let is_plain = outcome == AttemptOutcome::Ok && !is_no && !is_again;
+        let is_plain = outcome == AttemptOutcome::Ok && !is_no && !is_again && !replayed;
         if !is_plain || self.calls.is_some() || self.attempts > 1 || self.hedges.load(Ordering::Relaxed) > 0 {
             self.note_attempt(attempt());
         }

@@ -86,7 +86,8 @@ fn moments(request: &Value) -> Vec<(u64, String)> {
         let asked = format!("asked {} at {endpoint}{part}, its breaker {breaker}", word(one, "upstream"));
         moments.push((of("start_us"), asked));
         let status = one["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
-        moments.push((of("end_us"), format!("{endpoint}: {}{status}", word(one, "outcome"))));
+        let again = if one["replayed"] == true { ", sent again as a pooled connection had been closed" } else { "" };
+        moments.push((of("end_us"), format!("{endpoint}: {}{status}{again}", word(one, "outcome"))));
     }
     if let Some(at) = request["times_us"]["answered"].as_u64() {
         moments.push((at, "the answer's head went out".to_owned()));

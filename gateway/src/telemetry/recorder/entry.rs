@@ -112,6 +112,9 @@ impl Details<'_> {
             if let Some(status) = attempt.status {
                 number(out, ",\"status\":", u64::from(status));
             }
+            if attempt.replayed {
+                out.extend_from_slice(b",\"replayed\":true");
+            }
             out.push(b'}');
         });
         let left_out: u32 = [self.notes, self.calls].into_iter().flatten().map(|notes| notes.attempts_left_out).sum();

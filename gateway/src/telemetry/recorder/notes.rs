@@ -50,6 +50,8 @@ pub struct AttemptNote {
     pub outcome: AttemptOutcome,
     /// The answer's status, where there was one.
     pub status: Option<u16>,
+    /// A pooled connection had been closed, and the request went out again on a new one.
+    pub replayed: bool,
 }
 
 /// What was noted of one request.
@@ -170,6 +172,7 @@ mod tests {
             ended: now,
             outcome,
             status: None,
+            replayed: false,
         };
         for _ in 0..MOST_ATTEMPTS + 3 {
             notes.attempt(attempt(AttemptOutcome::Ok));
