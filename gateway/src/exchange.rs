@@ -445,8 +445,10 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
         let hedges = self.hedges.load(Ordering::Relaxed);
-        // An answer may be that of another one's call.
-        let was_asked = self.attempts > 0 || (self.upstream_head.is_some() && self.parts.is_none());
+        // An answer may be that of another one's call, and so may be what is waited for in vain.
+        let was_asked = self.attempts > 0
+            || (self.upstream_head.is_some() && self.parts.is_none())
+            || self.calls.as_ref().is_some_and(|calls| calls.asked().is_some());
         let had_nobody = matches!(self.code, Some(Code::BreakerOpen | Code::NoEndpoint));
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_bytes();

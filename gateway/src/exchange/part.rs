@@ -14,7 +14,7 @@ use crate::config::settings::batch::Batch;
 use crate::network::Network;
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
-use crate::telemetry::recorder::Calls;
+use crate::telemetry::recorder::{Asked, Calls};
 use crate::timer::Wait;
 
 /// The parts of an answer.
@@ -165,6 +165,28 @@ impl<N: Network> Exchange<N> {
             self.attempts += call.attempts;
             self.hedges.fetch_add(call.hedges.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+    }
+
+    /// An attempt begins, of a call on behalf of requests that may end before it does.
+    #[cold]
+    pub fn begins_of_call(&self) {
+        if let Some(parts) = &self.parts {
+            parts.attempt_begins();
+        }
+        if let (Some(calls), Some(endpoint)) = (&self.calls, &self.endpoint) {
+            let (stands_in, endpoint) = (self.stands_in, Arc::clone(&endpoint.address));
+            calls.asks(Asked { stands_in, endpoint, breaker: self.breaker });
+        }
+    }
+
+    /// Its time is up before that of the call that it waits for: its record names whom that one asks.
+    #[cold]
+    pub fn gives_up_call(&mut self) {
+        let Some(Asked { stands_in, endpoint, breaker }) = self.calls.as_ref().and_then(Calls::asked) else { return };
+        (self.stands_in, self.breaker) = (stands_in, breaker);
+        self.endpoint = self
+            .upstream()
+            .and_then(|upstream| upstream.active().endpoints.iter().find(|known| known.address == endpoint).cloned());
     }
 
     /// Counts what a request came to that may share a call.

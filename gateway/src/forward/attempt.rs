@@ -248,8 +248,9 @@ impl<N: Network> Exchange<N> {
     #[inline]
     pub(super) fn begins(&mut self, now: Instant) {
         self.attempts += 1;
-        if let Some(parts) = &self.parts {
-            parts.attempt_begins();
+        // Parts have calls, too.
+        if self.calls.is_some() {
+            self.begins_of_call();
         }
         self.upstream_began.get_or_insert(now);
     }

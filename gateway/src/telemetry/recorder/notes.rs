@@ -59,6 +59,8 @@ pub struct AttemptNote {
 pub struct Notes {
     /// Exchanges with endpoints that have ended, in that order.
     pub attempts: Vec<AttemptNote>,
+    /// Of a call that several wait for, whom it asked last, from the beginning of that attempt on.
+    pub asked: Option<Asked>,
     /// Attempts beyond those.
     pub attempts_left_out: u32,
     /// Fields as the client sent them, where the request went no further; a JSON list, as the next two.
@@ -86,6 +88,17 @@ impl Notes {
         }
         self.attempts.push(attempt);
     }
+}
+
+/// Who a call asks whose answer several wait for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Another upstream is asked in place of the route's own.
+    pub stands_in: bool,
+    /// The endpoint's address.
+    pub endpoint: Arc<str>,
+    /// What its breaker was.
+    pub breaker: Option<&'static str>,
 }
 
 /// Fields of a head as a JSON list: their names, and the values of those that are harmless.
