@@ -27,7 +27,7 @@ pub mod stage;
 mod tabs;
 
 pub use applied::{Applied, Fields};
-pub use busiest::Busiest;
+pub use busiest::{Busiest, Shown};
 pub use cells::{Cells, Fill, Place, Taken};
 pub use house::keep_house;
 pub use key::{Key, ShortId, stable_id};
