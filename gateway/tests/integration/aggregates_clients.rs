@@ -3,7 +3,7 @@
 use mocks::raw::{Raw, Script};
 
 use crate::aggregates::{asked, body, counted, json, stalls_after, text};
-use crate::support::{Gateway, eventually};
+use crate::support::{Gateway, echo, eventually};
 
 #[tokio::test]
 async fn who_leaves_takes_the_calls_along() {
@@ -140,7 +140,7 @@ fn of_a_page(method: &str, origin: &str, fields: &str) -> String {
 
 #[tokio::test]
 async fn pages_of_other_origins_may_ask_where_it_says_so() {
-    let (a, dead) = (json("1").await, crate::support::echo().await.addr());
+    let (a, dead) = (json("1").await, echo().await.addr());
     let keys = "cors = { origins = ['https://app.example'], headers = ['x-view'] }";
     let parts = ["name = 'a', upstream = 'a', path = '/'", "name = 'b', upstream = 'b', path = '/'"];
     let gateway = Gateway::start(&text(&[a.addr(), dead], keys, &parts)).await;
@@ -180,4 +180,27 @@ async fn c5_parts_get_of_the_query_what_they_name_and_nothing_else() {
         let line = |target: &str| format!("GET {target} HTTP/1.1");
         assert_eq!((last(&a), last(&b)), (line(of_a), line(of_b)), "{query}");
     }
+}
+
+/// As a route: after all that the gateway says itself, and on problems too.
+#[tokio::test]
+async fn clients_are_told_what_it_edits_and_its_own_words_for_problems() {
+    let (a, dead) = (json("1").await, echo().await.addr());
+    let keys = "response_headers = { set = { x-board = '{id} of {host}', cache-control = 'private, max-age=5' }, \
+                remove = ['x-aggregate-missing'] }\nproblems = { 5xx = { body = 'sorry: {code}' } }";
+    let optional = "name = 'b', upstream = 'b', path = '/'";
+    let part = "name = 'a', upstream = 'a', path = '/', required = true";
+    let gateway = Gateway::start(&text(&[a.addr(), dead], keys, &[part, optional])).await;
+    for method in ["GET", "HEAD"] {
+        let mut client = gateway.client().await;
+        client.send(format!("{method} /board/7 HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")).await;
+        let answer = String::from_utf8(client.rest().await).unwrap().to_ascii_lowercase();
+        assert!(answer.contains("x-board: 7 of a.test\r\n"), "{answer}");
+        assert!(answer.contains("cache-control: private, max-age=5\r\n") && !answer.contains("no-store"), "{answer}");
+        assert!(!answer.contains("x-aggregate-missing") && answer.contains("x-request-id: "), "{answer}");
+    }
+    let gateway = Gateway::start(&text(&[dead], keys, &[part])).await;
+    let answer = gateway.get("/board/7").await;
+    assert_eq!((answer.status, body(&answer)), (502, "sorry: upstream_connect"));
+    assert_eq!((answer.header("cache-control"), answer.header("x-board").is_some()), (Some("no-store"), true));
 }
