@@ -54,8 +54,18 @@ pub(super) enum Outcome<N: Network> {
     Streams(Box<Streaming<N>>),
     /// It is there as a whole.
     Whole(Bytes, Kept),
-    /// There is none, and this is why.
-    Failed(Box<GatewayError>),
+    /// There is none.
+    Failed(Lost),
+}
+
+/// A part that is not there.
+pub(super) struct Lost {
+    /// What is counted of it.
+    pub(super) result: PartResult,
+    /// Why, as its client is told where it was required.
+    pub(super) problem: Box<GatewayError>,
+    /// The same as operators may know it; absent while too much is going on to say it.
+    pub(super) why: Option<Box<str>>,
 }
 
 /// A part whose body has not been read.
@@ -131,7 +141,8 @@ pub(super) async fn run<N: Network>(
         Err(mut problem) => {
             exchange.count_shed(&mut problem);
             tally.result = result_of(problem.code);
-            Outcome::Failed(problem)
+            let why = exchange.cause_of_call(&problem);
+            Outcome::Failed(Lost { result: tally.result, problem, why })
         }
     }
 }

@@ -14,8 +14,19 @@ use crate::config::settings::batch::Batch;
 use crate::network::Network;
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
-use crate::telemetry::recorder::{Asked, Calls};
+use crate::telemetry::recorder::{Asked, Calls, MissingPart};
 use crate::timer::Wait;
+
+/// Parts that are not in an answer, or that it failed with.
+#[derive(Debug, Default)]
+pub struct Missing {
+    /// Their names, in a list.
+    pub names: String,
+    /// The same, each with what became of it: `orders: timeout, offers: unasked`.
+    pub results: String,
+    /// What the flight recorder tells of them.
+    pub parts: Vec<MissingPart>,
+}
 
 /// The parts of an answer.
 #[derive(Debug)]
@@ -44,13 +55,20 @@ impl Parts {
 }
 
 impl<N: Network> Exchange<N> {
-    /// Its answer, or what should have been one, is without these parts.
+    /// Its answer, or what should have been one, is without this part.
     #[cold]
-    pub fn lacks(&mut self, parts: &str) {
-        if !parts.is_empty() {
-            let others = self.missing.take().map(|others| format!("{others}, ")).unwrap_or_default();
-            self.missing = Some(format!("{others}{parts}").into());
-        }
+    pub fn lacks(&mut self, part: MissingPart) {
+        let missing = self.missing.get_or_insert_default();
+        let comma = if missing.names.is_empty() { "" } else { ", " };
+        missing.names.extend([comma, &*part.part]);
+        missing.results.extend([comma, &*part.part, ": ", part.result.as_str()]);
+        missing.parts.push(part);
+    }
+
+    /// The parts that its answer is without, where there are some.
+    #[inline]
+    pub fn missing_parts(&self) -> Option<&Missing> {
+        self.missing.as_deref()
     }
 
     /// An exchange that asks the upstream of this route of the snapshot for the target, from now on: within the route's

@@ -83,6 +83,7 @@ function facts(r) {
     ["Route", r.route ?? "none"],
     ["Answer", `${r.status} ${r.code}, ${words(r.ended)}` + (r.fault ? `, fault of the ${r.fault}` : "")],
     ["Cause", r.cause],
+    ["Missing parts", r.missing_parts?.map(p => `${p.part}: ${words(p.result)}${p.in_its_place ? `, ${p.in_its_place} in its place` : ""}${p.why ? ". " + p.why : ""}`).join("\n")],
     ["Shared call", r.shared_call],
     ["Identity", identity.filter(Boolean).join(", ")],
     ["Limits", r.limits.map(l => `${l.rule}: ${words(l.decision)}, ${l.remaining} left`).join("; ")],

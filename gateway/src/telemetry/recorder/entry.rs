@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::notes::{AttemptNote, Notes};
+use super::notes::{AttemptNote, MissingPart, Notes};
 use crate::telemetry::json::{write_number, write_string};
 use crate::telemetry::record::AccessRecord;
 
@@ -43,6 +43,8 @@ pub struct Details<'a> {
     pub attempt: Option<AttemptNote>,
     /// When the upstream was turned to, when its head had come, and when the answer's head was handed on.
     pub times: [(&'static str, Option<Instant>); 3],
+    /// Parts of an aggregate that are not in the answer.
+    pub missing_parts: &'a [MissingPart],
     /// What was noted on the way.
     pub notes: Option<&'a Notes>,
     /// What was noted of calls that were made for it, or that it shared.
@@ -81,6 +83,10 @@ impl Details<'_> {
             }
         }
         out.push(b'}');
+        if !self.missing_parts.is_empty() {
+            out.extend_from_slice(b",\"missing_parts\":");
+            list(out, self.missing_parts.iter(), write_missing_part);
+        }
         self.write_attempts(out);
         self.write_fields(out);
         out.push(b'}');
@@ -158,6 +164,18 @@ fn write_limit(out: &mut Vec<u8>, limit: &Consulted<'_>) {
     number(out, ",\"remaining\":", limit.remaining);
     if let Some(place) = limit.taken_from {
         text(out, ",\"taken_from\":", place);
+    }
+    out.push(b'}');
+}
+
+fn write_missing_part(out: &mut Vec<u8>, part: &MissingPart) {
+    text(out, "{\"part\":", &part.part);
+    text(out, ",\"result\":", part.result.as_str());
+    if let Some(place) = part.in_its_place {
+        text(out, ",\"in_its_place\":", place);
+    }
+    if let Some(why) = &part.why {
+        text(out, ",\"why\":", why);
     }
     out.push(b'}');
 }

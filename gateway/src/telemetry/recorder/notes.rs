@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::telemetry::json::write_escaped;
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, PartResult};
 
 /// Attempts of one request that are noted; more are counted.
 const MOST_ATTEMPTS: usize = 32;
@@ -30,6 +30,19 @@ const HARMLESS: [&str; 13] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// A part that an answer is without.
+#[derive(Debug, Clone)]
+pub struct MissingPart {
+    /// Its name.
+    pub part: Arc<str>,
+    /// What became of it.
+    pub result: PartResult,
+    /// Why, as operators may know it; absent while too much is going on to say it.
+    pub why: Option<Box<str>>,
+    /// `fallback` or `null`; absent where there is no answer, or none that is whole.
+    pub in_its_place: Option<&'static str>,
+}
 
 /// One exchange with an endpoint.
 #[derive(Debug, Clone)]
