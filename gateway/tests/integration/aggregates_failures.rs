@@ -195,3 +195,66 @@ async fn a_part_that_is_not_found_is_nobodys_fault() {
     let record = gateway.record().await;
     assert_eq!((&record["code"], record.get("fault")), (&"part_failed".into(), None));
 }
+
+/// A degraded answer looks well from outside: whoever runs it must find which part was missing, and why.
+#[tokio::test]
+async fn what_became_of_each_part_is_told_also_where_a_fallback_stood_in() {
+    let dead = echo().await.addr();
+    let (user, gone, packed) = (
+        json("{\"id\":7}").await,
+        always(&status(404, "")).await,
+        always("HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\n{}").await,
+    );
+    let parts = [
+        "name = 'user', upstream = 'a', path = '/', required = true",
+        "name = 'dead', upstream = 'b', path = '/', fallback = '[]'",
+        "name = 'gone', upstream = 'c', path = '/'",
+        "name = 'packed', upstream = 'd', path = '/'",
+        "name = 'offers', upstream = 'a', path = '/{user.tier}'",
+    ];
+    let upstreams = [user.addr(), dead, gone.addr(), packed.addr()];
+    let text = text(&upstreams, "", &parts);
+    let gateway =
+        Gateway::start(&format!("[telemetry.access_log]\nsample = 0.0\n[telemetry.recorder]\nsample = 0.0\n{text}"))
+            .await;
+    assert_eq!(gateway.get("/board/1").await.status, 200);
+    let record = gateway.record().await;
+    assert_eq!(record["parts_missing"], "dead, gone, packed, offers");
+    assert_eq!(record["parts_results"], "dead: failed, gone: status, packed: invalid, offers: unasked");
+
+    let told = gateway.admin("GET", &format!("/requests/{}", record["request_id"].as_str().unwrap())).await.json();
+    assert_eq!(told["kinds"], serde_json::json!(["failed"]), "{told:#}");
+    let missing: Vec<_> = told["missing_parts"].as_array().unwrap().iter().collect();
+    let of = |name: &str| missing.iter().map(|part| part[name].as_str().unwrap_or("")).collect::<Vec<_>>();
+    assert_eq!(of("part"), ["dead", "gone", "packed", "offers"]);
+    assert_eq!(of("result"), ["failed", "status", "invalid", "unasked"]);
+    assert_eq!(of("in_its_place"), ["fallback", "null", "null", "null"]);
+    for (why, expected) in of("why").into_iter().zip(["refused", "It was answered with 404.", "compressed", "missing"])
+    {
+        assert!(why.contains(expected), "{why}: {expected}");
+    }
+    let asked: Vec<_> = told["exchanges"].as_array().unwrap().iter().map(|it| it["part"].as_str().unwrap()).collect();
+    assert!(
+        ["user", "gone", "packed"].iter().all(|part| asked.contains(part)) && !asked.contains(&"offers"),
+        "{asked:?}"
+    );
+    let answered = told["answered"]["headers"].as_array().unwrap();
+    assert!(answered.iter().any(|field| field["name"] == "x-aggregate-missing"), "{told:#}");
+    let shown =
+        gateway.admin("GET", &format!("/requests/{}?format=text", record["request_id"].as_str().unwrap())).await;
+    let shown = String::from_utf8(shown.body).unwrap();
+    assert!(shown.contains("missing    gone: status, null in its place. It was answered with 404."), "{shown}");
+}
+
+#[tokio::test]
+async fn the_part_that_the_whole_answer_failed_with_is_told_with_what_it_failed_with() {
+    let gone = always(&status(503, "")).await;
+    let parts = ["name = 'user', upstream = 'a', path = '/', required = true"];
+    let gateway = Gateway::start(&text(&[gone.addr()], "", &parts)).await;
+    assert_eq!(gateway.get("/board/1").await.status, 503);
+    let record = gateway.record().await;
+    assert_eq!((&record["parts_missing"], &record["parts_results"]), (&"user".into(), &"user: status".into()));
+    let told = gateway.admin("GET", &format!("/requests/{}", record["request_id"].as_str().unwrap())).await.json();
+    let expected = serde_json::json!([{ "part": "user", "result": "status", "why": "It was answered with 503." }]);
+    assert_eq!(told["missing_parts"], expected);
+}
