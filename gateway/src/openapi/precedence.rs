@@ -1,7 +1,7 @@
 //! Which of two routes of one path and method a request comes to, as far as that is certain.
 
 use crate::config::settings::route::{HostPattern, RouteMatch};
-use crate::routing::conditions;
+use crate::explain::judge::conditions;
 
 /// How much of a route another one takes away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
