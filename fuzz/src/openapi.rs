@@ -25,7 +25,7 @@ pub fn check(data: &[u8]) {
     let given = Given { text: Some(data.into()), failed: None };
     let given = BTreeMap::from([(Key::Upstream("a".into(), "/openapi.json".to_owned()), given)]);
     let listeners = [Listening { address: ([127, 0, 0, 1], 8080).into(), is_secure: false }];
-    let document = merged(&CONFIG, &Wanted { listeners: &listeners, host: None, given: &given });
+    let document = merged(&CONFIG, &Wanted { listeners: &listeners, listener: None, host: None, given: &given });
     let document: Value = serde_json::from_str(&document.to_string()).expect("others can read it");
     let told = document["x-documents"].as_array().expect("what became of it");
     assert!(told.iter().all(|one| one["missing"].is_null() == is_read), "{told:?}");

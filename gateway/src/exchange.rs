@@ -9,7 +9,7 @@ mod part;
 mod time;
 mod traced;
 
-pub use part::Parts;
+pub use part::{Missing, Parts};
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -115,8 +115,8 @@ pub struct Exchange<N: Network> {
     pub breaker: Option<&'static str>,
     /// The parts that its answer is put together of; of a part's call, those that it is one of.
     pub parts: Option<Arc<Parts>>,
-    /// The names of those that are not in it, in a list.
-    missing: Option<Box<str>>,
+    /// Those that are not in it.
+    missing: Option<Box<Missing>>,
     /// How many requests shared the call that it was answered by, where it was gathered with others.
     pub batch_size: Option<u32>,
     /// Attempts that were made, but for hedges.
@@ -452,8 +452,10 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
         let hedges = self.hedges.load(Ordering::Relaxed);
-        // An answer may be that of another one's call.
-        let was_asked = self.attempts > 0 || (self.upstream_head.is_some() && self.parts.is_none());
+        // An answer may be that of another one's call, and so may be what is waited for in vain.
+        let was_asked = self.attempts > 0
+            || (self.upstream_head.is_some() && self.parts.is_none())
+            || self.calls.as_ref().is_some_and(|calls| calls.asked().is_some());
         let had_nobody = matches!(self.code, Some(Code::BreakerOpen | Code::NoEndpoint));
         let unix_us = self.shard.shared.clock.unix_us(self.started);
         let id = self.request_id.as_bytes();
@@ -486,7 +488,8 @@ impl<N: Network> Exchange<N> {
             overhead_us: Some(micros(overhead)),
             ended,
             parts: self.parts.as_ref().map(|parts| parts.number),
-            parts_missing: self.missing.as_deref(),
+            parts_missing: self.missing.as_ref().map(|missing| &*missing.names),
+            parts_results: self.missing.as_ref().map(|missing| &*missing.results),
             batch_size: self.batch_size,
             request_headers: self.heads.as_ref().map(|heads| &heads.sent),
             response_headers: self.heads.as_ref().map(|heads| &heads.answered),

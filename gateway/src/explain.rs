@@ -3,6 +3,7 @@
 
 pub mod judge;
 mod limited;
+mod problems;
 mod question;
 mod screened;
 pub mod sending;
@@ -18,6 +19,7 @@ use crate::compression::Accepted;
 use crate::config::settings::compress::Coding;
 use crate::config::settings::split::{Split, StickyKey};
 use crate::config::settings::{Config, Route};
+use crate::context::survey::is_grpc;
 use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::identity::{Registry, RouteAuth, Trial};
@@ -26,6 +28,7 @@ use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::split::{Shown, hash};
 
+pub use problems::OwnProblem;
 pub use question::Question;
 
 use judge::Judge;
@@ -58,6 +61,9 @@ pub struct Answer {
     /// What the route does with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policies: Option<Policies>,
+    /// Bodies of the operator's own that it could be told in place of problem documents. Callers of gRPC get none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<OwnProblem>,
     /// Whether it would be traced, where spans are sent or it brings a trace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<String>,
@@ -178,6 +184,18 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
 
 /// Explains a request under a configuration; credentials are judged at `now`, seconds since the Unix epoch.
 pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
+    let mut answer = decided(config, question, judges, now);
+    let kind = question.headers.get(http::header::CONTENT_TYPE);
+    if question.method != Method::POST || !kind.is_some_and(|kind| is_grpc(kind.as_bytes())) {
+        let took = answer.routing.as_ref().and_then(|routing| routing.route.as_deref());
+        let route = config.routes.iter().find(|route| Some(&*route.name) == took);
+        answer.problems = problems::of(config, route.map(|route| &**route));
+    }
+    answer
+}
+
+/// The same but for the words in which it could be refused.
+fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
     let Screened { headers, removed } = match screened::screen(config, question) {
         Ok(screened) => screened,
         Err(error) => return Answer::refused(&error),

@@ -36,10 +36,12 @@ impl<N: Network> Exchange<N> {
             .and(Wanted::SAMPLED.when(self.shard.shared.recorder.samples(self.lot())))
     }
 
-    /// A problem was answered or covered, or its caller was told of one in words of gRPC.
+    /// A problem was answered or covered, or its caller was told of one in words of gRPC; or its answer is without a
+    /// part.
     #[inline]
     pub(crate) fn has_failed(&self) -> bool {
-        self.code.is_some() || self.grpc_status.is_some_and(|status| status != 0)
+        let is_told = self.code.is_some() || self.grpc_status.is_some_and(|status| status != 0);
+        is_told || self.missing_parts().is_some()
     }
 
     /// Notes what an upstream was sent, where the request is of note once an answer of this status has come, or none.
@@ -84,7 +86,14 @@ impl<N: Network> Exchange<N> {
     /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
     #[cold]
     pub(crate) fn note_problem(&self, headers: &HeaderMap, error: &GatewayError) {
-        let cause = || match (&error.internal, self.upstream()) {
+        let by_client = error.code.fault() == Fault::Client;
+        self.note_failure(headers, self.failure(Some(error.code), by_client), || self.cause(error));
+    }
+
+    /// Why there is a problem, as operators may know it.
+    #[cold]
+    fn cause(&self, error: &GatewayError) -> String {
+        match (&error.internal, self.upstream()) {
             (Some(internal), _) => format!("{} ({internal})", error.detail),
             // Clients are not told of whom this is said.
             (None, Some(upstream)) if matches!(error.code, Code::BreakerOpen | Code::NoEndpoint) => {
@@ -92,9 +101,13 @@ impl<N: Network> Exchange<N> {
                 format!("{} ({})", error.detail, upstream.and_what_is_wrong(route))
             }
             (None, _) => error.detail.clone().into_owned(),
-        };
-        let by_client = error.code.fault() == Fault::Client;
-        self.note_failure(headers, self.failure(Some(error.code), by_client), cause);
+        }
+    }
+
+    /// Why a call on behalf of a request came to nothing, unless too much is going on to write that down.
+    #[cold]
+    pub(crate) fn cause_of_call(&self, error: &GatewayError) -> Option<Box<str>> {
+        self.has_room(Lane::Failed).then(|| self.cause(error).into())
     }
 
     /// The same where another service said that the request may not pass.
@@ -137,11 +150,11 @@ impl<N: Network> Exchange<N> {
         });
     }
 
-    /// Something was noted of it, or of a call whose answer it has.
+    /// Something was noted of it, or of a call whose answer it has, or will be as a part is missing.
     #[inline]
     fn is_noted(&self) -> bool {
         let was_of_note = |calls: &Calls| !calls.notes().sent.is_empty();
-        self.notes.get().is_some() || self.calls.as_ref().is_some_and(was_of_note)
+        self.notes.get().is_some() || self.calls.as_ref().is_some_and(was_of_note) || self.missing_parts().is_some()
     }
 
     /// Notes what the client is answered, where the request is of note, and what of it its record tells.
@@ -195,7 +208,7 @@ impl<N: Network> Exchange<N> {
         let (shared, worker) = (&self.shard.shared, self.shard.index);
         let by_client = match self.fault(ended) {
             Some(fault) => fault == Fault::Client,
-            None => status < 500 && !self.has_grpc_failure(),
+            None => status < 500 && !self.has_grpc_failure() && self.missing_parts().is_none(),
         };
         let second = shared.clock.ticks_ms(now) / 1000;
         let who = (self.request_id.as_bytes(), shared.clock.unix_us(now));
@@ -231,6 +244,7 @@ impl<N: Network> Exchange<N> {
                 ("upstream_head", self.upstream_head),
                 ("answered", self.answered),
             ],
+            missing_parts: self.missing_parts().map(|missing| &missing.parts[..]).unwrap_or_default(),
             notes: notes.as_deref(),
             calls: calls.as_deref(),
             shared_call: self.calls.as_ref().and_then(Calls::sharing),
@@ -254,20 +268,22 @@ impl<N: Network> Exchange<N> {
             ended: head.unwrap_or(now),
             outcome: if head.is_some() { AttemptOutcome::Ok } else { AttemptOutcome::Cancelled },
             status: head.and(self.status).map(|status| status.as_u16()),
+            replayed: false,
         })
     }
 
-    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer, of
-    /// no call. Of who says whether a request may pass, a yes is not noted.
+    /// Notes an attempt, unless it is one that can be told from the exchange itself: the first, with a good answer to
+    /// what was sent once, of no call. Of who says whether a request may pass, a yes is not noted.
     #[inline]
     pub(crate) fn note_unless_plain(
         &self,
         (outcome, status): (AttemptOutcome, Option<u16>),
+        replayed: bool,
         attempt: impl FnOnce() -> AttemptNote,
     ) {
         let is_no = self.consults && status.is_some_and(|status| status >= 300);
         let is_again = status.is_some_and(|status| status >= 400) && self.may_be_asked_again((outcome, status));
-        let is_plain = outcome == AttemptOutcome::Ok && !is_no && !is_again;
+        let is_plain = outcome == AttemptOutcome::Ok && !is_no && !is_again && !replayed;
         if !is_plain || self.calls.is_some() || self.attempts > 1 || self.hedges.load(Ordering::Relaxed) > 0 {
             self.note_attempt(attempt());
         }

@@ -24,6 +24,7 @@ use crate::http1;
 use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
+use crate::telemetry::recorder::MissingPart;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
 use crate::upstream::{Leg, Selected};
@@ -353,7 +354,8 @@ impl<N: Network> Composed<N> {
             }
             Some(Err(cut)) => {
                 if let Some(part) = document.turn_of() {
-                    self.exchange.lacks(&part);
+                    let (result, why) = (cut.result(), Some(cut.why.to_string().into()));
+                    self.exchange.lacks(MissingPart { part, result, why, in_its_place: None });
                 }
                 self.document = None;
                 self.exchange.code = Some(cut.code);

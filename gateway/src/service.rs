@@ -84,30 +84,13 @@ where
             let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, |_| BodyFault::ClientLeft)));
             let shared = Arc::clone(&shard.shared);
             let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
-            let mut reply = std::future::poll_fn(|cx| {
-                poll_watched(&mut watch, cx, |cx| pipeline::poll(&shared, serving.as_mut(), cx))
-            })
-            .await;
+            let mut reply =
+                std::future::poll_fn(|cx| watch.poll_with(cx, |cx| pipeline::poll(&shared, serving.as_mut(), cx)))
+                    .await;
             // Nobody would go on with it.
             drop(reply.take_tunnel());
             Ok(reply.into_response(|inner| ServiceBody { inner, watch, deadlines, clock, patience }))
         })
-    }
-}
-
-/// Polls `work`, and again whenever a deadline has run out, so that it sees that.
-fn poll_watched<T>(
-    watch: &mut Watch,
-    cx: &mut Context<'_>,
-    mut work: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    loop {
-        if let Poll::Ready(done) = work(cx) {
-            return Poll::Ready(done);
-        }
-        if watch.poll_expired(cx).is_pending() {
-            return Poll::Pending;
-        }
     }
 }
 
@@ -153,7 +136,7 @@ impl<N: Network> Body for ServiceBody<N> {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let body = self.get_mut();
         let (inner, deadlines) = (&mut body.inner, &body.deadlines);
-        let polled = poll_watched(&mut body.watch, cx, |cx| {
+        let polled = body.watch.poll_with(cx, |cx| {
             let polled = Pin::new(&mut *inner).poll_frame(cx);
             // Not before: whoever is polled for the first time since asks how long it was.
             deadlines.clear(Wait::Write);

@@ -160,6 +160,18 @@ impl Watch {
         Self { deadlines, sleep: Box::pin(tokio::time::sleep_until(far)), armed: NEVER, told: None }
     }
 
+    /// Polls `work`, and again whenever a deadline has run out, so that it sees that.
+    pub fn poll_with<T>(&mut self, cx: &mut Context<'_>, mut work: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
+        loop {
+            if let Poll::Ready(done) = work(cx) {
+                return Poll::Ready(done);
+            }
+            if self.poll_expired(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
     /// Ready when at least one deadline has just run out; it is marked then, and is not reported again.
     pub fn poll_expired(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {

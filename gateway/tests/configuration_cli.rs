@@ -242,3 +242,26 @@ fn who_asks_for_a_path_where_routes_have_hosts_is_told_how_to_name_one() {
         assert!(asked.status.success() && !shown.contains("host: NAME"), "{shown}");
     }
 }
+
+#[test]
+fn openapi_of_a_listener_leaves_out_what_it_does_not_reach() {
+    let folder = folder();
+    let config = "[[listeners]]\nname = 'public'\naddress = '127.0.0.1:8080'\n[[listeners]]\nname = 'inside'\n\
+                  address = '127.0.0.1:8081'\n[[routes]]\nname = 'ops'\npath = '/ops'\nlisteners = ['inside']\n\
+                  answer = { body = '' }\n[[routes]]\npath = '/'\nanswer = { body = '' }\n";
+    std::fs::write(folder.path().join("gateway.toml"), config).expect("written");
+    let paths = |arguments: &[&str]| {
+        let told = gateway(folder.path(), &[&["openapi"], arguments].concat());
+        assert_eq!(told.status.code(), Some(0), "{}", text(&told.stderr));
+        let document: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+        let servers = document["servers"].as_array().map_or(0, Vec::len);
+        let paths = document["paths"].as_object().expect("paths").keys().cloned().collect::<Vec<_>>();
+        (servers, paths.join(" "))
+    };
+    assert_eq!(paths(&[]), (2, "/ops /".to_owned()));
+    assert_eq!(paths(&["--listener", "inside"]), (1, "/ops /".to_owned()));
+    assert_eq!(paths(&["--listener", "public"]), (1, "/".to_owned()));
+    let wrong = gateway(folder.path(), &["openapi", "--listener", "publik"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert_eq!(text(&wrong.stderr), "error: no listener is called \"publik\": public, inside\n");
+}

@@ -111,6 +111,7 @@ fn operating_names_every_field_of_an_access_record_in_its_order() {
     record.overhead_us = Some(1);
     record.parts = Some(1);
     record.parts_missing = Some("p");
+    record.parts_results = Some("p: timeout");
     record.batch_size = Some(1);
     let names = [HeaderName::from_static("a")];
     let told = HeadFields::of(&names, |_| std::iter::once(&b"1"[..]));

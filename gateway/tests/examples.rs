@@ -151,7 +151,7 @@ fn every_example_comes_to_a_valid_openapi_document() {
             continue;
         }
         let config = example(&name).config;
-        let wanted = gateway::openapi::Wanted { listeners: &listeners, host: None, given: &given };
+        let wanted = gateway::openapi::Wanted { listeners: &listeners, listener: None, host: None, given: &given };
         let document = gateway::openapi::merged(&config, &wanted);
         openapi_validity::assert_valid(&document, &name);
         let text = document.to_string();
@@ -170,8 +170,10 @@ fn every_example_comes_to_a_valid_openapi_document() {
 fn the_example_of_documents_says_what_its_comments_promise() {
     let config = example("openapi.toml").config;
     let given = std::collections::BTreeMap::new();
-    let document =
-        gateway::openapi::merged(&config, &gateway::openapi::Wanted { listeners: &[], host: None, given: &given });
+    let document = gateway::openapi::merged(
+        &config,
+        &gateway::openapi::Wanted { listeners: &[], listener: None, host: None, given: &given },
+    );
     let users = document["paths"]["/api/users/{userId}"].as_object().expect("the file's path");
     assert_eq!(users.keys().collect::<Vec<_>>(), ["get", "patch"], "DELETE does not pass");
     assert_eq!(users["get"]["operationId"], "getUser");

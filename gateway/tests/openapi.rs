@@ -35,7 +35,8 @@ fn merge(documents: [&Value; 2]) -> Value {
         Listening { address: "0.0.0.0:8080".parse().expect("an address"), is_secure: false },
         Listening { address: "[::1]:443".parse().expect("an address"), is_secure: true },
     ];
-    let document = merged(&config(ROUTES), &Wanted { listeners: &listeners, host: None, given: &given });
+    let document =
+        merged(&config(ROUTES), &Wanted { listeners: &listeners, listener: None, host: None, given: &given });
     // As others read it.
     serde_json::from_str(&document.to_string()).expect("JSON that is not nested too deeply")
 }

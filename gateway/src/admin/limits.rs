@@ -39,12 +39,13 @@ fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
         .map(|(decision, count)| (decision.as_str().to_owned(), count.into()))
         .collect();
     let fill = rule.cells().fill();
-    let busiest = rule
-        .state
-        .busiest
-        .top(BUSIEST)
-        .into_iter()
-        .map(|counted| json!({ "key": &*counted.about, "requests": counted.count, "error": counted.error }));
+    let busiest = rule.state.busiest.top(BUSIEST).into_iter().map(|counted| {
+        let mut shown = json!({ "key": &*counted.about.key, "requests": counted.count, "error": counted.error });
+        if let Some(provider) = &counted.about.provider {
+            shown["provider"] = (&**provider).into();
+        }
+        shown
+    });
     let mut shown = json!({
         "name": &*settings.name,
         "key": settings.key.to_string(),

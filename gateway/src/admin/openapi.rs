@@ -17,29 +17,41 @@ use serde::Deserialize;
 use super::State;
 use super::view::refusal;
 use crate::network::Network;
-use crate::openapi::Listening;
+use crate::openapi::{Asked, Listening};
 
 /// The longest name of a host.
 const MAX_HOST: usize = 253;
 
 #[derive(Deserialize)]
-pub(super) struct Asked {
+pub(super) struct Parameters {
     /// Only what a client finds that asks for this host.
     host: Option<String>,
+    /// Only what a client finds that comes by the listener of this name.
+    listener: Option<String>,
 }
 
 pub(super) async fn document<N: Network>(
     Shared(state): Shared<Arc<State<N>>>,
-    asked: Result<Query<Asked>, axum::extract::rejection::QueryRejection>,
+    asked: Result<Query<Parameters>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
-    let host = match asked {
-        Ok(Query(asked)) => asked.host.map(|host| host.to_ascii_lowercase()).filter(|host| !host.is_empty()),
+    let asked = match asked {
+        Ok(Query(asked)) => Asked {
+            host: asked.host.map(|host| host.to_ascii_lowercase()).filter(|host| !host.is_empty()),
+            listener: asked.listener.filter(|name| !name.is_empty()),
+        },
         Err(error) => return refusal(StatusCode::BAD_REQUEST, "bad_request", &error.body_text()),
     };
-    if host.as_deref().is_some_and(|host| !is_host(host)) {
+    if asked.host.as_deref().is_some_and(|host| !is_host(host)) {
         return refusal(StatusCode::BAD_REQUEST, "bad_request", "host is a host's name, without a port.");
     }
-    let text = state.documents.document(host).await;
+    if asked.listener.as_deref().is_some_and(|name| state.documents.listeners_named(name).is_empty()) {
+        return refusal(
+            StatusCode::BAD_REQUEST,
+            "bad_request",
+            "listener is the name of a listener, and none is called so.",
+        );
+    }
+    let text = state.documents.document(asked).await;
     if text.is_empty() {
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "The document could not be put together.");
     }

@@ -117,6 +117,9 @@ fn render(answer: &Answer) -> String {
     if let Some(policies) = &answer.policies {
         render_policies(&mut text, answer.routing.as_ref(), policies);
     }
+    for (number, problem) in answer.problems.iter().enumerate() {
+        line(&mut text, if number == 0 { "problems" } else { "" }, &problem.to_string());
+    }
     if let Some(trace) = &answer.trace {
         line(&mut text, "trace", trace);
     }

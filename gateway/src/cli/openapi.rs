@@ -8,10 +8,10 @@ use clap::Args;
 use serde_json::Value;
 
 use super::output;
-use super::{BAD, COULD_NOT_RUN, DONE};
+use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
 use crate::clock::Clock;
-use crate::config::settings::Config;
 use crate::config::settings::api_document::{ApiDocument, Key};
+use crate::config::settings::{Config, Listener};
 use crate::config::{LoadError, Purpose, load};
 use crate::gateway::{Gateway, World};
 use crate::network::Sockets;
@@ -22,7 +22,7 @@ use crate::upstream::discovery;
 /// Print what clients may ask for as one OpenAPI 3.1 document: the routes, and what their services say of themselves.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway openapi --config gateway.toml --out openapi.json\n  gateway openapi --offline --host api.example.com\n\nUpstreams are asked for the documents that routes name by a path; files are read. Nothing else is sent, and nothing is started.\n\nExit codes: 0 done, 1 the configuration is bad or a document is missing, 3 the file cannot be read or written."
+    after_help = "Examples:\n  gateway openapi --config gateway.toml --out openapi.json\n  gateway openapi --offline --host api.example.com\n  gateway openapi --listener public\n\nUpstreams are asked for the documents that routes name by a path; files are read. Nothing else is sent, and nothing is started.\n\nExit codes: 0 done, 1 the configuration is bad or a document is missing, 2 no listener is called so, 3 the file cannot be read or written."
 )]
 pub(super) struct Openapi {
     /// The configuration.
@@ -37,6 +37,9 @@ pub(super) struct Openapi {
     /// Only what a client finds that asks for this host.
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
+    /// Only what a client finds that comes by the listener of this name.
+    #[arg(long, value_name = "NAME")]
+    listener: Option<String>,
 }
 
 impl Openapi {
@@ -53,14 +56,19 @@ impl Openapi {
             }
         };
         let config = loaded.config;
+        if let Some(Err(why)) = self.listener.as_deref().map(|name| config.listener(name)) {
+            output::problem(&format!("error: {why}"));
+            return USAGE;
+        }
         let given = if self.offline { left_out(&config) } else { asked(&config) };
-        let listening = |listener: &crate::config::settings::Listener| Listening {
-            address: listener.address,
-            is_secure: listener.tls.is_some(),
-        };
-        let listeners: Vec<Listening> = config.listeners.iter().map(listening).collect();
+        let listening =
+            |listener: &Listener| Listening { address: listener.address, is_secure: listener.tls.is_some() };
+        let is_asked_for =
+            |listener: &&Listener| self.listener.is_none() || listener.name.as_deref() == self.listener();
+        let listeners: Vec<Listening> = config.listeners.iter().filter(is_asked_for).map(listening).collect();
         let host = self.host.as_ref().map(|host| host.to_ascii_lowercase());
-        let document = merged(&config, &Wanted { listeners: &listeners, host: host.as_deref(), given: &given });
+        let wanted = Wanted { listeners: &listeners, listener: self.listener(), host: host.as_deref(), given: &given };
+        let document = merged(&config, &wanted);
         let text = serde_json::to_string_pretty(&document).unwrap_or_default();
         if let Some(file) = &self.out
             && let Err(error) = std::fs::write(file, format!("{text}\n"))
@@ -72,6 +80,10 @@ impl Openapi {
             output::result(&text);
         }
         self.report(&document)
+    }
+
+    fn listener(&self) -> Option<&str> {
+        self.listener.as_deref()
     }
 
     /// Says what is not in the document.

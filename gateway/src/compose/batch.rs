@@ -14,7 +14,7 @@ use super::target::{Piece, Unfit, fill};
 use crate::algorithms::gathering::Terms;
 use crate::config::settings::batch::{self as settings, BatchPiece};
 use crate::error::{Code, GatewayError};
-use crate::telemetry::json::write_escaped;
+use crate::telemetry::json::write_string;
 use crate::telemetry::metrics::{BatchSeries, Registry};
 
 /// The longest id, bytes.
@@ -153,7 +153,7 @@ impl Batch {
                 Compiled::Literal(text) => out.extend_from_slice(text.as_bytes()),
                 Compiled::Param(at) | Compiled::Rest(at) => {
                     let value = percent_decode_str(parameters.get(*at)).decode_utf8().map_err(|_| Unfit)?;
-                    write_text(&mut out, &value);
+                    write_string(&mut out, &value);
                 }
                 Compiled::Ids => {
                     out.push(b'[');
@@ -162,7 +162,7 @@ impl Batch {
                         if self.settings.numbers {
                             out.extend_from_slice(id.as_bytes());
                         } else {
-                            write_text(&mut out, id);
+                            write_string(&mut out, id);
                         }
                     }
                     out.push(b']');
@@ -171,12 +171,6 @@ impl Batch {
         }
         Ok(out.into())
     }
-}
-
-fn write_text(out: &mut Vec<u8>, text: &str) {
-    out.push(b'"');
-    write_escaped(out, text.as_bytes());
-    out.push(b'"');
 }
 
 fn where_ids_stand(call: &[BatchPiece]) -> Stands {

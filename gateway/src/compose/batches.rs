@@ -188,7 +188,10 @@ where
     let landed = wait(exchange, handle.flight, || false).await;
     // Until it was sent, it is the gateway that let the request wait.
     exchange.upstream_began = handle.signal.sent.get().map(|sent| (*sent).max(exchange.started));
-    let Some(landed) = landed else { return Err(late()) };
+    let Some(landed) = landed else {
+        exchange.gives_up_call();
+        return Err(late());
+    };
     drop(seat);
     take(exchange, &landed, &id, is_first)
 }

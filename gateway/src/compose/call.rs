@@ -54,8 +54,18 @@ pub(super) enum Outcome<N: Network> {
     Streams(Box<Streaming<N>>),
     /// It is there as a whole.
     Whole(Bytes, Kept),
-    /// There is none, and this is why.
-    Failed(Box<GatewayError>),
+    /// There is none.
+    Failed(Lost),
+}
+
+/// A part that is not there.
+pub(super) struct Lost {
+    /// What is counted of it.
+    pub(super) result: PartResult,
+    /// Why, as its client is told where it was required.
+    pub(super) problem: Box<GatewayError>,
+    /// The same as operators may know it; absent while too much is going on to say it.
+    pub(super) why: Option<Box<str>>,
 }
 
 /// A part whose body has not been read.
@@ -131,7 +141,8 @@ pub(super) async fn run<N: Network>(
         Err(mut problem) => {
             exchange.count_shed(&mut problem);
             tally.result = result_of(problem.code);
-            Outcome::Failed(problem)
+            let why = exchange.cause_of_call(&problem);
+            Outcome::Failed(Lost { result: tally.result, problem, why })
         }
     }
 }
@@ -139,26 +150,10 @@ pub(super) async fn run<N: Network>(
 /// Waits for what a call comes to, its deadlines watched.
 pub(super) async fn called<N: Network>(sending: impl Future<Output = Called<N>>, watch: &mut Watch) -> Called<N> {
     let mut sending = pin!(sending);
-    poll_fn(|cx| poll_watched(cx, watch, |cx| sending.as_mut().poll(cx))).await
+    poll_fn(|cx| watch.poll_with(cx, |cx| sending.as_mut().poll(cx))).await
 }
 
-/// Polls, and again whenever a deadline has run out: that is its owner's matter.
-fn poll_watched<T>(
-    cx: &mut Context<'_>,
-    watch: &mut Watch,
-    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-) -> Poll<T> {
-    loop {
-        if let Poll::Ready(done) = poll(cx) {
-            return Poll::Ready(done);
-        }
-        if watch.poll_expired(cx).is_pending() {
-            return Poll::Pending;
-        }
-    }
-}
-
-fn result_of(code: Code) -> PartResult {
+pub(super) fn result_of(code: Code) -> PartResult {
     match code {
         Code::UpstreamTimeout | Code::ConnectTimeout => PartResult::Timeout,
         Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded => PartResult::Refused,
@@ -241,7 +236,7 @@ pub(super) async fn read<N: Network>(
     let (mut scan, mut length) = (JsonScan::default(), 0_u64);
     while !source.leg.is_over() {
         let frame = poll_fn(|cx| {
-            poll_watched(cx, watch, |cx| match source.leg.poll_frame(cx) {
+            watch.poll_with(cx, |cx| match source.leg.poll_frame(cx) {
                 Poll::Ready(frame) => {
                     deadlines.set(Wait::ResponseBody, exchange.now(), None);
                     Poll::Ready(Ok(frame))

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
 use super::aggregate::{Aggregate, Part};
-use super::call::{Streaming, discard};
+use super::call::{Streaming, discard, result_of};
 use crate::algorithms::json_scan::JsonScan;
 use crate::error::Code;
 use crate::exchange::Exchange;
@@ -111,6 +111,13 @@ pub struct Cut {
     pub why: BoxError,
 }
 
+impl Cut {
+    /// What became of the part whose turn it was.
+    pub fn result(&self) -> PartResult {
+        result_of(self.code)
+    }
+}
+
 impl<N: Network> Document<N> {
     pub(super) fn new(aggregate: Arc<Aggregate>, places: VecDeque<Place<N>>) -> Self {
         Self {
@@ -136,26 +143,18 @@ impl<N: Network> Document<N> {
         exchange.connection.deadlines.set(Wait::Exchange, now, None);
     }
 
-    /// The names of the parts that are not in it, in the order of the document; empty where all are. To be asked before
-    /// anything of it was taken.
-    pub fn missing(&self) -> String {
-        self.missing_where(|_| true)
+    /// The parts that are not in it, with their numbers, in the order of the document. To be asked before anything of
+    /// it was taken.
+    pub(super) fn missing(&self) -> impl Iterator<Item = (usize, &Part)> {
+        let parts = self.aggregate.parts.iter().zip(&self.places).enumerate();
+        parts.filter(|(_, (_, place))| matches!(place, Place::Missing(_))).map(|(number, (part, _))| (number, part))
     }
 
-    /// Those of them for which nothing stands in: they are `null`.
+    /// The names of those of them for which nothing stands in: they are `null`.
     pub fn null(&self) -> String {
-        self.missing_where(|part| !part.stands_in)
-    }
-
-    fn missing_where(&self, wanted: impl Fn(&Part) -> bool) -> String {
-        let mut names = String::new();
-        for (part, place) in self.aggregate.parts.iter().zip(&self.places) {
-            if matches!(place, Place::Missing(_)) && wanted(part) {
-                names.push_str(if names.is_empty() { "" } else { ", " });
-                names.push_str(&part.name);
-            }
-        }
-        names
+        let names: Vec<&str> =
+            self.missing().filter(|(_, part)| !part.stands_in).map(|(_, part)| &*part.name).collect();
+        names.join(", ")
     }
 
     /// The name of the part that is being written.

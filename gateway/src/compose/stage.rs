@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderValue, header};
 use smallvec::SmallVec;
 
 use super::aggregate::{Aggregate, Parameters, Part};
-use super::call::{Call, Called, Outcome, Tally, Wanted, run};
+use super::call::{Call, Called, Lost, Outcome, Tally, Wanted, run};
 use super::document::{Document, Place};
 use crate::error::{Code, FailedPart, GatewayError};
 use crate::exchange::{Exchange, Parts};
@@ -19,7 +19,7 @@ use crate::header_edits;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::telemetry::metrics::PartResult;
-use crate::telemetry::recorder::Calls;
+use crate::telemetry::recorder::{Calls, MissingPart};
 
 /// What concerns a request's own body, conditions and codings: it is the aggregate that is asked, not one of its parts.
 const NOT_PASSED: [http::HeaderName; 11] = [
@@ -59,12 +59,13 @@ where
     let (mut course, ready) = aggregate.graph.begin();
     let mut ready: SmallVec<[usize; 8]> = ready.collect();
     let mut calls = FuturesUnordered::new();
+    let mut lost: SmallVec<[(usize, PartResult, Option<Box<str>>); 2]> = SmallVec::new();
     loop {
         let mut settled: SmallVec<[(usize, Outcome<N>); 2]> = SmallVec::new();
         for number in ready.drain(..) {
             match begin(exchange, &aggregate, number, params, &places, &headers) {
                 Ok(call) => calls.push(answered(number, &aggregate, call, &send)),
-                Err(problem) => settled.push((number, Outcome::Failed(problem))),
+                Err(lost) => settled.push((number, Outcome::Failed(lost))),
             }
         }
         if settled.is_empty() {
@@ -72,14 +73,20 @@ where
             settled.push(came);
         }
         for (number, outcome) in settled {
-            match place(&aggregate.parts[number], outcome) {
-                Ok(place) => places[number] = Some(place),
-                Err(problem) => {
-                    exchange.lacks(&aggregate.parts[number].name);
+            let part = &aggregate.parts[number];
+            places[number] = Some(match outcome {
+                Outcome::Streams(streaming) => Place::Streams(streaming),
+                Outcome::Whole(bytes, kept) => Place::Whole(bytes, Some(kept)),
+                Outcome::Failed(Lost { result, problem, why }) if part.required => {
+                    exchange.lacks(MissingPart { part: Arc::clone(&part.name), result, why, in_its_place: None });
                     places.into_iter().flatten().for_each(|place| place.give_up(PartResult::Cancelled));
-                    return Err(problem);
+                    return Err(in_the_name_of(part, problem));
                 }
-            }
+                Outcome::Failed(Lost { result, why, .. }) => {
+                    lost.push((number, result, why));
+                    Place::Missing(part.fallback.clone())
+                }
+            });
             ready.extend(course.settle(&aggregate.graph, number));
         }
     }
@@ -87,7 +94,14 @@ where
     exchange.upstream_head = Some(exchange.now());
     let places = places.into_iter().map(|place| place.unwrap_or_else(Place::nothing)).collect();
     let mut document = fit(Document::new(aggregate, places))?;
-    exchange.lacks(&document.missing());
+    for (number, part) in document.missing() {
+        // What did not fail was left out, as all of it would be too much.
+        let known = lost.iter().position(|(lost, ..)| *lost == number).map(|at| lost.swap_remove(at));
+        let (_, result, why) =
+            known.unwrap_or((number, PartResult::Invalid, Some("The answer would be too large.".into())));
+        let in_its_place = Some(if part.stands_in { "fallback" } else { "null" });
+        exchange.lacks(MissingPart { part: Arc::clone(&part.name), result, why, in_its_place });
+    }
     document.begin(exchange);
     Ok(document)
 }
@@ -100,12 +114,12 @@ fn begin<N: Network>(
     params: &[(u32, u32)],
     places: &[Option<Place<N>>],
     headers: &HeaderMap,
-) -> Result<Call<N>, Box<GatewayError>> {
+) -> Result<Call<N>, Lost> {
     let part = &aggregate.parts[number];
     let passed = exchange.now().saturating_duration_since(exchange.started);
     if exchange.timeout.is_some_and(|timeout| timeout <= passed) {
-        Tally::new(&part.series, exchange.shard.index).result = PartResult::Timeout;
-        return Err(Box::new(GatewayError::new(Code::UpstreamTimeout, "Others took all the time that there was.")));
+        let problem = GatewayError::new(Code::UpstreamTimeout, "Others took all the time that there was.");
+        return Err(unasked(exchange, part, PartResult::Timeout, problem));
     }
     let parameters = Parameters { path: exchange.path(), ranges: params };
     let value_of = |other: usize| places.get(other)?.as_ref()?.bytes();
@@ -118,11 +132,17 @@ fn begin<N: Network>(
             Ok(Call { exchange: call, headers: headers.clone(), target, body: RequestBody::Empty })
         }
         Err(_) => {
-            Tally::new(&part.series, exchange.shard.index).result = PartResult::Unasked;
             let detail = "It cannot be asked for: a value that it needs is missing, or cannot stand in its path.";
-            Err(Box::new(GatewayError::new(Code::PartFailed, detail)))
+            Err(unasked(exchange, part, PartResult::Unasked, GatewayError::new(Code::PartFailed, detail)))
         }
     }
+}
+
+/// Counts a part that nobody was asked for.
+fn unasked<N: Network>(exchange: &Exchange<N>, part: &Part, result: PartResult, problem: GatewayError) -> Lost {
+    Tally::new(&part.series, exchange.shard.index).result = result;
+    let why = exchange.cause_of_call(&problem);
+    Lost { result, problem: Box::new(problem), why }
 }
 
 async fn answered<N: Network, F: Future<Output = Called<N>>>(
@@ -136,16 +156,6 @@ async fn answered<N: Network, F: Future<Output = Called<N>>>(
     let tally = Tally::of(&part.series, &mut call.exchange);
     let deadlines = Arc::clone(&call.exchange.connection.deadlines);
     (number, run(deadlines, send(call), wanted, tally).await)
-}
-
-/// A part's place in the document.
-fn place<N: Network>(part: &Part, outcome: Outcome<N>) -> Result<Place<N>, Box<GatewayError>> {
-    match outcome {
-        Outcome::Streams(streaming) => Ok(Place::Streams(streaming)),
-        Outcome::Whole(bytes, kept) => Ok(Place::Whole(bytes, Some(kept))),
-        Outcome::Failed(problem) if part.required => Err(in_the_name_of(part, problem)),
-        Outcome::Failed(_) => Ok(Place::Missing(part.fallback.clone())),
-    }
 }
 
 /// The problem that the client is told of: the part's own, with the part's name.

@@ -221,9 +221,7 @@ mod tests {
                 HeaderPattern::Exact(HeaderName::from_static("x-auth-covered")),
             ],
             subject_header: HeaderName::from_static("x-subject"),
-            scopes_header: HeaderName::from_static("x-auth-scopes"),
-            provider_header: HeaderName::from_static("x-auth-provider"),
-            claims: Vec::new(),
+            ..IdentityHeaders::usual()
         };
         HeaderRules::new(&identity, underscores)
     }
@@ -324,13 +322,8 @@ mod tests {
 
     #[test]
     fn a_bare_star_strips_every_name() {
-        let identity = IdentityHeaders {
-            strip: vec![HeaderPattern::Prefix(String::new())],
-            subject_header: HeaderName::from_static("x-subject"),
-            scopes_header: HeaderName::from_static("x-scopes"),
-            provider_header: HeaderName::from_static("x-provider"),
-            claims: Vec::new(),
-        };
+        let strip = vec![HeaderPattern::Prefix(String::new())];
+        let identity = IdentityHeaders { strip, ..IdentityHeaders::usual() };
         assert!(HeaderRules::new(&identity, Underscores::Keep).is_identity("anything"));
     }
 }

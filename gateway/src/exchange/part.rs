@@ -14,8 +14,19 @@ use crate::config::settings::batch::Batch;
 use crate::network::Network;
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
-use crate::telemetry::recorder::Calls;
+use crate::telemetry::recorder::{Asked, Calls, MissingPart};
 use crate::timer::Wait;
+
+/// Parts that are not in an answer, or that it failed with.
+#[derive(Debug, Default)]
+pub struct Missing {
+    /// Their names, in a list.
+    pub names: String,
+    /// The same, each with what became of it: `orders: timeout, offers: unasked`.
+    pub results: String,
+    /// What the flight recorder tells of them.
+    pub parts: Vec<MissingPart>,
+}
 
 /// The parts of an answer.
 #[derive(Debug)]
@@ -44,13 +55,20 @@ impl Parts {
 }
 
 impl<N: Network> Exchange<N> {
-    /// Its answer, or what should have been one, is without these parts.
+    /// Its answer, or what should have been one, is without this part.
     #[cold]
-    pub fn lacks(&mut self, parts: &str) {
-        if !parts.is_empty() {
-            let others = self.missing.take().map(|others| format!("{others}, ")).unwrap_or_default();
-            self.missing = Some(format!("{others}{parts}").into());
-        }
+    pub fn lacks(&mut self, part: MissingPart) {
+        let missing = self.missing.get_or_insert_default();
+        let comma = if missing.names.is_empty() { "" } else { ", " };
+        missing.names.extend([comma, &*part.part]);
+        missing.results.extend([comma, &*part.part, ": ", part.result.as_str()]);
+        missing.parts.push(part);
+    }
+
+    /// The parts that its answer is without, where there are some.
+    #[inline]
+    pub fn missing_parts(&self) -> Option<&Missing> {
+        self.missing.as_deref()
     }
 
     /// An exchange that asks the upstream of this route of the snapshot for the target, from now on: within the route's
@@ -165,6 +183,28 @@ impl<N: Network> Exchange<N> {
             self.attempts += call.attempts;
             self.hedges.fetch_add(call.hedges.load(Ordering::Relaxed), Ordering::Relaxed);
         }
+    }
+
+    /// An attempt begins, of a call on behalf of requests that may end before it does.
+    #[cold]
+    pub fn begins_of_call(&self) {
+        if let Some(parts) = &self.parts {
+            parts.attempt_begins();
+        }
+        if let (Some(calls), Some(endpoint)) = (&self.calls, &self.endpoint) {
+            let (stands_in, endpoint) = (self.stands_in, Arc::clone(&endpoint.address));
+            calls.asks(Asked { stands_in, endpoint, breaker: self.breaker });
+        }
+    }
+
+    /// Its time is up before that of the call that it waits for: its record names whom that one asks.
+    #[cold]
+    pub fn gives_up_call(&mut self) {
+        let Some(Asked { stands_in, endpoint, breaker }) = self.calls.as_ref().and_then(Calls::asked) else { return };
+        (self.stands_in, self.breaker) = (stands_in, breaker);
+        self.endpoint = self
+            .upstream()
+            .and_then(|upstream| upstream.active().endpoints.iter().find(|known| known.address == endpoint).cloned());
     }
 
     /// Counts what a request came to that may share a call.

@@ -87,11 +87,11 @@ impl<N: Network> Exchange<N> {
         span
     }
 
-    /// The attempt of this span has come to this.
+    /// The attempt of this span has come to this; whether its request went out again on a new connection.
     #[cold]
     pub(crate) fn end_attempt(
         &self,
-        span: SpanId,
+        (span, replayed): (SpanId, bool),
         (upstream, breaker): (&Upstream<N>, &'static str),
         ended: Instant,
         (outcome, status): (AttemptOutcome, Option<u16>),
@@ -102,6 +102,9 @@ impl<N: Network> Exchange<N> {
         attributes.push((OUTCOME, Value::Fixed(outcome.as_str())));
         if !breaker.is_empty() {
             attributes.push(("gateway.breaker", Value::Fixed(breaker)));
+        }
+        if replayed {
+            attributes.push(("gateway.replayed", Value::number(1)));
         }
         attributes.extend(status.map(|status| (STATUS, Value::number(status))));
         let error = error_of_attempt(outcome, status);

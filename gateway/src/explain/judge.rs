@@ -10,6 +10,7 @@ use crate::config::settings::server::EscapedSlash;
 use crate::context::ClientAddress;
 use crate::context::target::routing_host;
 use crate::origin::Origin;
+pub(crate) use crate::routing::conditions;
 use crate::routing::explain::could_be_instead;
 use crate::routing::{Ask, Body, CompiledRewrite, Found, Params, PathError, PathRules, RouteTable, normalise};
 

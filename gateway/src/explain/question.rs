@@ -85,15 +85,9 @@ impl Question {
 
     /// The name of the listener by which it comes; where none is said, that of the first one.
     pub(super) fn came_by<'a>(&'a self, config: &'a Config) -> Result<&'a str, String> {
-        let names = || config.listeners.iter().filter_map(|listener| listener.name.as_deref());
         match self.listener.as_deref() {
             None => Ok(config.listeners.first().and_then(|first| first.name.as_deref()).unwrap_or("")),
-            Some(name) if names().any(|known| known == name) => Ok(name),
-            Some(name) => {
-                let known: Vec<&str> = names().collect();
-                let known = if known.is_empty() { "none has a name".to_owned() } else { known.join(", ") };
-                Err(format!("no listener is called {name:?}: {known}"))
-            }
+            Some(name) => config.listener(name).map(|_| name),
         }
     }
 }

@@ -3,7 +3,8 @@
 //! A pooled connection that its peer closed between two requests is nobody's failure: the request goes out again on a
 //! new connection where nothing was sent, or where sending it twice is safe (RFC 9110, section 9.2.2, and RFC 9112,
 //! section 9.3.1), as the route says, and the upstream's budget knows retries at all: that its peer did not close it
-//! for this very request, nobody knows. But not to an endpoint whose breaker has opened meanwhile.
+//! for this very request, nobody knows. But not to an endpoint whose breaker has opened meanwhile. All of that is one
+//! attempt, which says that it was replayed, and how often that happens is counted.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -74,6 +75,8 @@ pub(super) struct Manner {
     pub(super) switches: bool,
     /// Its span, where the request is traced.
     pub(super) span: Option<SpanId>,
+    /// The request went out again on a new connection, as the pooled one had been closed.
+    pub(super) replayed: bool,
 }
 
 /// Sends the request to the selected endpoint and waits for the answer's head.
@@ -85,13 +88,12 @@ pub(super) async fn attempt<N: Network>(
     selected: Selected<N>,
     head: &RequestHead,
     mut body: RequestBody,
-    manner: Manner,
+    mut manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
-    let underway =
+    let mut underway =
         Underway { exchange, endpoint: &selected.endpoint, hash: selected.hash(), met: selected.met, manner };
     let mut limits = Limits::new(manner.most);
-    let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
         let mut leg = match pooled.take() {
@@ -123,11 +125,13 @@ pub(super) async fn attempt<N: Network>(
             Some(again)
                 if stale
                     && leg.may_be_stale()
-                    && !std::mem::replace(&mut replayed, true)
+                    && !manner.replayed
                     && !selected.is_left_alone()
                     && (nothing_sent || may_be_replayed(exchange)) =>
             {
                 body = again;
+                manner.replayed = true;
+                underway.replays();
             }
             again => {
                 underway.over();
@@ -151,6 +155,15 @@ impl<N: Network> Underway<'_, N> {
     /// It has come to an outcome, which somebody else reports.
     fn over(self) {
         std::mem::forget(self);
+    }
+
+    /// The request goes out again on a new connection, which is counted whatever comes of it.
+    #[cold]
+    fn replays(&mut self) {
+        self.manner.replayed = true;
+        if let Some(upstream) = self.exchange.upstream() {
+            upstream.series.replayed(self.exchange.shard.index);
+        }
     }
 }
 
@@ -235,8 +248,9 @@ impl<N: Network> Exchange<N> {
     #[inline]
     pub(super) fn begins(&mut self, now: Instant) {
         self.attempts += 1;
-        if let Some(parts) = &self.parts {
-            parts.attempt_begins();
+        // Parts have calls, too.
+        if self.calls.is_some() {
+            self.begins_of_call();
         }
         self.upstream_began.get_or_insert(now);
     }
@@ -357,11 +371,12 @@ fn reset_as_no_call(failure: Failure) -> Failure {
 fn conclude<N: Network>(
     exchange: &Exchange<N>,
     selected: &mut Selected<N>,
-    Manner { began, span, .. }: Manner,
+    manner: Manner,
     (outcome, status, says_nothing): (AttemptOutcome, Option<u16>, bool),
     now: Instant,
 ) {
     let Some(upstream) = exchange.upstream() else { return };
+    let began = manner.began;
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
     let waited = deadline::waited(exchange, began, now);
@@ -377,11 +392,11 @@ fn conclude<N: Network>(
     if told.is_failure() {
         selected.has_failed();
     }
-    exchange.note_unless_plain((outcome, status), || {
-        note((upstream, &selected.endpoint), selected.met, (began, now), (outcome, status))
+    exchange.note_unless_plain((outcome, status), manner.replayed, || {
+        note((upstream, &selected.endpoint), selected.met, (manner, now), (outcome, status))
     });
-    if let Some(span) = span {
-        exchange.end_attempt(span, (upstream, selected.met), now, (outcome, status));
+    if let Some(span) = manner.span {
+        exchange.end_attempt((span, manner.replayed), (upstream, selected.met), now, (outcome, status));
     }
     tell(exchange, (&selected.endpoint, selected.hash()), (began, now), (told, status));
 }
@@ -391,29 +406,29 @@ fn conclude<N: Network>(
 fn cancelled<N: Network>(
     exchange: &Exchange<N>,
     (endpoint, hash, met): (&Endpoint<N>, u64, &'static str),
-    Manner { began, span, .. }: Manner,
+    manner: Manner,
     now: Instant,
 ) {
     let Some(upstream) = exchange.upstream() else { return };
-    let duration = now.saturating_duration_since(began);
+    let duration = now.saturating_duration_since(manner.began);
     upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);
     let ended = (AttemptOutcome::Cancelled, None);
-    exchange.note_attempt(note((upstream, endpoint), met, (began, now), ended));
-    if let Some(span) = span {
-        exchange.end_attempt(span, (upstream, met), now, ended);
+    exchange.note_attempt(note((upstream, endpoint), met, (manner, now), ended));
+    if let Some(span) = manner.span {
+        exchange.end_attempt((span, manner.replayed), (upstream, met), now, ended);
     }
-    tell(exchange, (endpoint, hash), (began, now), ended);
+    tell(exchange, (endpoint, hash), (manner.began, now), ended);
 }
 
 /// An attempt as the flight recorder is told of it.
 fn note<N: Network>(
     (upstream, endpoint): (&Upstream<N>, &Endpoint<N>),
     breaker: &'static str,
-    (began, ended): (Instant, Instant),
+    (Manner { began, replayed, .. }, ended): (Manner, Instant),
     (outcome, status): (AttemptOutcome, Option<u16>),
 ) -> AttemptNote {
     let (upstream, endpoint) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
-    AttemptNote { part: None, upstream, endpoint, breaker, began, ended, outcome, status }
+    AttemptNote { part: None, upstream, endpoint, breaker, began, ended, outcome, status, replayed }
 }
 
 /// Reports an attempt that has ended, where somebody asks for it.

@@ -241,7 +241,7 @@ async fn ask<N: Network>(
     let mut head = RequestHead { method: Method::GET, target: settings.path.clone(), headers, lines, names: None };
     let began = exchange.now();
     let span = exchange.begin_attempt(&selected.endpoint, &mut head, began);
-    let manner = Manner { began, most: Some(settings.timeout), switches: false, span };
+    let manner = Manner { began, most: Some(settings.timeout), switches: false, span, replayed: false };
     let tried: Tried<N> = Box::pin(attempt(exchange, selected, &head, RequestBody::Empty, manner)).await;
     let answer = tried.map_err(|lost| match lost.failure {
         Failure::Problem(error) | Failure::Covered(error) => *error,

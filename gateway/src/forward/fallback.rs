@@ -70,9 +70,11 @@ pub fn instead<N: Network>(
 
 /// Where a request's time is up that waited for another one's call: what it would be told had it asked for itself.
 #[cold]
-pub fn late<N: Network>(exchange: &Exchange<N>) -> Failure {
+pub fn late<N: Network>(exchange: &mut Exchange<N>) -> Failure {
     let problem = GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.");
-    if !covers(exchange, &problem) {
+    let is_covered = covers(exchange, &problem);
+    exchange.gives_up_call();
+    if !is_covered {
         return problem.into();
     }
     if is_fixed(exchange) {

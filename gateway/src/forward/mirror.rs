@@ -182,7 +182,7 @@ async fn asked<N: Network>(
     let time = exchange.timeout.unwrap_or(LONGEST);
     deadline::stamp(exchange, &mut head, plain, began);
     exchange.begins(began);
-    let manner = Manner { began, most: Some(time), switches: false, span: None };
+    let manner = Manner { began, most: Some(time), switches: false, span: None, replayed: false };
     let tried = Box::pin(attempt(exchange, selected, &head, body, manner)).await;
     let Ok(Answer { source, .. }) = tried else {
         tally.result = MirrorResult::Failed;

@@ -143,7 +143,8 @@ pub(super) fn manner_of<N: Network>(
     began: Instant,
 ) -> Manner {
     let most = exchange.route().and_then(|route| route.settings.retry.per_try_timeout);
-    Manner { began, most, switches: false, span: exchange.begin_attempt(&selected.endpoint, head, began) }
+    let span = exchange.begin_attempt(&selected.endpoint, head, began);
+    Manner { began, most, switches: false, span, replayed: false }
 }
 
 /// A request was made: it pays for a part of a retry.

@@ -116,13 +116,13 @@ fn subject(all: &Map<String, Value>) -> Result<Option<Box<str>>, AuthResult> {
 /// The claim that says for whom a token is names us. Where that is not `aud`, a token that has one all the same is not
 /// for others either (RFC 7519, section 4.1.3: it must be rejected).
 fn is_for_us(all: &Map<String, Value>, rules: &Jwt) -> bool {
-    let says_so = claim(all, &rules.audience_claim).is_some_and(|named| names_us(named, rules));
-    says_so && (&*rules.audience_claim == "aud" || all.get("aud").is_none_or(|named| names_us(named, rules)))
+    let says_so = claim(all, &rules.audience_claim).is_some_and(|named| names_us(named, &rules.audiences));
+    says_so && (&*rules.audience_claim == "aud" || all.get("aud").is_none_or(|named| names_us(named, &rules.audiences)))
 }
 
 /// One of ours, or an array that holds one.
-fn names_us(named: &Value, rules: &Jwt) -> bool {
-    let is_ours = |value: &Value| value.as_str().is_some_and(|text| rules.audiences.iter().any(|ours| **ours == *text));
+pub(super) fn names_us(named: &Value, audiences: &[Box<str>]) -> bool {
+    let is_ours = |value: &Value| value.as_str().is_some_and(|text| audiences.iter().any(|ours| **ours == *text));
     match named {
         Value::Array(list) => list.iter().all(Value::is_string) && list.iter().any(is_ours),
         _ => is_ours(named),

@@ -58,13 +58,8 @@ mod tests {
     use super::*;
 
     fn headers() -> IdentityHeaders {
-        IdentityHeaders {
-            strip: Vec::new(),
-            subject_header: HeaderName::from_static("x-auth-subject"),
-            scopes_header: HeaderName::from_static("x-auth-scopes"),
-            provider_header: HeaderName::from_static("x-auth-provider"),
-            claims: vec![(HeaderName::from_static("x-auth-roles"), "roles".into())],
-        }
+        let claims = vec![(HeaderName::from_static("x-auth-roles"), "roles".into())];
+        IdentityHeaders { claims, ..IdentityHeaders::usual() }
     }
 
     fn told(subject: &str, scopes: &[&str], claims: &Value) -> String {

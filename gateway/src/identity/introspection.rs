@@ -206,20 +206,11 @@ fn read(body: &[u8], rules: &Introspection, now: i64) -> Result<Claims, AuthResu
     if all.get("token_type").is_some_and(|kind| !is_bearer(kind)) {
         return Err(AuthResult::Type);
     }
-    let is_for_us = || all.get("aud").is_some_and(|aud| names_us(aud, &rules.audiences));
+    let is_for_us = || all.get("aud").is_some_and(|aud| claims::names_us(aud, &rules.audiences));
     if !rules.audiences.is_empty() && !is_for_us() {
         return Err(AuthResult::Audience);
     }
     claims::of_introspection(all, rules, now)
-}
-
-/// `aud` is one of these, or an array that holds one.
-fn names_us(aud: &Value, audiences: &[Box<str>]) -> bool {
-    let is_ours = |value: &Value| value.as_str().is_some_and(|text| audiences.iter().any(|ours| **ours == *text));
-    match aud {
-        Value::Array(list) => list.iter().all(Value::is_string) && list.iter().any(is_ours),
-        one => is_ours(one),
-    }
 }
 
 #[cfg(test)]

@@ -167,16 +167,6 @@ mod tests {
         Signer::from_pem(&pem).unwrap().into_iter().map(Arc::new).collect()
     }
 
-    fn headers() -> IdentityHeaders {
-        IdentityHeaders {
-            strip: Vec::new(),
-            subject_header: HeaderName::from_static("x-auth-subject"),
-            scopes_header: HeaderName::from_static("x-auth-scopes"),
-            provider_header: HeaderName::from_static("x-auth-provider"),
-            claims: Vec::new(),
-        }
-    }
-
     /// What makes passports with these keys from now on.
     fn office(keys: &[Arc<Signer>], now: Instant, before: Option<&Office>) -> Office {
         let settings = Arc::new(Settings {
@@ -186,7 +176,7 @@ mod tests {
             lifetime: Duration::from_secs(30),
             issuer: "gateway".into(),
         });
-        Office::new(&settings, &headers(), (1, now), before)
+        Office::new(&settings, &IdentityHeaders::usual(), (1, now), before)
     }
 
     fn kids(office: &Office, now: Instant) -> Vec<String> {

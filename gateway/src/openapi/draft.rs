@@ -12,15 +12,15 @@ use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::operation::{CONDITION, METHODS, Rank, rank, when};
-use super::precedence::{Precedence, Shadow};
+use super::precedence::{Precedence, Shadow, View};
 use super::template::Template;
 use crate::config::settings::Route;
 
 /// Paths in the order in which they came.
 #[derive(Debug)]
 pub(super) struct Draft {
-    /// It is for those who ask for one host.
-    is_of_host: bool,
+    /// For whom it is.
+    view: View,
     paths: Vec<Place>,
     by_shape: HashMap<String, usize>,
 }
@@ -49,8 +49,8 @@ struct Drawn {
 
 impl Draft {
     /// Without paths.
-    pub(super) fn new(is_of_host: bool) -> Self {
-        Self { is_of_host, paths: Vec::new(), by_shape: HashMap::new() }
+    pub(super) fn new(view: View) -> Self {
+        Self { view, paths: Vec::new(), by_shape: HashMap::new() }
     }
 
     /// Whether a route has this method of a path already.
@@ -73,7 +73,7 @@ impl Draft {
         template: &Template,
         (route, mut operation): (&Route, Map<String, Value>),
     ) {
-        let precedence = Precedence::of(&route.matches, self.is_of_host);
+        let precedence = Precedence::of(&route.matches, self.view);
         let place = self.place(template);
         let (name, when) = (route.name.to_string(), when(&route.matches));
         let told = told(&name, when.as_deref(), &operation);

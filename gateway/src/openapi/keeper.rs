@@ -38,7 +38,16 @@ const MAX_TOTAL_BYTES: usize = 32 << 20;
 const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// What one merged document was made of.
-type Stamp = (u64, u64, Option<String>);
+type Stamp = (u64, u64, Asked);
+
+/// What somebody wants of the document.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// Only what a client finds that asks for this host, in lower case.
+    pub host: Option<String>,
+    /// Only what a client finds that comes by the listener of this name.
+    pub listener: Option<String>,
+}
 
 /// Keeps documents for one gateway.
 pub struct Keeper<N: Network> {
@@ -73,6 +82,16 @@ impl<N: Network> Keeper<N> {
     pub fn new(gateway: Arc<Gateway<N>>, listeners: Vec<Listening>) -> Arc<Self> {
         let (known, asked) = (Mutex::default(), watch::Sender::new(0));
         Arc::new(Self { gateway, listeners, known, asked, made: Arc::default() })
+    }
+
+    /// Where clients connect who come by the listener of this name; nowhere, if none is called so.
+    pub fn listeners_named(&self, name: &str) -> Vec<Listening> {
+        let snapshot = self.gateway.snapshot();
+        let listeners = self.listeners.iter().enumerate();
+        listeners
+            .filter(|(at, _)| snapshot.listener_name(u16::try_from(*at).ok()) == name)
+            .map(|(_, listening)| *listening)
+            .collect()
     }
 
     /// Where clients connect.
@@ -185,27 +204,32 @@ impl<N: Network> Keeper<N> {
         self.known().documents.iter().map(|(key, kept)| (key.clone(), kept.given.clone())).collect()
     }
 
-    /// The merged document as JSON, for who asks for this host. Waits a moment for documents that nobody has asked for
+    /// The merged document as JSON, as it is asked for. Waits a moment for documents that nobody has asked for
     /// yet.
-    pub async fn document(&self, host: Option<String>) -> Bytes {
+    pub async fn document(&self, asked: Asked) -> Bytes {
         let snapshot = self.gateway.snapshot();
         if !wanted(&snapshot.config).is_empty() {
-            let mut asked = self.asked.subscribe();
-            let _ = tokio::time::timeout(FIRST_LOOK, asked.wait_for(|version| *version >= snapshot.version)).await;
+            let mut versions = self.asked.subscribe();
+            let _ = tokio::time::timeout(FIRST_LOOK, versions.wait_for(|version| *version >= snapshot.version)).await;
         }
-        let stamp = (snapshot.version, self.known().revision, host);
+        let stamp = (snapshot.version, self.known().revision, asked);
         let mut made = Arc::clone(&self.made).lock_owned().await;
         if let Some((known, text)) = &*made
             && *known == stamp
         {
             return text.clone();
         }
-        let (given, listeners, host) = (self.given(), self.listeners.clone(), stamp.2.clone());
+        let (given, asked) = (self.given(), stamp.2.clone());
+        let listeners = match &asked.listener {
+            Some(name) => self.listeners_named(name),
+            None => self.listeners.clone(),
+        };
         let config = Arc::clone(&snapshot.config);
         // The control runtime has more to do, health checks among it. Who asked may leave: it goes on, and one at a
         // time.
         let making = tokio::task::spawn_blocking(move || {
-            let wanted = Wanted { listeners: &listeners, host: host.as_deref(), given: &given };
+            let (listener, host) = (asked.listener.as_deref(), asked.host.as_deref());
+            let wanted = Wanted { listeners: &listeners, listener, host, given: &given };
             let text = Bytes::from(merged(&config, &wanted).to_string());
             *made = Some((stamp, text.clone()));
             text

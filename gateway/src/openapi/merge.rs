@@ -9,6 +9,7 @@ use super::draft::Draft;
 use super::lift::{self, Lift, Notes};
 use super::names::{Renamed, Taken};
 use super::operation::{Of, methods};
+use super::precedence::View;
 use super::servers::{self, Listening};
 use super::source::Source;
 use super::template::Template;
@@ -37,8 +38,10 @@ pub struct Given {
 /// What a document is made for.
 #[derive(Debug, Clone, Copy)]
 pub struct Wanted<'a> {
-    /// Where clients connect.
+    /// Where clients connect: all of the listeners, or the one that is asked for.
     pub listeners: &'a [Listening],
+    /// Only what a client finds that comes by the listener of this name.
+    pub listener: Option<&'a str>,
     /// Only what a client finds that asks for this host, in lower case.
     pub host: Option<&'a str>,
     /// The documents of services that are asked for.
@@ -49,7 +52,9 @@ pub struct Wanted<'a> {
 pub fn merged(config: &Config, wanted: &Wanted<'_>) -> Value {
     let mut merging = Merging::new(config, wanted);
     for (index, route) in config.routes.iter().enumerate() {
-        if servers::are_for(&route.matches.hosts, wanted.host) {
+        let matches = &route.matches;
+        if servers::are_for(&matches.hosts, wanted.host) && servers::is_reached_by(&matches.listeners, wanted.listener)
+        {
             merging.route(index, route);
         }
     }
@@ -96,7 +101,7 @@ impl<'c> Merging<'c> {
             config,
             wanted,
             judge: Judge::new(config),
-            draft: Draft::new(wanted.host.is_some()),
+            draft: Draft::new(View { is_of_host: wanted.host.is_some(), is_of_listener: wanted.listener.is_some() }),
             taken,
             services: HashMap::new(),
             order: Vec::new(),
@@ -272,7 +277,7 @@ impl<'c> Merging<'c> {
         }
         let mut document = json!({
             "openapi": "3.1.0",
-            "info": info(self.wanted.host),
+            "info": info(self.wanted),
             "servers": servers::of_listeners(self.wanted.listeners),
             "tags": self.tags,
             "paths": self.draft.paths(),
@@ -288,8 +293,10 @@ impl<'c> Merging<'c> {
     }
 }
 
-fn info(host: Option<&str>) -> Value {
-    let title = host.map_or_else(|| "Gateway".to_owned(), |host| format!("Gateway, as {host}"));
+fn info(wanted: &Wanted<'_>) -> Value {
+    let host = wanted.host.map(|host| format!(", as {host}")).unwrap_or_default();
+    let listener = wanted.listener.map(|name| format!(", by the listener {name}")).unwrap_or_default();
+    let title = format!("Gateway{host}{listener}");
     json!({
         "title": title,
         "version": crate::build::VERSION,

@@ -27,7 +27,7 @@ mod template;
 mod tests;
 mod translate;
 
-pub use keeper::Keeper;
+pub use keeper::{Asked, Keeper};
 pub use merge::{Given, Wanted, merged};
 pub use servers::Listening;
 pub use source::{MAX_DOCUMENT_BYTES, Source};

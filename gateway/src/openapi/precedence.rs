@@ -1,6 +1,7 @@
 //! Which of two routes of one path and method a request comes to, as far as that is certain.
 
 use crate::config::settings::route::{HostPattern, RouteMatch};
+use crate::explain::judge::conditions;
 
 /// How much of a route another one takes away.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,41 +15,53 @@ pub(super) enum Shadow {
     Whole,
 }
 
+/// For whom routes are looked at.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct View {
+    /// All of them serve one host that is asked for.
+    pub(super) is_of_host: bool,
+    /// All of them are reached by one listener, by which requests come.
+    pub(super) is_of_listener: bool,
+}
+
 /// What decides between routes.
 #[derive(Debug, Clone)]
 pub(super) struct Precedence {
     priority: i64,
     hosts: Vec<HostPattern>,
-    /// All that is looked at serves one host that is asked for.
-    is_of_host: bool,
+    view: View,
     /// The best and the worst of its hosts: exact, wildcard, any.
     tiers: (u8, u8),
     is_catch_all: bool,
-    has_conditions: bool,
+    /// How many conditions there are, as routes are ordered by; methods and listeners are one each.
+    conditions: u32,
+    /// Some of them may not be met, though path, method and view are.
+    is_conditional: bool,
 }
 
 impl Precedence {
-    /// Of a route, among all routes or among those of one host.
-    pub(super) fn of(matches: &RouteMatch, is_of_host: bool) -> Self {
+    /// Of a route, among those that are looked at.
+    pub(super) fn of(matches: &RouteMatch, view: View) -> Self {
         let tier = |host: &HostPattern| u8::from(matches!(host, HostPattern::Wildcard(_)));
         let tiers = (matches.hosts.iter().map(tier).min(), matches.hosts.iter().map(tier).max());
         Self {
             priority: matches.priority,
             hosts: matches.hosts.clone(),
-            is_of_host,
+            view,
             tiers: (tiers.0.unwrap_or(2), tiers.1.unwrap_or(2)),
             is_catch_all: matches.path.contains("{*"),
-            has_conditions: !(matches.headers.is_empty()
+            conditions: conditions(matches),
+            is_conditional: !(matches.headers.is_empty()
                 && matches.query.is_empty()
                 && matches.body.is_empty()
                 && matches.path_regex.is_none()
-                && matches.listeners.is_empty()),
+                && (view.is_of_listener || matches.listeners.is_empty())),
         }
     }
 
     /// How much of the other one's requests this one takes, which stands before or behind it in the file.
     pub(super) fn shadow_on(&self, other: &Self, is_before: bool) -> Shadow {
-        if self.has_conditions || !self.covers_hosts_of(other) || !self.is_before(other, is_before) {
+        if self.is_conditional || !self.covers_hosts_of(other) || !self.is_before(other, is_before) {
             return Shadow::None;
         }
         if other.is_catch_all && !self.is_catch_all { Shadow::Shallow } else { Shadow::Whole }
@@ -56,7 +69,7 @@ impl Precedence {
 
     fn covers_hosts_of(&self, other: &Self) -> bool {
         let are_all_own = || other.hosts.iter().all(|host| self.hosts.contains(host));
-        self.is_of_host || self.hosts.is_empty() || !other.hosts.is_empty() && are_all_own()
+        self.view.is_of_host || self.hosts.is_empty() || !other.hosts.is_empty() && are_all_own()
     }
 
     /// Whether it is certain that this one is asked first, by the order of [`crate::routing`].
@@ -74,7 +87,7 @@ impl Precedence {
         if self.is_catch_all != other.is_catch_all {
             return other.is_catch_all;
         }
-        !other.has_conditions && stands_before
+        self.conditions > other.conditions || self.conditions == other.conditions && stands_before
     }
 }
 
@@ -104,7 +117,8 @@ mod tests {
     }
 
     fn shadow(one: &RouteMatch, other: &RouteMatch, is_of_host: bool) -> Shadow {
-        Precedence::of(one, is_of_host).shadow_on(&Precedence::of(other, is_of_host), true)
+        let view = View { is_of_host, is_of_listener: false };
+        Precedence::of(one, view).shadow_on(&Precedence::of(other, view), true)
     }
 
     #[test]
@@ -116,6 +130,19 @@ mod tests {
         assert_eq!(shadow(&of(&[], "/a/{*rest}", 0, 1), &plain, false), Shadow::Whole);
         assert_eq!(shadow(&of(&[], "/a/{id}", 1, 1), &plain, false), Shadow::None, "others than its own go on");
         assert_eq!(shadow(&plain, &of(&[], "/a/{id}", 1, 0), false), Shadow::None, "more conditions come first");
+    }
+
+    #[test]
+    fn a_route_that_names_the_method_or_the_listener_comes_before_one_that_names_none() {
+        let (any, mut named) = (of(&[], "/a", 0, 0), of(&[], "/a", 0, 0));
+        named.methods = vec![http::Method::GET];
+        assert_eq!((shadow(&any, &named, false), shadow(&named, &any, false)), (Shadow::None, Shadow::Whole));
+        let mut inside = of(&[], "/a", 0, 0);
+        inside.listeners = vec!["inside".into()];
+        assert_eq!((shadow(&any, &inside, false), shadow(&inside, &any, false)), (Shadow::None, Shadow::None));
+        let view = View { is_of_host: false, is_of_listener: true };
+        let within = |one, other| Precedence::of(one, view).shadow_on(&Precedence::of(other, view), true);
+        assert_eq!((within(&any, &inside), within(&inside, &any)), (Shadow::None, Shadow::Whole));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where clients ask: the listeners, under the names of the hosts that a route is for.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -87,6 +88,11 @@ pub(super) fn are_for(hosts: &[HostPattern], asked: Option<&str>) -> bool {
         HostPattern::Wildcard(suffix) => asked.strip_suffix(suffix.as_str()).is_some_and(|label| label.ends_with('.')),
     };
     hosts.is_empty() || hosts.iter().any(matches)
+}
+
+/// Whether a route of these listeners is there for a client that comes by this one.
+pub(super) fn is_reached_by(listeners: &[Arc<str>], asked: Option<&str>) -> bool {
+    asked.is_none_or(|asked| listeners.is_empty() || listeners.iter().any(|name| **name == *asked))
 }
 
 /// A name that a route of these hosts is asked by.

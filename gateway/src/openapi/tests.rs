@@ -24,7 +24,7 @@ fn document_with(text: &str, host: Option<&str>, services: &[(&str, Value)]) -> 
         })
         .collect();
     let listeners = [Listening { address: "127.0.0.1:8080".parse().unwrap(), is_secure: false }];
-    merged(&config(text), &Wanted { listeners: &listeners, host, given: &given })
+    merged(&config(text), &Wanted { listeners: &listeners, listener: None, host, given: &given })
 }
 
 fn document(text: &str) -> Value {
@@ -337,4 +337,28 @@ fn a_part_that_many_refer_to_does_not_grow_without_bounds() {
     let document = document_with(ORDERS, None, &[("up", service)]);
     assert!(document.to_string().len() < 36 << 20);
     assert!(document["x-left-out"][0]["notes"][0].as_str().unwrap().contains("too many bytes"));
+}
+
+#[test]
+fn a_listener_has_the_routes_that_it_reaches_and_no_words_about_others() {
+    let text = "[[listeners]]\nname = 'public'\naddress = '127.0.0.1:1'\n[[listeners]]\nname = 'inside'\n\
+                address = '127.0.0.1:2'\n[[routes]]\nname = 'all'\npath = '/all'\nanswer = { body = '' }\n\
+                methods = ['GET']\n[[routes]]\nname = 'same'\npath = '/same'\nanswer = { body = '' }\n\
+                methods = ['GET']\n[[routes]]\nname = 'inner'\npath = '/same'\nlisteners = ['inside']\n\
+                answer = { body = '' }\nmethods = ['GET']\n[[routes]]\nname = 'ops'\npath = '/ops'\n\
+                listeners = ['inside']\nanswer = { body = '' }\nmethods = ['GET']\n";
+    let of = |listener: Option<&str>| {
+        let listeners = [Listening { address: "127.0.0.1:2".parse().unwrap(), is_secure: false }];
+        let wanted = Wanted { listeners: &listeners, listener, host: None, given: &BTreeMap::new() };
+        merged(&config(text), &wanted)
+    };
+    let (all, public, inside) = (of(None), of(Some("public")), of(Some("inside")));
+    assert_eq!(paths(&all), ["/all: get", "/same: get", "/ops: get"]);
+    assert_eq!(paths(&public), ["/all: get", "/same: get"]);
+    assert_eq!(paths(&inside), ["/all: get", "/same: get", "/ops: get"]);
+    let same = |document: &Value| document["paths"]["/same"]["get"]["operationId"].clone();
+    assert_eq!((same(&public), same(&inside)), (json!("same-get"), json!("inner-get")), "as for requests");
+    assert!(all["paths"]["/same"]["get"]["x-alternatives"].is_array(), "either, for who does not say by which");
+    assert_eq!(public["info"]["title"], "Gateway, by the listener public");
+    assert!(!public.to_string().contains("inside") && !public.to_string().contains("inner"));
 }

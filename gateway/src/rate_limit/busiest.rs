@@ -14,6 +14,15 @@ const SAMPLE: u64 = 16;
 /// With so many requests counted, all counts are halved: what was busy long ago is forgotten.
 const FADE_AT: u64 = 1 << 17;
 
+/// A key for operators' eyes.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The key.
+    pub key: Box<str>,
+    /// Of a subject, the provider that says so: another one's of the same name is another key.
+    pub provider: Option<Box<str>>,
+}
+
 /// The busiest keys of one rule.
 #[derive(Debug)]
 pub struct Busiest {
@@ -25,7 +34,7 @@ pub struct Busiest {
 #[repr(align(64))]
 struct Worker {
     busy: AtomicBool,
-    sketch: Mutex<SpaceSaving<Arc<str>>>,
+    sketch: Mutex<SpaceSaving<Arc<Shown>>>,
 }
 
 impl Busiest {
@@ -37,7 +46,7 @@ impl Busiest {
 
     /// Counts a request of a key. `bits` are random; `shown` is asked where the key was not among the busiest.
     #[inline]
-    pub fn note(&self, worker: usize, bits: u64, key: u64, shown: impl FnOnce() -> Arc<str>) {
+    pub fn note(&self, worker: usize, bits: u64, key: u64, shown: impl FnOnce() -> Shown) {
         let worker = &self.workers[worker % self.workers.len()];
         let busy = worker.busy.load(Ordering::Relaxed);
         if !busy || bits.is_multiple_of(SAMPLE) {
@@ -46,7 +55,7 @@ impl Busiest {
     }
 
     /// The busiest keys, the busiest first.
-    pub fn top(&self, most: usize) -> Vec<Counted<Arc<str>>> {
+    pub fn top(&self, most: usize) -> Vec<Counted<Arc<Shown>>> {
         // Copies, so that no worker waits for a reader.
         let sketches: Vec<_> = self.workers.iter().map(Worker::copy).collect();
         SpaceSaving::busiest(&sketches, most)
@@ -55,16 +64,16 @@ impl Busiest {
 
 impl Worker {
     #[inline(never)]
-    fn count(&self, key: u64, by: u64, shown: impl FnOnce() -> Arc<str>) {
+    fn count(&self, key: u64, by: u64, shown: impl FnOnce() -> Shown) {
         let mut sketch = self.sketch.lock().unwrap_or_else(PoisonError::into_inner);
-        sketch.add(key, by, shown);
+        sketch.add(key, by, || Arc::new(shown()));
         if sketch.total() >= FADE_AT {
             sketch.fade();
         }
         self.busy.store(sketch.total() >= BUSY_AT, Ordering::Relaxed);
     }
 
-    fn copy(&self) -> SpaceSaving<Arc<str>> {
+    fn copy(&self) -> SpaceSaving<Arc<Shown>> {
         self.sketch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -74,15 +83,19 @@ mod tests {
     use super::*;
     use crate::algorithms::rng::Draws;
 
+    fn shown(key: &str) -> Shown {
+        Shown { key: key.into(), provider: None }
+    }
+
     #[test]
     fn a_greedy_client_among_a_hundred_fair_ones_is_seen_with_its_share() {
         let (busiest, mut draws) = (Busiest::new(2), Draws::new(7));
         for number in 0..100_000_u64 {
             let key = if number % 2 == 0 { 1000 } else { draws.below(100) };
-            busiest.note((number / 2) as usize, draws.next_u64(), key, || key.to_string().into());
+            busiest.note((number / 2) as usize, draws.next_u64(), key, || shown(&key.to_string()));
         }
         let top = busiest.top(3);
-        assert_eq!(&*top[0].about, "1000");
+        assert_eq!(&*top[0].about.key, "1000");
         assert!((45_000..55_000).contains(&top[0].count), "{top:?}");
         assert!(top[1].count < 10_000 && top.len() == 3);
     }
@@ -91,8 +104,8 @@ mod tests {
     fn the_first_requests_are_all_counted() {
         let busiest = Busiest::new(1);
         for _ in 0..3 {
-            busiest.note(0, 1, 5, || "a".into());
+            busiest.note(0, 1, 5, || shown("a"));
         }
-        assert_eq!(busiest.top(9), [Counted { key: 5, about: "a".into(), count: 3, error: 0 }]);
+        assert_eq!(busiest.top(9), [Counted { key: 5, about: Arc::new(shown("a")), count: 3, error: 0 }]);
     }
 }

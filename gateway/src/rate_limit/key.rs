@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use http::HeaderMap;
 use serde_json::Value;
 
+use super::busiest::Shown;
 use crate::config::settings::rate_limit::LimitKey;
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -110,6 +111,12 @@ impl<'a> Key<'a> {
         out.extend_from_slice(kind);
         out.push(0);
         out.extend_from_slice(&value);
+    }
+
+    /// The key for operators' eyes, and of a subject its provider.
+    pub fn told(&self, rule: &str) -> Shown {
+        let provider = if let Self::Subject(provider, _) = self { Some((*provider).into()) } else { None };
+        Shown { key: self.shown(rule).into(), provider }
     }
 
     /// The key for operators' eyes. Headers may hold secrets, so only their hash is shown.

@@ -30,7 +30,7 @@ pub mod stage;
 mod tabs;
 
 pub use applied::{Applied, Fields};
-pub use busiest::Busiest;
+pub use busiest::{Busiest, Shown};
 pub use cells::{Cells, Fill, Place, Taken};
 pub use house::keep_house;
 pub use in_flight::{Holding, InFlightRule, RoutePlaces};

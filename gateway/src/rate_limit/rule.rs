@@ -117,7 +117,7 @@ impl Rule {
     /// Counts a request among its key's.
     #[inline]
     pub fn note<N: Network>(&self, exchange: &Exchange<N>, key: &Key<'_>, hash: u64) {
-        let shown = || key.shown(&self.settings.name).into();
+        let shown = || key.told(&self.settings.name);
         self.state.busiest.note(exchange.shard.index, exchange.shard.random(), hash, shown);
     }
 

@@ -175,10 +175,7 @@ mod tests {
     }
 
     fn rules() -> Arc<HeaderRules> {
-        let [subject_header, scopes_header, provider_header] = ["x-s", "x-c", "x-p"].map(|name| name.parse().unwrap());
-        let (strip, claims) = (Vec::new(), Vec::new());
-        let identity = IdentityHeaders { strip, subject_header, scopes_header, provider_header, claims };
-        Arc::new(HeaderRules::new(&identity, Underscores::Reject))
+        Arc::new(HeaderRules::new(&IdentityHeaders::usual(), Underscores::Reject))
     }
 
     fn body(parts: &[Vec<u8>], ends: bool) -> RequestBody {

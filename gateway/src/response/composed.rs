@@ -1,10 +1,11 @@
-//! An aggregate's answer, or an item of a batch, on its way to the client.
+//! An aggregate's answer, or an item of a batch, on its way to the client. The route's edits come after all that the
+//! gateway says itself, but for the request's id and what frames the answer.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::own::tell_limits;
-use super::{close_while_draining, cross_origin, secure_own};
+use super::{close_while_draining, cross_origin, edited, secure_own};
 use crate::context::names::{X_AGGREGATE_MISSING, X_REQUEST_ID};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -26,15 +27,16 @@ pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N
             headers.append(header::ACCESS_CONTROL_EXPOSE_HEADERS, name);
         }
     }
+    edit(&exchange, &mut headers);
     if exchange.method == Method::HEAD {
         if let Some(length) = document.length() {
             headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         document.discard();
-        exchange.record_answered(&headers);
+        exchange.note_answered(&headers);
         return Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange));
     }
-    exchange.record_answered(&headers);
+    exchange.note_answered(&headers);
     Reply::own(StatusCode::OK, headers, ResponseBody::composed(exchange, document))
 }
 
@@ -42,6 +44,7 @@ pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N
 pub fn item<N: Network>(mut exchange: Box<Exchange<N>>, item: Bytes) -> Reply<N> {
     exchange.status = Some(StatusCode::OK);
     let mut headers = head(&exchange);
+    edit(&exchange, &mut headers);
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(item.len()));
     exchange.note_answered(&headers);
     let body = if exchange.method == Method::HEAD { Bytes::new() } else { item };
@@ -54,10 +57,14 @@ fn head<N: Network>(exchange: &Exchange<N>) -> HeaderMap {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     tell_limits(exchange, &mut headers);
     cross_origin::tell(exchange, &mut headers);
     secure_own(exchange, &mut headers);
-    close_while_draining(exchange, &mut headers);
     headers
+}
+
+fn edit<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    edited::own(exchange, headers);
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    close_while_draining(exchange, headers);
 }

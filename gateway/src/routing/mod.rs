@@ -27,4 +27,5 @@ pub use path::{PathError, PathRules, normalise};
 pub use pattern::Pattern;
 pub use preflight::Preflight;
 pub use rewrite::CompiledRewrite;
+pub(crate) use table::conditions;
 pub use table::{Ask, Found, Params, RouteTable};

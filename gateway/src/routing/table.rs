@@ -189,7 +189,7 @@ impl RouteTable {
 }
 
 /// How many conditions a route has, beside host and path.
-pub(super) fn conditions(matches: &RouteMatch) -> u32 {
+pub(crate) fn conditions(matches: &RouteMatch) -> u32 {
     let named = usize::from(!matches.methods.is_empty())
         + usize::from(!matches.listeners.is_empty())
         + usize::from(matches.path_regex.is_some());

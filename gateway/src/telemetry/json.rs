@@ -33,6 +33,14 @@ pub(crate) fn write_escaped(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
+/// Appends a JSON string.
+#[inline]
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    write_escaped(out, text.as_bytes());
+    out.push(b'"');
+}
+
 /// Where the first byte stands that needs more than to be copied. Nearly no text has one, so that sixteen are asked at
 /// once, in a form of which a compiler makes vector instructions; the last ones together with some before them.
 #[inline]

@@ -137,48 +137,37 @@ pub fn stopped(after: &str, records_lost: u64) {
 
 /// A service's document cannot be had, or can be again.
 pub fn document(upstream: &str, path: &str, failed: Option<&str>) {
-    let mut document = json!({ "event": "document", "upstream": upstream, "path": path, "failing": failed.is_some() });
-    if let Some(why) = failed {
-        document["detail"] = why.into();
-    }
-    event(document);
+    begins_or_ends(json!({ "event": "document", "upstream": upstream, "path": path }), failed);
 }
 
 /// An upstream's name cannot be resolved, or can be again.
 pub fn discovery(upstream: &str, failed: Option<&str>) {
-    let mut discovery = json!({ "event": "discovery", "upstream": upstream, "failing": failed.is_some() });
-    if let Some(why) = failed {
-        discovery["detail"] = why.into();
-    }
-    event(discovery);
+    begins_or_ends(json!({ "event": "discovery", "upstream": upstream }), failed);
 }
 
 /// A provider's keys cannot be fetched, or can be again.
 pub fn keys(provider: &str, failed: Option<&str>) {
-    let mut keys = json!({ "event": "keys", "provider": provider, "failing": failed.is_some() });
-    if let Some(why) = failed {
-        keys["detail"] = why.into();
-    }
-    event(keys);
+    begins_or_ends(json!({ "event": "keys", "provider": provider }), failed);
 }
 
 /// A provider's issuer is left alone as it does not say whether tokens hold, and why; or it does again.
 pub fn issuer(provider: &str, failed: Option<&str>) {
-    let mut issuer = json!({ "event": "issuer", "provider": provider, "failing": failed.is_some() });
+    begins_or_ends(json!({ "event": "issuer", "provider": provider }), failed);
+}
+
+/// What fails now, and why; or does no more.
+fn begins_or_ends(mut told: Value, failed: Option<&str>) {
+    told["failing"] = failed.is_some().into();
     if let Some(why) = failed {
-        issuer["detail"] = why.into();
+        told["detail"] = why.into();
     }
-    event(issuer);
+    event(told);
 }
 
 /// A folder of the configuration's files cannot be watched, so that they are looked at every few seconds; or it can be
 /// again.
 pub fn files(failed: Option<&str>) {
-    let mut files = json!({ "event": "files", "failing": failed.is_some() });
-    if let Some(why) = failed {
-        files["detail"] = why.into();
-    }
-    event(files);
+    begins_or_ends(json!({ "event": "files" }), failed);
 }
 
 /// The access log cannot be written, where and why; or it can be again.
@@ -207,11 +196,7 @@ pub fn store(name: &str, degraded: bool, reason: Option<&str>) {
 
 /// A collector does not take spans, and why; or it does again.
 pub fn tracing(failed: Option<&str>) {
-    let mut told = json!({ "event": "tracing", "failing": failed.is_some() });
-    if let Some(why) = failed {
-        told["detail"] = why.into();
-    }
-    event(told);
+    begins_or_ends(json!({ "event": "tracing" }), failed);
 }
 
 /// An upstream is down or back, an endpoint's checks have come to another verdict, or it takes requests though it

@@ -102,6 +102,8 @@ pub struct AccessRecord<'a> {
     pub parts: Option<u32>,
     /// The names of those that are not in the answer, in a list.
     pub parts_missing: Option<&'a str>,
+    /// The same, each with what became of it.
+    pub parts_results: Option<&'a str>,
     /// Requests that went in one batch.
     pub batch_size: Option<u32>,
     /// Headers of the request, where some are named.
@@ -151,6 +153,7 @@ impl<'a> AccessRecord<'a> {
             ended: Ended::Complete,
             parts: None,
             parts_missing: None,
+            parts_results: None,
             batch_size: None,
             request_headers: None,
             response_headers: None,
@@ -229,6 +232,7 @@ impl<'a> AccessRecord<'a> {
             number(out, b",\"parts\":", u64::from(parts));
         }
         optional(out, b",\"parts_missing\":\"", self.parts_missing);
+        optional(out, b",\"parts_results\":\"", self.parts_results);
         if let Some(size) = self.batch_size {
             number(out, b",\"batch_size\":", u64::from(size));
         }

@@ -131,13 +131,13 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
     let told = warnings(&text(limited));
     let expected = "\"hosts\", \"rate_limits\" of [defaults.route] does not hold for an aggregate (write it there too)";
     assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
-    let pages =
-        "cors = { origins = [\"https://a.example\"] }\nresponse_headers = { remove = [\"server\"] }\ncompress = true";
+    let pages = "cors = { origins = [\"https://a.example\"] }\nresponse_headers = { remove = [\"server\"] }\ncompress = true\n\
+         problems = { 404 = { body = \"no\" } }";
     let told = warnings(&text(pages));
     for expected in [
-        "\"cors\" of [defaults.route] does not hold for an aggregate (write it there too)",
-        "\"response_headers\", \"compress\" of [defaults.route] does not hold for an aggregate (what it answers is made here, \
-         and is neither edited nor compressed)",
+        "\"cors\", \"response_headers\", \"problems\" of [defaults.route] does not hold for an aggregate (write it there too)",
+        "\"compress\" of [defaults.route] does not hold for an aggregate (what it answers is made here, and is not \
+         compressed)",
     ] {
         assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
     }
@@ -151,6 +151,26 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
     assert!(at_once.iter().any(|it| it.ends_with(expected)), "{at_once:?}");
     let nothing = text("hosts = []\nrate_limits = []\nmax_in_flight = 0");
     assert!(!warnings(&nothing).iter().any(|it| it.contains("does not hold")));
+}
+
+#[test]
+fn what_it_says_to_clients_is_held_to_what_a_routes_edits_are() {
+    let with = |keys: &str| aggregate(&part("a", "/")).replacen("path =", &format!("{keys}\npath ="), 1);
+    check(
+        &with("response_headers = { set = { x-id = \"{id} {client_ip}\" }, remove = [\"x-aggregate-missing\"] }"),
+        &[],
+    );
+    check(&with("problems = { 5xx = { body = \"sorry\" } }"), &[]);
+    let told = errors(&with("response_headers = { set = { x-id = \"{idd}\" } }"));
+    assert!(told[0].contains("{idd} is no value of a request, and no parameter of \"/d/{id}/{*rest}\""), "{told:?}");
+    let told = errors(&with("response_headers = { set = { content-length = \"1\" } }"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let told = errors(&with("problems = { 5xy = { body = \"sorry\" } }"));
+    assert_eq!(told.len(), 1, "{told:?}");
+    let batch = "[[batches]]\npath = \"/i/{id}\"\nupstream = \"u\"\nresponse_headers = { set = { set-cookie = \"{id}\" } }\n\
+                 request = { path = \"/{ids}\", method = \"GET\" }\nresponse = { items = \"/items\", key = \"/id\" }";
+    let told = errors(&format!("upstreams.u.endpoints = [\"b:1\"]\n{batch}"));
+    assert!(told[0].contains("a client could write a cookie's attributes"), "{told:?}");
 }
 
 #[test]

@@ -181,3 +181,26 @@ async fn c5_parts_get_of_the_query_what_they_name_and_nothing_else() {
         assert_eq!((last(&a), last(&b)), (line(of_a), line(of_b)), "{query}");
     }
 }
+
+/// As a route: after all that the gateway says itself, and on problems too.
+#[tokio::test]
+async fn clients_are_told_what_it_edits_and_its_own_words_for_problems() {
+    let (a, dead) = (json("1").await, nowhere());
+    let keys = "response_headers = { set = { x-board = '{id} of {host}', cache-control = 'private, max-age=5' }, \
+                remove = ['x-aggregate-missing'] }\nproblems = { 5xx = { body = 'sorry: {code}' } }";
+    let optional = "name = 'b', upstream = 'b', path = '/'";
+    let part = "name = 'a', upstream = 'a', path = '/', required = true";
+    let gateway = Gateway::start(&text(&[a.addr(), dead], keys, &[part, optional])).await;
+    for method in ["GET", "HEAD"] {
+        let mut client = gateway.client().await;
+        client.send(format!("{method} /board/7 HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")).await;
+        let answer = String::from_utf8(client.rest().await).unwrap().to_ascii_lowercase();
+        assert!(answer.contains("x-board: 7 of a.test\r\n"), "{answer}");
+        assert!(answer.contains("cache-control: private, max-age=5\r\n") && !answer.contains("no-store"), "{answer}");
+        assert!(!answer.contains("x-aggregate-missing") && answer.contains("x-request-id: "), "{answer}");
+    }
+    let gateway = Gateway::start(&text(&[dead], keys, &[part])).await;
+    let answer = gateway.get("/board/7").await;
+    assert_eq!((answer.status, body(&answer)), (502, "sorry: upstream_connect"));
+    assert_eq!((answer.header("cache-control"), answer.header("x-board").is_some()), (Some("no-store"), true));
+}

@@ -376,3 +376,14 @@ async fn pages_of_other_origins_may_ask_where_it_says_so() {
     assert_eq!((answer.status, answer.header("access-control-allow-origin")), (200, Some("https://app.example")));
     assert_eq!(gateway.ask(get("1", "")).await.header("access-control-allow-origin"), None);
 }
+
+#[tokio::test]
+async fn items_have_the_edits_of_their_batch_and_problems_its_words() {
+    let up = always(&items(&["1"])).await;
+    let keys = "window = '0s'\nresponse_headers = { set = { x-item = '{id}' } }\nproblems = { 404 = { body = 'no such item' } }";
+    let gateway = Gateway::start(&text(up.addr(), keys, "")).await;
+    let answer = gateway.get("/items/1").await;
+    assert_eq!((answer.status, answer.header("x-item")), (200, Some("1")));
+    let answer = gateway.get("/items/2").await;
+    assert_eq!((answer.status, body(&answer), answer.header("x-item")), (404, "no such item", Some("2")));
+}

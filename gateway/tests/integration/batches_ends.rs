@@ -149,11 +149,15 @@ async fn nobodys_time_is_anothers() {
     let hurried = "x-request-timeout-ms: 50\r\n";
     let mut clients = asking(&gateway, &[get("1", hurried), get("2", "")]).await;
     assert_eq!(clients.remove(0).answer().await.code(), "upstream_timeout");
+    let late = gateway.record().await;
+    let named = (&late["upstream"], &late["endpoint"], &late["attempts"]);
+    assert_eq!(serde_json::json!(named), serde_json::json!(["up", up.addr().to_string(), 0]), "{late}");
     gate.open();
     assert_eq!(body(&clients.remove(0).answer().await), item("2"));
     assert_eq!(bodies(&up), ["{\"ids\": [\"1\",\"2\"]}"], "what others were given was not asked for anew");
-    // One that is gathered alone is not asked for at all.
+    // One that is gathered alone is not asked for at all, and names nobody.
     assert_eq!(gateway.ask(get("3", hurried)).await.code(), "upstream_timeout");
+    assert_eq!(gateway.records(3).await.remove(2)["upstream"], serde_json::Value::Null);
     gathered(&gateway, 0).await;
     assert!(bodies(&up).iter().all(|body| !body.contains("\"3\"")));
 }
@@ -171,6 +175,7 @@ async fn an_upstream_that_hangs_is_blamed_once_and_each_is_told() {
         assert_eq!(bodies(&up).len(), 1);
         let records = gateway.records(2).await;
         assert!(records.iter().all(|record| record["fault"] == "upstream" && record["status"] == 504), "{records:?}");
+        assert!(records.iter().all(|record| record["endpoint"] == up.addr().to_string()), "{records:?}");
     }
 }
 

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use mocks::raw::{Gate, Raw, Script};
+use serde_json::json;
 
 use crate::support::h2::{self, H2Client};
 use crate::support::{Answer, Client, Gateway, Issuer, echo, eventually};
@@ -297,6 +298,22 @@ async fn failures_are_shared_as_answers_are_and_nobodys_time_is_anothers() {
     gate.open();
     assert_eq!(clients[1].answer().await.body, b"hello");
     assert_eq!((up.accepted(), counted(&gateway, "late").await), (1, Some(1.0)));
+    let late = gateway.records(2).await.remove(0);
+    let named = (&late["code"], &late["upstream"], &late["endpoint"], &late["breaker"]);
+    assert_eq!(json!(named), json!(["upstream_timeout", "up", up.addr().to_string(), "closed"]), "{late}");
+}
+
+/// The call is late for all of them at once.
+#[tokio::test]
+async fn who_joined_a_call_that_was_late_is_told_with_the_endpoint_that_was() {
+    let up = Raw::script(Script::new().read_request().hang()).await.unwrap();
+    let gateway = Gateway::start(&text(up.addr(), "timeout = '1s'", "")).await;
+    let mut clients = asking(&gateway, &[get("/", ""), get("/", "")]).await;
+    assert!(answers(&mut clients).await.iter().all(|answer| answer.code() == "upstream_timeout"));
+    for record in gateway.records(2).await {
+        let named = (&record["upstream"], &record["endpoint"]);
+        assert_eq!(json!(named), json!(["up", up.addr().to_string()]), "{record}");
+    }
 }
 
 #[tokio::test]

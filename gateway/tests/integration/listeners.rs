@@ -56,6 +56,25 @@ async fn a_route_of_one_listener_is_not_there_on_another() {
     assert_ne!(ask(&mut inside, "GET", "/board").await.status, 404);
 }
 
+/// What is not there for others is not told to them either.
+#[tokio::test]
+async fn the_document_of_a_listener_has_what_it_reaches() {
+    let upstream = echo().await;
+    let gateway = Gateway::start(&text("outside", "inside", upstream.addr())).await;
+    for (listener, reached, own) in [("outside", false, "same-outside-get"), ("inside", true, "same-inside-get")] {
+        let document = gateway.admin("GET", &format!("/openapi.json?listener={listener}")).await.json();
+        let paths = &document["paths"];
+        assert_eq!((paths["/ops"].is_object(), paths["/board"].is_object()), (reached, reached), "{listener}");
+        assert!(paths["/all"].is_object());
+        assert_eq!(paths["/same"]["get"]["operationId"], own);
+        let at = usize::from(reached);
+        assert_eq!(document["servers"][0]["url"], format!("http://{}", gateway.addresses()[at]));
+        assert_eq!(document["servers"].as_array().unwrap().len(), 1);
+    }
+    assert!(gateway.admin("GET", "/openapi.json").await.json()["paths"]["/ops"].is_object(), "all of them");
+    assert_eq!(gateway.admin("GET", "/openapi.json?listener=nobody").await.status, 400);
+}
+
 #[tokio::test]
 async fn streams_of_a_connection_come_by_its_listener() {
     let upstream = echo().await;

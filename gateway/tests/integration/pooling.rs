@@ -1,8 +1,9 @@
 //! Upstream connections: kept, shared between workers, closed when they have had their time.
 
 use mocks::raw::{Raw, Script};
+use serde_json::{Value, json};
 
-use crate::support::{Gateway, echo, eventually};
+use crate::support::{Collector, Gateway, echo, eventually, traced};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -126,6 +127,42 @@ async fn a_request_that_was_cut_goes_out_again_only_as_its_route_and_its_upstrea
         assert_eq!(answer.status, expected, "{method}, {retry}, {upstream_keys}");
         assert_eq!(upstream.accepted(), if expected == 200 { 2 } else { 1 }, "{method}, {retry}, {upstream_keys}");
     }
+}
+
+/// It is one attempt, that is good and counts for nothing else; but who wonders where its time went is told.
+#[tokio::test]
+async fn what_met_a_closed_connection_is_one_attempt_that_says_so() {
+    const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
+    let upstream = Raw::scripts([Script::new().read_request().send(OK).read_head(), Script::always(OK)]).await.unwrap();
+    let collector = Collector::start().await;
+    let gateway = Gateway::start(&format!(
+        "{}[telemetry.recorder]\nsample = 1.0\n{}",
+        traced(&collector.endpoint()),
+        text("", "", upstream.addr())
+    ))
+    .await;
+    let replays = "gateway_upstream_stale_replays_total{upstream=\"up\"}";
+    let mut client = gateway.client().await;
+    assert_eq!(client.ask(GET).await.status, 200);
+    assert_eq!(gateway.metric(replays).await, Some(0.0));
+    assert_eq!((client.ask(GET).await.status, upstream.accepted()), (200, 2));
+    assert_eq!(gateway.metric(replays).await, Some(1.0));
+    assert_eq!(gateway.metric("gateway_upstream_attempts_total{upstream=\"up\",outcome=\"ok\"}").await, Some(2.0));
+    assert_eq!(gateway.metric("gateway_upstream_attempts_total{upstream=\"up\",outcome=\"reset\"}").await, None);
+
+    let marks = gateway.records(2).await.into_iter().map(|record| {
+        assert_eq!((&record["attempts"], &record["code"]), (&json!(1), &json!("ok")));
+        record["request_id"].as_str().unwrap().to_owned()
+    });
+    for (id, replayed) in marks.collect::<Vec<_>>().into_iter().zip([Value::Null, json!(true)]) {
+        let told = gateway.admin("GET", &format!("/requests/{id}")).await.json();
+        let exchanges = told["exchanges"].as_array().unwrap();
+        assert_eq!((exchanges.len(), &exchanges[0]["replayed"]), (1, &replayed), "{told:#}");
+    }
+    let spans = collector.spans(4).await;
+    let mut marks: Vec<_> = spans.iter().filter(|it| it.is_client()).map(|it| it.get("gateway.replayed")).collect();
+    marks.sort();
+    assert_eq!(marks, ["", "1"]);
 }
 
 #[tokio::test]

@@ -299,7 +299,10 @@ async fn who_proved_an_identity_is_counted_by_it_and_by_its_rate() {
     assert_eq!(statuses(&mut client, &of("bob", "7".into()), 3).await, [200, 200, 429], "the claim is a text");
     assert_eq!(statuses(&mut client, "", 2).await, [200, 429], "an address, at the anonymous rate");
     let shown = gateway.admin("GET", "/limits").await.json();
-    assert_eq!(shown["limits"][0]["busiest"][0]["key"], "bob");
+    let busiest = &shown["limits"][0]["busiest"];
+    assert_eq!((&busiest[0]["key"], &busiest[0]["provider"]), (&"bob".into(), &"main".into()));
+    let address = busiest.as_array().unwrap().iter().find(|one| one["key"] == "127.0.0.1").unwrap();
+    assert!(address.get("provider").is_none(), "an address is nobody's: {address}");
 }
 
 #[tokio::test]

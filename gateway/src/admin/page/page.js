@@ -274,7 +274,7 @@ function showLimits({ limits, stores }, of) {
   by("limits").replaceChildren(...limits.map(limit => {
     const sum = (...decisions) => decisions.reduce((n, decision) => n + (of(`limit ${limit.name} ${decision}`).rate ?? NaN), 0);
     const refused = sum("refused", "closed"), shown = r => Number.isNaN(r) ? "…" : rate(r);
-    const busiest = limit.busiest.slice(0, 3).map(it => `${it.key} ${it.requests.toLocaleString()}`).join(", ");
+    const busiest = limit.busiest.slice(0, 3).map(it => `${it.key}${it.provider ? ` (${it.provider})` : ""} ${it.requests.toLocaleString()}`).join(", ");
     const store = limit.store === "local" ? ["this gateway", "quiet"] : degraded.has(limit.store) ? [limit.store + ": degraded", "bad"] : [limit.store, "quiet"];
     return row([limit.name + (limit.shadow ? " (shadow)" : ""), limit.key, limit.rate, number(shown(sum("admitted", "open"))), refused > 0 ? [rate(refused), "number warn"] : number(shown(refused)), limit.keys.kept, [busiest || "–", "wraps"], store]);
   }));

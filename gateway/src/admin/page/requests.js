@@ -53,7 +53,7 @@ function spans(r) {
   const shown = [["the whole request", 0, r.total_us, failed(r) ? "bad" : ""]];
   for (const x of r.exchanges) {
     const good = x.outcome === "ok";
-    shown.push([`${x.part ? x.part + ": " : ""}${x.upstream} at ${x.endpoint}: ${words(x.outcome)}${x.status ? " " + x.status : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
+    shown.push([`${x.part ? x.part + ": " : ""}${x.upstream} at ${x.endpoint}: ${words(x.outcome)}${x.status ? " " + x.status : ""}${x.replayed ? ", sent again on a new connection" : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
   }
   if (r.times_us.answered !== undefined) shown.push(["the answer's body", r.times_us.answered, r.total_us, ""]);
   return shown;
@@ -83,6 +83,7 @@ function facts(r) {
     ["Route", r.route ?? "none"],
     ["Answer", `${r.status} ${r.code}, ${words(r.ended)}` + (r.fault ? `, fault of the ${r.fault}` : "")],
     ["Cause", r.cause],
+    ["Missing parts", r.missing_parts?.map(p => `${p.part}: ${words(p.result)}${p.in_its_place ? `, ${p.in_its_place} in its place` : ""}${p.why ? ". " + p.why : ""}`).join("\n")],
     ["Shared call", r.shared_call],
     ["Identity", identity.filter(Boolean).join(", ")],
     ["Limits", r.limits.map(l => `${l.rule}: ${words(l.decision)}, ${l.remaining} left`).join("; ")],

@@ -59,6 +59,9 @@ pub(super) fn one(request: &Value) -> String {
         let shown = format!("{}: {}, {} left", word(limit, "rule"), word(limit, "decision"), limit["remaining"]);
         line(&mut out, "limit", &shown);
     }
+    for part in items(&request["missing_parts"]) {
+        line(&mut out, "missing", &missing(part));
+    }
     let bytes = format!("{} in, {} out", request["bytes_in"], request["bytes_out"]);
     line(&mut out, "bytes", &bytes);
     for at in moments(request) {
@@ -86,7 +89,8 @@ fn moments(request: &Value) -> Vec<(u64, String)> {
         let asked = format!("asked {} at {endpoint}{part}, its breaker {breaker}", word(one, "upstream"));
         moments.push((of("start_us"), asked));
         let status = one["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
-        moments.push((of("end_us"), format!("{endpoint}: {}{status}", word(one, "outcome"))));
+        let again = if one["replayed"] == true { ", sent again as a pooled connection had been closed" } else { "" };
+        moments.push((of("end_us"), format!("{endpoint}: {}{status}{again}", word(one, "outcome"))));
     }
     if let Some(at) = request["times_us"]["answered"].as_u64() {
         moments.push((at, "the answer's head went out".to_owned()));
@@ -94,6 +98,15 @@ fn moments(request: &Value) -> Vec<(u64, String)> {
     moments.push((request["total_us"].as_u64().unwrap_or_default(), "the end".to_owned()));
     moments.sort_by_key(|(at, _)| *at);
     moments
+}
+
+/// A part that is not in the answer: what became of it, what is in its place, and why.
+fn missing(part: &Value) -> String {
+    let place = match word(part, "in_its_place") {
+        "" => String::new(),
+        place => format!(", {place} in its place"),
+    };
+    format!("{}: {}{place}. {}", word(part, "part"), word(part, "result"), word(part, "why")).trim().to_owned()
 }
 
 fn identity(request: &Value) -> String {

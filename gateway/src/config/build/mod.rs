@@ -71,12 +71,14 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         route_places.push(reader.at);
     }
     for reader in tables(context, root, "aggregates") {
-        let Some(route) = aggregate::build(&reader, names.at(reader.at)) else { continue };
+        let Some(mut route) = aggregate::build(&reader, names.at(reader.at)) else { continue };
+        problems::give(&mut route, problems::build(context, &reader));
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }
     for reader in tables(context, root, "batches") {
-        let Some(route) = batch::build(&reader, names.at(reader.at)) else { continue };
+        let Some(mut route) = batch::build(&reader, names.at(reader.at)) else { continue };
+        problems::give(&mut route, problems::build(context, &reader));
         routes.push(Arc::new(route));
         route_places.push(reader.at);
     }

@@ -1,5 +1,6 @@
 //! `[[aggregates]]`.
 
+use super::problems::PROBLEMS;
 use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, MANY, TableDef, key};
@@ -28,6 +29,13 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
         .default("[\"GET\"]"),
         key("auth", Kind::OrFalse(&AUTH), "As on a route."),
         key("cors", Kind::OrFalse(&CORS), "As on a route: which pages of other origins may use it."),
+        key(
+            "response_headers",
+            Kind::Table(&HEADER_EDITS),
+            "As on a route: edits of the headers of every answer, problem documents too.",
+        )
+        .default("{}"),
+        key("problems", PROBLEMS, "As on a route: bodies in place of problem documents."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key("max_in_flight", Kind::Integer(0, MANY), "As on a route.").default("0"),
         key(
@@ -44,6 +52,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
 .rules(&[
     compose::parts,
     header_edits::values_of_parts,
+    header_edits::values_for_client,
     compose::answers_get,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,

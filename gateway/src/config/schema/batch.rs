@@ -1,8 +1,10 @@
 //! `[[batches]]`.
 
+use super::problems::PROBLEMS;
+use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{batch, compose, passwords, references, route};
+use crate::config::validate::{batch, compose, header_edits, passwords, references, route};
 use crate::config::value::text;
 
 /// The most items of one call.
@@ -55,6 +57,13 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
         .default("[\"GET\"]"),
         key("auth", Kind::OrFalse(&AUTH), "As on a route."),
         key("cors", Kind::OrFalse(&CORS), "As on a route: which pages of other origins may use it."),
+        key(
+            "response_headers",
+            Kind::Table(&HEADER_EDITS),
+            "As on a route: edits of the headers of every answer, problem documents too.",
+        )
+        .default("{}"),
+        key("problems", PROBLEMS, "As on a route: bodies in place of problem documents."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key("max_in_flight", Kind::Integer(0, MANY), "As on a route.").default("0"),
         key(
@@ -75,6 +84,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
     batch::answers_get,
     batch::placeholders,
     batch::window_within_timeout,
+    header_edits::values_for_client,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,
         passwords::in_the_clear,

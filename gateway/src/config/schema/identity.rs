@@ -1,6 +1,6 @@
 //! `[identity]` and its providers.
 
-use super::{DAY, HOUR, Kind, MANY, MINUTE, SECOND, TableDef, key};
+use super::{DAY, HOUR, Key, Kind, MANY, MINUTE, SECOND, TableDef, key};
 use crate::config::validate::{identity, known_secrets, passwords, plugins, screening, token_places};
 use crate::config::value::text;
 
@@ -50,6 +50,14 @@ const ALGORITHMS: &[&str] = &[
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "Ed25519", "HS256",
     "HS384", "HS512",
 ];
+
+const BOUND_TOKENS: Key = key(
+    "bound_tokens",
+    Kind::Choice(&["check", "ignore"]),
+    "Tokens with a `cnf`: the client's certificate must be the one they are bound to, and those that are bound \
+     otherwise are refused; or whoever has one may present it.",
+)
+.default("\"check\"");
 
 pub(crate) static JWT: TableDef = TableDef::plain(
     "[identity.providers.NAME] kind = \"jwt\"",
@@ -106,13 +114,7 @@ pub(crate) static JWT: TableDef = TableDef::plain(
             .default("false"),
         key("token_from", Kind::List(const { &Kind::Text(&text::TOKEN_PLACE) }, 1), TOKEN_FROM).default("[\"header\"]"),
         key("revocation", Kind::Table(&REVOCATION), "Tokens that were taken back: each request asks a store."),
-        key(
-            "bound_tokens",
-            Kind::Choice(&["check", "ignore"]),
-            "Tokens with a `cnf`: the client's certificate must be the one they are bound to, and those that are bound \
-             otherwise are refused; or whoever has one may present it.",
-        )
-        .default("\"check\""),
+        BOUND_TOKENS,
     ],
 )
 .rules(&[
@@ -183,13 +185,7 @@ pub(crate) static INTROSPECTION: TableDef = TableDef::plain(
             "One of them must be in what the issuer says of a token's `aud`; empty is any, or none.",
         )
         .default("[]"),
-        key(
-            "bound_tokens",
-            Kind::Choice(&["check", "ignore"]),
-            "Tokens with a `cnf`: the client's certificate must be the one they are bound to, and those that are bound \
-             otherwise are refused; or whoever has one may present it.",
-        )
-        .default("\"check\""),
+        BOUND_TOKENS,
         key("token_from", Kind::List(const { &Kind::Text(&text::TOKEN_PLACE) }, 1), TOKEN_FROM).default("[\"header\"]"),
         key("timeout", Kind::Duration(1, HOUR), "The longest wait for an answer.").default("\"1s\""),
         key("cache", Kind::Table(&INTROSPECTION_CACHE), "Answers that are kept.").default("{}"),

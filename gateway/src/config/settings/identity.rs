@@ -30,6 +30,20 @@ pub struct IdentityHeaders {
     pub claims: Vec<(HeaderName, Box<str>)>,
 }
 
+#[cfg(test)]
+impl IdentityHeaders {
+    /// The headers that are usual, none of which is stripped for its name alone; no claims.
+    pub(crate) fn usual() -> Self {
+        Self {
+            strip: Vec::new(),
+            subject_header: HeaderName::from_static("x-auth-subject"),
+            scopes_header: HeaderName::from_static("x-auth-scopes"),
+            provider_header: HeaderName::from_static("x-auth-provider"),
+            claims: Vec::new(),
+        }
+    }
+}
+
 /// A header's name, or every name that begins so.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HeaderPattern {

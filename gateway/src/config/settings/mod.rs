@@ -78,6 +78,19 @@ pub struct Config {
 }
 
 impl Config {
+    /// The listener of this name.
+    ///
+    /// # Errors
+    /// None is called so; the text names those that there are.
+    pub fn listener(&self, name: &str) -> Result<&Listener, String> {
+        let is_called = |listener: &&Listener| listener.name.as_deref() == Some(name);
+        self.listeners.iter().find(is_called).ok_or_else(|| {
+            let known: Vec<&str> = self.listeners.iter().filter_map(|listener| listener.name.as_deref()).collect();
+            let known = if known.is_empty() { "none has a name".to_owned() } else { known.join(", ") };
+            format!("no listener is called {name:?}: {known}")
+        })
+    }
+
     /// The routes that parts of aggregates are called by, in the order of the aggregates.
     pub fn parts(&self) -> impl Iterator<Item = &Arc<Route>> {
         let aggregates = self.routes.iter().filter_map(|route| route.aggregate.as_ref());

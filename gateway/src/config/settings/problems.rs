@@ -1,5 +1,6 @@
 //! `problems`: bodies of the operator's own, in place of the gateway's problem documents.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -19,7 +20,8 @@ pub enum ProblemKey {
 }
 
 impl ProblemKey {
-    fn is_for(self, code: Code, status: StatusCode) -> bool {
+    /// Whether it names problems of this code, answered with this status.
+    pub fn is_for(self, code: Code, status: StatusCode) -> bool {
         match self {
             Self::Code(own) => own == code,
             Self::Status(own) => own == status,
@@ -33,6 +35,16 @@ impl ProblemKey {
             Self::Code(_) => 0,
             Self::Status(_) => 1,
             Self::Class(_) => 2,
+        }
+    }
+}
+
+impl fmt::Display for ProblemKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => f.write_str(code.as_str()),
+            Self::Status(status) => f.write_str(status.as_str()),
+            Self::Class(digit) => write!(f, "{digit}xx"),
         }
     }
 }
@@ -51,6 +63,11 @@ impl Problems {
     /// The body for a problem: of its code, else of its status, else of its class.
     pub fn find(&self, code: Code, status: StatusCode) -> Option<&ProblemBody> {
         self.0.iter().find(|(key, _)| key.is_for(code, status)).map(|(_, body)| body)
+    }
+
+    /// All of them with what they are for, in the order in which they are looked through.
+    pub fn bodies(&self) -> impl Iterator<Item = &(ProblemKey, ProblemBody)> {
+        self.0.iter()
     }
 
     /// The files that bodies were read from.

@@ -46,15 +46,11 @@ pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reade
         _ => false,
     };
     let is_missing = |key: &&str| table.get(key).is_none() && !table.says_none(key);
-    let missing = ["listeners", "hosts", "rate_limits", "max_in_flight", "cors"]
-        .into_iter()
-        .filter(is_missing)
-        .filter(says_something);
+    let own = ["listeners", "hosts", "rate_limits", "max_in_flight", "cors", "response_headers", "problems"];
+    let missing = own.into_iter().filter(is_missing).filter(says_something);
     tell(missing.map(quoted).collect(), "write it there too");
-    let unknown = ["response_headers", "compress"].into_iter().filter(says_something);
-    tell(unknown.map(quoted).collect(), "what it answers is made here, and is neither edited nor compressed");
-    let problems = ["problems"].into_iter().filter(says_something);
-    tell(problems.map(quoted).collect(), "its problems have the bodies of `[server]`");
+    let unknown = ["compress"].into_iter().filter(says_something);
+    tell(unknown.map(quoted).collect(), "what it answers is made here, and is not compressed");
 }
 
 /// Parts have names of their own, use what there is, and do not wait for each other in a circle.

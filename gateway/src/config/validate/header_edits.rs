@@ -142,6 +142,17 @@ pub(crate) fn values_of_parts(context: &mut Context<'_>, aggregate: &Reader<'_>)
     }
 }
 
+/// The same of what is answered by what has no upstream's answers: an aggregate, a batch.
+pub(crate) fn values_for_client(context: &mut Context<'_>, table: &Reader<'_>) {
+    let path = table.text("path");
+    let Ok(segments) = path_pattern::parse(&path) else { return };
+    let parameters = path_pattern::parameters(&segments);
+    for entry in written(&table.table("response_headers")) {
+        value(context, &entry.node, (&*path, &parameters[..]));
+        told_to_client(context, entry);
+    }
+}
+
 /// Each name in a value, which is of a route with this path and these parameters.
 fn value(context: &mut Context<'_>, node: &Node, (path, parameters): (&str, &[&str])) {
     // One that cannot be read was reported for itself.

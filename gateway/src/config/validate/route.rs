@@ -1,5 +1,6 @@
 //! `[[routes]]`.
 
+use super::upstream::in_order;
 use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
@@ -207,10 +208,7 @@ fn timeouts_leave_time(context: &mut Context<'_>, retry: &Reader<'_>) {
 
 /// The first wait is no longer than the longest.
 pub(crate) fn backoff_order(context: &mut Context<'_>, retry: &Reader<'_>) {
-    if retry.duration("backoff") > retry.duration("max_backoff") {
-        let key = if retry.get("backoff").is_some() { "backoff" } else { "max_backoff" };
-        context.report.error(retry.at(key), "backoff is above max_backoff");
-    }
+    in_order(context, retry, ["backoff", "max_backoff"]);
 }
 
 /// Browsers refuse credentials together with every origin, and so does the gateway; other stars are then names (Fetch,

@@ -87,12 +87,17 @@ pub(crate) fn grpc_checks_need_http2(context: &mut Context<'_>, upstream: &Reade
     }
 }
 
+/// Of two times, the first is no longer than the other, which bounds it.
+pub(super) fn in_order(context: &mut Context<'_>, table: &Reader<'_>, [first, longest]: [&'static str; 2]) {
+    if table.duration(first) > table.duration(longest) {
+        let key = if table.get(first).is_some() { first } else { longest };
+        context.report.error(table.at(key), format!("{first} is above {longest}"));
+    }
+}
+
 /// The first opening is no longer than the longest.
 pub(crate) fn breaker_order(context: &mut Context<'_>, breaker: &Reader<'_>) {
-    if breaker.duration("open_for") > breaker.duration("max_open_for") {
-        let key = if breaker.get("open_for").is_some() { "open_for" } else { "max_open_for" };
-        context.report.error(breaker.at(key), "open_for is above max_open_for");
-    }
+    in_order(context, breaker, ["open_for", "max_open_for"]);
 }
 
 /// The secret is one, and the path is one that a cookie can have.

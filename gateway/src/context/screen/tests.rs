@@ -10,10 +10,7 @@ use crate::config::settings::server::Underscores;
 fn rules(underscores: Underscores) -> HeaderRules {
     let identity = IdentityHeaders {
         strip: vec![HeaderPattern::Prefix("x-auth-".into()), HeaderPattern::Exact(HeaderName::from_static("x-user"))],
-        subject_header: HeaderName::from_static("x-auth-subject"),
-        scopes_header: HeaderName::from_static("x-auth-scopes"),
-        provider_header: HeaderName::from_static("x-auth-provider"),
-        claims: Vec::new(),
+        ..IdentityHeaders::usual()
     };
     HeaderRules::new(&identity, underscores)
 }

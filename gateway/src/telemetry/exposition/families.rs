@@ -242,6 +242,14 @@ fn upstreams(page: &mut Page, registry: &Registry) {
         }
     }
     page.family(
+        "gateway_upstream_stale_replays_total",
+        Kind::Counter,
+        "Requests sent again on a new connection, as the upstream had closed the pooled one; each within one attempt.",
+    );
+    for (upstream, totals) in &totals {
+        page.number(&[("upstream", upstream)], totals.replays);
+    }
+    page.family(
         "gateway_upstream_duration_seconds",
         Kind::Histogram,
         "Time from an attempt's start to its answer's head.",

@@ -148,6 +148,7 @@ struct Shard {
     attempts: [AtomicU64; AttemptOutcome::ALL.len()],
     retries: [AtomicU64; RetryResult::ALL.len()],
     hedges: [AtomicU64; HedgeResult::ALL.len()],
+    replays: AtomicU64,
     duration: DurationHistogram,
     opened: AtomicU64,
     busy: AtomicI64,
@@ -180,6 +181,11 @@ impl UpstreamSeries {
     /// Counts a hedge that has ended, or was not sent.
     pub fn hedged(&self, worker: usize, result: HedgeResult) {
         bump(&self.shards.of(worker).hedges[result as usize], 1);
+    }
+
+    /// Counts a request that goes out again on a new connection, as the pooled one had been closed.
+    pub fn replayed(&self, worker: usize) {
+        bump(&self.shards.of(worker).replays, 1);
     }
 
     /// Counts a TLS handshake with an endpoint that has ended.
@@ -225,6 +231,7 @@ impl UpstreamSeries {
             for (total, count) in totals.hedges.iter_mut().zip(&shard.hedges) {
                 *total += count.load(Ordering::Relaxed);
             }
+            totals.replays += shard.replays.load(Ordering::Relaxed);
             shard.duration.add_to(&mut totals.duration);
             totals.opened += shard.opened.load(Ordering::Relaxed);
             busy += shard.busy.load(Ordering::Relaxed);
@@ -246,6 +253,8 @@ pub struct UpstreamTotals {
     pub retries: [u64; RetryResult::ALL.len()],
     /// Hedges, in the order of [`HedgeResult::ALL`].
     pub hedges: [u64; HedgeResult::ALL.len()],
+    /// Attempts that met a closed connection of the pool and went on by a new one.
+    pub replays: u64,
     /// Time of attempts.
     pub duration: HistogramTotals,
     /// Connections ever opened.

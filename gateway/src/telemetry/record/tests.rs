@@ -80,13 +80,14 @@ fn parts_and_batches_are_told_after_the_end() {
     let record = AccessRecord {
         parts: Some(3),
         parts_missing: Some("user, offers"),
+        parts_results: Some("user: timeout, offers: unasked"),
         batch_size: Some(9),
         ..AccessRecord::new(0, b"i", "c", "GET", "/", 200)
     };
-    assert!(
-        line(&record)
-            .ends_with("\"ended\":\"complete\",\"parts\":3,\"parts_missing\":\"user, offers\",\"batch_size\":9}\n")
-    );
+    assert!(line(&record).ends_with(
+        "\"ended\":\"complete\",\"parts\":3,\"parts_missing\":\"user, offers\",\
+         \"parts_results\":\"user: timeout, offers: unasked\",\"batch_size\":9}\n"
+    ));
 }
 
 #[test]

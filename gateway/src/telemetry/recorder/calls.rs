@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::notes::{AttemptNote, Notes};
+use super::notes::{Asked, AttemptNote, Notes};
 
 /// Notes that a call writes, and who waits for it reads. Bounded as those of one request.
 #[derive(Debug, Clone)]
@@ -63,6 +63,18 @@ impl Calls {
     /// An attempt of the call.
     pub fn attempt(&self, attempt: AttemptNote) {
         self.notes().attempt(AttemptNote { part: self.part(), ..attempt });
+    }
+
+    /// An attempt of the call begins there.
+    pub fn asks(&self, asked: Asked) {
+        if let Whose::Shared = self.whose {
+            self.notes().asked = Some(asked);
+        }
+    }
+
+    /// Whom the call asked last, for a request that waits for it: also where nothing has come of that yet.
+    pub fn asked(&self) -> Option<Asked> {
+        if let Whose::Waiting(_) = self.whose { self.notes().asked.clone() } else { None }
     }
 
     /// What the call was sent.

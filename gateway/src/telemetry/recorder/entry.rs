@@ -2,8 +2,8 @@
 
 use std::time::Instant;
 
-use super::notes::{AttemptNote, Notes};
-use crate::telemetry::json::{write_escaped, write_number};
+use super::notes::{AttemptNote, MissingPart, Notes};
+use crate::telemetry::json::{write_number, write_string};
 use crate::telemetry::record::AccessRecord;
 
 /// A rate limit that was asked.
@@ -43,6 +43,8 @@ pub struct Details<'a> {
     pub attempt: Option<AttemptNote>,
     /// When the upstream was turned to, when its head had come, and when the answer's head was handed on.
     pub times: [(&'static str, Option<Instant>); 3],
+    /// Parts of an aggregate that are not in the answer.
+    pub missing_parts: &'a [MissingPart],
     /// What was noted on the way.
     pub notes: Option<&'a Notes>,
     /// What was noted of calls that were made for it, or that it shared.
@@ -58,7 +60,7 @@ impl Details<'_> {
         // The object goes on.
         out.truncate(out.len() - b"}\n".len());
         out.extend_from_slice(b",\"kinds\":");
-        list(out, self.wanted.iter(), |out, kind| quoted(out, kind));
+        list(out, self.wanted.iter(), |out, kind| write_string(out, kind));
         number(out, ",\"config_version\":", self.config_version);
         number(out, ",\"worker\":", self.worker as u64);
         if let Some(sharing) = self.shared_call {
@@ -76,11 +78,15 @@ impl Details<'_> {
             if let Some(at) = at {
                 out.extend_from_slice(comma.as_bytes());
                 comma = ",";
-                quoted(out, name);
+                write_string(out, name);
                 number(out, ":", self.since_start(at));
             }
         }
         out.push(b'}');
+        if !self.missing_parts.is_empty() {
+            out.extend_from_slice(b",\"missing_parts\":");
+            list(out, self.missing_parts.iter(), write_missing_part);
+        }
         self.write_attempts(out);
         self.write_fields(out);
         out.push(b'}');
@@ -91,7 +97,7 @@ impl Details<'_> {
         if let Some(provider) = self.provider {
             text(out, ",\"provider\":", provider);
             out.extend_from_slice(b",\"scopes\":");
-            list(out, self.scopes.iter(), |out, scope| quoted(out, scope));
+            list(out, self.scopes.iter(), |out, scope| write_string(out, scope));
         }
         out.push(b'}');
     }
@@ -112,6 +118,9 @@ impl Details<'_> {
             if let Some(status) = attempt.status {
                 number(out, ",\"status\":", u64::from(status));
             }
+            if attempt.replayed {
+                out.extend_from_slice(b",\"replayed\":true");
+            }
             out.push(b'}');
         });
         let left_out: u32 = [self.notes, self.calls].into_iter().flatten().map(|notes| notes.attempts_left_out).sum();
@@ -124,7 +133,7 @@ impl Details<'_> {
         let fields = |name: &str, part: Option<&str>, fields: &[u8], out: &mut Vec<u8>| {
             if !fields.is_empty() {
                 out.push(b',');
-                quoted(out, name);
+                write_string(out, name);
                 out.extend_from_slice(b":{");
                 if let Some(part) = part {
                     text(out, "\"part\":", part);
@@ -159,6 +168,18 @@ fn write_limit(out: &mut Vec<u8>, limit: &Consulted<'_>) {
     out.push(b'}');
 }
 
+fn write_missing_part(out: &mut Vec<u8>, part: &MissingPart) {
+    text(out, "{\"part\":", &part.part);
+    text(out, ",\"result\":", part.result.as_str());
+    if let Some(place) = part.in_its_place {
+        text(out, ",\"in_its_place\":", place);
+    }
+    if let Some(why) = &part.why {
+        text(out, ",\"why\":", why);
+    }
+    out.push(b'}');
+}
+
 fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut write: impl FnMut(&mut Vec<u8>, T)) {
     out.push(b'[');
     for (at, item) in items.enumerate() {
@@ -170,15 +191,9 @@ fn list<T>(out: &mut Vec<u8>, items: impl Iterator<Item = T>, mut write: impl Fn
     out.push(b']');
 }
 
-fn quoted(out: &mut Vec<u8>, value: &str) {
-    out.push(b'"');
-    write_escaped(out, value.as_bytes());
-    out.push(b'"');
-}
-
 fn text(out: &mut Vec<u8>, key: &str, value: &str) {
     out.extend_from_slice(key.as_bytes());
-    quoted(out, value);
+    write_string(out, value);
 }
 
 fn number(out: &mut Vec<u8>, key: &str, value: u64) {

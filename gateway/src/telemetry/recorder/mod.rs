@@ -16,5 +16,5 @@ mod slowness;
 pub use calls::Calls;
 pub use entry::{Consulted, Details};
 pub use keeper::{Failure, Fill, Kept, Lane, Recorder, Wanted};
-pub use notes::{AttemptNote, Notes, fields};
+pub use notes::{Asked, AttemptNote, MissingPart, Notes, fields};
 pub use slowness::{Slowness, keep_pace};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::telemetry::json::write_escaped;
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, PartResult};
 
 /// Attempts of one request that are noted; more are counted.
 const MOST_ATTEMPTS: usize = 32;
@@ -31,6 +31,19 @@ const HARMLESS: [&str; 13] = [
     "upgrade",
 ];
 
+/// A part that an answer is without.
+#[derive(Debug, Clone)]
+pub struct MissingPart {
+    /// Its name.
+    pub part: Arc<str>,
+    /// What became of it.
+    pub result: PartResult,
+    /// Why, as operators may know it; absent while too much is going on to say it.
+    pub why: Option<Box<str>>,
+    /// `fallback` or `null`; absent where there is no answer, or none that is whole.
+    pub in_its_place: Option<&'static str>,
+}
+
 /// One exchange with an endpoint.
 #[derive(Debug, Clone)]
 pub struct AttemptNote {
@@ -50,6 +63,8 @@ pub struct AttemptNote {
     pub outcome: AttemptOutcome,
     /// The answer's status, where there was one.
     pub status: Option<u16>,
+    /// A pooled connection had been closed, and the request went out again on a new one.
+    pub replayed: bool,
 }
 
 /// What was noted of one request.
@@ -57,6 +72,8 @@ pub struct AttemptNote {
 pub struct Notes {
     /// Exchanges with endpoints that have ended, in that order.
     pub attempts: Vec<AttemptNote>,
+    /// Of a call that several wait for, whom it asked last, from the beginning of that attempt on.
+    pub asked: Option<Asked>,
     /// Attempts beyond those.
     pub attempts_left_out: u32,
     /// Fields as the client sent them, where the request went no further; a JSON list, as the next two.
@@ -84,6 +101,17 @@ impl Notes {
         }
         self.attempts.push(attempt);
     }
+}
+
+/// Who a call asks whose answer several wait for.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Another upstream is asked in place of the route's own.
+    pub stands_in: bool,
+    /// The endpoint's address.
+    pub endpoint: Arc<str>,
+    /// What its breaker was.
+    pub breaker: Option<&'static str>,
 }
 
 /// Fields of a head as a JSON list: their names, and the values of those that are harmless.
@@ -170,6 +198,7 @@ mod tests {
             ended: now,
             outcome,
             status: None,
+            replayed: false,
         };
         for _ in 0..MOST_ATTEMPTS + 3 {
             notes.attempt(attempt(AttemptOutcome::Ok));

@@ -48,7 +48,7 @@ fn document() -> Result<Value, String> {
     let key = Key::Upstream("orders".into(), "/openapi.json".to_owned());
     let given = BTreeMap::from([(key, Given { text: Some(Arc::from(SERVICE.as_bytes())), failed: None })]);
     let listeners = [Listening { address: SocketAddr::from(([127, 0, 0, 1], 8080)), is_secure: false }];
-    Ok(merged(&loaded.config, &Wanted { listeners: &listeners, host: None, given: &given }))
+    Ok(merged(&loaded.config, &Wanted { listeners: &listeners, listener: None, host: None, given: &given }))
 }
 
 /// Every reference in a document.

@@ -248,6 +248,7 @@ const OURS: &[&str] = &[
     "gateway_limit_in_flight_decisions_total",
     "gateway_route_in_flight",
     "gateway_unbuffered_bodies_total",
+    "gateway_upstream_stale_replays_total",
     "gateway_issuer_failing",
     "gateway_log_failing",
     "gateway_discovery_failing",
