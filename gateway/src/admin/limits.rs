@@ -7,10 +7,11 @@ use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
 use super::State;
+use crate::algorithms::space_saving::Counted;
 use crate::clock::Clock;
 use crate::config::settings::rate_limit::{Mode, OnFailure};
 use crate::network::Network;
-use crate::rate_limit::{InFlightRule, Rule};
+use crate::rate_limit::{Busiest, InFlightRule, Rule, Shown};
 use crate::snapshot::Snapshot;
 use crate::store::Store;
 use crate::telemetry::metrics::LimitDecision;
@@ -39,13 +40,7 @@ fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
         .map(|(decision, count)| (decision.as_str().to_owned(), count.into()))
         .collect();
     let fill = rule.cells().fill();
-    let busiest = rule.state.busiest.top(BUSIEST).into_iter().map(|counted| {
-        let mut shown = json!({ "key": &*counted.about.key, "requests": counted.count, "error": counted.error });
-        if let Some(provider) = &counted.about.provider {
-            shown["provider"] = (&**provider).into();
-        }
-        shown
-    });
+    let busiest = of_keys(&rule.state.busiest);
     let mut shown = json!({
         "name": &*settings.name,
         "key": settings.key.to_string(),
@@ -57,7 +52,7 @@ fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
         "routes": routes,
         "decisions": decisions,
         "keys": { "kept": fill.keys, "max": settings.max_keys, "overflowed_requests": fill.overflowed },
-        "busiest": busiest.collect::<Vec<_>>(),
+        "busiest": busiest,
     });
     if let Some(anonymous) = settings.anonymous {
         shown["anonymous"] = json!({ "rate": anonymous.to_string(), "burst": anonymous.burst });
@@ -81,6 +76,18 @@ fn of_rule<N: Network>(rule: &Rule, snapshot: &Snapshot<N>) -> Value {
     shown
 }
 
+/// The keys that were counted most.
+fn of_keys(busiest: &Busiest) -> Vec<Value> {
+    let of_key = |counted: Counted<Arc<Shown>>| {
+        let mut shown = json!({ "key": &*counted.about.key, "requests": counted.count, "error": counted.error });
+        if let Some(provider) = &counted.about.provider {
+            shown["provider"] = (&**provider).into();
+        }
+        shown
+    };
+    busiest.top(BUSIEST).into_iter().map(of_key).collect()
+}
+
 /// A limit of requests at once.
 fn of_places<N: Network>(rule: &InFlightRule, snapshot: &Snapshot<N>) -> Value {
     let (settings, fill) = (&rule.settings, rule.state.fill());
@@ -95,16 +102,13 @@ fn of_places<N: Network>(rule: &InFlightRule, snapshot: &Snapshot<N>) -> Value {
             .map(|decision| (decision.as_str().to_owned(), series.totals()[*decision as usize].into()))
             .collect();
     let named = snapshot.config.routes.iter().filter(|route| route.rate_limits.contains(&settings.name));
-    let refused = rule.state.refused.top(BUSIEST).into_iter();
-    let refused =
-        refused.map(|counted| json!({ "key": &*counted.about, "requests": counted.count, "error": counted.error }));
     shown["of"] = "key".into();
     shown["key"] = settings.key.to_string().into();
     shown["shadow"] = settings.shadow.into();
     shown["routes"] = named.map(|route| &*route.name).collect::<Vec<&str>>().into();
     shown["decisions"] = decisions.into();
     shown["keys"] = json!({ "now": fill.keys, "max": settings.max_keys, "overflowed_requests": fill.overflowed });
-    shown["refused_most"] = refused.collect::<Vec<_>>().into();
+    shown["refused_most"] = of_keys(&rule.state.refused).into();
     shown
 }
 

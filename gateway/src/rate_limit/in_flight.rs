@@ -139,7 +139,7 @@ impl InFlightRule {
             }
         };
         if is_above {
-            let shown = || key.shown(&settings.name).into();
+            let shown = || key.told(&settings.name);
             self.state.refused.note(exchange.shard.index, exchange.shard.random(), hash, shown);
         }
         let is_refused = spot.is_none();

@@ -58,7 +58,7 @@ fn redirects() {
         for keys in ["", ", port = 443", ", port = 80"] {
             let is_usual = keys.is_empty() || keys.ends_with(if scheme == "https" { "443" } else { "80" });
             let file = own(&format!("redirect = {{ scheme = \"{scheme}\"{keys} }}\n{somebody_does}"));
-            check(&file, if is_usual { &[circle] } else { &[] });
+            check(&file, &[circle][..usize::from(is_usual)]);
         }
     }
     let elsewhere = "listeners = [\"b\"]\n[[listeners]]\naddress = \"127.0.0.1:1\"\nname = \"a\"\n\
