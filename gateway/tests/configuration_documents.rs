@@ -70,7 +70,7 @@ fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
 }
 
 /// Keys beyond the contract's, off where they are not written.
-const OURS: [&str; 49] = [
+const OURS: [&str; 57] = [
     "add",
     "addresses",
     "affinity",
@@ -81,20 +81,24 @@ const OURS: [&str; 49] = [
     "body_match_memory",
     "bound_tokens",
     "buffer_request",
+    "cache_memory",
     "client_headers",
     "codings",
     "compress",
     "compress_memory",
     "cookie",
+    "default_ttl",
     "deny",
     "effort",
     "forward_auth",
     "hsts",
     "https",
     "https_port",
+    "ignore_client_directives",
     "include_subdomains",
     "key_env",
     "listeners",
+    "max_ttl",
     "min_size",
     "numbers",
     "ocsp",
@@ -115,11 +119,15 @@ const OURS: [&str; 49] = [
     "same_site",
     "scheme",
     "service_name",
+    "shared",
     "slow",
     "stages",
+    "stale_if_error",
+    "stale_while_revalidate",
     "strip_query",
     "ttl",
     "types",
+    "vary_limit",
 ];
 
 #[test]

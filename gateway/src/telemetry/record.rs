@@ -104,6 +104,8 @@ pub struct AccessRecord<'a> {
     pub parts_missing: Option<&'a str>,
     /// Requests that went in one batch.
     pub batch_size: Option<u32>,
+    /// How it came by its answer, where answers are kept.
+    pub cache: Option<&'a str>,
     /// Headers of the request, where some are named.
     pub request_headers: Option<&'a HeadFields>,
     /// Headers of the answer, likewise.
@@ -152,6 +154,7 @@ impl<'a> AccessRecord<'a> {
             parts: None,
             parts_missing: None,
             batch_size: None,
+            cache: None,
             request_headers: None,
             response_headers: None,
         }
@@ -231,6 +234,9 @@ impl<'a> AccessRecord<'a> {
         optional(out, b",\"parts_missing\":\"", self.parts_missing);
         if let Some(size) = self.batch_size {
             number(out, b",\"batch_size\":", u64::from(size));
+        }
+        if let Some(cache) = self.cache {
+            plain(out, b",\"cache\":\"", cache);
         }
         if let Some(fields) = self.request_headers {
             fields.write(out, b",\"request_headers\":{");

@@ -16,6 +16,7 @@ mod body_matching;
 mod both_ways;
 mod both_ways_idle;
 mod breakers;
+mod caching;
 mod certificates;
 mod coalescing;
 mod coalescing_bounds;

@@ -8,6 +8,7 @@ pub mod affinity;
 pub mod aggregate;
 pub mod api_document;
 pub mod batch;
+pub mod cache;
 pub mod compress;
 pub mod cors;
 pub mod forward_auth;
@@ -34,6 +35,7 @@ use api_document::ApiDocument;
 use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
+pub use cache::Cache;
 pub use compress::Compress;
 pub use cors::Cors;
 pub use identity::{IdentityHeaders, Provider};

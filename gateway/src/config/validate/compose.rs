@@ -49,6 +49,8 @@ pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reade
     tell(missing.map(quoted).collect(), "write it there too");
     let unknown = ["response_headers", "compress"].into_iter().filter(says_something);
     tell(unknown.map(quoted).collect(), "what it answers is made here, and is neither edited nor compressed");
+    let kept = ["cache"].into_iter().filter(says_something);
+    tell(kept.map(quoted).collect(), "what it answers is put together for each request, and is not kept");
     let problems = ["problems"].into_iter().filter(says_something);
     tell(problems.map(quoted).collect(), "its problems have the bodies of `[server]`");
 }

@@ -1,6 +1,9 @@
 //! Every metric family: its name (contract, records.md), its kind, its words, and where its samples come from.
 
+mod cache;
 mod identity;
+
+pub use cache::KeptAnswers;
 
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
@@ -46,6 +49,8 @@ pub struct ScrapeInputs {
     pub log_write_failures: u64,
     /// The last write failed, or a file that is to be opened anew could not be.
     pub log_failing: bool,
+    /// What kept answers come to.
+    pub kept: KeptAnswers,
     /// A look at the process.
     pub process: ProcessStats,
 }
@@ -61,6 +66,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
     identity::render(&mut page, registry, inputs);
+    cache::render(&mut page, &inputs.kept);
     limits(&mut page, registry);
     stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
@@ -110,6 +116,7 @@ fn routes(page: &mut Page, registry: &Registry) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
+    cache::requests(page, &totals);
     page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
     for (route, totals) in &totals {
         for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
