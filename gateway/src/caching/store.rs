@@ -279,7 +279,7 @@ impl Store {
             shelf.entries.insert(key, entry);
         }
         let Some(entry) = shelf.entries.get_mut(parcel.key) else { return false };
-        self.drop_answers(entry, |other| replaces(other));
+        self.drop_answers(entry, replaces);
         while entry.answers.len() >= parcel.variants.max(1) {
             let gone = entry.answers.remove(0);
             self.forget(entry, &gone);
