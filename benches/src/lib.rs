@@ -129,6 +129,7 @@ fn route(path: &str) -> Arc<Route> {
         openapi: None,
         stages: Box::default(),
         compress: None,
+        cache: None,
         breaker: None,
         criticality: Default::default(),
         retry: Default::default(),

@@ -153,6 +153,13 @@ pub fn unix_seconds() -> i64 {
     unix.as_secs().cast_signed()
 }
 
+/// An HTTP date in seconds since the Unix epoch; `None` where it is none.
+pub fn http_date_seconds(text: &[u8]) -> Option<i64> {
+    let date = httpdate::parse_http_date(std::str::from_utf8(text).ok()?.trim()).ok()?;
+    let since = date.duration_since(std::time::UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_secs()).ok()
+}
+
 #[cfg(test)]
 mod http_dates {
     use super::*;

@@ -119,6 +119,8 @@ codes! {
     ConnectTimeout = "connect_timeout", GATEWAY_TIMEOUT, Upstream, "The upstream did not accept a connection in time";
     /// No answer in time.
     UpstreamTimeout = "upstream_timeout", GATEWAY_TIMEOUT, Upstream, "The upstream did not answer in time";
+    /// Nothing is kept that would do, and the client wants nothing else.
+    NotCached = "not_cached", GATEWAY_TIMEOUT, Client, "Nothing that is kept would do";
     /// It has come by too often: an upstream is the gateway itself.
     RequestLoop = "request_loop", LOOP_DETECTED, Gateway, "The request goes in a circle";
 }

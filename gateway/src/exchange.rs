@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use heads::Heads;
 
 use crate::algorithms::criticality::Criticality;
+use crate::caching::Caching;
 use crate::client::ClientConnection;
 use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, RequestId, TraceContext};
@@ -162,6 +163,8 @@ pub struct Exchange<N: Network> {
     pub(crate) seen: Option<Box<Seen>>,
     /// The values of its route's edits that are its own.
     pub(crate) made: Option<Arc<Made>>,
+    /// How it came by its answer, and what becomes of that, where its route keeps answers.
+    pub(crate) cache: Option<Box<Caching>>,
     /// Its route is the best of those that it may take: until its body tells, or for good as it is a preflight.
     pub is_undecided: bool,
     /// What its client takes of the codings that the route offers.
@@ -273,6 +276,7 @@ impl<N: Network> Exchange<N> {
             shared: None,
             seen: None,
             made: None,
+            cache: None,
             is_undecided: false,
             accepts: Accepted::default(),
             place: None,
@@ -414,6 +418,7 @@ impl<N: Network> Exchange<N> {
         if let Some(status) = self.grpc_status {
             series.told_grpc_status(self.shard.index, status);
         }
+        self.count_cached(series);
         self.keep_if_of_note((status, ended), now);
         self.end_track((status, ended), now, overhead);
         let log = &self.shard.shared.log;
@@ -491,6 +496,7 @@ impl<N: Network> Exchange<N> {
             parts_missing: self.missing.as_ref().map(|missing| &*missing.names),
             parts_results: self.missing.as_ref().map(|missing| &*missing.results),
             batch_size: self.batch_size,
+            cache: self.cache.as_ref().and_then(|cache| Some(cache.came_by()?.as_str())),
             request_headers: self.heads.as_ref().map(|heads| &heads.sent),
             response_headers: self.heads.as_ref().map(|heads| &heads.answered),
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)

@@ -156,6 +156,9 @@ pub struct Policies {
     /// Which answers are compressed, and what this request's client takes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compress: Option<String>,
+    /// Which answers are kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cache: Option<String>,
     /// What becomes of this request's page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page: Option<String>,
@@ -402,6 +405,7 @@ fn policies(
         fallback: route.fallback.as_ref().map(ToString::to_string),
         cors: route.cors.as_ref().map(ToString::to_string),
         compress: None,
+        cache: route.cache.as_ref().map(ToString::to_string),
         page: None,
         preflight: false,
     }

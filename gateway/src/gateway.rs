@@ -99,6 +99,8 @@ impl<N: Network> Gateway<N> {
             stores,
             identity: crate::identity::Registry::new(Arc::clone(&metrics), world.clock.clone(), shards)
                 .with_plugins(Arc::clone(&plugins)),
+            cache: Arc::default(),
+            cache_tags: crate::caching::Tags::default(),
             tls: Slots::default(),
             network: world.network,
             plugins,

@@ -153,6 +153,8 @@ pub mod http1;
 pub mod http2;
 
 #[doc(hidden)]
+pub mod caching;
+#[doc(hidden)]
 pub mod compose;
 #[doc(hidden)]
 pub mod context;

@@ -4,6 +4,8 @@
 //! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent;
 //! and the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
 
+mod cached;
+
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -34,7 +36,7 @@ use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 use crate::upstream::Selected;
-use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
+use crate::{caching, compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -125,7 +127,7 @@ async fn stages<N: Network>(
     // the body's limit, before a byte of it is read or asked for.
     let mut body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
-    // coalesce, batch: what others ask for at this moment too is asked for once.
+    // cache, coalesce, batch: what is kept is not asked for; what others ask for at this moment too is asked for once.
     if exchange.route().is_some_and(|route| route.shares_calls)
         && let Some(outcome) =
             Box::pin(shared(exchange, headers, (&params, &target), (&mut body, admitted.websocket))).await?
@@ -293,8 +295,13 @@ async fn shared<N: Network>(
         let body = std::mem::replace(body, RequestBody::Empty);
         return batched(exchange, headers, params, body).await.map(Some);
     }
-    if is_websocket || !is_empty(body) || !matches!(exchange.method, Method::GET | Method::HEAD) {
+    let is_switch = is_websocket || exchange.connection.websocket_key.is_some();
+    if is_switch || !is_empty(body) || !matches!(exchange.method, Method::GET | Method::HEAD) {
+        caching::will_change(exchange, headers, target);
         return Ok(None);
+    }
+    if exchange.route().is_some_and(|route| route.cache.is_some()) {
+        return cached::cached(exchange, headers, target).await.map(Some);
     }
     coalesced(exchange, headers, target).await
 }
@@ -375,6 +382,11 @@ async fn by_body<N: Network>(
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
     let outcome = stages(&mut exchange, &mut headers, source).await;
+    if exchange.cache.is_some()
+        && let Ok(Outcome::Relay(answer)) = &outcome
+    {
+        exchange.has_changed(answer.head.status);
+    }
     if exchange.seen.is_some() {
         return Box::pin(shown(exchange, &headers, outcome)).await;
     }

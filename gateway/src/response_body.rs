@@ -81,6 +81,11 @@ impl Behind {
         Self { read: read.into_iter().filter(|bytes| !bytes.is_empty()).collect(), kept: Some(kept) }
     }
 
+    /// What has been read.
+    pub fn parts(&self) -> &[Bytes] {
+        &self.read
+    }
+
     fn length(&self) -> u64 {
         self.read.iter().map(|bytes| bytes.len() as u64).sum()
     }
@@ -186,6 +191,7 @@ impl<N: Network> ResponseBody<N> {
         if source.leg.is_over() {
             let now = exchange.now();
             exchange.answered = Some(now);
+            exchange.keep_whole();
             source.finish(&exchange, now);
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
@@ -204,6 +210,14 @@ impl<N: Network> ResponseBody<N> {
         let mut relay = Relay::new(exchange, Some(source), idle_timeout);
         relay.is_packed = true;
         Self::Packed(Box::new(Packed::new(relay, packing)))
+    }
+
+    /// An answer that is there as a whole, compressed.
+    #[cold]
+    pub fn packed_whole(exchange: Box<Exchange<N>>, body: Bytes, packing: Packing) -> Self {
+        let mut relay = Relay::new(exchange, None, None);
+        relay.is_packed = true;
+        Self::Packed(Box::new(Packed::of(relay, packing, body)))
     }
 
     /// The same, behind what has been read of it.

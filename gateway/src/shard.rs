@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::algorithms::rng;
+use crate::caching::{Store, Tags};
 use crate::clock::Clock;
 use crate::compose::{Batches, Flights};
 use crate::context::OwnName;
@@ -58,6 +59,10 @@ pub struct Shared<N: Network> {
     pub stores: Stores,
     /// Who proves identities, over all configurations.
     pub identity: Identities,
+    /// Answers that are kept, over all configurations.
+    pub cache: Arc<Store>,
+    /// Whose answers those are.
+    pub cache_tags: Tags,
     /// Certificates in force at the listeners.
     pub tls: Slots,
     /// Requests in the whole gateway.

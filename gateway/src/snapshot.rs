@@ -2,10 +2,12 @@
 //!
 //! What must outlive a configuration (counts, connections, metrics) is not here; the snapshot holds handles to it.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::algorithms::criticality::Criticality;
+use crate::caching::RouteCache;
 use crate::compose::{Aggregate, Batch};
 use crate::config::settings::own_answer::OwnAnswer;
 use crate::config::settings::route::Fallback;
@@ -69,7 +71,9 @@ pub struct CompiledRoute<N: Network> {
     pub aggregate: Option<Arc<Aggregate>>,
     /// How its requests become one call.
     pub batch: Option<Arc<Batch>>,
-    /// Its requests may share calls: it coalesces, or is a batch.
+    /// Which of its answers are kept.
+    pub cache: Option<Arc<RouteCache>>,
+    /// Its requests may share calls, or answers: it coalesces, is a batch, or keeps answers.
     pub shares_calls: bool,
 }
 
@@ -136,7 +140,7 @@ fn has_last_words(route: &settings::Route) -> bool {
 impl<N: Network> Snapshot<N> {
     /// Compiles a checked configuration, and puts its upstreams' settings in force.
     pub fn build(config: Arc<Config>, version: u64, shared: &Shared<N>) -> Self {
-        let upstreams: std::collections::HashMap<&str, Arc<Upstream<N>>> =
+        let upstreams: HashMap<&str, Arc<Upstream<N>>> =
             config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
         shared.tls.apply(&config.listeners, config.server.h2.is_spoken());
         shared.upstreams.retain(|name| upstreams.contains_key(name));
@@ -147,7 +151,7 @@ impl<N: Network> Snapshot<N> {
             let (provider, store) = (|name: &str| providers.get(name).cloned(), |name: &str| shared.stores.find(name));
             Arc::new(RouteAuth::new(settings, provider, store))
         };
-        let (path_rules, table) = (path_rules(&config), RouteTable::build(&config.routes));
+        let (path_rules, table, tags) = (path_rules(&config), RouteTable::build(&config.routes), tags(&config, shared));
         let mut places = Places::of(&config);
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
@@ -181,7 +185,8 @@ impl<N: Network> Snapshot<N> {
                 has_last_words: has_last_words(route),
                 stages: shared.plugins.stages(&route.stages),
                 handler: handler(route, &shared.plugins),
-                shares_calls: route.coalesce || route.batch.is_some(),
+                shares_calls: route.coalesce || route.batch.is_some() || route.cache.is_some(),
+                cache: cache(route, &tags),
                 settings: Arc::clone(route),
             })
         };
@@ -226,6 +231,19 @@ fn path_rules(config: &Config) -> PathRules {
         keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
         merge_slashes: config.server.merge_slashes,
     }
+}
+
+/// Whose answers are kept: those of other routes go.
+fn tags<N: Network>(config: &Config, shared: &Shared<N>) -> HashMap<Arc<str>, u64> {
+    let tags = shared.cache_tags.apply(config);
+    shared.cache.apply(config.server.cache_memory, &tags.values().copied().collect::<Vec<_>>());
+    tags
+}
+
+/// Which answers of a route are kept; an upstream's of a split are the split route's.
+fn cache(route: &settings::Route, tags: &HashMap<Arc<str>, u64>) -> Option<Arc<RouteCache>> {
+    let tag = *tags.get(&route.name)?;
+    route.cache.as_deref().map(|settings| Arc::new(RouteCache::new(settings, tag)))
 }
 
 /// The handler of a route that has one.

@@ -113,6 +113,7 @@ fn operating_names_every_field_of_an_access_record_in_its_order() {
     record.parts_missing = Some("p");
     record.parts_results = Some("p: timeout");
     record.batch_size = Some(1);
+    record.cache = Some("hit");
     let names = [HeaderName::from_static("a")];
     let told = HeadFields::of(&names, |_| std::iter::once(&b"1"[..]));
     (record.request_headers, record.response_headers) = (Some(&told), Some(&told));

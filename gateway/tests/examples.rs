@@ -451,6 +451,22 @@ fn answers_are_compressed_as_the_comments_say() {
 }
 
 #[test]
+fn answers_are_kept_as_the_comments_say() {
+    let loaded = example("caching.toml");
+    let cache = |url: &str| {
+        let question = Question::parse("GET", url, &[]).expect("a question");
+        answer(&loaded.config, &question).policies.expect("a route").cache.expect("a cache")
+    };
+    let catalogue = "answers for as long as they say, others for 10s; for at most 86400s, up to 1048576 bytes; 5s longer while a \
+                     new one is asked for; 3600s longer if none can be had";
+    assert_eq!(cache("/catalogue/shoes"), catalogue);
+    let pictures = "answers that say for how long, for at most 604800s, up to 8388608 bytes; whatever clients say";
+    assert_eq!(cache("/pictures/1.png"), pictures);
+    assert!(cache("/accounts/me").ends_with("; public ones for all subjects"));
+    assert_eq!(loaded.config.server.cache_memory, 128 << 20);
+}
+
+#[test]
 fn another_service_is_asked_as_the_comments_say() {
     let loaded = example("forward-auth.toml");
     let asked = loaded.config.routes[0].forward_auth.as_ref().expect("somebody is asked");

@@ -11,7 +11,7 @@ use super::State;
 use crate::config::settings::upstream::Endpoints;
 use crate::gateway::Gateway;
 use crate::network::Network;
-use crate::telemetry::exposition::{Format, ScrapeInputs, render};
+use crate::telemetry::exposition::{Format, KeptAnswers, ScrapeInputs, render};
 use crate::telemetry::metrics::{
     Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, HeldPlaces, RouteBreaker,
 };
@@ -44,6 +44,11 @@ fn inputs<N: Network>(gateway: &Gateway<N>) -> ScrapeInputs {
         keys: shared.identity.keys(),
         issuers: shared.identity.issuers(),
         certificates: shared.tls.expiries(),
+        kept: KeptAnswers {
+            entries: shared.cache.fill().answers as u64,
+            bytes: shared.cache.fill().bytes as u64,
+            evicted: shared.cache.evicted(),
+        },
         ..ScrapeInputs::default()
     };
     for rule in &gateway.snapshot().in_flight {

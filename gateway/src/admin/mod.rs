@@ -3,6 +3,7 @@
 mod access;
 mod audit;
 mod breakers;
+mod cache;
 mod events;
 mod explain;
 mod limits;
@@ -81,6 +82,8 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/routes", get(view::routes::<N>))
         .route("/breakers", get(breakers::breakers::<N>))
         .route("/breakers/{upstream}/{endpoint}/{action}", post(breakers::force::<N>))
+        .route("/cache", get(cache::cache::<N>))
+        .route("/cache/purge", post(cache::purge::<N>))
         .route("/limits", get(limits::limits::<N>))
         .route("/events", get(events::events::<N>))
         .route("/requests", get(requests::list::<N>))

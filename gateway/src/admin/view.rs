@@ -40,13 +40,13 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events /jwks.json /openapi.json /docs, \
-                 POST /reload, POST /drain and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
+    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events /cache /jwks.json /openapi.json /docs, \
+                 POST /reload, POST /drain, POST /cache/purge and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
 
 pub(super) async fn method_not_allowed() -> Response {
-    let detail = "/reload, /drain and /breakers/... take POST, everything else takes GET.";
+    let detail = "/reload, /drain, /cache/purge and /breakers/... take POST, everything else takes GET.";
     refusal(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", detail)
 }
 
@@ -186,6 +186,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
                 "coalesce": settings.coalesce,
+                "cache": settings.cache.as_ref().map(ToString::to_string),
                 "hedge": settings.hedge.as_ref().map(|hedge| json!({
                     "after": hedge.to_string(),
                     "now_us": route.hedging.as_ref().and_then(|hedging| hedging.after()).map(micros),

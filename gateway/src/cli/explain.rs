@@ -193,6 +193,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         ("hedge", &policies.hedge),
         ("fallback", &policies.fallback),
         ("compress", &policies.compress),
+        ("cache", &policies.cache),
         ("cors", &policies.cors),
         ("page", &policies.page),
     ];

@@ -148,7 +148,7 @@ pub(super) async fn run<N: Network>(
 }
 
 /// Waits for what a call comes to, its deadlines watched.
-pub(super) async fn called<N: Network>(sending: impl Future<Output = Called<N>>, watch: &mut Watch) -> Called<N> {
+pub async fn called<N: Network>(sending: impl Future<Output = Called<N>>, watch: &mut Watch) -> Called<N> {
     let mut sending = pin!(sending);
     poll_fn(|cx| watch.poll_with(cx, |cx| sending.as_mut().poll(cx))).await
 }
@@ -206,7 +206,7 @@ pub(super) fn invalid(why: &str) -> Box<GatewayError> {
 }
 
 /// Reads what is there of an answer that nobody wants, so that its connection can be kept; else it closes.
-pub(super) fn discard<N: Network>(mut source: Source<N>, exchange: &Exchange<N>) {
+pub fn discard<N: Network>(mut source: Source<N>, exchange: &Exchange<N>) {
     let (mut cx, mut left) = (Context::from_waker(std::task::Waker::noop()), UNWANTED_BYTES);
     while !source.leg.is_over() {
         match source.leg.poll_frame(&mut cx) {

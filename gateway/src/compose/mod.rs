@@ -27,6 +27,6 @@ mod values;
 pub use aggregate::Aggregate;
 pub use batch::Batch;
 pub use batches::{Batches, gather};
-pub use call::{Call, Called};
+pub use call::{Call, Called, called, discard};
 pub use document::Document;
 pub use flights::{Flights, Turn, share};

@@ -25,6 +25,8 @@ pub static FORWARDED: HeaderName = HeaderName::from_static("forwarded");
 pub static RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 /// `ratelimit-policy`: how much there is
 pub static RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+/// `cache-status`: how a cache came by an answer (RFC 9211)
+pub static CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 /// `x-aggregate-missing`: the parts of an aggregate that are missing, and for which nothing stands in
 pub static X_AGGREGATE_MISSING: HeaderName = HeaderName::from_static("x-aggregate-missing");
 /// `x-request-timeout-ms`: what is left of a request's time

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::Exchange;
 use crate::error::{Code, Fault};
 use crate::network::Network;
+use crate::telemetry::metrics::RouteSeries;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 
@@ -32,6 +33,14 @@ impl<N: Network> Exchange<N> {
             self.place = None;
         } else {
             self.finish_at(Ended::Complete, now);
+        }
+    }
+
+    /// Counts how it came by its answer, where its route keeps answers.
+    #[inline]
+    pub(super) fn count_cached(&self, series: &RouteSeries) {
+        if let Some(by) = self.cache.as_ref().and_then(|cache| cache.came_by()) {
+            series.came_by(self.shard.index, by);
         }
     }
 

@@ -116,6 +116,11 @@ impl Fields {
         known
     }
 
+    /// Bytes of the head in which they came.
+    pub(super) fn wire_len(&self) -> usize {
+        self.block.len()
+    }
+
     /// Whether a `connection` came.
     pub fn has_connection(&self) -> bool {
         self.has_connection

@@ -12,6 +12,7 @@ mod date;
 mod fields;
 mod intake;
 mod interim;
+mod kept_fields;
 mod lines;
 mod request_head;
 mod request_read;

@@ -151,6 +151,7 @@ mod tests {
             credential: credential.as_bytes().into(),
             proof: Proof { provider: 1, keys: 1 },
             digest: std::sync::OnceLock::new(),
+            likeness: std::sync::OnceLock::new(),
             bound: None,
         })
     }

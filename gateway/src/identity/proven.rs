@@ -6,6 +6,7 @@ use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
 
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::ledger::digest_of;
 use super::passport::Passports;
@@ -35,6 +36,8 @@ pub struct Identity {
     pub(super) proof: Proof,
     /// What it is called in a list of tokens that were taken back, once somebody has asked.
     pub(super) digest: OnceLock<Box<str>>,
+    /// What tells it from others to who keeps answers, once somebody has asked.
+    pub(super) likeness: OnceLock<[u8; 32]>,
     /// The SHA-256 of the certificate whose owner alone may present the credential.
     pub(super) bound: Option<[u8; 32]>,
 }
@@ -53,6 +56,20 @@ impl Identity {
     pub(super) fn bytes(&self) -> usize {
         // Claims as values take about three times their text, which is within the credential.
         size_of::<Self>() + 4 * self.credential.len() + self.fields.len() + 128
+    }
+
+    /// The same for all credentials that prove the same: provider, subject, scopes and claims, but for the times and
+    /// the name of the token itself.
+    pub fn likeness(&self) -> &[u8; 32] {
+        self.likeness.get_or_init(|| {
+            let is_tokens_own = |claim: &str| matches!(claim, "exp" | "iat" | "nbf" | "jti");
+            let claims: Vec<(&String, &Value)> = self.claims.iter().filter(|(name, _)| !is_tokens_own(name)).collect();
+            let all = serde_json::json!([&*self.provider, self.subject, self.scopes, claims]);
+            let mut hasher = Sha256::new();
+            hasher.update(all.to_string());
+            hasher.update(&self.fields);
+            hasher.finalize().into()
+        })
     }
 
     /// What its token is called in a list of those that were taken back.

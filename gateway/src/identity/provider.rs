@@ -381,6 +381,7 @@ impl Provider {
             credential: credential.into(),
             proof,
             digest: OnceLock::new(),
+            likeness: OnceLock::new(),
             bound: claims.bound,
         }
     }

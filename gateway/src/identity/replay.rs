@@ -142,6 +142,7 @@ mod tests {
             credential: Box::default(),
             proof: Proof { provider: 0, keys: 0 },
             digest: std::sync::OnceLock::new(),
+            likeness: std::sync::OnceLock::new(),
             bound: None,
         }
     }

@@ -85,6 +85,9 @@ pub(super) fn is_fixed(route: &Route) -> bool {
 
 /// What a failing upstream comes to; nothing where a fixed answer stands in for it.
 fn upstream_codes(route: &Route, codes: &mut Vec<Code>) {
+    if route.cache.is_some() {
+        codes.push(Code::NotCached);
+    }
     if is_fixed(route) || matches!(route.fallback, Some(Fallback::Answer(_))) {
         return;
     }

@@ -16,7 +16,7 @@ use crate::context::names::lists;
 use crate::exchange::Exchange;
 use crate::http1::Fields;
 use crate::network::Network;
-use crate::response_body::{Packing, Source};
+use crate::response_body::Packing;
 
 /// Notes which coding the client takes: its fields are gone when the answer comes.
 ///
@@ -33,13 +33,14 @@ pub fn note_accepted<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap
     }
 }
 
-/// Says in the head what is done with the body, and how to do it; `None` where it passes as it is.
+/// Says in the head what is done with the body, and how to do it; `None` where it passes as it is. Of the body it is
+/// told how long it is, where that is known, and whether it has ended.
 #[cold]
 pub(super) fn prepare<N: Network>(
     exchange: &Exchange<N>,
     status: StatusCode,
     fields: &mut Fields,
-    source: &Source<N>,
+    (length_left, is_over): (Option<u64>, bool),
 ) -> Option<Packing> {
     let route = exchange.route()?;
     let compress = route.settings.compress.as_deref()?;
@@ -60,7 +61,7 @@ pub(super) fn prepare<N: Network>(
         return None;
     }
     let is_head = exchange.method == Method::HEAD;
-    let length = if is_head { told_length(fields) } else { source.leg.length_left() };
+    let length = if is_head { told_length(fields) } else { length_left };
     if length == Some(0) || (length.is_some_and(|length| length < compress.min_size) && !exchange.accepts.only) {
         return None;
     }
@@ -71,7 +72,7 @@ pub(super) fn prepare<N: Network>(
         fields.edit(&[ACCEPT_RANGES], &[]);
         return None;
     }
-    if source.leg.is_over() {
+    if is_over {
         return None;
     }
     let (effort, most) = (compress.effort, exchange.snapshot.config.server.compress_memory);

@@ -47,6 +47,7 @@ fn status(code: Code) -> u16 {
         Code::BodyTooLarge | Code::UriTooLong | Code::HeadersTooLarge | Code::RateLimited => RESOURCE_EXHAUSTED,
         Code::BadRequest | Code::ExpectationFailed | Code::Internal | Code::RequestLoop => INTERNAL,
         Code::Misdirected
+        | Code::NotCached
         | Code::UpstreamConnect
         | Code::UpstreamReset
         | Code::UpstreamInvalid

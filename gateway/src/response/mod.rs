@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering;
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use crate::context::names::CACHE_STATUS;
 use crate::exchange::Exchange;
 use crate::http1::{DateCell, Fields};
 use crate::network::Network;
@@ -54,6 +55,9 @@ fn secure_own<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
         headers.insert(HSTS, hsts.clone());
     }
     tell_client(exchange, headers);
+    if let Some(told) = exchange.cache.as_ref().and_then(|cache| HeaderValue::from_str(&cache.fields().1?).ok()) {
+        headers.insert(CACHE_STATUS.clone(), told);
+    }
 }
 
 /// What the service says to the client that let the request pass (`client_headers`): beside what is there, since each

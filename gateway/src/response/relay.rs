@@ -1,12 +1,12 @@
 //! An upstream's answer as the client gets it: less what belongs to the connection behind, plus the request's id.
 
 use bytes::Bytes;
-use http::header::SET_COOKIE;
+use http::header::{AGE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
 use super::{compress, cross_origin, edited, is_draining, problem, secure_relayed};
 use crate::client::Tunnel;
-use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
+use crate::context::names::{CACHE_STATUS, RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::survey::is_grpc;
 use crate::context::{mark_websocket, remove_from_response};
 use crate::error::{Code, GatewayError};
@@ -28,7 +28,9 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let settings = exchange.route().map(|route| &route.settings);
     let idle_timeout = settings.and_then(|settings| settings.idle_timeout);
     let compresses = settings.is_some_and(|settings| settings.compress.is_some());
-    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut fields, &answer.source)).flatten();
+    let leg = &answer.source.leg;
+    let told = (leg.length_left(), leg.is_over());
+    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut fields, told)).flatten();
     exchange.note_relayed(&fields);
     let body = match packing {
         None => ResponseBody::relay(exchange, answer.source, idle_timeout),
@@ -59,12 +61,22 @@ pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N
     Reply { status, head, body: ResponseBody::relay_behind(exchange, answer.source, idle_timeout, behind) }
 }
 
-/// Passes on an answer that several get.
+/// Passes on an answer that several get, or that was kept.
 pub fn given<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, body: Bytes) -> Reply<N> {
-    exchange.status = Some(head.status);
-    let fields = dress(&exchange, head.fields);
+    let status = head.status;
+    exchange.status = Some(status);
+    let mut fields = dress(&exchange, head.fields);
+    let compresses = exchange.route().is_some_and(|route| route.settings.compress.is_some());
+    let told = (Some(body.len() as u64), body.is_empty());
+    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut fields, told)).flatten();
     exchange.note_relayed(&fields);
-    Reply { status: head.status, head: AnswerHead::Wire(fields), body: ResponseBody::own(body, exchange) }
+    // What is kept of a GET answers HEAD too.
+    let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };
+    let body = match packing {
+        None => ResponseBody::own(body, exchange),
+        Some(packing) => ResponseBody::packed_whole(exchange, body, packing),
+    };
+    Reply { status, head: AnswerHead::Wire(fields), body }
 }
 
 /// The cookie that brings a client back to its endpoint, where the route has one to give.
@@ -170,6 +182,17 @@ fn tell_client(told: &HeaderMap, fields: &mut Fields) {
     fields.push_more(&lines);
 }
 
+/// What the client is told of the cache (RFC 9211); how old a kept answer is (RFC 9111, section 5.1).
+#[cold]
+fn tell_cache((age, told): (Option<u32>, Option<String>), fields: &mut Fields) {
+    if let Some(age) = age {
+        fields.push_more(&[(&AGE, itoa::Buffer::new().format(age))]);
+    }
+    if let Some(told) = &told {
+        fields.push_more(&[(&CACHE_STATUS, told)]);
+    }
+}
+
 fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fields> {
     withhold(exchange, &mut fields);
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
@@ -181,6 +204,9 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fie
     }
     if let Some(told) = &exchange.told_client {
         tell_client(told, &mut fields);
+    }
+    if let Some(cache) = &exchange.cache {
+        tell_cache(cache.fields(), &mut fields);
     }
     if cross_origin::is_told(exchange) {
         cross_origin::tell_in(exchange, &mut fields);

@@ -66,13 +66,18 @@ type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl<N: Network> Packed<N> {
     pub(super) fn new(relay: Relay<N>, packing: Packing) -> Self {
+        Self::of(relay, packing, Bytes::new())
+    }
+
+    /// The same of what has come already.
+    pub(super) fn of(relay: Relay<N>, packing: Packing, input: Bytes) -> Self {
         Self {
             relay,
             coding: packing.coding,
             encoder: Some(packing.encoder),
             _room: packing.room,
             is_open: packing.length.is_none(),
-            input: Bytes::new(),
+            input,
             holds: false,
             has_ended: false,
             trailers: None,

@@ -173,10 +173,14 @@ impl<N: Network> Relay<N> {
 
     fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         self.exchange.connection.deadlines.clear(Wait::ResponseBody);
-        if let Some(data) = frame.data_ref()
-            && !self.is_packed
-        {
-            self.exchange.bytes_out += data.len() as u64;
+        if let Some(data) = frame.data_ref() {
+            if !self.is_packed {
+                self.exchange.bytes_out += data.len() as u64;
+            }
+            self.exchange.keep_part(data);
+        } else {
+            // Trailers are not kept with a body, so that one which has some is not kept.
+            self.exchange.keep_nothing();
         }
         if self.exchange.is_grpc
             && let Some(trailers) = frame.trailers_ref()
@@ -202,6 +206,7 @@ impl<N: Network> Relay<N> {
     fn end(&mut self) {
         let now = self.exchange.now();
         if let Some(source) = self.source.take() {
+            self.exchange.keep_whole();
             source.finish(&self.exchange, now);
         }
         if !self.is_packed {
@@ -252,6 +257,7 @@ impl<N: Network> Relay<N> {
     fn abort(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         // The connection is dropped with its source: nobody may read what is left on it.
         self.source = None;
+        self.exchange.keep_nothing();
         if self.is_lent {
             // Who reads it may answer all the same: what becomes of the exchange is told at its own end.
             self.cut = Some(cut);

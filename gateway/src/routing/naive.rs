@@ -64,6 +64,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         batch: None,
         openapi: None,
         compress: None,
+        cache: None,
     })
 }
 

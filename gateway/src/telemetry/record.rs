@@ -106,6 +106,8 @@ pub struct AccessRecord<'a> {
     pub parts_results: Option<&'a str>,
     /// Requests that went in one batch.
     pub batch_size: Option<u32>,
+    /// How it came by its answer, where answers are kept.
+    pub cache: Option<&'a str>,
     /// Headers of the request, where some are named.
     pub request_headers: Option<&'a HeadFields>,
     /// Headers of the answer, likewise.
@@ -155,6 +157,7 @@ impl<'a> AccessRecord<'a> {
             parts_missing: None,
             parts_results: None,
             batch_size: None,
+            cache: None,
             request_headers: None,
             response_headers: None,
         }
@@ -235,6 +238,9 @@ impl<'a> AccessRecord<'a> {
         optional(out, b",\"parts_results\":\"", self.parts_results);
         if let Some(size) = self.batch_size {
             number(out, b",\"batch_size\":", u64::from(size));
+        }
+        if let Some(cache) = self.cache {
+            plain(out, b",\"cache\":\"", cache);
         }
         if let Some(fields) = self.request_headers {
             fields.write(out, b",\"request_headers\":{");

@@ -1,6 +1,6 @@
 //! Routes that the gateway answers itself, where requests come from, and who else says whether they pass.
 
-use super::{built, check, check_route, warnings};
+use super::{built, check, check_route, errors, warnings};
 
 fn own(keys: &str) -> String {
     format!("[[routes]]\npath = \"/a/{{id}}\"\n{keys}")
@@ -99,6 +99,40 @@ fn compression() {
     check(&format!("[defaults.route]\ncompress = true\n{}", own("answer = {}")), &[]);
     let route = "[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\ncompress = { types = [\"image/png\"] }";
     assert!(warnings(route)[0].contains("most of image/png is compressed already"), "{:?}", warnings(route));
+}
+
+#[test]
+fn caches() {
+    check_route("cache = true", &[]);
+    check_route("cache = {}", &[]);
+    check_route("cache = { default_ttl = \"10s\", stale_if_error = \"8760h\", vary_limit = 1, shared = true }", &[]);
+    check_route("cache = \"yes\"", &["4:9: expected true or false, found a string"]);
+    check_route("cache = { default_ttl = \"2h\", max_ttl = \"1h\" }", &["4:25: `default_ttl` is above `max_ttl`"]);
+    for bad in ["default_ttl = \"10ms\"", "max_ttl = \"0s\"", "vary_limit = 0", "max_body = \"0\"", "shared = \"yes\""]
+    {
+        let found =
+            errors(&format!("[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\ncache = {{ {bad} }}"));
+        assert_eq!(found.len(), 1, "{bad}: {found:?}");
+    }
+    let small = errors("[server]\ncache_memory = \"1KiB\"");
+    assert!(small[0].contains("is not between 64KiB and"), "{small:?}");
+    check(
+        &own("cache = true\nanswer = {}"),
+        &["3:9: `cache` is for the answers of an upstream; this route has `answer`"],
+    );
+    check(&own("cache = false\nanswer = {}"), &[]);
+    check(&format!("[defaults.route]\ncache = true\n{}", own("answer = {}")), &[]);
+    let route = "[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n";
+    let told = |keys: &str| warnings(&format!("{route}{keys}")).join("\n");
+    assert!(told("cache = true\nmethods = [\"POST\"]").contains("this route takes no GET, so that nothing is kept"));
+    assert!(!told("cache = true\nmethods = [\"POST\", \"GET\"]").contains("no GET"));
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/identity/api-keys.toml");
+    let key = format!("\n[identity.providers.keys]\nkind = \"api_key\"\nfile = \"{keys}\"\n");
+    let proven = |cache: &str| told(&format!("cache = {cache}\nauth = {{ providers = [\"keys\"] }}{key}"));
+    assert!(proven("true").contains("with `auth`, each subject has kept answers of its own"), "{}", proven("true"));
+    assert!(
+        !proven("{ shared = false }").contains("each subject") && !proven("{ shared = true }").contains("each subject")
+    );
 }
 
 #[test]

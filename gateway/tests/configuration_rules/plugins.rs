@@ -29,6 +29,7 @@ fn what_only_an_upstream_has_a_use_for_does_not_stand_beside_a_handler() {
         ("host", "\"upstream\""),
         ("mirror", "{ upstream = \"http://127.0.0.1:1\" }"),
         ("compress", "true"),
+        ("cache", "true"),
     ] {
         let found = errors(&format!("{HANDLED}{key} = {value}"));
         let message = format!("`{key}` is for a route with an upstream; this one has `handler`");
@@ -45,6 +46,7 @@ fn stages_are_named_once_and_see_one_requests_answer_as_it_comes() {
     check(&route(", \"s\"]"), &["4:16: this stage is named twice"]);
     check(&route("]\ncoalesce = true"), &["5:12: a route does not coalesce and have stages"]);
     check(&route("]\ncompress = true"), &["5:12: a route does not compress and have stages"]);
+    check(&route("]\ncache = true"), &["5:9: a route does not cache and have stages"]);
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod both_ways;
 mod both_ways_idle;
 mod breakers;
 mod breakers_clients;
+mod caching;
 mod certificates;
 mod coalescing;
 mod coalescing_bounds;

@@ -7,9 +7,9 @@ use gateway::algorithms::gathering::Reason;
 use gateway::config::settings::compress::Coding;
 use gateway::error::Code;
 use gateway::telemetry::metrics::{
-    AdminAction, AdminResult, Announcement, AttemptOutcome, AuthResult, CacheResult, CoalesceResult, EndpointState,
-    FallbackResult, HandshakeResult, HedgeResult, LimitDecision, MirrorResult, PartResult, RetryResult, ShedReason,
-    SpanResult, UpstreamHandshake, WordResult,
+    AdminAction, AdminResult, Announcement, AttemptOutcome, AuthResult, CacheResult, CacheUse, CoalesceResult,
+    EndpointState, FallbackResult, HandshakeResult, HedgeResult, LimitDecision, MirrorResult, PartResult, RetryResult,
+    ShedReason, SpanResult, UpstreamHandshake, WordResult,
 };
 
 /// The labels of a family's samples; of a histogram those of its sum and its count. `None` of no family that is known.
@@ -18,6 +18,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_requests_total" => &["route", "status_class", "code"],
         "gateway_fallbacks_total"
         | "gateway_coalesced_total"
+        | "gateway_cache_requests_total"
         | "gateway_mirrored_total"
         | "gateway_forward_auth_total" => &["route", "result"],
         "gateway_grpc_answers_total" => &["route", "grpc_status"],
@@ -66,6 +67,9 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         | "gateway_spans_dropped_total"
         | "gateway_config_version"
         | "gateway_config_reload_failures_total"
+        | "gateway_cache_entries"
+        | "gateway_cache_bytes"
+        | "gateway_cache_evicted_total"
         | "gateway_panics_total" => &[],
         other if other.starts_with("process_") => &[],
         _ => return None,
@@ -84,6 +88,7 @@ pub(super) fn values(family: &str, label: &str) -> Option<Vec<&'static str>> {
         ("gateway_requests_total", "code") => Code::ALL.iter().map(|code| code.as_str()).chain(["ok"]).collect(),
         ("gateway_fallbacks_total", "result") => all!(FallbackResult),
         ("gateway_coalesced_total", "result") => all!(CoalesceResult),
+        ("gateway_cache_requests_total", "result") => all!(CacheUse),
         ("gateway_mirrored_total", "result") => all!(MirrorResult),
         ("gateway_forward_auth_total", "result") => all!(WordResult),
         (_, "coding") => all!(Coding),

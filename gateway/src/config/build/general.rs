@@ -42,6 +42,7 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
         max_body: table.bound("max_body"),
         body_match_memory: table.bytes("body_match_memory"),
         compress_memory: table.bytes("compress_memory"),
+        cache_memory: table.bytes("cache_memory"),
         h2: Http2Limits {
             max_concurrent_streams: table.integer("h2_max_concurrent_streams"),
             stream_window: table.bytes("h2_stream_window"),

@@ -58,6 +58,7 @@ fn copied(route: &Route, upstream: &str) -> Route {
         fallback: None,
         cors: None,
         compress: None,
+        cache: None,
         coalesce: false,
         websocket: false,
         ..route.clone()

@@ -10,6 +10,7 @@ use super::{identity, mirror, rate_limit, split, upstream};
 use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
+use crate::config::settings::cache::Cache;
 use crate::config::settings::compress::{Coding, Compress, Effort};
 use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
 use crate::config::settings::header_edits::HeaderEdits;
@@ -96,6 +97,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         cors: pages(table),
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
+        cache: cache(table).map(Box::new),
         aggregate: None,
         batch: None,
         openapi: None,
@@ -335,6 +337,25 @@ fn cors(table: &Reader<'_>) -> Cors {
         credentials: table.flag("credentials"),
         max_age: table.duration("max_age"),
     }
+}
+
+/// Which answers are kept; none of those that the gateway or its program makes itself.
+fn cache(table: &Reader<'_>) -> Option<Cache> {
+    let written = table.get("cache")?;
+    if matches!(written.value, TreeValue::Bool(false)) || own_answer(table).is_some() {
+        return None;
+    }
+    let table = table.table("cache");
+    Some(Cache {
+        default_ttl: table.duration("default_ttl"),
+        max_ttl: table.duration("max_ttl"),
+        max_body: table.bytes("max_body"),
+        stale_while_revalidate: table.duration("stale_while_revalidate"),
+        stale_if_error: table.duration("stale_if_error"),
+        vary_limit: table.integer("vary_limit"),
+        shared: table.flag("shared"),
+        ignore_client_directives: table.flag("ignore_client_directives"),
+    })
 }
 
 fn compress(table: &Reader<'_>) -> Option<Compress> {

@@ -2,13 +2,13 @@
 
 use super::problems::PROBLEMS;
 use super::route_policy::{
-    ADDRESSES, ANSWER, AUTH, COMPRESS, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
+    ADDRESSES, ANSWER, AUTH, CACHE, COMPRESS, CORS, FALLBACK, FORWARD_AUTH, HEDGE, MIRROR, REDIRECT, RETRY, SPLIT,
 };
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, MANY, TableDef, key};
 use crate::config::validate::{
-    api_document, compress, forward_auth, header_edits, mirror, own_answer, passwords, plugins, references, route,
-    screening, split,
+    api_document, cache, compress, forward_auth, header_edits, mirror, own_answer, passwords, plugins, references,
+    route, screening, split,
 };
 use crate::config::value::text;
 
@@ -47,6 +47,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::cors_credential_headers,
         passwords::in_the_clear,
         compress::upstreams_answers,
+        cache::upstreams_answers,
         api_document::readable,
         references::route,
         references::listeners,
@@ -140,6 +141,12 @@ const KEYS: &[Key] = &[
         "compress",
         Kind::Short(const { &Kind::Bool }, &COMPRESS),
         "Answers of the upstream are compressed for clients that take it: true, or a table.",
+    )
+    .default("false"),
+    key(
+        "cache",
+        Kind::Short(const { &Kind::Bool }, &CACHE),
+        "Answers of the upstream are kept for who asks for the same later (RFC 9111): true, or a table.",
     )
     .default("false"),
     key("auth", Kind::OrFalse(&AUTH), "Who may use it."),

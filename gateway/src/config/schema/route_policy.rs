@@ -1,7 +1,7 @@
 //! The policies of `[[routes]]` that are tables of their own.
 
-use super::{DAY, HOUR, HUGE, Kind, TableDef, key};
-use crate::config::validate::{compress, forward_auth, identity, own_answer, provider_order, references, route};
+use super::{DAY, HOUR, HUGE, Kind, SECOND, TableDef, key};
+use crate::config::validate::{cache, compress, forward_auth, identity, own_answer, provider_order, references, route};
 use crate::config::value::text;
 
 /// `auth`
@@ -178,6 +178,61 @@ pub(crate) static COMPRESS: TableDef = TableDef::plain(
     ],
 )
 .rules(&[compress::codings, compress::types]);
+
+/// The longest that an answer may be kept, milliseconds.
+const YEAR: u64 = 365 * DAY;
+
+/// `cache`
+pub(crate) static CACHE: TableDef = TableDef::plain(
+    "[routes.cache]",
+    "Which answers to GET are kept, for how long, and for whom. What an answer says itself (`cache-control`, `expires`, `vary`) \
+     comes first.",
+    &[
+        key(
+            "default_ttl",
+            Kind::DurationOrZero(SECOND, YEAR),
+            "How long an answer holds that does not say so itself, where its status is 200, 203, 301, 308, 404 or 410; \"0s\": it \
+             is not kept.",
+        )
+        .default("\"0s\""),
+        key("max_ttl", Kind::Duration(SECOND, YEAR), "The longest time for which an answer is fresh, whatever it says.")
+            .default("\"24h\""),
+        key("max_body", Kind::Size(1, 1 << 30), "The largest body that is kept.").default("\"1MiB\""),
+        key(
+            "stale_while_revalidate",
+            Kind::DurationOrZero(SECOND, YEAR),
+            "How long a stale answer is given while a new one is asked for, where it does not say so itself (RFC 5861).",
+        )
+        .default("\"0s\""),
+        key(
+            "stale_if_error",
+            Kind::DurationOrZero(SECOND, YEAR),
+            "How long a stale answer is given where the upstream cannot be had, or answers 500, 502, 503 or 504, where it does \
+             not say so itself (RFC 5861).",
+        )
+        .default("\"0s\""),
+        key(
+            "vary_limit",
+            Kind::Integer(1, 256),
+            "Answers to one URI, and one subject, that are kept by what else they hang on (`vary`).",
+        )
+        .default("16"),
+        key(
+            "shared",
+            Kind::Bool,
+            "With `auth`: an answer that says that it is anybody's (`public`, `s-maxage`) is given to all subjects.",
+        )
+        .default("false"),
+        key(
+            "ignore_client_directives",
+            Kind::Bool,
+            "What clients say of fresh answers changes nothing: no-cache, max-age, min-fresh, and no-store as far as what is \
+             kept already may be given.",
+        )
+        .default("false"),
+    ],
+)
+.rules(&[cache::times]);
 
 /// `fallback`
 pub(crate) static FALLBACK: TableDef = TableDef::plain(

@@ -58,6 +58,12 @@ const KEYS: &[Key] = &[
     )
     .default("\"64MiB\""),
     key(
+        "cache_memory",
+        Kind::Size(64 << 10, HUGE),
+        "What kept answers (`cache` of routes) may take together, of all workers; what was not used for longest goes first.",
+    )
+    .default("\"64MiB\""),
+    key(
         "h2_max_concurrent_streams",
         Kind::Integer(0, 1_000_000),
         "Streams that one HTTP/2 connection may have open. 0: HTTP/2 is not spoken.",

@@ -9,6 +9,7 @@ pub mod aggregate;
 pub mod api_document;
 pub mod basic;
 pub mod batch;
+pub mod cache;
 pub mod compress;
 pub mod cors;
 pub mod forward_auth;
@@ -36,6 +37,7 @@ use api_document::ApiDocument;
 use identity::{Keys, Passport, ProviderKind};
 
 pub use admin::Admin;
+pub use cache::Cache;
 pub use compress::Compress;
 pub use cors::Cors;
 pub use identity::{IdentityHeaders, Provider};

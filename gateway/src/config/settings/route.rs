@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::aggregate::Aggregate;
 use super::api_document::ApiDocument;
 use super::batch::Batch;
+use super::cache::Cache;
 use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
@@ -90,6 +91,8 @@ pub struct Route {
     pub batch: Option<Arc<Batch>>,
     /// Which answers are compressed; `None` = none is.
     pub compress: Option<Box<Compress>>,
+    /// Which answers are kept; `None` = none is.
+    pub cache: Option<Box<Cache>>,
     /// Where the document of its service is; `None` = nobody says.
     pub openapi: Option<ApiDocument>,
 }

@@ -39,6 +39,8 @@ pub struct Server {
     pub body_match_memory: usize,
     /// What encoders of answers may take together on a worker, bytes.
     pub compress_memory: usize,
+    /// What kept answers may take together, bytes.
+    pub cache_memory: usize,
     /// HTTP/2 of clients.
     pub h2: Http2Limits,
     /// Keep header names byte-exact from HTTP/1 to HTTP/1.

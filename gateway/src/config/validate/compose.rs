@@ -51,6 +51,8 @@ pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reade
     tell(missing.map(quoted).collect(), "write it there too");
     let unknown = ["compress"].into_iter().filter(says_something);
     tell(unknown.map(quoted).collect(), "what it answers is made here, and is not compressed");
+    let kept = ["cache"].into_iter().filter(says_something);
+    tell(kept.map(quoted).collect(), "what it answers is put together for each request, and is not kept");
 }
 
 /// Parts have names of their own, use what there is, and do not wait for each other in a circle.

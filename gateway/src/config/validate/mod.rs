@@ -2,6 +2,7 @@
 pub(crate) mod addresses;
 pub(crate) mod api_document;
 pub(crate) mod batch;
+pub(crate) mod cache;
 pub(crate) mod certificates;
 pub(crate) mod compose;
 pub(crate) mod compress;

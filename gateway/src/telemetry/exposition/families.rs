@@ -1,8 +1,11 @@
 //! Every metric family: its name (contract, records.md), its kind, its words, and where its samples come from.
 
 mod admin;
+mod cache;
 mod identity;
 mod in_flight;
+
+pub use cache::KeptAnswers;
 
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
@@ -50,6 +53,8 @@ pub struct ScrapeInputs {
     pub log_write_failures: u64,
     /// The last write failed, or a file that is to be opened anew could not be.
     pub log_failing: bool,
+    /// What kept answers come to.
+    pub kept: KeptAnswers,
     /// A look at the process.
     pub process: ProcessStats,
 }
@@ -65,6 +70,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     endpoints(&mut page, &inputs.endpoints);
     breakers(&mut page, inputs);
     identity::render(&mut page, registry, inputs);
+    cache::render(&mut page, &inputs.kept);
     limits(&mut page, registry);
     in_flight::render(&mut page, registry, &inputs.held);
     admin::render(&mut page, registry);
@@ -116,6 +122,7 @@ fn routes(page: &mut Page, registry: &Registry) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
+    cache::requests(page, &totals);
     page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
     for (route, totals) in &totals {
         for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {

@@ -6,5 +6,5 @@
 mod families;
 mod format;
 
-pub use families::{ScrapeInputs, render};
+pub use families::{KeptAnswers, ScrapeInputs, render};
 pub use format::Format;

@@ -35,7 +35,9 @@ pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, 
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, HeldPlaces, OVERFLOW, Registry, RouteBreaker};
-pub use route::{CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult};
+pub use route::{
+    CacheUse, CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult,
+};
 pub(crate) use shards::own_thread;
 pub use share::ShareSeries;
 pub use span::{SpanResult, SpanSeries};

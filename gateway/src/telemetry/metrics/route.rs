@@ -46,6 +46,21 @@ labelled! {
 }
 
 labelled! {
+    /// How a request came by its answer on a route whose answers are kept (`cache`).
+    pub enum CacheUse, "As written in records and metrics.";
+    /// It was given a kept answer that is fresh.
+    Hit = "hit";
+    /// There was none that it could be given; the upstream was asked.
+    Miss = "miss";
+    /// It was given one that is stale, as somebody said that it may be.
+    Stale = "stale";
+    /// It was given one that the upstream has confirmed.
+    Revalidated = "revalidated";
+    /// It is not for a cache.
+    Bypass = "bypass";
+}
+
+labelled! {
     /// What another service's word came to (`forward_auth`).
     pub enum WordResult, "As written in metrics.";
     /// It said yes.
@@ -113,6 +128,8 @@ struct Policies {
     left: AtomicU64,
     /// What requests came to that may share a call.
     coalesced: [AtomicU64; CoalesceResult::ALL.len()],
+    /// How requests came by their answers where answers are kept.
+    cached: [AtomicU64; CacheUse::ALL.len()],
     /// What became of copies.
     mirrored: [AtomicU64; MirrorResult::ALL.len()],
     /// Calls of gRPC, by the status that their callers were told.
@@ -216,6 +233,12 @@ impl RouteSeries {
         bump(&self.shards.of(worker).policies().coalesced[result as usize], 1);
     }
 
+    /// Counts how a request came by its answer where answers are kept.
+    #[cold]
+    pub fn came_by(&self, worker: usize, by: CacheUse) {
+        bump(&self.shards.of(worker).policies().cached[by as usize], 1);
+    }
+
     /// Counts what became of a copy.
     #[cold]
     pub fn mirrored(&self, worker: usize, result: MirrorResult) {
@@ -275,6 +298,9 @@ impl Policies {
         for (total, count) in totals.coalesced.iter_mut().zip(&self.coalesced) {
             *total += count.load(Ordering::Relaxed);
         }
+        for (total, count) in totals.cached.iter_mut().zip(&self.cached) {
+            *total += count.load(Ordering::Relaxed);
+        }
         for (total, count) in totals.grpc.iter_mut().zip(&self.grpc) {
             *total += count.load(Ordering::Relaxed);
         }
@@ -325,6 +351,8 @@ pub struct RouteTotals {
     pub fallbacks: [u64; FallbackResult::ALL.len()],
     /// What requests came to that may share a call, in the order of [`CoalesceResult::ALL`].
     pub coalesced: [u64; CoalesceResult::ALL.len()],
+    /// How requests came by their answers where answers are kept, in the order of [`CacheUse::ALL`].
+    pub cached: [u64; CacheUse::ALL.len()],
     /// What became of copies, in the order of [`MirrorResult::ALL`].
     pub mirrored: [u64; MirrorResult::ALL.len()],
     /// Calls of gRPC, by the status that their callers were told.

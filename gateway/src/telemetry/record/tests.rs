@@ -91,6 +91,12 @@ fn parts_and_batches_are_told_after_the_end() {
 }
 
 #[test]
+fn how_an_answer_was_come_by_is_told_where_answers_are_kept() {
+    let record = AccessRecord { cache: Some("hit"), ..AccessRecord::new(0, b"i", "c", "GET", "/", 200) };
+    assert!(line(&record).ends_with("\"ended\":\"complete\",\"cache\":\"hit\"}\n"));
+}
+
+#[test]
 fn headers_are_told_last_and_only_where_there_are_some() {
     let names = [http::HeaderName::from_static("user-agent")];
     let told = HeadFields::of(&names, |_| std::iter::once(&b"a \"b\""[..]));

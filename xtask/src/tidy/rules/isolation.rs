@@ -16,6 +16,7 @@ const STAGES: &[&str] = &[
     "upstream",
     "forward",
     "compose",
+    "caching",
     "response",
     "telemetry",
     "admin",

@@ -9,7 +9,7 @@ use regex::Regex;
 
 use super::*;
 use crate::telemetry::metrics::{
-    AdminAction, AdminResult, AuthResult, CacheResult, HandshakeResult, UpstreamHandshake,
+    AdminAction, AdminResult, AuthResult, CacheResult, CacheUse, HandshakeResult, UpstreamHandshake,
 };
 
 const HOSTILE: &str = "a\"b\\c\nd{e=\"f\"} # \u{e9}";
@@ -98,6 +98,7 @@ fn busy_registry() -> Registry {
     registry.route("orders").mirrored(1, MirrorResult::Answered);
     registry.route("orders").told_grpc_status(1, 14);
     registry.route("orders").coalesced(1, CoalesceResult::Shared);
+    registry.route("orders").came_by(1, CacheUse::Hit);
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
     registry.gateway().shed(ShedReason::InFlight);
@@ -154,6 +155,7 @@ fn page(format: Format) -> Parsed {
         log_dropped: 9,
         log_write_failures: 3,
         log_failing: true,
+        kept: KeptAnswers { entries: 3, bytes: 4096, evicted: 1 },
         process: ProcessStats {
             cpu_seconds: Some(1.5),
             resident_bytes: Some(1 << 20),
@@ -249,6 +251,10 @@ const OURS: &[&str] = &[
     "gateway_route_in_flight",
     "gateway_unbuffered_bodies_total",
     "gateway_upstream_stale_replays_total",
+    "gateway_cache_bytes",
+    "gateway_cache_entries",
+    "gateway_cache_evicted_total",
+    "gateway_cache_requests_total",
     "gateway_issuer_failing",
     "gateway_log_failing",
     "gateway_discovery_failing",

@@ -1,0 +1,214 @@
+//! What becomes of an upstream's answer: it is kept, confirms what is kept, or is one that a kept answer stands in for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::answer::{Keeping, judge};
+use super::conditions;
+use super::filling::{Destination, Filling, Room};
+use super::freshness::Receipt;
+use super::merge;
+use super::stage::{Kept, as_asked, give};
+use super::state::{Asking, Told};
+use super::store::{Store, Stored};
+use crate::exchange::Exchange;
+use crate::http1::ResponseHead;
+use crate::network::Network;
+use crate::response_body::Answer;
+use crate::telemetry::metrics::CacheUse;
+
+/// What is known of an answer beside its head.
+struct About {
+    /// How long its body is, where that is known.
+    length: Option<u64>,
+    /// Why it is not kept, whatever its head says.
+    never: Option<&'static str>,
+}
+
+/// Judges an answer whose body is to stream to the client: whether a copy of it is kept. What is given in its place,
+/// where it confirms what is kept, or is a failure that a kept one stands in for.
+pub fn answered<N: Network>(exchange: &mut Exchange<N>, answer: &Answer<N>) -> Option<Kept> {
+    let leg = &answer.source.leg;
+    let is_open = !leg.is_over() && leg.length_left().is_none();
+    // Where nothing but the connection's end is the body's, a cut one looks like a whole one.
+    let ends_with_connection = is_open && !leg.is_shared() && answer.head.fields.get("transfer-encoding").is_none();
+    let has_cookie = answer.source.selected.cookie(exchange.secure).is_some();
+    let never = ends_with_connection.then_some("length").or(has_cookie.then_some("affinity"));
+    let length = if leg.is_over() { Some(0) } else { leg.length_left() };
+    judged(exchange, &answer.head, &About { length, never })
+}
+
+/// The same of an answer that is there as a whole.
+pub fn given<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead, body: &Bytes) -> Option<Kept> {
+    let instead = judged(exchange, head, &About { length: Some(body.len() as u64), never: None });
+    if instead.is_none() {
+        exchange.keep_part(body);
+        exchange.keep_whole();
+    }
+    instead
+}
+
+fn judged<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead, about: &About) -> Option<Kept> {
+    let asking = exchange.cache.as_mut()?.asking.take()?;
+    let status = head.status;
+    if status == StatusCode::NOT_MODIFIED
+        && asking.confirms
+        && let Some(kept) = asking.kept.clone()
+    {
+        return Some(confirmed(exchange, *asking, &kept, head));
+    }
+    if matches!(status.as_u16(), 500 | 502 | 503 | 504) {
+        return stand_in(exchange, *asking, status);
+    }
+    keep(exchange, *asking, head, about);
+    None
+}
+
+/// The upstream cannot be had, or answered so: a kept answer, where one may stand in.
+pub fn instead<N: Network>(exchange: &mut Exchange<N>, status: StatusCode) -> Option<Kept> {
+    let asking = exchange.cache.as_mut()?.asking.take()?;
+    if matches!(status.as_u16(), 500 | 502 | 503 | 504) {
+        return stand_in(exchange, *asking, status);
+    }
+    None
+}
+
+fn stand_in<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, status: StatusCode) -> Option<Kept> {
+    let now_ms = exchange.shard.shared.clock.ticks_ms(exchange.now());
+    asking.is_in_vain(now_ms);
+    let kept = asking.kept.take()?;
+    // A client that wants it confirmed is told that it cannot be.
+    let is_wanted = !(asking.route.obeys && asking.asked.control.no_cache);
+    if !is_wanted || !kept.keeping.freshness.may_stand_in(kept.age(now_ms)) {
+        return None;
+    }
+    let told = Told { forward: Some("stale"), status: Some(status.as_u16()), ..Told::default() };
+    let given = give(exchange, &asking.headers, &kept, told);
+    if let Some(cache) = &mut exchange.cache {
+        cache.came_by = Some(CacheUse::Stale);
+    }
+    Some(given)
+}
+
+fn receipt<N: Network>(exchange: &Exchange<N>) -> (Receipt, u64) {
+    let (now, clock) = (exchange.now(), &exchange.shard.shared.clock);
+    let took = exchange.upstream_began.map_or(0, |began| now.saturating_duration_since(began).as_secs());
+    (Receipt { at: clock.unix_seconds(now), delay: u32::try_from(took).unwrap_or(u32::MAX) }, clock.ticks_ms(now))
+}
+
+/// Where an answer is kept: for all subjects, where it says that it is anybody's, the route says so too, and it hangs
+/// on no header in which the gateway names its subject.
+fn destination<N: Network>(exchange: &Exchange<N>, asking: &Asking, keeping: &Keeping) -> Destination {
+    let (config, passport) = (&exchange.snapshot.config.identity, exchange.snapshot.passport.as_ref());
+    let own = [&config.subject_header, &config.scopes_header, &config.provider_header];
+    let claims = config.claims.iter().map(|(header, _)| header);
+    let mut own = own.into_iter().chain(claims).chain(passport.map(|office| office.header()));
+    let is_for_all =
+        asking.route.shares && keeping.is_for_all && !own.any(|name| keeping.secondary.names(name.as_str()));
+    let Asking { route, key, place, stamp, headers, .. } = asking;
+    let asked = exchange.path();
+    let is_rewritten = exchange.route().is_some_and(|route| route.rewrite.is_some());
+    Destination {
+        key: key.common().filter(|_| is_for_all).unwrap_or(key.bytes()).to_vec(),
+        place: *place,
+        stamp: *stamp,
+        path: is_rewritten.then(|| asked.into()),
+        variants: route.variants,
+        headers: headers.clone(),
+    }
+}
+
+/// What is kept holds on: it is given, with what was said anew.
+fn confirmed<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, kept: &Stored, head: &ResponseHead) -> Kept {
+    let (receipt, now_ms) = receipt(exchange);
+    let store = Arc::clone(&exchange.shard.shared.cache);
+    let forward = exchange.cache.as_ref().and_then(|cache| cache.told.forward);
+    let told = Told { forward, status: Some(304), ..Told::default() };
+    let tags = kept.fields.get("etag").zip(head.fields.get("etag"));
+    let is_another = tags.is_some_and(|(own, told)| !conditions::is_same(own, told));
+    let fields = merge::confirmed(exchange, &kept.fields, &head.fields).filter(|_| !is_another);
+    let about = (&asking.asked, &asking.headers);
+    let judge = |fields: &_| judge(kept.status.as_u16(), fields, about, (&asking.route.terms, receipt)).ok();
+    let keeping = fields.as_deref().and_then(judge);
+    let fresh = keeping.zip(fields.as_deref().and_then(|fields| merge::to_keep(exchange, fields)));
+    let lease = asking.lease.take();
+    let Some((keeping, fields_kept)) = fresh else {
+        // It is this client's, and no other's any more.
+        forget(&store, &asking, kept);
+        let mut given = give(exchange, &asking.headers, kept, told);
+        if let Some(fields) = fields.and_then(|fields| merge::to_keep(exchange, &fields)) {
+            given = as_asked(&asking.headers, kept.status, fields, kept.body.clone());
+        }
+        lease.into_iter().for_each(|lease| lease.ends(false, now_ms));
+        return given;
+    };
+    let (to, body) = (destination(exchange, &asking, &keeping), kept.body.clone());
+    let stored = Stored { status: kept.status, fields: fields_kept, body, keeping, came_ms: now_ms };
+    let given = give(exchange, &asking.headers, &stored, told);
+    displace(&store, &asking, (kept, &to));
+    let is_kept = to.put(&store, stored);
+    if let Some(cache) = &mut exchange.cache {
+        cache.told.stored = is_kept;
+    }
+    lease.into_iter().for_each(|lease| lease.ends(is_kept, now_ms));
+    given
+}
+
+/// What is kept goes.
+fn forget(store: &Store, asking: &Asking, kept: &Stored) {
+    let is_it = |stored: &Stored| std::ptr::eq(stored, kept);
+    store.remove((asking.key.bytes(), asking.place), is_it);
+    if let Some(common) = asking.key.common() {
+        store.remove((common, asking.place), is_it);
+    }
+}
+
+/// What is kept for all subjects goes, where its successor is one subject's: it would be found first.
+fn displace(store: &Store, asking: &Asking, (kept, to): (&Stored, &Destination)) {
+    if asking.key.common().is_some_and(|common| *common != *to.key) {
+        let is_it = |stored: &Stored| std::ptr::eq(stored, kept);
+        asking.key.common().into_iter().for_each(|common| store.remove((common, asking.place), is_it));
+    }
+}
+
+/// Begins a copy of an answer, where it may be kept.
+fn keep<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, head: &ResponseHead, about: &About) {
+    let (receipt, now_ms) = receipt(exchange);
+    let (status, store) = (head.status, Arc::clone(&exchange.shard.shared.cache));
+    let is_get = exchange.method == Method::GET;
+    let judged = match about.never {
+        _ if !is_get => Err("method"),
+        _ if exchange.stands_in => Err("fallback"),
+        Some(why) => Err(why),
+        None if about.length.is_some_and(|length| length > asking.route.max_body as u64) => Err("size"),
+        None => judge(status.as_u16(), &head.fields, (&asking.asked, &asking.headers), (&asking.route.terms, receipt)),
+    };
+    let judged = judged.and_then(|keeping| Ok((keeping, merge::to_keep(exchange, &head.fields).ok_or("size")?)));
+    let kept = asking.kept.take();
+    let (keeping, fields) = match judged {
+        Ok(judged) => judged,
+        Err(why) => {
+            // What came is another answer, but where it says that its client has one already, or only stands in.
+            let is_another = is_get && status != StatusCode::NOT_MODIFIED && !exchange.stands_in;
+            kept.filter(|_| is_another).into_iter().for_each(|kept| forget(&store, &asking, &kept));
+            asking.is_in_vain(now_ms);
+            if let Some(cache) = &mut exchange.cache {
+                cache.told.detail = Some(why);
+            }
+            return;
+        }
+    };
+    let to = destination(exchange, &asking, &keeping);
+    kept.into_iter().for_each(|kept| displace(&store, &asking, (&kept, &to)));
+    let ttl = Some(keeping.freshness.left(keeping.freshness.age));
+    let (lease, most) = (asking.lease, asking.route.max_body);
+    lease.iter().for_each(|lease| lease.comes());
+    let (came_ms, room, body, expected) = (now_ms, Room::new(&store), Vec::new(), about.length);
+    let filling = Filling { to, status, fields, keeping, came_ms, expected, most, body, room, lease };
+    if let Some(cache) = &mut exchange.cache {
+        cache.filling = Some(Box::new(filling));
+        (cache.told.stored, cache.told.ttl) = (true, ttl);
+    }
+}

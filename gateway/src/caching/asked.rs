@@ -1,0 +1,156 @@
+//! What a request is to a cache: what it says of caches, what it shows of who asks, and what else of it an answer may
+//! hang on though no `Vary` names it.
+
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, COOKIE, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, PROXY_AUTHORIZATION, RANGE,
+    TE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use smallvec::SmallVec;
+
+use super::directives::Directives;
+use crate::context::names::lists;
+
+/// Headers that prove who asks, to services that see to that themselves, beside `authorization` and `cookie`.
+const KEYS: [&str; 8] = [
+    "api-key",
+    "apikey",
+    "x-access-token",
+    "x-amz-security-token",
+    "x-api-key",
+    "x-apikey",
+    "x-auth-token",
+    "x-session-token",
+];
+
+/// Beginnings of headers by which services are told of another URL, host or method than the request's own: what they
+/// lead to is another answer, which nobody must be given who did not ask for it ("web cache poisoning").
+const LEADS_ELSEWHERE: [&str; 10] = [
+    "x-forwarded-",
+    "x-original-",
+    "x-rewrite-",
+    "x-http-method",
+    "x-method-override",
+    "x-host",
+    "x-http-host",
+    "x-url-scheme",
+    "x-scheme",
+    "front-end-https",
+];
+
+/// What a request says and shows. The names are of its headers.
+#[derive(Debug, Default)]
+pub struct Asked {
+    /// What it says to caches.
+    pub control: Directives,
+    /// Why it is not for a cache at all.
+    pub passes_by: Option<&'static str>,
+    /// It has an `authorization`.
+    pub is_authorized: bool,
+    /// What else it has that proves who asks.
+    pub credentials: SmallVec<[HeaderName; 2]>,
+    /// What leads elsewhere, in the order of the names.
+    pub elsewhere: SmallVec<[HeaderName; 4]>,
+}
+
+impl Asked {
+    /// Looks at each header once.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut asked = Self::default();
+        for name in headers.keys() {
+            asked.see(name);
+        }
+        asked.elsewhere.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        if headers.contains_key(CACHE_CONTROL) {
+            asked.control = Directives::read(headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes));
+        } else if headers.get_all(PRAGMA).iter().any(|value| lists(value.as_bytes(), b"no-cache")) {
+            // RFC 7234, section 5.4; RFC 9111 leaves it to who wants to.
+            asked.control.no_cache = true;
+        }
+        if headers.get_all(TE).iter().any(|value| lists(value.as_bytes(), b"trailers")) {
+            asked.passes_by = Some("trailers");
+        }
+        asked
+    }
+
+    fn see(&mut self, name: &HeaderName) {
+        const OF_A_PART: [HeaderName; 2] = [RANGE, IF_RANGE];
+        const OF_A_CHANGE: [HeaderName; 2] = [IF_MATCH, IF_UNMODIFIED_SINCE];
+        if OF_A_PART.contains(name) {
+            self.passes_by = Some("range");
+        } else if OF_A_CHANGE.contains(name) {
+            self.passes_by = Some("condition");
+        } else if *name == AUTHORIZATION {
+            self.is_authorized = true;
+        } else if *name == COOKIE || *name == PROXY_AUTHORIZATION || KEYS.contains(&name.as_str()) {
+            self.credentials.push(name.clone());
+        } else if leads_elsewhere(name.as_str()) {
+            self.elsewhere.push(name.clone());
+        }
+    }
+
+    /// Who asks was proven, and is in the key: what else would show it says nothing more, but for a cookie, in which
+    /// anything may be.
+    pub fn is_proven(&mut self) {
+        self.is_authorized = false;
+        self.credentials.retain(|name| *name == COOKIE);
+    }
+}
+
+fn leads_elsewhere(name: &str) -> bool {
+    // Whose request it is: each client has its own.
+    name != "x-forwarded-for" && LEADS_ELSEWHERE.iter().any(|begin| name.starts_with(begin))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(lines: &[(&'static str, &'static str)]) -> Asked {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, HeaderValue::from_static(value));
+        }
+        Asked::of(&headers)
+    }
+
+    #[test]
+    fn pragma_says_something_only_where_nothing_newer_does() {
+        assert!(asked(&[("pragma", "No-Cache")]).control.no_cache);
+        assert!(!asked(&[("pragma", "no-cache"), ("cache-control", "max-age=1")]).control.no_cache);
+        assert!(!asked(&[("pragma", "x")]).control.no_cache);
+    }
+
+    #[test]
+    fn parts_conditions_of_changes_and_trailers_pass_by() {
+        for (name, value) in [
+            ("range", "bytes=0-1"),
+            ("if-range", "\"a\""),
+            ("if-match", "*"),
+            ("if-unmodified-since", "x"),
+            ("te", "trailers"),
+        ] {
+            assert!(asked(&[(name, value)]).passes_by.is_some(), "{name}");
+        }
+        assert_eq!(asked(&[("if-none-match", "\"a\""), ("te", "gzip")]).passes_by, None);
+    }
+
+    #[test]
+    fn what_shows_who_asks_and_what_leads_elsewhere_is_seen() {
+        let mut all = asked(&[
+            ("authorization", "Basic x"),
+            ("cookie", "a=b"),
+            ("x-api-key", "k"),
+            ("x-original-url", "/admin"),
+            ("x-forwarded-host", "evil.test"),
+            ("x-forwarded-for", "192.0.2.1"),
+            ("accept", "a"),
+        ]);
+        assert!(all.is_authorized);
+        assert_eq!(all.credentials.iter().map(HeaderName::as_str).collect::<Vec<_>>(), ["cookie", "x-api-key"]);
+        let elsewhere: Vec<_> = all.elsewhere.iter().map(HeaderName::as_str).collect();
+        assert_eq!(elsewhere, ["x-forwarded-host", "x-original-url"]);
+        all.is_proven();
+        assert!(!all.is_authorized && all.credentials.len() == 1);
+    }
+}

@@ -1,0 +1,111 @@
+//! What one route's cache is, compiled; and which routes' answers live on over a reload.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::freshness::Terms;
+use crate::algorithms::criticality::Criticality;
+use crate::config::settings::cache::Cache;
+use crate::config::settings::{Config, Route};
+
+/// A route's cache.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteCache {
+    /// Whose answers they are: another number for each configuration of a route that answers may hang on.
+    pub tag: u64,
+    /// For how long answers hold.
+    pub(super) terms: Terms,
+    /// The largest body that is kept, bytes.
+    pub(super) max_body: usize,
+    /// So many answers to one URI, by what else they hang on.
+    pub(super) variants: usize,
+    /// What says that it is anybody's is given to all subjects.
+    pub(super) shares: bool,
+    /// Clients may want an answer to be confirmed.
+    pub(super) obeys: bool,
+}
+
+impl RouteCache {
+    /// Compiles it.
+    pub fn new(settings: &Cache, tag: u64) -> Self {
+        let seconds = |time: std::time::Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
+        Self {
+            tag,
+            terms: Terms {
+                default_ttl: seconds(settings.default_ttl),
+                max_ttl: seconds(settings.max_ttl),
+                while_revalidate: seconds(settings.stale_while_revalidate),
+                if_error: seconds(settings.stale_if_error),
+            },
+            max_body: settings.max_body,
+            variants: settings.vary_limit,
+            shares: settings.shared,
+            obeys: !settings.ignore_client_directives,
+        }
+    }
+}
+
+/// The tags of routes by their names.
+#[derive(Debug, Default)]
+pub struct Tags(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    last: u64,
+    /// With what answers hang on.
+    routes: HashMap<Arc<str>, (u64, String)>,
+}
+
+impl Tags {
+    /// The tags of a configuration's routes: the same as before where nothing has changed that their answers hang on.
+    pub fn apply(&self, config: &Config) -> HashMap<Arc<str>, u64> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::take(&mut known.routes);
+        let mut tags = HashMap::new();
+        for route in config.routes.iter().filter(|route| route.cache.is_some()) {
+            let what = hangs_on(route);
+            let tag = match before.get(&route.name) {
+                Some((tag, was)) if *was == what => *tag,
+                _ => {
+                    known.last += 1;
+                    known.last
+                }
+            };
+            known.routes.insert(Arc::clone(&route.name), (tag, what));
+            tags.insert(Arc::clone(&route.name), tag);
+        }
+        tags
+    }
+
+    /// The tag of the route of this name.
+    pub fn find(&self, name: &str) -> Option<u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).routes.get(name).map(|(tag, _)| *tag)
+    }
+
+    /// Names and tags.
+    pub fn all(&self) -> Vec<(Arc<str>, u64)> {
+        let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.routes.iter().map(|(name, (tag, _))| (Arc::clone(name), *tag)).collect()
+    }
+}
+
+/// All of a route that its upstream's answers may hang on, as text: the rest says how the upstream is asked, who may
+/// ask, and what becomes of an answer on its way out. Which of a split's upstreams was asked is in the key.
+fn hangs_on(route: &Route) -> String {
+    let mut route = route.clone();
+    route.split = None;
+    route.mirror = None;
+    route.origin = None;
+    route.rate_limits = Vec::new();
+    (route.timeout, route.idle_timeout) = (None, None);
+    route.websocket = false;
+    (route.retry.attempts, route.retry.per_try_timeout) = (1, None);
+    route.retry.methods = Box::default();
+    route.criticality = Criticality::default();
+    (route.breaker, route.hedge, route.fallback) = (None, None, None);
+    (route.max_body, route.buffer_request) = (None, None);
+    (route.problems, route.cors, route.compress, route.openapi) = (None, None, None, None);
+    route.coalesce = false;
+    route.response_headers = crate::config::settings::header_edits::HeaderEdits::default();
+    format!("{route:?}")
+}

@@ -1,0 +1,115 @@
+//! The way of a request on a route whose answers are kept: what is kept is given; else the upstream is asked as ever,
+//! and a copy of its answer may be kept as it passes.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use http::HeaderMap;
+use http::uri::PathAndQuery;
+
+use super::{Outcome, coalesced, mirrored, part, select};
+use crate::caching::Looked;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::forward::Failure;
+use crate::network::Network;
+use crate::request_body::RequestBody;
+use crate::telemetry::recorder::Calls;
+use crate::timer::Watch;
+use crate::{caching, compose, forward, response};
+
+/// cache: what is kept; else what the upstream says, of which a copy may be kept.
+pub(super) async fn cached<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    target: &PathAndQuery,
+) -> Result<Outcome<N>, Failure> {
+    if exchange.timed {
+        forward::deadline::begin(exchange, headers);
+    }
+    if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
+        response::note_accepted(exchange, headers);
+    }
+    match caching::look(exchange, headers, target).await {
+        Looked::Kept(kept) => return Ok(Outcome::Given(Box::new(kept))),
+        Looked::Meanwhile(kept, refresh) => {
+            refreshed(exchange, *refresh, target);
+            return Ok(Outcome::Given(Box::new(kept)));
+        }
+        Looked::Absent => {
+            let detail = "Nothing that is kept would do, and the request wants nothing else (only-if-cached).";
+            return Err(GatewayError::new(Code::NotCached, detail).into());
+        }
+        Looked::Ask => {}
+    }
+    let asked = Box::pin(asked(exchange, headers, target)).await;
+    kept(exchange, asked)
+}
+
+/// Asks the upstream as ever, with others where calls are shared.
+async fn asked<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut HeaderMap,
+    target: &PathAndQuery,
+) -> Result<Outcome<N>, Failure> {
+    if exchange.route().is_some_and(|route| route.settings.coalesce)
+        && let Some(outcome) = coalesced(exchange, headers, target).await?
+    {
+        return Ok(outcome);
+    }
+    let selected = select(exchange, headers)?;
+    if exchange.route().is_some_and(|route| route.mirror.is_some()) {
+        mirrored(exchange, headers, target, &mut RequestBody::Empty);
+    }
+    let headers = std::mem::take(headers);
+    let request = forward::head::build(exchange, &selected, headers, target.clone(), RequestBody::Empty);
+    forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+}
+
+/// What a request is given that the upstream was asked for: its answer, or what is kept in the place of that.
+fn kept<N: Network>(exchange: &mut Exchange<N>, asked: Result<Outcome<N>, Failure>) -> Result<Outcome<N>, Failure> {
+    let instead = match &asked {
+        Ok(Outcome::Relay(answer)) => caching::answered(exchange, answer),
+        Ok(Outcome::Taken(taken)) => {
+            let instead = caching::answered(exchange, &taken.0);
+            taken.1.parts().iter().for_each(|part| exchange.keep_part(part));
+            instead
+        }
+        Ok(Outcome::Given(given)) => caching::given(exchange, &given.0, &given.1),
+        Err(Failure::Problem(problem) | Failure::Covered(problem)) => caching::instead(exchange, problem.status()),
+        Ok(_) | Err(Failure::ClientLeft) => None,
+    };
+    let Some(instead) = instead else { return asked };
+    match asked {
+        Ok(Outcome::Relay(answer)) => compose::discard(answer.source, exchange),
+        Err(Failure::Problem(mut problem) | Failure::Covered(mut problem)) => {
+            exchange.count_shed(&mut problem);
+            exchange.note_problem(&HeaderMap::new(), &problem);
+            // Its client is answered all the same; who looks after the upstream is told.
+            exchange.code = Some(problem.code);
+        }
+        Ok(_) | Err(Failure::ClientLeft) => {}
+    }
+    Ok(Outcome::Given(Box::new(instead)))
+}
+
+/// Asks for an answer anew of which a stale one was given, by a task of its own.
+fn refreshed<N: Network>(exchange: &Exchange<N>, refresh: caching::Refresh, target: &PathAndQuery) {
+    let (headers, caching, place) = refresh.into_parts();
+    let mut call = exchange.shared_call(&Calls::shared());
+    call.cache = Some(caching);
+    let deadlines = Arc::clone(&call.connection.deadlines);
+    let call = compose::Call { exchange: call, headers, target: target.clone(), body: RequestBody::Empty };
+    let shared = Arc::clone(&exchange.shard.shared);
+    tokio::spawn(async move {
+        let work = async {
+            let called = compose::called(part(call), &mut Watch::new(deadlines)).await;
+            caching::refresh(called.exchange, called.answer.ok()).await;
+        };
+        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
+            shared.metrics.gateway().panicked();
+        }
+        drop(place);
+    });
+}

@@ -1,0 +1,142 @@
+//! Whose an answer is: subjects, credentials, and what a client could lead an answer astray with.
+
+use serde_json::json;
+
+use super::{Origin, World, ok, told};
+use crate::support::Issuer;
+
+/// Answers with who asks, as the gateway tells it.
+fn greets(control: &'static str) -> Origin {
+    Origin::new(move |head| {
+        let subject = head.lines().find_map(|line| line.strip_prefix("x-auth-subject: ")).unwrap_or("nobody");
+        ok(&format!("cache-control: {control}\r\n"), subject)
+    })
+}
+
+fn bearer(issuer: &Issuer, subject: &str, more: &str) -> String {
+    let token = issuer.token(&json!({ "sub": subject, "exp": 4_000_000_000_i64, "jti": more, "tier": subject.len() }));
+    format!("authorization: Bearer {token}\r\n")
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_of_one_subject_is_given_to_no_other() {
+    let issuer = Issuer::new("k1");
+    for control in ["max-age=60", "public, max-age=60"] {
+        let origin = greets(control);
+        let route = "cache = true\nauth = { providers = ['main'], optional = true }";
+        let world = World::with(route, &issuer.provider(""), &origin);
+        for (fields, subject, asked) in [
+            (bearer(&issuer, "ada", "1"), "ada", 1),
+            (bearer(&issuer, "bob", "2"), "bob", 2),
+            (String::new(), "nobody", 3),
+            // Another token of the same subject.
+            (bearer(&issuer, "ada", "3"), "ada", 3),
+            (bearer(&issuer, "bob", "4"), "bob", 3),
+            (String::new(), "nobody", 3),
+        ] {
+            let answer = world.ask("GET /me", &fields).await;
+            assert_eq!(
+                (answer.status, &answer.body[..], origin.asked()),
+                (200, subject.as_bytes(), asked),
+                "{control}"
+            );
+        }
+        // Who is not let in is given nothing that is kept.
+        let refused = world.ask("GET /me", "authorization: Bearer x.y.z\r\n").await;
+        assert_eq!((refused.status, refused.header("cache-status")), (401, None));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_anybodys_is_given_to_all_subjects_where_the_route_says_so() {
+    let issuer = Issuer::new("k1");
+    let route = "cache = { shared = true }\nauth = { providers = ['main'] }";
+    let (ada, bob) = (bearer(&issuer, "ada", "1"), bearer(&issuer, "bob", "2"));
+    for (control, shared) in [("public, max-age=60", true), ("s-maxage=60", true), ("max-age=60", false)] {
+        let origin = greets(control);
+        let world = World::with(route, &issuer.provider(""), &origin);
+        assert_eq!(world.ask("GET /a", &ada).await.body, b"ada");
+        let other = world.ask("GET /a", &bob).await;
+        assert_eq!((other.body == b"ada", origin.asked()), (shared, if shared { 1 } else { 2 }), "{control}");
+    }
+    // One that hangs on a header in which the subject is named is the subject's.
+    let origin = Origin::always(&ok("cache-control: public, max-age=60\r\nvary: x-auth-subject\r\n", "x"));
+    let world = World::with(route, &issuer.provider(""), &origin);
+    world.ask("GET /a", &ada).await;
+    world.ask("GET /a", &bob).await;
+    assert_eq!(origin.asked(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_credential_that_nobody_has_proven_gets_what_is_for_all() {
+    for credential in ["authorization: Basic YTpi\r\n", "cookie: session=1\r\n", "x-api-key: k\r\n"] {
+        let name = credential.split(':').next().unwrap();
+        for (fields, kept) in [
+            ("cache-control: max-age=60\r\n".to_owned(), false),
+            ("cache-control: public, max-age=60\r\n".to_owned(), true),
+            ("cache-control: s-maxage=60\r\n".to_owned(), true),
+            (format!("cache-control: max-age=60\r\nvary: {name}\r\n"), name != "authorization"),
+        ] {
+            let origin = Origin::always(&ok(&fields, "x"));
+            let world = World::new(&origin);
+            // What nobody in particular was given is not for who shows a credential either.
+            world.get("/a").await;
+            world.ask("GET /a", credential).await;
+            let again = world.ask("GET /a", credential).await;
+            assert_eq!(told(&again).contains("hit"), kept, "{credential} {fields}: {}", told(&again));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_client_leads_others_to_what_it_asked_for() {
+    let origin = Origin::new(|head| {
+        let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("none").to_owned();
+        let (host, url) = (value("x-forwarded-host: "), value("x-original-url: "));
+        ok("cache-control: max-age=60\r\n", &format!("{host} {url} {}", value("x-http-method-override: ")))
+    });
+    let world = World::new(&origin);
+    for evil in [
+        "x-forwarded-host: evil.test\r\n",
+        "x-original-url: /admin\r\n",
+        "x-http-method-override: DELETE\r\n",
+        "x-rewrite-url: /admin\r\n",
+        "x-forwarded-scheme: http\r\n",
+        "x-host: evil.test\r\n",
+    ] {
+        let path = format!("/{}", origin.asked());
+        world.ask(&format!("GET {path}"), evil).await;
+        assert_eq!(world.get(&path).await.body, b"a.test none none", "{evil}");
+    }
+    // The host itself is in the key.
+    let other = world.inside.connect();
+    let mut other = crate::support::Client::on(other);
+    let asked = origin.asked();
+    assert_eq!(other.ask("GET /0 HTTP/1.1\r\nhost: b.test\r\n\r\n").await.body, b"b.test none none");
+    assert_eq!(origin.asked(), asked + 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_key_has_what_the_upstream_is_sent() {
+    let origin = Origin::new(|head| ok("cache-control: max-age=60\r\n", head.split(' ').nth(1).unwrap()));
+    let route = "cache = true\nrequest_headers = { set = { x-tenant = '{header:x-shop}' } }";
+    let world = World::with(route, "", &origin);
+    for (path, asked) in [
+        ("/a/b", 1),
+        ("/a/x/../b", 1),
+        ("/%61/b", 1),
+        ("/a/b;v=1", 2),
+        ("/a/b.css", 3),
+        ("/a/b/", 4),
+        ("/a/b?", 5),
+        ("/a/b?c", 6),
+    ] {
+        let answer = world.get(path).await;
+        assert_eq!((answer.status, origin.asked()), (200, asked), "{path}");
+    }
+    // What an edit sends of a request is in it too.
+    for (shop, asked) in [("one", 7), ("two", 8), ("one", 8)] {
+        world.ask("GET /a/b", &format!("x-shop: {shop}\r\n")).await;
+        assert_eq!(origin.asked(), asked, "{shop}");
+    }
+}
