@@ -110,6 +110,14 @@ impl Clock {
         seconds.saturating_add(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)).saturating_add(carried)
     }
 
+    /// Wall-clock time of a time on the machine's monotonic clock, as [`Clock::monotonic_ns`] gives it; microseconds
+    /// since the Unix epoch.
+    pub fn unix_us_at(&self, monotonic_ns: u64) -> i64 {
+        let us = |ns: u64| i64::try_from(ns / 1_000).unwrap_or(i64::MAX);
+        let since = us(monotonic_ns).saturating_sub(us(self.origin_ns));
+        self.origin_unix_us.load(Ordering::Relaxed).saturating_add(since)
+    }
+
     /// An instant on the machine's monotonic clock (`CLOCK_MONOTONIC`), nanoseconds: comparable with what other
     /// processes of the machine measure. A simulated clock counts from its start.
     pub fn monotonic_ns(&self, at: Instant) -> u64 {

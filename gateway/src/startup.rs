@@ -26,8 +26,10 @@ use crate::plugins::Plugins;
 use crate::reload::Reloader;
 use crate::shard::Shared;
 use crate::shutdown::{self, Drained, Switches};
+use crate::telemetry::events::Event;
 use crate::telemetry::process::ProcessStats;
 use crate::telemetry::{access_log, events, notice};
+use crate::tls::expiry;
 use crate::worker;
 
 /// The system's wall clock is read again this often, so that records follow its corrections.
@@ -152,6 +154,7 @@ pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
     gateway.keep_watch();
     gateway.beside(follow_wall_clock(gateway.shared().clock.clone()));
     gateway.beside(tell_of_log_failures(Arc::clone(gateway.shared())));
+    gateway.beside(expiry::keep_telling(Arc::clone(gateway.shared())));
     gateway.beside(events::say(gateway.shared().events.follow(events::said_aloud(), None)));
 }
 
@@ -204,6 +207,7 @@ fn serve_admin(
     let documents = Keeper::new(Arc::clone(gateway), listening(&gateway.snapshot().config, listeners));
     tokio::spawn(Arc::clone(&documents).keep());
     let state = admin::State::new(gateway, reloader, connections, loads, ask_drain, documents);
+    tokio::spawn(admin::keep_looking(Arc::downgrade(&state)));
     // It ends with the process.
     tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))
@@ -235,7 +239,10 @@ async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
         let (failures, dropped) = (shared.log.write_failures(), shared.log.dropped());
         let news = health.look((failures, shared.log.is_failing()), dropped);
         if let Some(failing) = news.failing {
-            notice::access_log(failing, failures, shared.log.last_failure());
+            let last = shared.log.last_failure();
+            let failed = failing.then(|| last.clone().map(|last| (last.output, last.detail)).unwrap_or_default());
+            shared.report(shared.clock.now(), Event::Log { failed });
+            notice::access_log(failing, failures, last);
         }
         if let Some(more) = news.dropped {
             notice::records_dropped(more, dropped);

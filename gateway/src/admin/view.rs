@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::State;
+use super::{State, problems};
 use crate::algorithms::ejection::Place;
 use crate::clock::Clock;
 use crate::config::settings::Config;
@@ -40,7 +40,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events /jwks.json /openapi.json /docs, \
+    let there = "There are / /livez /readyz /metrics /status /problems /config /upstreams /breakers /limits /routes /requests /explain /events /jwks.json /openapi.json /docs, \
                  POST /reload, POST /drain and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
@@ -55,6 +55,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     let snapshot = state.gateway.snapshot();
     let now = shared.clock.now();
     let uptime = now.saturating_duration_since(state.started);
+    let (problems, healed) = problems::told(&state);
     Json(json!({
         "version": crate::build::VERSION,
         "commit": crate::build::COMMIT,
@@ -66,6 +67,8 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
             "started_ns": shared.clock.monotonic_ns(state.started),
             "unix_us": shared.clock.unix_us(now),
         },
+        "problems": problems,
+        "healed": healed,
         "draining": state.gateway.is_draining(),
         "workers": state.gateway.shards().len(),
         "connections": state.connections.open(),
@@ -248,7 +251,10 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
 
 /// The last lookup of an upstream's name, if it failed.
 fn discovery_failed<N: Network>(upstream: &Upstream<N>, clock: &Clock) -> Value {
-    let shown = |failed: FailedLookup| json!({ "at": rfc3339(clock.unix_us(failed.at)), "detail": failed.why });
+    let shown = |failed: FailedLookup| {
+        let [at, since] = [failed.at, failed.since].map(|at| rfc3339(clock.unix_us(at)));
+        json!({ "at": at, "since": since, "detail": failed.why })
+    };
     upstream.lookup.failed().map_or(Value::Null, shown)
 }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::scope::Scope;
 use super::standing::Standing;
 use super::state::{Active, Upstream};
 use crate::network::Network;
@@ -19,6 +20,18 @@ impl<N: Network> Active<N> {
             of_breaker(standing, &whose, cause)
         });
         of_scopes.chain(self.of_checks(endpoint)).collect()
+    }
+
+    /// Whether anything keeps requests under this breaker policy from an endpoint.
+    pub fn is_out(&self, scope: &Scope, endpoint: usize) -> bool {
+        !scope.standings[endpoint].guard.is_closed() || !self.endpoints[endpoint].health.is_healthy()
+    }
+
+    /// What does.
+    pub fn reasons_under(&self, scope: &Scope, endpoint: usize) -> Vec<String> {
+        let standing = &scope.standings[endpoint];
+        let cause = standing.last().trip.map_or("", |trip| trip.cause.as_str());
+        of_breaker(standing, "", cause).into_iter().chain(self.of_checks(endpoint)).collect()
     }
 
     /// What the endpoint's checks say against it.

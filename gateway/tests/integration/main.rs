@@ -72,6 +72,7 @@ mod paths;
 mod plugins;
 mod pooling;
 mod pressure;
+mod problems;
 mod process;
 mod proxy_protocol;
 mod rate_limits;

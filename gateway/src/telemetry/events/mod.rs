@@ -8,8 +8,10 @@ mod aloud;
 mod bus;
 mod event;
 mod file;
+mod kind;
 
 pub use aloud::{said_aloud, say};
 pub use bus::{Batch, Events, Follower};
-pub use event::{Event, KeysEvent, Kind, Kinds, Stamped, counts};
+pub use event::{Event, KeysEvent, Stamped, counts};
 pub use file::{EventFile, write_to};
+pub use kind::{Kind, Kinds};
