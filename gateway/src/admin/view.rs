@@ -220,6 +220,9 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "in_flight": endpoint.in_flight.count(),
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,
+                        "last_answer": last_answer(endpoint, clock),
+                        "unanswered": unanswered(endpoint, clock),
+                        "cancelled": endpoint.answers.left_in_all(),
                         "balancing": place(endpoint.standing.place()),
                         "reasons": active.reasons(index),
                         "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),
@@ -247,6 +250,21 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+/// When it was seen to have answered.
+fn last_answer<N: Network>(endpoint: &Endpoint<N>, clock: &Clock) -> Option<String> {
+    endpoint.answers.look(endpoint.in_flight.count() > 0, clock.monotonic_ns(clock.now()));
+    endpoint.answers.last().map(|at| rfc3339(clock.unix_us_at(at)))
+}
+
+/// Since when requests have waited for it, or were left by their clients, and none was answered.
+fn unanswered<N: Network>(endpoint: &Endpoint<N>, clock: &Clock) -> Option<Value> {
+    let now = clock.monotonic_ns(clock.now());
+    let silence = endpoint.answers.look(endpoint.in_flight.count() > 0, now)?;
+    let for_ms = now.saturating_sub(silence.since) / 1_000_000;
+    let since = rfc3339(clock.unix_us_at(silence.since));
+    Some(json!({ "since": since, "for_ms": for_ms, "clients_left": silence.left }))
 }
 
 /// The last lookup of an upstream's name, if it failed.

@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -15,6 +16,7 @@ use http::StatusCode;
 use tokio::time::Sleep;
 
 use super::{acquire, deadline, grpc_status, retry};
+use crate::algorithms::silence;
 use crate::config::settings::upstream::Health;
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
@@ -27,7 +29,7 @@ use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::recorder::AttemptNote;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
-use crate::upstream::{Endpoint, Leg, Selected, Upstream};
+use crate::upstream::{Endpoint, Leg, Selected, Upstream, Waited};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -88,8 +90,7 @@ pub(super) async fn attempt<N: Network>(
     manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
-    let underway =
-        Underway { exchange, endpoint: &selected.endpoint, hash: selected.hash(), met: selected.met, manner };
+    let underway = Underway { exchange, selected: &selected, manner };
     let mut limits = Limits::new(manner.most);
     let mut replayed = false;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
@@ -141,9 +142,7 @@ pub(super) async fn attempt<N: Network>(
 /// faster.
 struct Underway<'a, N: Network> {
     exchange: &'a Exchange<N>,
-    endpoint: &'a Endpoint<N>,
-    hash: u64,
-    met: &'static str,
+    selected: &'a Selected<N>,
     manner: Manner,
 }
 
@@ -156,7 +155,7 @@ impl<N: Network> Underway<'_, N> {
 
 impl<N: Network> Drop for Underway<'_, N> {
     fn drop(&mut self) {
-        cancelled(self.exchange, (self.endpoint, self.hash, self.met), self.manner, self.exchange.now());
+        cancelled(self.exchange, self.selected, self.manner, self.exchange.now());
     }
 }
 
@@ -390,19 +389,43 @@ fn conclude<N: Network>(
 #[cold]
 fn cancelled<N: Network>(
     exchange: &Exchange<N>,
-    (endpoint, hash, met): (&Endpoint<N>, u64, &'static str),
+    selected: &Selected<N>,
     Manner { began, span, .. }: Manner,
     now: Instant,
 ) {
     let Some(upstream) = exchange.upstream() else { return };
+    let (endpoint, hash, met) = (&selected.endpoint, selected.hash(), selected.met);
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);
+    if was_left(exchange) {
+        upstream.was_left(selected, (began, now), judged(exchange, began, now));
+    }
     let ended = (AttemptOutcome::Cancelled, None);
     exchange.note_attempt(note((upstream, endpoint), met, (began, now), ended));
     if let Some(span) = span {
         exchange.end_attempt(span, (upstream, met), now, ended);
     }
     tell(exchange, (endpoint, hash), (began, now), ended);
+}
+
+/// Whether it is a client that gave an attempt up, and not the gateway: as it ends, or as another attempt, or another
+/// part of an aggregate, has decided the request.
+fn was_left<N: Network>(exchange: &Exchange<N>) -> bool {
+    !exchange.is_decided.load(Ordering::Relaxed)
+        && exchange.parts.is_none()
+        && !exchange.shard.shared.cutting.load(Ordering::Relaxed)
+}
+
+/// How long an attempt that its client left has waited for its endpoint, and what is usual on its route. `None` where
+/// that is nothing to judge by: the client was waited for, or said itself that it has little time; or it was another
+/// service that was asked, or stands in, of which the route's times say nothing.
+fn judged<N: Network>(exchange: &Exchange<N>, began: Instant, now: Instant) -> Option<Waited> {
+    if exchange.hurried || exchange.consults || exchange.stands_in {
+        return None;
+    }
+    let waited = deadline::waited(exchange, began, now)?;
+    let usual = exchange.route()?.series.median(silence::ENOUGH);
+    Some(Waited { waited, usual })
 }
 
 /// An attempt as the flight recorder is told of it.

@@ -13,6 +13,7 @@ use super::in_flight::InFlight;
 use super::limiter::Limiter;
 use super::naming::Naming;
 use super::pool::Pool;
+use super::silence::Answers;
 use super::standing::Standing;
 use super::way::Way;
 use crate::algorithms::breaker::{Mode, Policy};
@@ -55,6 +56,8 @@ pub struct Endpoint<N: Network> {
     route_standings: Mutex<Vec<(Arc<str>, Arc<Standing>)>>,
     /// Attempts that failed here.
     failures: AtomicU64,
+    /// When it answered last, and whom it kept waiting since.
+    pub answers: Answers,
 }
 
 impl<N: Network> Endpoint<N> {
@@ -83,6 +86,7 @@ impl<N: Network> Endpoint<N> {
             limiter: Limiter::new(now),
             route_standings: Mutex::default(),
             failures: AtomicU64::new(0),
+            answers: Answers::default(),
         }
     }
 

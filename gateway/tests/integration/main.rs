@@ -88,6 +88,7 @@ mod shutdown;
 mod simulated;
 mod simulated_breaker;
 mod simulated_overload;
+mod simulated_silence;
 mod simulated_uploads;
 mod sizes;
 mod splits;

@@ -192,7 +192,8 @@ function remember(series, value) {
 const failing = it => { const kinds = Object.entries(it.failing).sort((a, b) => b[1] - a[1]); return kinds.length ? [kinds.map(([kind, r]) => kind + " " + rate(r)).join(", "), "bad"] : ["–", "quiet"]; };
 const number = text => [text, "number"];
 // Whether an endpoint gets its part, and why not. One that is sick and yet kept in is sick all the same.
-const place = e => e.balancing === "in" && !e.reasons.length ? ["in", "quiet"] : [[e.balancing, ...e.reasons].join(": "), "wraps " + (e.balancing === "in" ? "warn" : "bad")];
+const silent = e => e.unanswered && e.unanswered.for_ms >= 2000 ? [`no answer for ${span(Math.floor(e.unanswered.for_ms / 1000))}${e.unanswered.clients_left ? `, ${e.unanswered.clients_left} clients left` : ""}`] : [];
+const place = e => e.balancing === "in" && !e.reasons.length && silent(e).length ? [["in", ...silent(e)].join(": "), "wraps warn"] : e.balancing === "in" && !e.reasons.length ? ["in", "quiet"] : [[e.balancing, ...e.reasons, ...silent(e)].join(": "), "wraps " + (e.balancing === "in" ? "warn" : "bad")];
 
 function showTop(status, upstreams, of) {
   const reload = status.last_reload, total = of("all"), p99 = quantile(total, 0.99);
@@ -227,6 +228,7 @@ function few(lines) {
 // A problem in a sentence, and what to do about it for who opens it.
 const WRONG = {
   upstream: p => `Upstream ${p.name}`,
+  silent: p => `Endpoint ${p.name}`,
   breaker: p => `Breakers of ${p.name}`,
   discovery: p => `The name of upstream ${p.name} cannot be resolved`,
   overload: p => `Requests are turned away (${words(p.name)})`,

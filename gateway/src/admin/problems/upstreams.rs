@@ -8,12 +8,17 @@ use crate::clock::Clock;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
 use crate::telemetry::metrics::ShedReason;
-use crate::upstream::Upstream;
 use crate::upstream::scope::Scope;
 use crate::upstream::state::Active;
+use crate::upstream::{Endpoint, Upstream};
 
 /// Endpoints that are named in one sentence.
 const MOST_NAMED: usize = 8;
+
+/// Clients that leave without an answer, one after the other, before that is told.
+const MANY_LEFT: u32 = 3;
+/// And for how long nothing came, nanoseconds.
+const SILENT_FOR: u64 = 5_000_000_000;
 
 /// Adds what is wrong with it.
 pub(super) fn of<N: Network>(upstream: &Upstream<N>, clock: &Clock, found: &mut Vec<Problem>) {
@@ -34,6 +39,7 @@ pub(super) fn of<N: Network>(upstream: &Upstream<N>, clock: &Clock, found: &mut 
     for scope in &active.scopes {
         found.extend(of_scope(upstream, &active, scope));
     }
+    found.extend(silent(upstream, &active, clock.monotonic_ns(clock.now())));
     for (reason, _) in upstream.episodes.there() {
         found.push(Problem {
             what: "overload",
@@ -84,6 +90,27 @@ fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scop
             (_, false) => "the others have its part; it is tried again by itself, and GET /breakers says when",
         },
     })
+}
+
+/// Endpoints that answer nobody, though they are asked, while others do.
+fn silent<N: Network>(upstream: &Upstream<N>, active: &Active<N>, now: u64) -> Vec<Problem> {
+    let look = |endpoint: &Endpoint<N>| endpoint.answers.look(endpoint.in_flight.count() > 0, now);
+    let silences: Vec<_> = active.endpoints.iter().map(|endpoint| look(endpoint)).collect();
+    let last = active.endpoints.iter().filter_map(|endpoint| endpoint.answers.last()).max().unwrap_or(0);
+    let told = active.endpoints.iter().zip(silences).filter_map(|(endpoint, silence)| {
+        let silence = silence.filter(|it| it.left >= MANY_LEFT && now.saturating_sub(it.since) >= SILENT_FOR)?;
+        // Where nobody answers, the requests may be what takes its time.
+        (last > silence.since).then(|| Problem {
+            what: "silent",
+            name: format!("{} {}", upstream.name, endpoint.address),
+            severity: Severity::Warn,
+            since: Some(ns(silence.since)),
+            why: "it answers nobody while others of its upstream do, and clients leave".to_owned(),
+            feels: Feels::Upstream(Arc::clone(&upstream.name)),
+            remedy: "look at the service; `health`, or `per_try_timeout` on the route, takes such an endpoint out",
+        })
+    });
+    told.collect()
 }
 
 fn of_limit(reason: ShedReason) -> &'static str {
