@@ -17,6 +17,7 @@ use crate::config::settings::upstream::{Concurrency, Endpoints};
 use crate::config::settings::upstream_tls::UpstreamTls;
 use crate::gateway::Gateway;
 use crate::network::Network;
+use crate::telemetry::events::LastFailure;
 use crate::telemetry::metrics::ShedReason;
 use crate::telemetry::process::resident_bytes;
 use crate::telemetry::timestamp::rfc3339;
@@ -223,6 +224,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "last_answer": last_answer(endpoint, clock),
                         "unanswered": unanswered(endpoint, clock),
                         "cancelled": endpoint.answers.left_in_all(),
+                        "last_failure": last_failure(endpoint, clock),
                         "balancing": place(endpoint.standing.place()),
                         "reasons": active.reasons(index),
                         "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),
@@ -250,6 +252,13 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+/// What the last attempt that failed there came to.
+fn last_failure<N: Network>(endpoint: &Endpoint<N>, clock: &Clock) -> Option<Value> {
+    let LastFailure { at_ns, outcome, status, detail } = endpoint.last_failure()?;
+    let at = rfc3339(clock.unix_us_at(at_ns));
+    Some(json!({ "at": at, "outcome": outcome.as_str(), "status": status, "detail": detail.as_deref() }))
 }
 
 /// When it was seen to have answered.

@@ -18,13 +18,13 @@ use tokio::time::Sleep;
 use super::{acquire, deadline, grpc_status, retry};
 use crate::algorithms::silence;
 use crate::config::settings::upstream::Health;
-use crate::error::{Code, Fault, GatewayError};
+use crate::error::{Code, Fault, GatewayError, with_causes};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
-use crate::telemetry::events::{Event, Kind};
+use crate::telemetry::events::{Event, Kind, LastFailure};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::recorder::AttemptNote;
 use crate::telemetry::tracing::SpanId;
@@ -275,7 +275,7 @@ fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: So
     }
     let judged = grpc_status::judged(exchange, &head);
     let outcome = if judged.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, manner, (outcome, Some(judged.as_u16()), false), now);
+    conclude(exchange, &mut source.selected, manner, (outcome, Some(judged.as_u16()), false), (now, None));
     Ok(Answer { head, judged, source, came: now })
 }
 
@@ -319,7 +319,8 @@ fn lose<N: Network>(
             _ => AttemptOutcome::Reset,
         },
     };
-    conclude(exchange, &mut selected, manner, (outcome, None, says_nothing(&failure)), exchange.now());
+    let ended = (outcome, None, says_nothing(&failure));
+    conclude(exchange, &mut selected, manner, ended, (exchange.now(), Some(&failure)));
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
 }
 
@@ -358,7 +359,7 @@ fn conclude<N: Network>(
     selected: &mut Selected<N>,
     Manner { began, span, .. }: Manner,
     (outcome, status, says_nothing): (AttemptOutcome, Option<u16>, bool),
-    now: Instant,
+    (now, failure): (Instant, Option<&Failure>),
 ) {
     let Some(upstream) = exchange.upstream() else { return };
     let duration = now.saturating_duration_since(began);
@@ -372,6 +373,11 @@ fn conclude<N: Network>(
             _ => false,
         };
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
+    // Before its breaker opens for it: that is told with what it was.
+    if told.is_failure() {
+        let at_ns = exchange.shard.shared.clock.monotonic_ns(now);
+        selected.endpoint.keep_failure(LastFailure::new(at_ns, (told, status), failure.and_then(detail).as_deref()));
+    }
     upstream.settle(selected, (told, status), waited, now);
     if told.is_failure() {
         selected.has_failed();
@@ -383,6 +389,13 @@ fn conclude<N: Network>(
         exchange.end_attempt(span, (upstream, selected.met), now, (outcome, status));
     }
     tell(exchange, (&selected.endpoint, selected.hash()), (began, now), (told, status));
+}
+
+/// What is known of a failure beyond its outcome.
+#[cold]
+fn detail(failure: &Failure) -> Option<String> {
+    let (Failure::Problem(error) | Failure::Covered(error)) = failure else { return None };
+    error.internal.as_ref().map(|internal| with_causes(&**internal))
 }
 
 /// Counts an attempt that was given up.

@@ -16,7 +16,7 @@ use crate::algorithms::silence;
 use crate::config::settings;
 use crate::config::settings::upstream::Failures;
 use crate::network::Network;
-use crate::telemetry::events::Event;
+use crate::telemetry::events::{Event, LastFailure};
 use crate::telemetry::metrics::AttemptOutcome;
 
 /// 429: the endpoint is well, but wants less. No failure unless it is configured as one, and no proof of health.
@@ -140,6 +140,9 @@ impl<N: Network> Upstream<N> {
     fn hung(&self, selected: &Selected<N>, now: Instant) {
         let ended = (AttemptOutcome::Timeout, None);
         selected.has_failed();
+        let at_ns = self.surroundings.clock.monotonic_ns(now);
+        let detail = "its client left before the route's time was up, while others were answered";
+        selected.endpoint.keep_failure(LastFailure::new(at_ns, ended, Some(detail)));
         if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
             self.hear(&selected.endpoint, ended, None, now);
         }
@@ -191,6 +194,9 @@ impl<N: Network> Upstream<N> {
     /// Tells the breaker that an answer broke off behind its head, or said only there that it failed.
     pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, status: Option<u16>, now: Instant) {
         selected.has_failed();
+        let at_ns = self.surroundings.clock.monotonic_ns(now);
+        let failure = LastFailure::new(at_ns, (outcome, status), Some("the answer broke off behind its head"));
+        selected.endpoint.keep_failure(failure);
         let Some(ticket) = selected.settled_ticket() else { return };
         if !selected.breaker_settings().failures.has(outcome, status) {
             return;
@@ -256,6 +262,7 @@ impl<N: Network> Upstream<N> {
             endpoint: Arc::clone(&endpoint.address),
             route: route.cloned(),
             transition: *transition,
+            failure: endpoint.last_failure().filter(|_| transition.to == State::Open),
         };
         self.surroundings.report(transition.at, event);
         self.judge(transition.at);
@@ -303,7 +310,8 @@ impl<N: Network> Upstream<N> {
             }
             if from != to {
                 let (upstream, route) = (Arc::clone(&self.name), scope.route.clone());
-                self.surroundings.report(now, Event::RollUp { upstream, route, from, to });
+                let out = if to == State::Open { active.out_under(scope) } else { Vec::new() };
+                self.surroundings.report(now, Event::RollUp { upstream, route, from, to, out });
             }
         }
     }

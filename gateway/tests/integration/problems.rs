@@ -133,3 +133,27 @@ async fn the_command_says_what_is_wrong_and_its_code_whether_anything_is() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("bad upstream dead") && said.contains("felt by  r"), "{said}");
 }
+
+#[tokio::test]
+async fn what_an_endpoint_failed_with_last_is_told_wherever_its_breaker_is() {
+    let gateway = Gateway::start(
+        "[upstreams.billing]\nendpoints = ['127.0.0.1:1']\nbreaker = { consecutive_failures = 2, open_for = '60s' }\n\
+         [[routes]]\nname = 'r'\npath = '/'\nupstream = 'billing'\nretry = { attempts = 1 }\n",
+    )
+    .await;
+    let mut events = Events::of(&gateway, "?kinds=breaker").await;
+    for _ in 0..2 {
+        gateway.get("/").await;
+    }
+    let told = events.next(2).await;
+    let failure = told[0]["failure"].as_str().unwrap();
+    assert!(failure.starts_with("connect: ") && failure.contains("refused"), "{told:?}");
+    assert_eq!(told[1]["cause"], "all_endpoints_out");
+    let endpoint = gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"][0].clone();
+    assert_eq!(endpoint["last_failure"]["outcome"], "connect");
+    let reason = endpoint["reasons"][0].as_str().unwrap();
+    assert_eq!(reason, format!("its breaker is open (consecutive_failures; last failure {failure})"));
+    assert_eq!(told[1]["endpoints"][0], format!("127.0.0.1:1: {reason}"));
+    let why = problem(&gateway, "upstream").await["why"].clone();
+    assert_eq!(why, format!("1 of 1 endpoints out: 127.0.0.1:1: {reason}"));
+}

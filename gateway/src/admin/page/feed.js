@@ -25,6 +25,7 @@ const STATES = { open: "bad", half_open: "warn", closed: "good" };
 const TOLD = {
   breaker: e => [STATES[e.to] ?? "quiet", `${where(e)}: breaker ${words(e.from)} → ${words(e.to)}` +
     (e.endpoint ? `, ${words(e.cause)}` : ", of all its endpoints together") +
+    (e.failure ? `: ${e.failure}` : "") + (e.endpoints ? ": " + e.endpoints.join("; ") : "") +
     (e.window?.requests ? ` (${e.window.failures} of ${e.window.requests} failed${e.window.slow ? `, ${e.window.slow} slow` : ""})` : "")],
   ejection: e => e.ejected ? ["bad", `${where(e)}: gets nothing any more, ${words(e.reason)}`]
     : e.capped ? ["warn", `${where(e)}: should get nothing, but too few would be left: ${words(e.reason)}`]

@@ -148,7 +148,7 @@ mod tests {
     }
 
     fn rolled_up(upstream: &str, to: State) -> Arc<Stamped> {
-        stamped(Event::RollUp { upstream: upstream.into(), route: None, from: State::HalfOpen, to })
+        stamped(Event::RollUp { upstream: upstream.into(), route: None, from: State::HalfOpen, to, out: Vec::new() })
     }
 
     fn flap(upstream: &str) -> Arc<Stamped> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::failure::LastFailure;
 use super::kind::Kind;
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
@@ -58,6 +59,8 @@ pub enum Event {
         route: Option<Arc<str>>,
         /// From what to what, and why.
         transition: Transition,
+        /// What the endpoint failed with last, where it opens.
+        failure: Option<LastFailure>,
     },
     /// What the breakers of an upstream's endpoints come to together changed.
     RollUp {
@@ -69,6 +72,8 @@ pub enum Event {
         from: State,
         /// To this.
         to: State,
+        /// Where it opens, the endpoints with what keeps requests from each.
+        out: Vec<String>,
     },
     /// An endpoint changed its place in balancing.
     Ejection {
@@ -255,15 +260,17 @@ impl Event {
                 let fields = with(fields, "status", *status);
                 with(fields, "key", (*key != 0).then(|| format!("{key:016x}")))
             }
-            Self::Breaker { upstream, endpoint, route, transition } => {
-                changed(of_endpoint(upstream, endpoint, route.as_deref()), transition)
+            Self::Breaker { upstream, endpoint, route, transition, failure } => {
+                let fields = changed(of_endpoint(upstream, endpoint, route.as_deref()), transition);
+                with(fields, "failure", failure.as_ref().map(ToString::to_string))
             }
-            Self::RollUp { upstream, route, from, to } => {
+            Self::RollUp { upstream, route, from, to, out } => {
                 let mut fields = with(json!({ "upstream": &**upstream }), "route", route.as_deref());
                 fields["from"] = from.as_str().into();
                 fields["to"] = to.as_str().into();
-                fields["cause"] = "endpoints".into();
-                fields
+                // Of all of them together: what each is out for stands beside it.
+                fields["cause"] = if out.is_empty() { "endpoints" } else { "all_endpoints_out" }.into();
+                with(fields, "endpoints", (!out.is_empty()).then(|| out.clone()))
             }
             Self::Ejection { upstream, endpoint, route, place, reason } => {
                 let mut fields = of_endpoint(upstream, endpoint, route.as_deref());

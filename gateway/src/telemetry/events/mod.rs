@@ -7,11 +7,13 @@
 mod aloud;
 mod bus;
 mod event;
+mod failure;
 mod file;
 mod kind;
 
 pub use aloud::{said_aloud, say};
 pub use bus::{Batch, Events, Follower};
 pub use event::{Event, KeysEvent, Stamped, counts};
+pub use failure::LastFailure;
 pub use file::{EventFile, write_to};
 pub use kind::{Kind, Kinds};
