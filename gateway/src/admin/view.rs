@@ -82,6 +82,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "access_log_write_failures": shared.log.write_failures(),
         "events_missed": shared.events.missed(),
         "documents": state.documents.told(),
+        "warnings": state.reloader.warnings(),
         "last_reload": state.reloader.last(),
     }))
 }

@@ -253,10 +253,11 @@ function told(p) {
   return [`${(WRONG[p.what] ?? (it => it.what + " " + it.name))(p)}${sinceWhen(p)}: ${p.why}`, more];
 }
 
+const inALine = p => `${p.file}:${p.line}:${p.column}: ${p.severity === "warning" ? "warning: " : ""}${p.message}${p.help ? " (" + p.help + ")" : ""}`;
 function showAlerts(status) {
   const reload = status.last_reload, alerts = [];
   const alert = (style, ...said) => { const box = make("div", "", "box " + style); box.append(...said); alerts.push(box); };
-  const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(p => `${p.file}:${p.line}:${p.column}: ${p.message}${p.help ? " (" + p.help + ")" : ""}`)] : [];
+  const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(inALine)] : [];
   // What is bad stands before what may be.
   if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
   for (const p of status.problems) {
@@ -265,7 +266,11 @@ function showAlerts(status) {
   }
   // What could not be written may be lost, though it is written again.
   for (const h of status.healed.filter(h => h.what.startsWith("access_log"))) alert("warn", `${WRONG[h.what](h)} from ${clockTime(h.since)} until ${clockTime(h.until)}, and not any more: ${h.why}`);
-  if (reload && reload.ok && problems.length) alert("warn", "The configuration is in force, and perhaps not what is meant:\n", ...few(problems));
+  if (status.warnings.length) {
+    const folded = make("details"), many = status.warnings.length;
+    folded.append(make("summary", `${many} warning${many === 1 ? "" : "s"} of the configuration in force`), status.warnings.map(inALine).join("\n"));
+    alert("warn", folded);
+  }
   if (reload && reload.needs_restart.length) alert("warn", "Only a restart puts these in force: " + reload.needs_restart.join(", "));
   // Told once to who listens, not at every look.
   if (by("alerts").textContent !== alerts.map(it => it.textContent).join("")) by("alerts").replaceChildren(...alerts);
