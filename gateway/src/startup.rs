@@ -34,6 +34,8 @@ use crate::worker;
 
 /// The system's wall clock is read again this often, so that records follow its corrections.
 const CLOCK_RESYNC: Duration = Duration::from_secs(10);
+/// The system's clock was set where it moved by so much at once, milliseconds.
+const STEP_MS: u64 = 1_000;
 /// How often it is looked whether the access log can be written.
 const LOG_LOOK: Duration = Duration::from_secs(5);
 /// The longest that threads are waited for once they were told to end; a worker needs no longer than one turn of its
@@ -152,7 +154,7 @@ pub(crate) async fn start_with(
 pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
     gateway.keep_discovering();
     gateway.keep_watch();
-    gateway.beside(follow_wall_clock(gateway.shared().clock.clone()));
+    gateway.beside(follow_wall_clock(Arc::clone(gateway.shared())));
     gateway.beside(tell_of_log_failures(Arc::clone(gateway.shared())));
     gateway.beside(expiry::keep_telling(Arc::clone(gateway.shared())));
     gateway.beside(events::say(gateway.shared().events.follow(events::said_aloud(), None)));
@@ -221,13 +223,18 @@ fn listening(config: &Config, addresses: &[SocketAddr]) -> Vec<openapi::Listenin
         .collect()
 }
 
-async fn follow_wall_clock(clock: Clock) {
+async fn follow_wall_clock(shared: Arc<Shared<Sockets>>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(CLOCK_RESYNC) => {}
             () = clock::told_to_be_off() => {}
         }
-        clock.resync();
+        let stepped_ms = shared.clock.resync() / 1_000;
+        // What is less is how a clock is kept right.
+        if stepped_ms.unsigned_abs() >= STEP_MS {
+            notice::clock(stepped_ms);
+            shared.report(shared.clock.now(), Event::ClockStep { stepped_ms });
+        }
     }
 }
 

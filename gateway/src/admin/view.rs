@@ -228,6 +228,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "last_failure": last_failure(endpoint, clock),
                         "balancing": place(endpoint.standing.place()),
                         "reasons": active.reasons(index),
+                        "out_since": endpoint.standing.trouble().map(|at| rfc3339(clock.unix_us_at(at))),
                         "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),
                         "failing": seen.latency.map(|_| (seen.failing * 1e3).round() / 1e3),
                         "last_check": endpoint.health.last().as_deref(),

@@ -212,6 +212,11 @@ pub fn upstream(line: Value) {
     event(line);
 }
 
+/// The system's clock was set, by so much.
+pub fn clock(stepped_ms: i64) {
+    event(json!({ "event": "clock", "stepped_ms": stepped_ms }));
+}
+
 /// A certificate of a listener ends soon, or has ended: so many seconds are left.
 pub fn certificate(certificate: &Certificate, left: i64) {
     let Certificate { listener, names, ends_unix } = certificate;

@@ -195,7 +195,11 @@ impl<N: Network> Upstream<N> {
     pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, status: Option<u16>, now: Instant) {
         selected.has_failed();
         let at_ns = self.surroundings.clock.monotonic_ns(now);
-        let failure = LastFailure::new(at_ns, (outcome, status), Some("the answer broke off behind its head"));
+        let failure = LastFailure::new(
+            at_ns,
+            (outcome, status),
+            status.is_none().then_some("the answer broke off behind its head"),
+        );
         selected.endpoint.keep_failure(failure);
         let Some(ticket) = selected.settled_ticket() else { return };
         if !selected.breaker_settings().failures.has(outcome, status) {

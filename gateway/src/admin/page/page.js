@@ -192,7 +192,7 @@ function remember(series, value) {
 const failing = it => { const kinds = Object.entries(it.failing).sort((a, b) => b[1] - a[1]); return kinds.length ? [kinds.map(([kind, r]) => kind + " " + rate(r)).join(", "), "bad"] : ["–", "quiet"]; };
 const number = text => [text, "number"];
 // Whether an endpoint gets its part, and why not. One that is sick and yet kept in is sick all the same.
-const silent = e => e.unanswered && e.unanswered.for_ms >= 2000 ? [`no answer for ${span(Math.floor(e.unanswered.for_ms / 1000))}${e.unanswered.clients_left ? `, ${e.unanswered.clients_left} clients left` : ""}`] : [];
+const silent = e => e.unanswered && e.unanswered.for_ms >= 5000 ? [`no answer for ${span(Math.floor(e.unanswered.for_ms / 1000))}${e.unanswered.clients_left ? `, ${e.unanswered.clients_left} clients left` : ""}`] : [];
 const place = e => e.balancing === "in" && !e.reasons.length && silent(e).length ? [["in", ...silent(e)].join(": "), "wraps warn"] : e.balancing === "in" && !e.reasons.length ? ["in", "quiet"] : [[e.balancing, ...e.reasons, ...silent(e)].join(": "), "wraps " + (e.balancing === "in" ? "warn" : "bad")];
 
 function showTop(status, upstreams, of) {

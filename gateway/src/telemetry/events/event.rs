@@ -178,6 +178,11 @@ pub enum Event {
         /// How long it lasts, seconds; not above 0 where it has ended.
         left: i64,
     },
+    /// The system's clock was set.
+    ClockStep {
+        /// By so much; below zero where it was set back.
+        stepped_ms: i64,
+    },
     /// The access log cannot be written, or can be again.
     Log {
         /// Where it is written, and why not.
@@ -239,6 +244,25 @@ impl Event {
             Self::Issuer { .. } => Kind::Issuer,
             Self::Certificate { .. } => Kind::Certificate,
             Self::Log { .. } => Kind::Log,
+            Self::ClockStep { .. } => Kind::ClockStep,
+        }
+    }
+
+    /// The same of what the gateway stands on.
+    fn of_machine(&self) -> Value {
+        match self {
+            Self::Certificate { certificate, left } => json!({
+                "listener": &*certificate.listener,
+                "certificate": &*certificate.names,
+                "ends": rfc3339(certificate.ends_unix.saturating_mul(1_000_000)),
+                "expires_in": left.max(&0),
+            }),
+            Self::ClockStep { stepped_ms } => json!({ "stepped_ms": stepped_ms }),
+            Self::Log { failed } => {
+                let (output, detail) = failed.as_ref().map(|(output, why)| (&**output, &**why)).unzip();
+                with(with(json!({ "failing": failed.is_some() }), "output", output), "detail", detail)
+            }
+            _ => json!({}),
         }
     }
 
@@ -265,12 +289,7 @@ impl Event {
                 with(fields, "failure", failure.as_ref().map(ToString::to_string))
             }
             Self::RollUp { upstream, route, from, to, out } => {
-                let mut fields = with(json!({ "upstream": &**upstream }), "route", route.as_deref());
-                fields["from"] = from.as_str().into();
-                fields["to"] = to.as_str().into();
-                // Of all of them together: what each is out for stands beside it.
-                fields["cause"] = if out.is_empty() { "endpoints" } else { "all_endpoints_out" }.into();
-                with(fields, "endpoints", (!out.is_empty()).then(|| out.clone()))
+                together((&**upstream, route.as_deref()), (*from, *to), out)
             }
             Self::Ejection { upstream, endpoint, route, place, reason } => {
                 let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
@@ -296,16 +315,7 @@ impl Event {
             Self::Issuer { provider, failed } => {
                 with(json!({ "provider": &**provider, "failing": failed.is_some() }), "detail", failed.as_deref())
             }
-            Self::Certificate { certificate, left } => json!({
-                "listener": &*certificate.listener,
-                "certificate": &*certificate.names,
-                "ends": rfc3339(certificate.ends_unix.saturating_mul(1_000_000)),
-                "expires_in": left.max(&0),
-            }),
-            Self::Log { failed } => {
-                let (output, detail) = failed.as_ref().map(|(output, why)| (&**output, &**why)).unzip();
-                with(with(json!({ "failing": failed.is_some() }), "output", output), "detail", detail)
-            }
+            Self::Certificate { .. } | Self::ClockStep { .. } | Self::Log { .. } => self.of_machine(),
             Self::Handshake { listener, client, result, detail, untold } => {
                 let fields =
                     json!({ "listener": &**listener, "client": client.to_string(), "result": result.as_str() });
@@ -330,6 +340,15 @@ impl Event {
 
 fn of_endpoint(upstream: &str, endpoint: &str, route: Option<&str>) -> Value {
     with(json!({ "upstream": upstream, "endpoint": endpoint }), "route", route)
+}
+
+/// What all of an upstream's breakers come to together; what each endpoint is out for stands beside it.
+fn together((upstream, route): (&str, Option<&str>), (from, to): (State, State), out: &[String]) -> Value {
+    let mut fields = with(json!({ "upstream": upstream }), "route", route);
+    fields["from"] = from.as_str().into();
+    fields["to"] = to.as_str().into();
+    fields["cause"] = if out.is_empty() { "endpoints" } else { "all_endpoints_out" }.into();
+    with(fields, "endpoints", (!out.is_empty()).then(|| out.to_vec()))
 }
 
 /// Fields with what became of a breaker.

@@ -36,11 +36,13 @@ pub enum Kind {
     Certificate,
     /// The access log cannot be written, or can be again.
     Log,
+    /// The system's clock was set.
+    ClockStep,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -57,6 +59,7 @@ impl Kind {
         Self::Issuer,
         Self::Certificate,
         Self::Log,
+        Self::ClockStep,
     ];
 
     /// As written in events and in `?kinds=`.
@@ -78,6 +81,7 @@ impl Kind {
             Self::Issuer => "issuer",
             Self::Certificate => "certificate",
             Self::Log => "log",
+            Self::ClockStep => "clock_step",
         }
     }
 
