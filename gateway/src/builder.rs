@@ -247,7 +247,9 @@ impl Builder {
             Written::Text(_) => None,
         });
         let seed = self.seed.unwrap_or_else(startup::seed);
-        Ok(startup::start_with(config, (path, files), self.plugins, seed).await?)
+        let running = startup::start_with(config, (path, files), self.plugins, seed).await?;
+        running.reloader().keep_warnings(warnings);
+        Ok(running)
     }
 
     /// The same to its end, which SIGTERM, SIGINT or the admin API bring: then it drains. SIGHUP reloads. Events go to

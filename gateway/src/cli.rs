@@ -14,6 +14,7 @@ mod openapi;
 pub mod output;
 mod run;
 mod schema;
+mod status;
 mod verify_jws;
 
 use std::process::ExitCode;
@@ -47,6 +48,7 @@ enum Command {
     Check(check::Check),
     Explain(explain::Explain),
     Diff(diff::Diff),
+    Status(status::Status),
     Openapi(openapi::Openapi),
     Defaults(defaults::Defaults),
     Schema(schema::Schema),
@@ -72,6 +74,7 @@ where
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
         Command::Diff(diff) => diff.run(),
+        Command::Status(status) => status.run(),
         Command::Openapi(openapi) => openapi.run(),
         Command::Defaults(defaults) => defaults.run(),
         Command::Schema(schema) => schema.run(),

@@ -110,6 +110,14 @@ impl Clock {
         seconds.saturating_add(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)).saturating_add(carried)
     }
 
+    /// Wall-clock time of a time on the machine's monotonic clock, as [`Clock::monotonic_ns`] gives it; microseconds
+    /// since the Unix epoch.
+    pub fn unix_us_at(&self, monotonic_ns: u64) -> i64 {
+        let us = |ns: u64| i64::try_from(ns / 1_000).unwrap_or(i64::MAX);
+        let since = us(monotonic_ns).saturating_sub(us(self.origin_ns));
+        self.origin_unix_us.load(Ordering::Relaxed).saturating_add(since)
+    }
+
     /// An instant on the machine's monotonic clock (`CLOCK_MONOTONIC`), nanoseconds: comparable with what other
     /// processes of the machine measure. A simulated clock counts from its start.
     pub fn monotonic_ns(&self, at: Instant) -> u64 {
@@ -131,18 +139,20 @@ impl Clock {
         Some(since.saturating_sub(Duration::from_micros(u64::try_from(self.unix_us(now)).unwrap_or(0))))
     }
 
-    /// Reads the system's wall clock again. A clock made by `starting_at` is not meant to be re-read.
-    pub fn resync(&self) {
-        self.read_wall_clock(OFF_BY_US.load(Ordering::Relaxed));
+    /// Reads the system's wall clock again; by how much it has moved since, microseconds. A clock made by `starting_at`
+    /// is not meant to be re-read.
+    pub fn resync(&self) -> i64 {
+        self.read_wall_clock(OFF_BY_US.load(Ordering::Relaxed))
     }
 
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the system's clock")]
-    fn read_wall_clock(&self, off_us: i64) {
+    fn read_wall_clock(&self, off_us: i64) -> i64 {
         let unix = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         let since = self.now().saturating_duration_since(self.origin);
         let origin = unix.saturating_sub(since);
         let origin_us = i64::try_from(origin.as_micros()).unwrap_or(i64::MAX);
-        self.origin_unix_us.store(origin_us.saturating_add(off_us), Ordering::Relaxed);
+        let origin_us = origin_us.saturating_add(off_us);
+        origin_us.saturating_sub(self.origin_unix_us.swap(origin_us, Ordering::Relaxed))
     }
 }
 
@@ -170,7 +180,8 @@ mod http_dates {
         let now = clock.now();
         let right_us = clock.unix_us(now);
         // The process's own is left alone: other tests read it meanwhile.
-        clock.read_wall_clock(3_600_000_000);
+        let stepped_us = clock.read_wall_clock(3_600_000_000);
+        assert!((stepped_us - 3_600_000_000).abs() < 60_000_000, "{stepped_us} us");
         let off_us = clock.unix_us(now) - right_us;
         assert!((off_us - 3_600_000_000).abs() < 60_000_000, "{off_us} us");
     }

@@ -11,7 +11,7 @@ mod traced;
 
 pub use part::{Missing, Parts};
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -124,6 +124,8 @@ pub struct Exchange<N: Network> {
     pub attempts: u32,
     /// Hedges that were sent. Counted where attempts are under way, which borrow the exchange.
     pub hedges: AtomicU32,
+    /// One of several attempts has won: what is given up from now on, no client has left.
+    pub is_decided: AtomicBool,
     /// The request body, where there is one.
     pub request_body: Option<Arc<BodyProgress>>,
     /// Time in which the client's body, or who says whether it may pass, was waited for before the upstream was turned
@@ -257,6 +259,7 @@ impl<N: Network> Exchange<N> {
             batch_size: None,
             attempts: 0,
             hedges: AtomicU32::new(0),
+            is_decided: AtomicBool::new(false),
             request_body: None,
             awaited: Duration::ZERO,
             tunnelled_in: 0,

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Code, Fault, GatewayError};
+use crate::error::{Code, Fault, GatewayError, with_causes};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
@@ -118,6 +118,13 @@ impl<N: Network> Exchange<N> {
         self.note_failure(headers, Failure::OfClient, cause);
     }
 
+    /// Notes why an answer broke off behind its head.
+    #[cold]
+    pub(crate) fn note_cut(&self, why: &dyn std::error::Error) {
+        let cause = || format!("The answer broke off behind its head. ({})", with_causes(why));
+        self.note_failure(&HeaderMap::new(), by_whom(false), cause);
+    }
+
     /// Notes what the client had sent, where the gateway's own answer of this status is of note.
     #[inline]
     pub(crate) fn note_own(&self, status: StatusCode, headers: &HeaderMap) {
@@ -211,7 +218,9 @@ impl<N: Network> Exchange<N> {
             None => status < 500 && !self.has_grpc_failure() && self.missing_parts().is_none(),
         };
         let second = shared.clock.ticks_ms(now) / 1000;
-        let who = (self.request_id.as_bytes(), shared.clock.unix_us(now));
+        // The time of day may be set back.
+        let ended_us = i64::try_from(shared.clock.monotonic_ns(now) / 1_000).unwrap_or(i64::MAX);
+        let who = (self.request_id.as_bytes(), ended_us);
         let lane = Lane::of(wanted, self.failure(self.code, by_client));
         shared.recorder.keep((worker, second), (lane, wanted), who, |out| {
             let total = now.saturating_duration_since(self.started);

@@ -114,6 +114,8 @@ pub struct Reloader<N: Network> {
     path: Option<PathBuf>,
     looked: Mutex<Looked>,
     last: Mutex<Option<ReloadReport>>,
+    /// What is perhaps not meant of the configuration in force.
+    warnings: Mutex<Vec<Problem>>,
     /// Who watches the files: another reload may have named others.
     watching: OnceLock<mpsc::Sender<()>>,
     /// One reload at a time: the last asked for is the last in force.
@@ -131,6 +133,7 @@ impl<N: Network> Reloader<N> {
             path,
             looked,
             last: Mutex::new(None),
+            warnings: Mutex::default(),
             watching: OnceLock::new(),
             turn: tokio::sync::Mutex::new(()),
         }
@@ -139,6 +142,16 @@ impl<N: Network> Reloader<N> {
     /// The last reload, if there was one.
     pub fn last(&self) -> Option<ReloadReport> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is perhaps not meant of the configuration in force.
+    pub fn warnings(&self) -> Vec<Problem> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Keeps what there is to say of the configuration in force, for `/status`.
+    pub fn keep_warnings(&self, warnings: Vec<Problem>) {
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
     /// What is in force only after a restart.
@@ -173,6 +186,7 @@ impl<N: Network> Reloader<N> {
         match outcome {
             Ok(Applied { needs_restart, warnings }) => {
                 report.needs_restart = needs_restart;
+                self.keep_warnings(warnings.clone());
                 report.problems = warnings;
             }
             Err(refused) => {

@@ -26,12 +26,16 @@ use crate::plugins::Plugins;
 use crate::reload::Reloader;
 use crate::shard::Shared;
 use crate::shutdown::{self, Drained, Switches};
+use crate::telemetry::events::Event;
 use crate::telemetry::process::ProcessStats;
 use crate::telemetry::{access_log, events, notice};
+use crate::tls::expiry;
 use crate::worker;
 
 /// The system's wall clock is read again this often, so that records follow its corrections.
 const CLOCK_RESYNC: Duration = Duration::from_secs(10);
+/// The system's clock was set where it moved by so much at once, milliseconds.
+const STEP_MS: u64 = 1_000;
 /// How often it is looked whether the access log can be written.
 const LOG_LOOK: Duration = Duration::from_secs(5);
 /// The longest that threads are waited for once they were told to end; a worker needs no longer than one turn of its
@@ -150,8 +154,9 @@ pub(crate) async fn start_with(
 pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
     gateway.keep_discovering();
     gateway.keep_watch();
-    gateway.beside(follow_wall_clock(gateway.shared().clock.clone()));
+    gateway.beside(follow_wall_clock(Arc::clone(gateway.shared())));
     gateway.beside(tell_of_log_failures(Arc::clone(gateway.shared())));
+    gateway.beside(expiry::keep_telling(Arc::clone(gateway.shared())));
     gateway.beside(events::say(gateway.shared().events.follow(events::said_aloud(), None)));
 }
 
@@ -204,6 +209,7 @@ fn serve_admin(
     let documents = Keeper::new(Arc::clone(gateway), listening(&gateway.snapshot().config, listeners));
     tokio::spawn(Arc::clone(&documents).keep());
     let state = admin::State::new(gateway, reloader, connections, loads, ask_drain, documents);
+    tokio::spawn(admin::keep_looking(Arc::downgrade(&state)));
     // It ends with the process.
     tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))
@@ -217,13 +223,18 @@ fn listening(config: &Config, addresses: &[SocketAddr]) -> Vec<openapi::Listenin
         .collect()
 }
 
-async fn follow_wall_clock(clock: Clock) {
+async fn follow_wall_clock(shared: Arc<Shared<Sockets>>) {
     loop {
         tokio::select! {
             () = tokio::time::sleep(CLOCK_RESYNC) => {}
             () = clock::told_to_be_off() => {}
         }
-        clock.resync();
+        let stepped_ms = shared.clock.resync() / 1_000;
+        // What is less is how a clock is kept right.
+        if stepped_ms.unsigned_abs() >= STEP_MS {
+            notice::clock(stepped_ms);
+            shared.report(shared.clock.now(), Event::ClockStep { stepped_ms });
+        }
     }
 }
 
@@ -235,7 +246,10 @@ async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
         let (failures, dropped) = (shared.log.write_failures(), shared.log.dropped());
         let news = health.look((failures, shared.log.is_failing()), dropped);
         if let Some(failing) = news.failing {
-            notice::access_log(failing, failures, shared.log.last_failure());
+            let last = shared.log.last_failure();
+            let failed = failing.then(|| last.clone().map(|last| (last.output, last.detail)).unwrap_or_default());
+            shared.report(shared.clock.now(), Event::Log { failed });
+            notice::access_log(failing, failures, last);
         }
         if let Some(more) = news.dropped {
             notice::records_dropped(more, dropped);

@@ -323,6 +323,19 @@ fn routes_without_identity_are_named_once_somebody_proves_identities() {
     let loaded = load_text(&text, Path::new("gateway.toml"), Purpose::Check).expect("it holds");
     let told: Vec<&str> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();
     assert_eq!(told, ["this route has no `auth`: everybody may use it"]);
+    let more = "[[routes]]\nname = 'r'\npath = '/r'\nupstream = 'http://a'\n[[routes]]\npath = '/moved'\n\
+                redirect = { path = '/' }\n[[routes]]\npath = '/ok'\nanswer = {}\n";
+    let loaded = load_text(&format!("{text}{more}"), Path::new("gateway.toml"), Purpose::Check).expect("it holds");
+    let told: Vec<&str> = loaded.warnings.iter().map(|warning| warning.message.as_str()).collect();
+    assert_eq!(told, ["2 routes have no `auth`, everybody may use them: \"/\", \"r\""], "one warning for both");
+}
+
+#[test]
+fn errors_stand_before_warnings() {
+    let text = "[[routes]]\npath = '/a/'\nupstream = 'http://127.0.0.1:1'\n[[routes]]\npath = '/'\nupstream = 'x'\n";
+    let problems = load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap_err();
+    let told: Vec<&str> = problems.iter().map(|problem| problem.severity.as_str()).collect();
+    assert_eq!(told, ["error", "warning"], "{}", problems.render(false));
 }
 
 #[test]

@@ -65,6 +65,10 @@ fn of_standing(standing: &Standing, clock: &Clock, now: Instant) -> Value {
         shown["cause"] = change.cause.as_str().into();
         shown["since"] = at(change.at);
     }
+    // Since the first of its trips, whatever probes came to; checks may be what is wrong, too.
+    if let Some(since) = standing.trouble() {
+        shown["down_since"] = rfc3339(clock.unix_us_at(since)).into();
+    }
     if let Some(trip) = last.trip {
         shown["last_trip"] = json!({ "at": at(trip.at), "cause": trip.cause.as_str(), "window": counts(&trip.counts) });
     }

@@ -125,6 +125,9 @@ fn of_store(store: &Store, clock: &Clock) -> Value {
         "p50_us": duration.quantile_ns(0.5).map(|ns| ns / 1000),
         "p99_us": duration.quantile_ns(0.99).map(|ns| ns / 1000),
     });
+    if let Some(since) = store.health.down_since() {
+        shown["since"] = rfc3339(clock.unix_us(since)).into();
+    }
     if let Some((at, reason)) = store.health.last_failure() {
         shown["last_failure"] = json!({ "at": rfc3339(clock.unix_us(at)), "reason": reason });
     }

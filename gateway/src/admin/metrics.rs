@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::State;
+use crate::clock::Clock;
 use crate::config::settings::upstream::Endpoints;
 use crate::gateway::Gateway;
 use crate::network::Network;
@@ -16,7 +17,7 @@ use crate::telemetry::metrics::{
     Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, HeldPlaces, RouteBreaker,
 };
 use crate::telemetry::process::ProcessStats;
-use crate::upstream::Upstream;
+use crate::upstream::{Endpoint, Upstream};
 
 pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, headers: HeaderMap) -> Response {
     let format = Format::negotiate(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
@@ -56,13 +57,19 @@ fn inputs<N: Network>(gateway: &Gateway<N>) -> ScrapeInputs {
         inputs.held.push(HeldPlaces { name, is_route, requests: rule.state.fill().requests });
     }
     for upstream in gateway.upstreams() {
-        add(&upstream, &mut inputs);
+        add(&upstream, &shared.clock, &mut inputs);
     }
     inputs
 }
 
+/// In seconds since the Unix epoch; 0 where it never answered.
+fn last_answer<N: Network>(endpoint: &Endpoint<N>, clock: &Clock) -> i64 {
+    endpoint.answers.look(endpoint.in_flight.count() > 0, clock.monotonic_ns(clock.now()));
+    endpoint.answers.last().map_or(0, |at| clock.unix_us_at(at) / 1_000_000)
+}
+
 /// What an upstream knows of its endpoints.
-fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
+fn add<N: Network>(upstream: &Upstream<N>, clock: &Clock, inputs: &mut ScrapeInputs) {
     let active = upstream.active();
     for (index, endpoint) in active.endpoints.iter().enumerate() {
         let (name, address) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
@@ -71,6 +78,8 @@ fn add<N: Network>(upstream: &Upstream<N>, inputs: &mut ScrapeInputs) {
             endpoint: Arc::clone(&address),
             in_flight: endpoint.in_flight.count().into(),
             failures: endpoint.failures(),
+            cancelled: endpoint.answers.left_in_all(),
+            last_answer: last_answer(endpoint, clock),
             limit: endpoint.limiter.look().0.limit.filter(|_| active.settings.concurrency.adaptive),
         });
         let mut trips: BTreeMap<&'static str, u64> = BTreeMap::new();

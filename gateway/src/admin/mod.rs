@@ -11,12 +11,14 @@ mod metrics;
 mod openapi;
 mod page;
 mod probes;
+mod problems;
 mod requests;
 mod serve;
 mod view;
 mod write;
 
 pub use metrics::metrics_page;
+pub use problems::keep_looking;
 pub use serve::serve;
 
 use std::sync::Arc;
@@ -43,6 +45,8 @@ pub struct State<N: Network = Sockets> {
     documents: Arc<Keeper<N>>,
     token: Option<Box<str>>,
     started: std::time::Instant,
+    /// What is wrong, and since when.
+    problems: problems::Problems,
     /// The name of each upstream that has one has been looked up.
     has_looked_around: AtomicBool,
 }
@@ -67,6 +71,7 @@ impl<N: Network> State<N> {
             ask_drain,
             documents,
             token,
+            problems: problems::Problems::default(),
             has_looked_around: AtomicBool::new(false),
         })
     }
@@ -77,6 +82,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics::<N>))
         .route("/status", get(view::status::<N>))
+        .route("/problems", get(problems::problems::<N>))
         .route("/config", get(view::config::<N>))
         .route("/upstreams", get(view::upstreams::<N>))
         .route("/routes", get(view::routes::<N>))

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::State;
+use super::{State, problems};
 use crate::algorithms::ejection::Place;
 use crate::clock::Clock;
 use crate::config::settings::Config;
@@ -17,6 +17,7 @@ use crate::config::settings::upstream::{Concurrency, Endpoints};
 use crate::config::settings::upstream_tls::UpstreamTls;
 use crate::gateway::Gateway;
 use crate::network::Network;
+use crate::telemetry::events::LastFailure;
 use crate::telemetry::metrics::ShedReason;
 use crate::telemetry::process::resident_bytes;
 use crate::telemetry::timestamp::rfc3339;
@@ -40,7 +41,7 @@ pub(super) fn refusal(status: StatusCode, code: &str, detail: &str) -> Response 
 }
 
 pub(super) async fn not_found() -> Response {
-    let there = "There are / /livez /readyz /metrics /status /config /upstreams /breakers /limits /routes /requests /explain /events /cache /jwks.json /openapi.json /docs, \
+    let there = "There are / /livez /readyz /metrics /status /problems /config /upstreams /breakers /limits /routes /requests /explain /events /cache /jwks.json /openapi.json /docs, \
                  POST /reload, POST /drain, POST /cache/purge and POST /breakers/{upstream}/{endpoint}/{open|close|auto}.";
     refusal(StatusCode::NOT_FOUND, "route_not_found", there)
 }
@@ -55,6 +56,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     let snapshot = state.gateway.snapshot();
     let now = shared.clock.now();
     let uptime = now.saturating_duration_since(state.started);
+    let (problems, healed) = problems::told(&state);
     Json(json!({
         "version": crate::build::VERSION,
         "commit": crate::build::COMMIT,
@@ -66,6 +68,8 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
             "started_ns": shared.clock.monotonic_ns(state.started),
             "unix_us": shared.clock.unix_us(now),
         },
+        "problems": problems,
+        "healed": healed,
         "draining": state.gateway.is_draining(),
         "workers": state.gateway.shards().len(),
         "connections": state.connections.open(),
@@ -78,6 +82,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "access_log_write_failures": shared.log.write_failures(),
         "events_missed": shared.events.missed(),
         "documents": state.documents.told(),
+        "warnings": state.reloader.warnings(),
         "last_reload": state.reloader.last(),
     }))
 }
@@ -220,8 +225,13 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "in_flight": endpoint.in_flight.count(),
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,
+                        "last_answer": last_answer(endpoint, clock),
+                        "unanswered": unanswered(endpoint, clock),
+                        "cancelled": endpoint.answers.left_in_all(),
+                        "last_failure": last_failure(endpoint, clock),
                         "balancing": place(endpoint.standing.place()),
                         "reasons": active.reasons(index),
+                        "out_since": endpoint.standing.trouble().map(|at| rfc3339(clock.unix_us_at(at))),
                         "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),
                         "failing": seen.latency.map(|_| (seen.failing * 1e3).round() / 1e3),
                         "last_check": endpoint.health.last().as_deref(),
@@ -249,9 +259,34 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
     Json(json!({ "upstreams": upstreams }))
 }
 
+/// What the last attempt that failed there came to.
+fn last_failure<N: Network>(endpoint: &Endpoint<N>, clock: &Clock) -> Option<Value> {
+    let LastFailure { at_ns, outcome, status, detail } = endpoint.last_failure()?;
+    let at = rfc3339(clock.unix_us_at(at_ns));
+    Some(json!({ "at": at, "outcome": outcome.as_str(), "status": status, "detail": detail.as_deref() }))
+}
+
+/// When it was seen to have answered.
+fn last_answer<N: Network>(endpoint: &Endpoint<N>, clock: &Clock) -> Option<String> {
+    endpoint.answers.look(endpoint.in_flight.count() > 0, clock.monotonic_ns(clock.now()));
+    endpoint.answers.last().map(|at| rfc3339(clock.unix_us_at(at)))
+}
+
+/// Since when requests have waited for it, or were left by their clients, and none was answered.
+fn unanswered<N: Network>(endpoint: &Endpoint<N>, clock: &Clock) -> Option<Value> {
+    let now = clock.monotonic_ns(clock.now());
+    let silence = endpoint.answers.look(endpoint.in_flight.count() > 0, now)?;
+    let for_ms = now.saturating_sub(silence.since) / 1_000_000;
+    let since = rfc3339(clock.unix_us_at(silence.since));
+    Some(json!({ "since": since, "for_ms": for_ms, "clients_left": silence.left }))
+}
+
 /// The last lookup of an upstream's name, if it failed.
 fn discovery_failed<N: Network>(upstream: &Upstream<N>, clock: &Clock) -> Value {
-    let shown = |failed: FailedLookup| json!({ "at": rfc3339(clock.unix_us(failed.at)), "detail": failed.why });
+    let shown = |failed: FailedLookup| {
+        let [at, since] = [failed.at, failed.since].map(|at| rfc3339(clock.unix_us(at)));
+        json!({ "at": at, "since": since, "detail": failed.why })
+    };
     upstream.lookup.failed().map_or(Value::Null, shown)
 }
 

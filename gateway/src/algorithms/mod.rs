@@ -28,6 +28,7 @@ pub mod retry_budget;
 pub mod rng;
 pub mod send_window;
 pub mod shares;
+pub mod silence;
 pub mod slow_start;
 pub mod space_saving;
 pub mod tab;

@@ -116,6 +116,7 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
             return COULD_NOT_RUN;
         }
     };
+    running.reloader().keep_warnings(loaded.warnings);
     if let Err(most) = descriptors {
         notice::few_descriptors(most, max_connections);
     }

@@ -16,6 +16,28 @@ use super::key_files::read;
 /// The largest file of certificates; the whole of Mozilla's roots takes a quarter of a mebibyte.
 const MAX_BYTES: u64 = 4 << 20;
 
+/// A day, seconds.
+pub(crate) const DAY: i64 = 86_400;
+/// From so many days before its end a certificate is told of.
+pub(crate) const SOON_DAYS: i64 = 14;
+
+/// Days that are left of so many seconds, the one that has begun counted; 0 where there is none.
+pub(crate) fn days_left(seconds: i64) -> i64 {
+    seconds.max(0).saturating_add(DAY - 1) / DAY
+}
+
+/// So many seconds, for people.
+pub(crate) fn span(seconds: i64) -> String {
+    let seconds = seconds.unsigned_abs();
+    // Rounded: of one of three days a minute is gone when it is looked at.
+    match ((seconds + 43_200) / 86_400, (seconds + 1_800) / 3_600, (seconds + 30) / 60) {
+        (days @ 2.., _, _) => format!("{days} days"),
+        (_, hours @ 2.., _) => format!("{hours} hours"),
+        (_, _, minutes @ 2..) => format!("{minutes} minutes"),
+        _ => format!("{seconds} seconds"),
+    }
+}
+
 /// Which of two files is at fault, and why.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -89,8 +111,11 @@ pub(crate) fn doubts(certificate: &CertifiedKey, names: &[&str], now_unix: i64) 
     };
     let validity = parsed.validity();
     let mut doubts = Vec::new();
-    if validity.not_after.timestamp() < now_unix {
+    let left = validity.not_after.timestamp().saturating_sub(now_unix);
+    if left < 0 {
         doubts.push(format!("the certificate has expired: it was valid until {}", validity.not_after));
+    } else if days_left(left) <= SOON_DAYS {
+        doubts.push(format!("the certificate ends in {}: it is valid until {}", span(left), validity.not_after));
     }
     if validity.not_before.timestamp() > now_unix {
         doubts.push(format!("the certificate is not valid yet: it begins at {}", validity.not_before));
@@ -166,6 +191,10 @@ mod tests {
         assert_eq!(roots(&certificate).unwrap().len(), 1);
     }
 
+    fn certified_end(certified: &CertifiedKey) -> i64 {
+        X509Certificate::from_der(&certified.cert[0]).unwrap().1.validity().not_after.timestamp()
+    }
+
     #[test]
     fn a_certificate_that_clients_will_refuse_is_doubted() {
         let folder = tempfile::tempdir().unwrap();
@@ -180,6 +209,12 @@ mod tests {
         let at = |days: i64| days * 86_400;
         assert_eq!(doubts(&certified, &["A.test", "x.b.test", "*.b.test", "192.0.2.1", "0:0::1"], at(18_400)), [""; 0]);
         assert!(doubts(&certified, &[], at(20_000))[0].starts_with("the certificate has expired: it was valid until"));
+        let end = certified_end(&certified);
+        let left = |seconds: i64| doubts(&certified, &[], end - seconds);
+        assert_eq!(left(14 * DAY + 1), [""; 0]);
+        assert!(left(14 * DAY)[0].starts_with("the certificate ends in 14 days: it is valid until"));
+        assert!(left(3 * DAY - 60)[0].starts_with("the certificate ends in 3 days: it is valid until"));
+        assert!(left(38)[0].starts_with("the certificate ends in 38 seconds: it is valid until"));
         assert!(doubts(&certified, &[], at(10_000))[0].starts_with("the certificate is not valid yet"));
         for unnamed in ["c.test", "x.y.b.test", "b.test", "*.test", "192.0.2.2", "::2"] {
             let told = doubts(&certified, &[unnamed], at(18_400));

@@ -19,7 +19,7 @@ use super::registered::Registered;
 use super::schema::ROOT;
 use super::settings::Config;
 use super::source::{Source, Sources, Span};
-use super::validate::{conflicts, names};
+use super::validate::{conflicts, names, references};
 
 /// The largest file that is read. Ten thousand routes take about two mebibytes.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -244,6 +244,7 @@ fn load_both<T>(
     context.registered = around.registered.clone();
     context.identity_headers = build::identity::headers(&reader.table("identity")).strip;
     walk::check(&mut context, &root);
+    references::all_open(&mut context);
     let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
     let seen = config.as_ref().filter(|_| !context.report.has_errors()).map(|_| look(&context, &reader));
     let mut report = context.report;

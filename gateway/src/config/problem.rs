@@ -77,7 +77,7 @@ impl Problem {
     }
 }
 
-/// Every problem of one run, sorted by place, the file that was asked for first.
+/// Every problem of one run, errors before warnings, each sorted by place, the file that was asked for first.
 #[derive(Debug, Clone, Default, Serialize)]
 #[serde(transparent)]
 pub struct Problems {
@@ -100,7 +100,7 @@ impl Problems {
         self.len() == 0
     }
 
-    /// Errors and warnings in the order of their places.
+    /// Errors, then warnings, each in the order of their places.
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.list.iter()
     }
@@ -208,9 +208,9 @@ impl Report {
         self.findings.extend(later.into_iter().filter(|finding| !broken.contains(&line(finding))));
     }
 
-    /// Places for everything, sorted.
+    /// Places for everything, sorted: what is wrong stands before what may be.
     pub(crate) fn finish(mut self, sources: &Sources) -> Problems {
-        self.findings.sort_by(|a, b| (a.at, a.severity, &a.message).cmp(&(b.at, b.severity, &b.message)));
+        self.findings.sort_by(|a, b| (a.severity, a.at, &a.message).cmp(&(b.severity, b.at, &b.message)));
         let place = |finding: Finding| {
             let (file, place) = sources.locate(finding.at);
             let (line, column) = (place.line, place.column);

@@ -9,6 +9,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -16,19 +17,20 @@ use http::StatusCode;
 use tokio::time::Sleep;
 
 use super::{acquire, deadline, grpc_status, retry};
+use crate::algorithms::silence;
 use crate::config::settings::upstream::Health;
-use crate::error::{Code, Fault, GatewayError};
+use crate::error::{Code, Fault, GatewayError, with_causes};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
-use crate::telemetry::events::{Event, Kind};
+use crate::telemetry::events::{Event, Kind, LastFailure};
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::recorder::AttemptNote;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
-use crate::upstream::{Endpoint, Leg, Selected, Upstream};
+use crate::upstream::{Endpoint, Leg, Selected, Upstream, Waited};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -91,8 +93,7 @@ pub(super) async fn attempt<N: Network>(
     mut manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
-    let mut underway =
-        Underway { exchange, endpoint: &selected.endpoint, hash: selected.hash(), met: selected.met, manner };
+    let mut underway = Underway { exchange, selected: &selected, manner };
     let mut limits = Limits::new(manner.most);
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     loop {
@@ -145,9 +146,7 @@ pub(super) async fn attempt<N: Network>(
 /// faster.
 struct Underway<'a, N: Network> {
     exchange: &'a Exchange<N>,
-    endpoint: &'a Endpoint<N>,
-    hash: u64,
-    met: &'static str,
+    selected: &'a Selected<N>,
     manner: Manner,
 }
 
@@ -169,7 +168,7 @@ impl<N: Network> Underway<'_, N> {
 
 impl<N: Network> Drop for Underway<'_, N> {
     fn drop(&mut self) {
-        cancelled(self.exchange, (self.endpoint, self.hash, self.met), self.manner, self.exchange.now());
+        cancelled(self.exchange, self.selected, self.manner, self.exchange.now());
     }
 }
 
@@ -290,7 +289,7 @@ fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: So
     }
     let judged = grpc_status::judged(exchange, &head);
     let outcome = if judged.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, manner, (outcome, Some(judged.as_u16()), false), now);
+    conclude(exchange, &mut source.selected, manner, (outcome, Some(judged.as_u16()), false), (now, None));
     Ok(Answer { head, judged, source, came: now })
 }
 
@@ -334,7 +333,8 @@ fn lose<N: Network>(
             _ => AttemptOutcome::Reset,
         },
     };
-    conclude(exchange, &mut selected, manner, (outcome, None, says_nothing(&failure)), exchange.now());
+    let ended = (outcome, None, says_nothing(&failure));
+    conclude(exchange, &mut selected, manner, ended, (exchange.now(), Some(&failure)));
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
 }
 
@@ -373,7 +373,7 @@ fn conclude<N: Network>(
     selected: &mut Selected<N>,
     manner: Manner,
     (outcome, status, says_nothing): (AttemptOutcome, Option<u16>, bool),
-    now: Instant,
+    (now, failure): (Instant, Option<&Failure>),
 ) {
     let Some(upstream) = exchange.upstream() else { return };
     let began = manner.began;
@@ -388,6 +388,11 @@ fn conclude<N: Network>(
             _ => false,
         };
     let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
+    // Before its breaker opens for it: that is told with what it was.
+    if told.is_failure() {
+        let at_ns = exchange.shard.shared.clock.monotonic_ns(now);
+        selected.endpoint.keep_failure(LastFailure::new(at_ns, (told, status), failure.and_then(detail).as_deref()));
+    }
     upstream.settle(selected, (told, status), waited, now);
     if told.is_failure() {
         selected.has_failed();
@@ -401,23 +406,54 @@ fn conclude<N: Network>(
     tell(exchange, (&selected.endpoint, selected.hash()), (began, now), (told, status));
 }
 
+/// What is known of a failure beyond its outcome.
+#[cold]
+fn detail(failure: &Failure) -> Option<String> {
+    let (Failure::Problem(error) | Failure::Covered(error)) = failure else { return None };
+    error.internal.as_ref().map(|internal| with_causes(&**internal))
+}
+
 /// Counts an attempt that was given up.
 #[cold]
 fn cancelled<N: Network>(
     exchange: &Exchange<N>,
-    (endpoint, hash, met): (&Endpoint<N>, u64, &'static str),
+    selected: &Selected<N>,
     manner: Manner,
     now: Instant,
 ) {
     let Some(upstream) = exchange.upstream() else { return };
+    let (endpoint, hash, met) = (&selected.endpoint, selected.hash(), selected.met);
     let duration = now.saturating_duration_since(manner.began);
     upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);
+    if was_left(exchange) {
+        upstream.was_left(selected, (manner.began, now), judged(exchange, manner.began, now));
+    }
     let ended = (AttemptOutcome::Cancelled, None);
     exchange.note_attempt(note((upstream, endpoint), met, (manner, now), ended));
     if let Some(span) = manner.span {
         exchange.end_attempt((span, manner.replayed), (upstream, met), now, ended);
     }
     tell(exchange, (endpoint, hash), (manner.began, now), ended);
+}
+
+/// Whether it is a client that gave an attempt up, and not the gateway: as it ends, or as another attempt, or another
+/// part of an aggregate, has decided the request.
+fn was_left<N: Network>(exchange: &Exchange<N>) -> bool {
+    !exchange.is_decided.load(Ordering::Relaxed)
+        && exchange.parts.is_none()
+        && !exchange.shard.shared.cutting.load(Ordering::Relaxed)
+}
+
+/// How long an attempt that its client left has waited for its endpoint, and what is usual on its route. `None` where
+/// that is nothing to judge by: the client was waited for, or said itself that it has little time; or it was another
+/// service that was asked, or stands in, of which the route's times say nothing.
+fn judged<N: Network>(exchange: &Exchange<N>, began: Instant, now: Instant) -> Option<Waited> {
+    if exchange.hurried || exchange.consults || exchange.stands_in {
+        return None;
+    }
+    let waited = deadline::waited(exchange, began, now)?;
+    let usual = exchange.route()?.series.median(silence::ENOUGH);
+    Some(Waited { waited, usual })
 }
 
 /// An attempt as the flight recorder is told of it.

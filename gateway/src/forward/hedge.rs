@@ -231,6 +231,7 @@ impl<'a, N: Network> Field<'a, N> {
     fn end(&mut self, came: Came<N>) -> Ended<N> {
         let Came { tried, endpoint, met } = came;
         let now = self.exchange.now();
+        self.exchange.is_decided.store(true, Ordering::Relaxed);
         for run in self.runs.drain(..) {
             if !run.is_hedge {
                 saw(self.exchange, self.hedging, run.began, now);

@@ -88,6 +88,10 @@ fn beginning(buffer: &[u8]) -> Result<Option<Taken>, &'static str> {
         _ if BEGINNING.starts_with(buffer) => Ok(None),
         // The head of a frame of settings (RFC 9113, section 6.5): with these a server begins.
         [0, _, _, 4, 0, 0, 0, 0, 0, ..] => Err("it speaks HTTP/2: `protocol = \"http2\"` of the upstream says so"),
+        // A record of TLS, an alert or a handshake (RFC 8446, section 5.1): what it says to who speaks in the clear.
+        [0x15 | 0x16, 3, ..] => Err("it speaks TLS: `tls = {}` of the upstream, or https:// in its URL, says so"),
+        // RFC 4253, section 4.2
+        [b'S', b'S', b'H', b'-', ..] => Err("it speaks SSH: is this the right port?"),
         _ => Err("the head does not begin with HTTP/"),
     }
 }
@@ -267,6 +271,16 @@ mod tests {
         for other in [&settings[..8], b"\0\0\x06\x04\0\0\0\0\x01", b"\0\0\x08\x06\0\0\0\0\0"] {
             assert_eq!(said(other), "the head does not begin with HTTP/");
         }
+    }
+
+    #[test]
+    fn an_upstream_that_speaks_tls_or_ssh_is_called_by_its_name() {
+        let said = |bytes: &[u8]| take(&mut BytesMut::from(bytes), &mut Lines::default(), &Method::GET).unwrap_err();
+        assert!(said(b"\x15\x03\x01\x00\x02\x02\x46").starts_with("it speaks TLS"));
+        assert!(said(b"\x16\x03\x03\x00").starts_with("it speaks TLS"));
+        assert!(said(b"SSH-2.0-OpenSSH_9.6\r\n").starts_with("it speaks SSH"));
+        assert_eq!(said(b"\x15\x04"), "the head does not begin with HTTP/");
+        assert_eq!(said(b"SMTP"), "the head does not begin with HTTP/");
     }
 
     #[test]

@@ -55,5 +55,5 @@ pub use claims::claim;
 pub use passport::Office;
 pub use proven::Identity;
 pub use provider::Provider;
-pub use registry::Registry;
+pub use registry::{Failing, Registry};
 pub use trial::{Trial, explain};

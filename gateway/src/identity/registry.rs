@@ -43,6 +43,19 @@ pub struct Registry {
     control: OnceLock<Handle>,
 }
 
+/// A provider that cannot say whether a credential holds, or soon cannot.
+#[derive(Debug, Clone)]
+pub struct Failing {
+    /// Its name.
+    pub provider: Arc<str>,
+    /// It is an issuer that is asked about tokens; else it is where keys are fetched.
+    pub is_issuer: bool,
+    /// Keys were fetched before, and are used on.
+    pub has_keys: bool,
+    /// Why.
+    pub why: String,
+}
+
 impl Registry {
     /// An empty registry for so many workers.
     pub fn new(metrics: Arc<Metrics>, clock: Clock, workers: usize) -> Self {
@@ -182,6 +195,24 @@ impl Registry {
             Some(AskedIssuer { provider: Arc::clone(provider.name()), failing })
         };
         let mut all: Vec<AskedIssuer> = self.known().values().filter_map(look).collect();
+        all.sort_by(|a, b| a.provider.cmp(&b.provider));
+        all
+    }
+
+    /// The providers whose keys cannot be fetched, or whose issuer does not answer, by name.
+    pub fn failing(&self) -> Vec<Failing> {
+        let look = |provider: &Arc<Provider>| {
+            let name = Arc::clone(provider.name());
+            if let Some(issuer) = provider.issuer() {
+                let why = issuer.health.why().unwrap_or_default();
+                let failing = Failing { provider: name, is_issuer: true, has_keys: false, why };
+                return issuer.health.is_failing().then_some(failing);
+            }
+            let store = provider.store().filter(|store| store.is_failing())?;
+            let why = store.failure().unwrap_or_default();
+            Some(Failing { provider: name, is_issuer: false, has_keys: store.keys().is_some(), why })
+        };
+        let mut all: Vec<Failing> = self.known().values().filter_map(look).collect();
         all.sort_by(|a, b| a.provider.cmp(&b.provider));
         all
     }

@@ -28,6 +28,15 @@ impl Episodes {
         episode.last.swap(now_ms + 1, Ordering::Relaxed) == 0
     }
 
+    /// Those that are under way; for each how many were turned away so far.
+    pub fn there(&self) -> impl Iterator<Item = (ShedReason, u64)> {
+        ShedReason::ALL.into_iter().filter_map(|reason| {
+            let episode = &self.0[reason as usize];
+            let is_there = episode.last.load(Ordering::Relaxed) != 0;
+            is_there.then(|| (reason, episode.refused.load(Ordering::Relaxed)))
+        })
+    }
+
     /// Ends what has been quiet; for each how many were turned away.
     pub fn end(&self, now_ms: u64) -> impl Iterator<Item = (ShedReason, u64)> {
         ShedReason::ALL.into_iter().filter_map(move |reason| {
@@ -52,9 +61,11 @@ mod tests {
         assert!(episodes.refused(reason, 0));
         assert!(!episodes.refused(reason, 700));
         assert!(episodes.refused(ShedReason::Memory, 700), "each reason has its own");
+        assert_eq!(episodes.there().collect::<Vec<_>>(), [(reason, 2), (ShedReason::Memory, 1)]);
         assert_eq!(episodes.end(1_600).count(), 0);
         assert_eq!(episodes.end(1_700).collect::<Vec<_>>(), [(reason, 2), (ShedReason::Memory, 1)]);
         assert_eq!(episodes.end(9_000).count(), 0);
+        assert_eq!(episodes.there().count(), 0);
         assert!(episodes.refused(reason, 9_000), "the next one");
     }
 }

@@ -168,7 +168,8 @@ impl<'a, N: Network> Asking<'a, N> {
                 self.applied.refused = Some(asked.index);
                 self.limits.give_back(self.exchange, self.applied);
                 let detail = "The limit's store does not answer.";
-                Err(GatewayError::new(Code::LimitStoreDown, detail).retry_after(asked.store.settings.open_for))
+                let error = GatewayError::new(Code::LimitStoreDown, detail).because(asked.store.why_silent());
+                Err(error.retry_after(asked.store.settings.open_for))
             }
             Some(OnFailure::LocalShare) => {
                 let quota = rule.quota(asked.tier).share(asked.store.gateways());

@@ -149,11 +149,13 @@ impl<N: Network> Relay<N> {
     /// The answer does not come whole: why.
     #[cold]
     fn broke_off(&self, error: &http1::Error) -> Ending {
-        match error {
-            http1::Error::RequestBody(fault) => return ended_by(*fault),
-            // The upstream no longer waits for a client that is slow.
-            http1::Error::Broken(_) if self.was_unread => {}
-            http1::Error::Broken(_) | http1::Error::Invalid(_) => self.blame(AttemptOutcome::Reset),
+        if let http1::Error::RequestBody(fault) = error {
+            return ended_by(*fault);
+        }
+        self.exchange.note_cut(error);
+        // An upstream that no longer waits for a client that is slow is not to blame.
+        if !(self.was_unread && matches!(error, http1::Error::Broken(_))) {
+            self.blame(AttemptOutcome::Reset);
         }
         (Ended::UpstreamCut, Some(Code::UpstreamReset))
     }

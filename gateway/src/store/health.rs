@@ -52,6 +52,8 @@ pub struct Health {
     /// The generation in which it last counted as dead.
     died: AtomicU32,
     reason: Mutex<Option<(Instant, String)>>,
+    /// When it was given up, while it is.
+    down_since: Mutex<Option<Instant>>,
     /// When it was last there again, after it may have been away; nanoseconds.
     back_at: AtomicU64,
     /// Somebody was told how it fares.
@@ -93,6 +95,7 @@ impl Health {
             died: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
+            down_since: Mutex::default(),
             told: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             hint: Arc::default(),
@@ -131,6 +134,11 @@ impl Health {
     /// How limits work on it.
     pub fn state(&self) -> State {
         if self.is_up() { State::Exact } else { State::Degraded }
+    }
+
+    /// Since when nobody asks it but the task that watches it; `None` while it is well.
+    pub fn down_since(&self) -> Option<Instant> {
+        *lock(&self.down_since)
     }
 
     /// When and why it last failed.
@@ -240,6 +248,7 @@ impl Health {
         if self.up.swap(up, Ordering::Relaxed) == up {
             return;
         }
+        *lock(&self.down_since) = (!up).then_some(transition.at);
         if up {
             self.came_back(transition.at);
         }

@@ -88,6 +88,13 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
+    /// For operators: which it is, and what it last failed with.
+    #[cold]
+    pub fn why_silent(&self) -> String {
+        let why = self.health.last_failure().map_or_else(|| "it does not answer".to_owned(), |(_, reason)| reason);
+        format!("store {} at {}: {why}", self.settings.name, self.settings.servers)
+    }
+
     /// One that so many gateways are taken to share until something else is heard.
     fn new(settings: settings::Store, surroundings: &Surroundings, gateways: u64) -> Self {
         let series = surroundings.metrics.store(&settings.name);

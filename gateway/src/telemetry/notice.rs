@@ -13,10 +13,11 @@ use serde_json::{Value, json};
 
 use self::printer::Printer;
 use super::access_log::WriteFailure;
-use super::timestamp::write_rfc3339;
+use super::timestamp::{rfc3339, write_rfc3339};
 use crate::clock::Clock;
 use crate::config::Problem;
 use crate::reload::ReloadReport;
+use crate::tls::expiry::Certificate;
 
 /// The longest that the last lines are waited for.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -203,6 +204,21 @@ pub fn tracing(failed: Option<&str>) {
 /// should not: the line without its time.
 pub fn upstream(line: Value) {
     event(line);
+}
+
+/// The system's clock was set, by so much.
+pub fn clock(stepped_ms: i64) {
+    event(json!({ "event": "clock", "stepped_ms": stepped_ms }));
+}
+
+/// A certificate of a listener ends soon, or has ended: so many seconds are left.
+pub fn certificate(certificate: &Certificate, left: i64) {
+    let Certificate { listener, names, ends_unix } = certificate;
+    let ends = rfc3339(ends_unix.saturating_mul(1_000_000));
+    let (listener, names) = (&**listener, &**names);
+    event(
+        json!({ "event": "tls", "listener": listener, "certificate": names, "ends": ends, "expires_in": left.max(0) }),
+    );
 }
 
 /// A listener's certificates could not be put in force; those before stay, and without any it closes connections.

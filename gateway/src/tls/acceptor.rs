@@ -1,15 +1,16 @@
 //! What a listener's settings come to.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
 use rustls::server::{ProducesTickets, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{HandshakeKind, ServerConfig};
-use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::by_name::ByName;
 use super::client_roots::{ClientCertificate, ClientRoots, InForce, Shown, with_lists};
+use super::expiry::Ends;
 use super::secured::Secured;
 use super::{HTTP_2, HTTP_11};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls};
@@ -23,8 +24,8 @@ pub struct Acceptor {
     number: u64,
     /// Lists say which certificates were taken back.
     revokes: bool,
-    /// When the first of its certificates ends, seconds since the Unix epoch.
-    pub expires_unix: Option<i64>,
+    /// Its certificates, by what they are for and when they end.
+    pub(super) ends: Box<[Ends]>,
 }
 
 impl Acceptor {
@@ -73,13 +74,10 @@ impl Acceptor {
         if let Some(tickets) = tickets {
             config.ticketer = tickets;
         }
-        let ends = certificates.all().filter_map(|certificate| {
-            let (_, parsed) = X509Certificate::from_der(certificate.cert.first()?).ok()?;
-            Some(parsed.validity().not_after.timestamp())
-        });
+        let ends: BTreeSet<Ends> = certificates.all().filter_map(Ends::of).collect();
         let (in_force, number) = (Arc::clone(in_force), in_force.set(roots));
-        let (expires_unix, revokes, config) = (ends.min(), !lists.is_empty(), Arc::new(config));
-        Ok(Self { expires_unix, config, certificates, in_force, number, revokes })
+        let (revokes, config) = (!lists.is_empty(), Arc::new(config));
+        Ok(Self { ends: ends.into_iter().collect(), config, certificates, in_force, number, revokes })
     }
 
     /// What a finished handshake says of the client, and of whom it took us for.

@@ -20,6 +20,7 @@ mod acceptor;
 mod by_name;
 mod client_roots;
 mod connector;
+pub mod expiry;
 mod handshake;
 mod secured;
 mod slots;

@@ -8,6 +8,7 @@ use rustls::server::ProducesTickets;
 
 use super::acceptor::{Acceptor, new_tickets};
 use super::client_roots::InForce;
+use super::expiry::{Certificate, Ends};
 use crate::config::settings::Listener;
 use crate::telemetry::notice;
 
@@ -88,7 +89,26 @@ impl Slots {
     pub fn expiries(&self) -> Vec<(String, i64)> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = inner.slots.iter().filter_map(|(address, slot)| Some((address, slot.as_ref()?.current()?)));
-        slots.filter_map(|(address, acceptor)| Some((address.to_string(), acceptor.expires_unix?))).collect()
+        let first = |acceptor: &Acceptor| acceptor.ends.iter().map(|certificate| certificate.at_unix).min();
+        slots.filter_map(|(address, acceptor)| Some((address.to_string(), first(&acceptor)?))).collect()
+    }
+
+    /// Every certificate that is in force at a listener.
+    pub fn certificates(&self) -> Vec<Certificate> {
+        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slots = inner.slots.iter().enumerate();
+        let slots = slots.filter_map(|(place, (address, slot))| Some((place, address, slot.as_ref()?.current()?)));
+        let of_slot = |(place, address, acceptor): (usize, &SocketAddr, Arc<Acceptor>)| {
+            let name = inner.names.get(place).filter(|name| !name.is_empty());
+            let listener: Arc<str> = name.cloned().unwrap_or_else(|| address.to_string().into());
+            let held = |ends: &Ends| Certificate {
+                listener: Arc::clone(&listener),
+                names: Arc::clone(&ends.names),
+                ends_unix: ends.at_unix,
+            };
+            acceptor.ends.iter().map(held).collect::<Vec<_>>()
+        };
+        slots.flat_map(of_slot).collect()
     }
 
     /// The slot of the listener of this number; `None` where it speaks in the clear.

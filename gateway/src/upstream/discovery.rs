@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use super::lookup::FailedLookup;
 use super::state::Upstream;
 use crate::config::settings::upstream::{DnsDiscovery, Endpoint, Endpoints, Target};
 use crate::network::Network;
@@ -76,9 +75,8 @@ pub async fn keep_fresh<N: Network>(upstream: Weak<Upstream<N>>, network: N, cla
 fn tell<N: Network>(upstream: &Upstream<N>, claim: &DnsDiscovery, refreshed: io::Result<()>) {
     let at = upstream.surroundings.clock.now();
     let why = |error: io::Error| format!("{}:{}: {error}", claim.host, claim.port);
-    let failed = refreshed.err().map(|error| FailedLookup { at, why: why(error) });
-    let why = failed.as_ref().map(|failed| failed.why.clone());
-    if !upstream.lookup.ended(failed) {
+    let why = refreshed.err().map(why);
+    if !upstream.lookup.ended(why.clone().map(|why| (at, why))) {
         return;
     }
     notice::discovery(&upstream.name, why.as_deref());

@@ -13,6 +13,7 @@ use super::in_flight::InFlight;
 use super::limiter::Limiter;
 use super::naming::Naming;
 use super::pool::Pool;
+use super::silence::Answers;
 use super::standing::Standing;
 use super::way::Way;
 use crate::algorithms::breaker::{Mode, Policy};
@@ -21,6 +22,7 @@ use crate::clock::Clock;
 use crate::config::settings::upstream::{self, Protocol, Target};
 use crate::config::settings::upstream_tls::UpstreamTls;
 use crate::network::Network;
+use crate::telemetry::events::LastFailure;
 use crate::telemetry::metrics::UpstreamSeries;
 use crate::tls::Unsecured;
 
@@ -55,6 +57,10 @@ pub struct Endpoint<N: Network> {
     route_standings: Mutex<Vec<(Arc<str>, Arc<Standing>)>>,
     /// Attempts that failed here.
     failures: AtomicU64,
+    /// What the last of them came to.
+    last_failure: Mutex<Option<LastFailure>>,
+    /// When it answered last, and whom it kept waiting since.
+    pub answers: Answers,
 }
 
 impl<N: Network> Endpoint<N> {
@@ -83,6 +89,8 @@ impl<N: Network> Endpoint<N> {
             limiter: Limiter::new(now),
             route_standings: Mutex::default(),
             failures: AtomicU64::new(0),
+            last_failure: Mutex::default(),
+            answers: Answers::default(),
         }
     }
 
@@ -90,6 +98,17 @@ impl<N: Network> Endpoint<N> {
     #[cold]
     pub fn failed(&self) {
         self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Keeps what an attempt failed with.
+    #[cold]
+    pub fn keep_failure(&self, failure: LastFailure) {
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+    }
+
+    /// What the last attempt came to that failed here.
+    pub fn last_failure(&self) -> Option<LastFailure> {
+        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Attempts that failed here.

@@ -12,10 +12,11 @@ use crate::algorithms::adaptive_limit::End;
 use crate::algorithms::breaker::{Mode, State, Ticket, Transition, Verdict};
 use crate::algorithms::ejection;
 use crate::algorithms::peak_ewma::Sample;
+use crate::algorithms::silence;
 use crate::config::settings;
 use crate::config::settings::upstream::Failures;
 use crate::network::Network;
-use crate::telemetry::events::Event;
+use crate::telemetry::events::{Event, LastFailure};
 use crate::telemetry::metrics::AttemptOutcome;
 
 /// 429: the endpoint is well, but wants less. No failure unless it is configured as one, and no proof of health.
@@ -80,6 +81,9 @@ impl<N: Network> Upstream<N> {
             let end = if waited.is_some() { end_of(outcome) } else { End::Dropped };
             selected.endpoint.limiter.settle(place, end, waited.unwrap_or_default(), now);
         }
+        if matches!(outcome, AttemptOutcome::Ok | AttemptOutcome::Status5xx) {
+            selected.endpoint.answers.came();
+        }
         if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
             self.hear(&selected.endpoint, (outcome, status), waited, now);
         }
@@ -91,6 +95,61 @@ impl<N: Network> Upstream<N> {
         let transition = selected.standing().guard.settle(&mut ticket, verdict, now);
         selected.has_settled(ticket);
         if let Some(transition) = transition {
+            self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
+        }
+    }
+
+    /// A client has left an attempt that began then before the first byte of an answer. Where that tells that the
+    /// endpoint hangs, it counts as an attempt that ran out of time; else it says nothing. `judged` is `None` where
+    /// it is not to be judged.
+    #[cold]
+    pub fn was_left(&self, selected: &Selected<N>, (began, now): (Instant, Instant), judged: Option<Waited>) {
+        let clock = &self.surroundings.clock;
+        let (endpoint, answers) = (&selected.endpoint, self.series.answers());
+        let (began, now_ns) = (clock.monotonic_ns(began), clock.monotonic_ns(now));
+        let silence = endpoint.answers.left(began, answers, now_ns);
+        let Some(Waited { waited, usual }) = judged else { return };
+        // A key, or a cookie, decides that it is this endpoint: clients choose it, and it may be asked by nobody else.
+        let is_chosen = selected.hash() != 0 || selected.stays();
+        if is_chosen || silence.since > began {
+            return;
+        }
+        let active = self.active();
+        let (mut weight, mut weights) = (0, 0);
+        for (known, of) in active.endpoints.iter().zip(&active.weights) {
+            weights += u64::from(*of);
+            if Arc::ptr_eq(known, endpoint) {
+                weight = u64::from(*of);
+            }
+        }
+        let settings = selected.breaker_settings();
+        let seen = silence::Seen {
+            waited,
+            slow_call: settings.slow_call,
+            usual,
+            answers_beside: answers.saturating_sub(silence.answers_before),
+            weight,
+            weights_beside: weights - weight,
+        };
+        if silence::hangs(&seen) {
+            self.hung(selected, now);
+        }
+    }
+
+    /// An attempt that its client left ran out of time, as far as its endpoint goes.
+    fn hung(&self, selected: &Selected<N>, now: Instant) {
+        let ended = (AttemptOutcome::Timeout, None);
+        selected.has_failed();
+        let at_ns = self.surroundings.clock.monotonic_ns(now);
+        let detail = "its client left before the route's time was up, while others were answered";
+        selected.endpoint.keep_failure(LastFailure::new(at_ns, ended, Some(detail)));
+        if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
+            self.hear(&selected.endpoint, ended, None, now);
+        }
+        // A probe that was left gives its place back, and another one tells.
+        let ticket = selected.open_ticket().filter(|ticket| !ticket.is_probe());
+        let Some(mut ticket) = ticket.filter(|_| selected.is_failure(ended.0, ended.1)) else { return };
+        if let Some(transition) = selected.standing().guard.settle(&mut ticket, Verdict::Failure, now) {
             self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
         }
     }
@@ -135,6 +194,13 @@ impl<N: Network> Upstream<N> {
     /// Tells the breaker that an answer broke off behind its head, or said only there that it failed.
     pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, status: Option<u16>, now: Instant) {
         selected.has_failed();
+        let at_ns = self.surroundings.clock.monotonic_ns(now);
+        let failure = LastFailure::new(
+            at_ns,
+            (outcome, status),
+            status.is_none().then_some("the answer broke off behind its head"),
+        );
+        selected.endpoint.keep_failure(failure);
         let Some(ticket) = selected.settled_ticket() else { return };
         if !selected.breaker_settings().failures.has(outcome, status) {
             return;
@@ -200,6 +266,7 @@ impl<N: Network> Upstream<N> {
             endpoint: Arc::clone(&endpoint.address),
             route: route.cloned(),
             transition: *transition,
+            failure: endpoint.last_failure().filter(|_| transition.to == State::Open),
         };
         self.surroundings.report(transition.at, event);
         self.judge(transition.at);
@@ -247,7 +314,8 @@ impl<N: Network> Upstream<N> {
             }
             if from != to {
                 let (upstream, route) = (Arc::clone(&self.name), scope.route.clone());
-                self.surroundings.report(now, Event::RollUp { upstream, route, from, to });
+                let out = if to == State::Open { active.out_under(scope) } else { Vec::new() };
+                self.surroundings.report(now, Event::RollUp { upstream, route, from, to, out });
             }
         }
     }
@@ -263,6 +331,15 @@ impl<N: Network> Upstream<N> {
         let checked = believed.then_some(health.timeout);
         active.endpoints.iter().for_each(|endpoint| endpoint.standing.guard.set_checked(checked));
     }
+}
+
+/// What an attempt that its client left is judged by.
+#[derive(Debug, Clone, Copy)]
+pub struct Waited {
+    /// How long it waited for its endpoint alone.
+    pub waited: Duration,
+    /// What half of its route's requests take at most, where that is known.
+    pub usual: Option<Duration>,
 }
 
 /// A ticket, until its outcome is told, and then as long as its answer may break off.

@@ -17,6 +17,8 @@ pub struct Lookup {
 pub struct FailedLookup {
     /// When.
     pub at: Instant,
+    /// When the first of those failed that have failed since one went well.
+    pub since: Instant,
     /// Why.
     pub why: String,
 }
@@ -33,11 +35,12 @@ impl Lookup {
     }
 
     /// Keeps what one came to; whether it is of another kind than the one before it.
-    pub(super) fn ended(&self, failed: Option<FailedLookup>) -> bool {
-        let fails = failed.is_some();
-        let before = std::mem::replace(&mut *self.failed.lock().unwrap_or_else(PoisonError::into_inner), failed);
+    pub(super) fn ended(&self, failed: Option<(Instant, String)>) -> bool {
+        let mut kept = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kept.as_ref().map(|before| before.since);
+        *kept = failed.map(|(at, why)| FailedLookup { at, since: before.unwrap_or(at), why });
         self.ended.store(true, Ordering::Release);
-        before.is_some() != fails
+        before.is_some() != kept.is_some()
     }
 
     /// Forgets what an earlier name came to.

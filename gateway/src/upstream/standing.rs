@@ -78,6 +78,11 @@ impl Standing {
         since
     }
 
+    /// Since when it is troubled, nanoseconds of the monotonic clock; `None` while it is not.
+    pub fn trouble(&self) -> Option<u64> {
+        Some(self.troubled_since.load(Ordering::Relaxed)).filter(|since| *since != NEVER)
+    }
+
     /// Whether nothing keeps requests from it.
     pub(super) fn is_well(&self) -> bool {
         self.place() == Place::In && self.guard.is_closed()

@@ -280,6 +280,7 @@ impl<N: Network> Upstream<N> {
         let active = self.active();
         for endpoint in &active.endpoints {
             endpoint.sweep(worker, now, &active.settings.pool);
+            endpoint.answers.look(endpoint.in_flight.count() > 0, self.surroundings.clock.monotonic_ns(now));
         }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.retain(|endpoint| endpoint.strong_count() > 0);

@@ -358,7 +358,10 @@ async fn a_routes_own_breaker_ejects_no_endpoint_for_others() {
         format!("gateway_route_breaker_state{{upstream=\"up\",route=\"bad\",endpoint=\"{}\"}}", upstream.addr());
     assert_eq!((gateway.metric(&of_endpoint).await, gateway.metric(&of_route).await), (Some(0.0), Some(2.0)));
     let reasons = gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"][0]["reasons"].take();
-    assert_eq!(reasons, serde_json::json!(["its breaker for route bad is open (consecutive_failures)"]));
+    assert_eq!(
+        reasons,
+        serde_json::json!(["its breaker for route bad is open (consecutive_failures; last failure 503)"])
+    );
 
     let close = format!("/breakers/up/{}/close?route=bad", upstream.addr());
     assert_eq!(gateway.admin("POST", &close).await.status, 200);

@@ -316,7 +316,7 @@ async fn a_breaker_that_is_open_and_a_fallback_are_told() {
     let now = gateway.admin("GET", "/explain?url=/plain").await.json()["now"].clone();
     assert_eq!((&now["breaker"], &now["endpoints"][0]["breaker"]), (&json!("open"), &json!("open")), "{now:#}");
     assert_eq!((&now["endpoints"][0]["balancing"], &now["stores"]), (&json!("ejected"), &Value::Null), "{now:#}");
-    let why = format!("up; {}: its breaker is open (consecutive_failures)", upstream.addr());
+    let why = format!("up; {}: its breaker is open (consecutive_failures; last failure 503)", upstream.addr());
     assert_eq!(refused["cause"], format!("The upstream is failing and is left to recover. ({why})"));
     let covered = gateway.only("status=200", 3).await;
     assert_eq!((&covered["code"], &covered["kinds"]), (&json!("breaker_open"), &json!(["failed"])));

@@ -43,6 +43,8 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_upstream_connections" | "gateway_endpoints" => &["upstream", "state"],
         "gateway_endpoint_in_flight"
         | "gateway_endpoint_failures_total"
+        | "gateway_endpoint_cancelled_total"
+        | "gateway_endpoint_last_answer_seconds"
         | "gateway_concurrency_limit"
         | "gateway_breaker_state" => &["upstream", "endpoint"],
         "gateway_breaker_trips_total" => &["upstream", "endpoint", "cause"],

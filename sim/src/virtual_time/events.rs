@@ -59,13 +59,13 @@ fn translate(told: &Stamped, names: &Names, at: impl Fn(u64) -> u64) -> Option<E
             let (endpoint, seen) = (names.get(upstream, endpoint)?.clone(), seen(*outcome, *status));
             (at(*end_ns), EventKind::Attempt { request_id, endpoint, start_ns: at(*start_ns), seen, key })
         }
-        Told::Breaker { upstream, endpoint, route: None, transition } => {
+        Told::Breaker { upstream, endpoint, route: None, transition, .. } => {
             let endpoint = Some(names.get(upstream, endpoint)?.clone());
             let (from, to) = (state(transition.from), state(transition.to));
             let cause = transition.cause.as_str().into();
             (at(told.ts_ns), EventKind::Breaker { upstream: upstream.clone(), endpoint, from, to, cause })
         }
-        Told::RollUp { upstream, route: None, from, to } if names.are_of_upstreams() => {
+        Told::RollUp { upstream, route: None, from, to, .. } if names.are_of_upstreams() => {
             let (from, to, cause) = (state(*from), state(*to), "endpoints".into());
             (at(told.ts_ns), EventKind::Breaker { upstream: upstream.clone(), endpoint: None, from, to, cause })
         }

@@ -7,9 +7,9 @@ const EVENTS_SHOWN = 200;
 const GROUPS = {
   Everything: null,
   Endpoints: ["breaker", "ejection", "health", "discovery"],
-  Configuration: ["reload", "drain", "start", "admin"],
-  Load: ["shed", "store", "tracing", "missed"],
-  "Keys and TLS": ["keys", "issuer", "handshake"],
+  Configuration: ["reload", "drain", "clock_step", "start", "admin"],
+  Load: ["shed", "store", "tracing", "log", "missed"],
+  "Keys and TLS": ["keys", "issuer", "handshake", "certificate"],
 };
 
 // Events, oldest first; the number of the last; the start of the process that told them; how its clock reads.
@@ -25,6 +25,7 @@ const STATES = { open: "bad", half_open: "warn", closed: "good" };
 const TOLD = {
   breaker: e => [STATES[e.to] ?? "quiet", `${where(e)}: breaker ${words(e.from)} → ${words(e.to)}` +
     (e.endpoint ? `, ${words(e.cause)}` : ", of all its endpoints together") +
+    (e.failure ? `: ${e.failure}` : "") + (e.endpoints ? ": " + e.endpoints.join("; ") : "") +
     (e.window?.requests ? ` (${e.window.failures} of ${e.window.requests} failed${e.window.slow ? `, ${e.window.slow} slow` : ""})` : "")],
   ejection: e => e.ejected ? ["bad", `${where(e)}: gets nothing any more, ${words(e.reason)}`]
     : e.capped ? ["warn", `${where(e)}: should get nothing, but too few would be left: ${words(e.reason)}`]
@@ -38,6 +39,9 @@ const TOLD = {
   discovery: e => e.failing ? ["bad", `${e.upstream}: its name cannot be resolved: ${e.detail}`] : ["good", `${e.upstream}: its name can be resolved again`],
   tracing: e => e.failing ? ["bad", `traces: the collector takes no spans: ${e.detail}`] : ["good", "traces: the collector takes spans again"],
   issuer: e => e.failing ? ["bad", `${e.provider}: its issuer does not say whether tokens hold: ${e.detail}`] : ["good", `${e.provider}: its issuer answers again`],
+  certificate: e => e.expires_in ? ["warn", `${e.listener}: the certificate of ${e.certificate} ends in ${span(e.expires_in)}`] : ["bad", `${e.listener}: the certificate of ${e.certificate} has ended, clients refuse it`],
+  log: e => e.failing ? ["bad", `the access log (${e.output}) cannot be written: ${e.detail}`] : ["good", "the access log can be written again"],
+  clock_step: e => ["warn", `the machine's clock was set ${e.stepped_ms < 0 ? "back" : "forward"} by ${span(Math.round(Math.abs(e.stepped_ms) / 1000))}`],
   handshake: e => ["warn", `${e.listener}: a TLS handshake of ${e.client} failed, ${words(e.result)}: ${e.detail}` + (e.untold ? ` (and ${e.untold} before it)` : "")],
   keys: e => e.what === "stale" ? ["warn", `keys of ${e.provider}: can be fetched no more, and are used on`]
     : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]

@@ -192,15 +192,18 @@ function remember(series, value) {
 const failing = it => { const kinds = Object.entries(it.failing).sort((a, b) => b[1] - a[1]); return kinds.length ? [kinds.map(([kind, r]) => kind + " " + rate(r)).join(", "), "bad"] : ["–", "quiet"]; };
 const number = text => [text, "number"];
 // Whether an endpoint gets its part, and why not. One that is sick and yet kept in is sick all the same.
-const place = e => e.balancing === "in" && !e.reasons.length ? ["in", "quiet"] : [[e.balancing, ...e.reasons].join(": "), "wraps " + (e.balancing === "in" ? "warn" : "bad")];
+const silent = e => e.unanswered && e.unanswered.for_ms >= 5000 ? [`no answer for ${span(Math.floor(e.unanswered.for_ms / 1000))}${e.unanswered.clients_left ? `, ${e.unanswered.clients_left} clients left` : ""}`] : [];
+const place = e => e.balancing === "in" && !e.reasons.length && silent(e).length ? [["in", ...silent(e)].join(": "), "wraps warn"] : e.balancing === "in" && !e.reasons.length ? ["in", "quiet"] : [[e.balancing, ...e.reasons, ...silent(e)].join(": "), "wraps " + (e.balancing === "in" ? "warn" : "bad")];
 
 function showTop(status, upstreams, of) {
   const reload = status.last_reload, total = of("all"), p99 = quantile(total, 0.99);
   const endpoints = upstreams.flatMap(u => u.endpoints), sum = key => endpoints.reduce((n, e) => n + e[key], 0);
   const share = total.rate > 0 ? 100 * total.failed / total.rate : 0;
   const worst = failing(total)[0];
-  pill(status.draining ? "draining" : "serving", status.draining ? "warn" : "good");
-  document.title = (total.failed > 0 ? "✕ " : "") + (status.draining ? "draining · " : "") + "Portcullis";
+  const wrong = status.problems.length, doing = status.draining ? "draining" : "serving";
+  const worstOf = status.problems.some(p => p.severity === "bad") ? "bad" : wrong || status.draining ? "warn" : "good";
+  pill(wrong ? `${doing}, ${wrong} problem${wrong === 1 ? "" : "s"}` : doing, worstOf);
+  document.title = (total.failed > 0 || worstOf === "bad" ? "✕ " : "") + (status.draining ? "draining · " : "") + "Portcullis";
   by("facts").textContent = `${location.host} · ${status.version} · up ${span(status.uptime_seconds)} · configuration ${status.config.version}` +
     (reload ? `, last reload ${reload.ok ? "ok" : "refused"} ${span(Math.max(0, Math.round(Date.now() / 1000 - reload.at_unix)))} ago` : "");
   by("tiles").replaceChildren(
@@ -222,16 +225,52 @@ function few(lines) {
   return [shown, more];
 }
 
+// A problem in a sentence, and what to do about it for who opens it.
+const WRONG = {
+  upstream: p => `Upstream ${p.name}`,
+  silent: p => `Endpoint ${p.name}`,
+  breaker: p => `Breakers of ${p.name}`,
+  discovery: p => `The name of upstream ${p.name} cannot be resolved`,
+  overload: p => `Requests are turned away (${words(p.name)})`,
+  descriptors: () => "File descriptors are short",
+  store: p => `Store ${p.name} does not answer`,
+  keys: p => `Keys of ${p.name} cannot be fetched`,
+  issuer: p => `The issuer of ${p.name} does not say whether tokens hold`,
+  tracing: () => "The collector takes no spans",
+  access_log: p => `The access log (${p.name}) could not be written`,
+  access_log_drops: p => `Access records (${p.name}) were dropped`,
+  certificate: p => `The certificate of ${p.name}`,
+};
+const clockTime = when => {
+  const at = new Date(when);
+  return at.toDateString() === new Date().toDateString() ? at.toLocaleTimeString([], { hour12: false }) : at.toLocaleString([], { hour12: false });
+};
+const sinceWhen = p => ` since ${clockTime(p.since)}`;
+function told(p) {
+  const more = make("details"), { all, routes, more: others } = p.affects;
+  const felt = all ? "any route" : routes.length ? routes.join(", ") + (others ? ` and ${others} more` : "") : "no route";
+  more.append(make("summary", "what to do"), `${p.remedy}\nfelt by: ${felt}`);
+  return [`${(WRONG[p.what] ?? (it => it.what + " " + it.name))(p)}${sinceWhen(p)}: ${p.why}`, more];
+}
+
+const inALine = p => `${p.file}:${p.line}:${p.column}: ${p.severity === "warning" ? "warning: " : ""}${p.message}${p.help ? " (" + p.help + ")" : ""}`;
 function showAlerts(status) {
   const reload = status.last_reload, alerts = [];
   const alert = (style, ...said) => { const box = make("div", "", "box " + style); box.append(...said); alerts.push(box); };
-  const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(p => `${p.file}:${p.line}:${p.column}: ${p.message}${p.help ? " (" + p.help + ")" : ""}`)] : [];
+  const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(inALine)] : [];
   // What is bad stands before what may be.
   if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
-  if (status.access_log_write_failures) alert("bad", `The access log could not be written ${status.access_log_write_failures} times.`);
-  if (status.access_log_dropped) alert("bad", `${status.access_log_dropped} access records were dropped.`);
-  if (reload && !reload.ok) alert("bad", `The configuration was refused; version ${status.config.version} stays in force.\n`, ...few(problems));
-  if (reload && reload.ok && problems.length) alert("warn", "The configuration is in force, and perhaps not what is meant:\n", ...few(problems));
+  for (const p of status.problems) {
+    if (p.what === "reload") alert("bad", `The configuration was refused${sinceWhen(p)}; version ${status.config.version} stays in force.\n`, ...few(problems));
+    else alert(p.severity, ...told(p));
+  }
+  // What could not be written may be lost, though it is written again.
+  for (const h of status.healed.filter(h => h.what.startsWith("access_log"))) alert("warn", `${WRONG[h.what](h)} from ${clockTime(h.since)} until ${clockTime(h.until)}, and not any more: ${h.why}`);
+  if (status.warnings.length) {
+    const folded = make("details"), many = status.warnings.length;
+    folded.append(make("summary", `${many} warning${many === 1 ? "" : "s"} of the configuration in force`), status.warnings.map(inALine).join("\n"));
+    alert("warn", folded);
+  }
   if (reload && reload.needs_restart.length) alert("warn", "Only a restart puts these in force: " + reload.needs_restart.join(", "));
   // Told once to who listens, not at every look.
   if (by("alerts").textContent !== alerts.map(it => it.textContent).join("")) by("alerts").replaceChildren(...alerts);

@@ -70,7 +70,9 @@ pub(super) fn one(request: &Value) -> String {
     for (what, fields) in [("received", "received"), ("sent", "sent"), ("answered", "answered")] {
         line(&mut out, what, &words(&request[fields]["headers"]));
     }
-    for miss in items(&request["routing"]["misses"]) {
+    // Why a request has its route is another question than why that failed.
+    let has_none = matches!(request["status"].as_u64(), Some(404 | 405)) && word(request, "route").is_empty();
+    for miss in items(&request["routing"]["misses"]).iter().filter(|_| has_none) {
         line(&mut out, "not", &format!("{}: {}", word(miss, "route"), word(miss, "reason")));
     }
     out

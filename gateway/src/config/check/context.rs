@@ -67,6 +67,8 @@ pub(crate) struct Context<'a> {
     system_roots: OnceCell<Result<Arc<RootCertStore>, String>>,
     /// Addresses that were written as URLs; with TLS or not.
     schemes: HashMap<String, bool>,
+    /// Routes that everybody may use though it was not said that this is meant: where each is, and its name.
+    pub(crate) open_to_all: Vec<(Span, String)>,
 }
 
 impl<'a> Context<'a> {
@@ -112,6 +114,7 @@ impl<'a> Context<'a> {
             shared_upstream: shared("upstream"),
             system_roots: OnceCell::new(),
             schemes: HashMap::new(),
+            open_to_all: Vec::new(),
         }
     }
 

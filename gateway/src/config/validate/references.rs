@@ -6,11 +6,15 @@ use crate::config::problem::quoted;
 use crate::config::tree::Node;
 use crate::config::value::upstream_url;
 
+/// Routes that one warning names.
+const MOST_NAMED: usize = 20;
+
 /// A route's upstream and limits.
 pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
     upstream_or_url(context, route);
     asked_by_its_name(context, route);
-    let is_closed = ["forward_auth", "redirect"].iter().any(|key| route.get(key).is_some());
+    // A redirect and a fixed answer give nothing away but what is written.
+    let is_closed = ["forward_auth", "redirect", "answer"].iter().any(|key| route.get(key).is_some());
     rate_limits(context, route);
     if !is_closed {
         open_to_all(context, route);
@@ -92,10 +96,27 @@ fn counted_by_address(context: &mut Context<'_>, route: &Reader<'_>, node: &Node
 
 fn open_to_all(context: &mut Context<'_>, route: &Reader<'_>) {
     if context.has_providers() && route.get("auth").is_none() && !route.itself_says_none("auth") {
-        let help = "write auth = { providers = [\"NAME\"] }, with optional = true perhaps, or auth = false where that is \
-                    meant";
-        context.report.warning(route.at, "this route has no `auth`: everybody may use it", help);
+        let name = ["name", "path"].into_iter().find_map(|key| route.get(key)?.text().map(str::to_owned));
+        context.open_to_all.push((route.at, name.unwrap_or_default()));
     }
+}
+
+/// One warning for all routes that everybody may use: of many that are meant to be open, none pushes an error away.
+pub(crate) fn all_open(context: &mut Context<'_>) {
+    let open = std::mem::take(&mut context.open_to_all);
+    let Some((at, _)) = open.first() else { return };
+    let help = "write auth = { providers = [\"NAME\"] }, with optional = true perhaps, or auth = false where that is \
+                meant";
+    let named: Vec<String> = open.iter().take(MOST_NAMED).map(|(_, name)| quoted(name)).collect();
+    let more = match open.len().saturating_sub(MOST_NAMED) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let message = match open.len() {
+        1 => "this route has no `auth`: everybody may use it".to_owned(),
+        count => format!("{count} routes have no `auth`, everybody may use them: {}{more}", named.join(", ")),
+    };
+    context.report.warning(*at, message, help);
 }
 
 /// The providers of a route.

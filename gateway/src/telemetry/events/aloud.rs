@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use tokio::time::MissedTickBehavior;
 
 use super::bus::Follower;
-use super::event::{Event, Kind, Kinds, Stamped};
+use super::event::{Event, Stamped};
+use super::kind::{Kind, Kinds};
 use crate::algorithms::breaker::State;
 use crate::algorithms::ejection::Place;
 use crate::telemetry::notice;
@@ -147,7 +148,7 @@ mod tests {
     }
 
     fn rolled_up(upstream: &str, to: State) -> Arc<Stamped> {
-        stamped(Event::RollUp { upstream: upstream.into(), route: None, from: State::HalfOpen, to })
+        stamped(Event::RollUp { upstream: upstream.into(), route: None, from: State::HalfOpen, to, out: Vec::new() })
     }
 
     fn flap(upstream: &str) -> Arc<Stamped> {

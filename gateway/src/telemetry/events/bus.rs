@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::event::{Event, Kind, Kinds, Stamped};
+use super::event::{Event, Stamped};
+use super::kind::{Kind, Kinds};
 
 /// Events that are kept: a follower that takes turns of a second misses none of 30,000 attempts a second. Memory is
 /// taken as events come.

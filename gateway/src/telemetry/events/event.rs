@@ -6,131 +6,14 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::admin_write::AdminWrite;
+use super::failure::LastFailure;
+use super::kind::Kind;
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
 use crate::telemetry::metrics::{AttemptOutcome, HandshakeResult, LimitDecision, ShedReason};
-
-/// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// A reload, whatever came of it.
-    Reload,
-    /// A drain began.
-    Drain,
-    /// An exchange with an endpoint ended. Reported only while somebody asks for it.
-    Attempt,
-    /// A breaker changed its state.
-    Breaker,
-    /// An endpoint left balancing, came back, or has to stay in.
-    Ejection,
-    /// Checks of an endpoint have come to another verdict.
-    Health,
-    /// A rate limit decided. Reported only while somebody asks for it.
-    Limit,
-    /// Something is turned away to protect the gateway or an upstream, or is not any more.
-    Shed,
-    /// Keys were fetched, changed, or grow old.
-    Keys,
-    /// A store answered for the first time, died or healed.
-    Store,
-    /// A collector takes no spans, or does again.
-    Tracing,
-    /// An upstream's name cannot be resolved, or can be again.
-    Discovery,
-    /// A client's TLS handshake failed.
-    Handshake,
-    /// An issuer does not say whether tokens hold, or does again.
-    Issuer,
-    /// The admin API was asked to change something.
-    Admin,
-}
-
-impl Kind {
-    /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 15] = [
-        Self::Reload,
-        Self::Drain,
-        Self::Attempt,
-        Self::Breaker,
-        Self::Ejection,
-        Self::Health,
-        Self::Limit,
-        Self::Shed,
-        Self::Keys,
-        Self::Store,
-        Self::Tracing,
-        Self::Discovery,
-        Self::Handshake,
-        Self::Issuer,
-        Self::Admin,
-    ];
-
-    /// As written in events and in `?kinds=`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reload => "reload",
-            Self::Drain => "drain",
-            Self::Attempt => "attempt",
-            Self::Breaker => "breaker",
-            Self::Ejection => "ejection",
-            Self::Health => "health",
-            Self::Limit => "limit",
-            Self::Shed => "shed",
-            Self::Keys => "keys",
-            Self::Store => "store",
-            Self::Tracing => "tracing",
-            Self::Discovery => "discovery",
-            Self::Handshake => "handshake",
-            Self::Issuer => "issuer",
-            Self::Admin => "admin",
-        }
-    }
-
-    /// Whether it happens with each request, so that it is reported only while somebody asks for it.
-    pub fn is_frequent(self) -> bool {
-        matches!(self, Self::Attempt | Self::Limit)
-    }
-}
-
-/// A set of kinds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kinds(u32);
-
-impl Kinds {
-    /// Every kind but the frequent ones.
-    pub fn rare() -> Self {
-        Kind::ALL.into_iter().filter(|kind| !kind.is_frequent()).collect()
-    }
-
-    /// Names separated by commas; empty means every kind but the frequent ones.
-    ///
-    /// # Errors
-    /// The name that is no kind.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
-        let find = |name: &str| Kind::ALL.into_iter().find(|kind| kind.as_str() == name).ok_or(name.to_owned());
-        let kinds: Self = names.map(find).collect::<Result<_, _>>()?;
-        Ok(if kinds.0 == 0 { Self::rare() } else { kinds })
-    }
-
-    /// Whether the kind is among them.
-    pub fn has(self, kind: Kind) -> bool {
-        self.0 & 1 << (kind as u8) != 0
-    }
-
-    /// The frequent kinds among them.
-    pub(super) fn frequent(self) -> impl Iterator<Item = Kind> {
-        Kind::ALL.into_iter().filter(move |kind| kind.is_frequent() && self.has(*kind))
-    }
-}
-
-impl FromIterator<Kind> for Kinds {
-    fn from_iter<I: IntoIterator<Item = Kind>>(kinds: I) -> Self {
-        Self(kinds.into_iter().fold(0, |set, kind| set | 1 << (kind as u8)))
-    }
-}
+use crate::telemetry::timestamp::rfc3339;
+use crate::tls::expiry::Certificate;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -177,6 +60,8 @@ pub enum Event {
         route: Option<Arc<str>>,
         /// From what to what, and why.
         transition: Transition,
+        /// What the endpoint failed with last, where it opens.
+        failure: Option<LastFailure>,
     },
     /// What the breakers of an upstream's endpoints come to together changed.
     RollUp {
@@ -188,6 +73,8 @@ pub enum Event {
         from: State,
         /// To this.
         to: State,
+        /// Where it opens, the endpoints with what keeps requests from each.
+        out: Vec<String>,
     },
     /// An endpoint changed its place in balancing.
     Ejection {
@@ -287,6 +174,23 @@ pub enum Event {
     },
     /// The admin API was asked to change something.
     Admin(Box<AdminWrite>),
+    /// A listener's certificate ends soon, or has ended: each day once.
+    Certificate {
+        /// Which.
+        certificate: Certificate,
+        /// How long it lasts, seconds; not above 0 where it has ended.
+        left: i64,
+    },
+    /// The system's clock was set.
+    ClockStep {
+        /// By so much; below zero where it was set back.
+        stepped_ms: i64,
+    },
+    /// The access log cannot be written, or can be again.
+    Log {
+        /// Where it is written, and why not.
+        failed: Option<(String, String)>,
+    },
 }
 
 /// What happened to a provider's keys.
@@ -342,6 +246,27 @@ impl Event {
             Self::Handshake { .. } => Kind::Handshake,
             Self::Issuer { .. } => Kind::Issuer,
             Self::Admin(_) => Kind::Admin,
+            Self::Certificate { .. } => Kind::Certificate,
+            Self::Log { .. } => Kind::Log,
+            Self::ClockStep { .. } => Kind::ClockStep,
+        }
+    }
+
+    /// The same of what the gateway stands on.
+    fn of_machine(&self) -> Value {
+        match self {
+            Self::Certificate { certificate, left } => json!({
+                "listener": &*certificate.listener,
+                "certificate": &*certificate.names,
+                "ends": rfc3339(certificate.ends_unix.saturating_mul(1_000_000)),
+                "expires_in": left.max(&0),
+            }),
+            Self::ClockStep { stepped_ms } => json!({ "stepped_ms": stepped_ms }),
+            Self::Log { failed } => {
+                let (output, detail) = failed.as_ref().map(|(output, why)| (&**output, &**why)).unzip();
+                with(with(json!({ "failing": failed.is_some() }), "output", output), "detail", detail)
+            }
+            _ => json!({}),
         }
     }
 
@@ -363,15 +288,12 @@ impl Event {
                 let fields = with(fields, "status", *status);
                 with(fields, "key", (*key != 0).then(|| format!("{key:016x}")))
             }
-            Self::Breaker { upstream, endpoint, route, transition } => {
-                changed(of_endpoint(upstream, endpoint, route.as_deref()), transition)
+            Self::Breaker { upstream, endpoint, route, transition, failure } => {
+                let fields = changed(of_endpoint(upstream, endpoint, route.as_deref()), transition);
+                with(fields, "failure", failure.as_ref().map(ToString::to_string))
             }
-            Self::RollUp { upstream, route, from, to } => {
-                let mut fields = with(json!({ "upstream": &**upstream }), "route", route.as_deref());
-                fields["from"] = from.as_str().into();
-                fields["to"] = to.as_str().into();
-                fields["cause"] = "endpoints".into();
-                fields
+            Self::RollUp { upstream, route, from, to, out } => {
+                together((&**upstream, route.as_deref()), (*from, *to), out)
             }
             Self::Ejection { upstream, endpoint, route, place, reason } => {
                 let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
@@ -396,6 +318,7 @@ impl Event {
                 with(json!({ "provider": &**provider, "failing": failed.is_some() }), "detail", failed.as_deref())
             }
             Self::Admin(write) => write.fields(),
+            Self::Certificate { .. } | Self::ClockStep { .. } | Self::Log { .. } => self.of_machine(),
             Self::Handshake { listener, client, result, detail, untold } => {
                 let fields =
                     json!({ "listener": &**listener, "client": client.to_string(), "result": result.as_str() });
@@ -420,6 +343,15 @@ impl Event {
 
 fn of_endpoint(upstream: &str, endpoint: &str, route: Option<&str>) -> Value {
     with(json!({ "upstream": upstream, "endpoint": endpoint }), "route", route)
+}
+
+/// What all of an upstream's breakers come to together; what each endpoint is out for stands beside it.
+fn together((upstream, route): (&str, Option<&str>), (from, to): (State, State), out: &[String]) -> Value {
+    let mut fields = with(json!({ "upstream": upstream }), "route", route);
+    fields["from"] = from.as_str().into();
+    fields["to"] = to.as_str().into();
+    fields["cause"] = if out.is_empty() { "endpoints" } else { "all_endpoints_out" }.into();
+    with(fields, "endpoints", (!out.is_empty()).then(|| out.to_vec()))
 }
 
 /// Fields with what became of a breaker.
@@ -474,14 +406,6 @@ impl Stamped {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn kinds_are_read_and_a_wrong_one_is_named() {
-        assert_eq!(Kinds::parse(""), Ok(Kinds::rare()));
-        assert_eq!(Kinds::parse(" attempt , drain"), Ok([Kind::Attempt, Kind::Drain].into_iter().collect()));
-        assert_eq!(Kinds::parse("drain,colour"), Err("colour".to_owned()));
-        assert!(!Kinds::rare().has(Kind::Attempt) && Kinds::rare().has(Kind::Drain));
-    }
 
     #[test]
     fn an_event_is_one_object_that_begins_with_its_time_and_kind() {

@@ -8,10 +8,14 @@ mod admin_write;
 mod aloud;
 mod bus;
 mod event;
+mod failure;
 mod file;
+mod kind;
 
 pub use admin_write::AdminWrite;
 pub use aloud::{said_aloud, say};
 pub use bus::{Batch, Events, Follower};
-pub use event::{Event, KeysEvent, Kind, Kinds, Stamped, counts};
+pub use event::{Event, KeysEvent, Stamped, counts};
+pub use failure::LastFailure;
 pub use file::{EventFile, write_to};
+pub use kind::{Kind, Kinds};

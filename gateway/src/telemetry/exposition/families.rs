@@ -301,6 +301,17 @@ fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
     for endpoint in endpoints {
         page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.failures);
     }
+    let about = "Attempts that clients left at an endpoint before the first byte of an answer.";
+    page.family("gateway_endpoint_cancelled_total", Kind::Counter, about);
+    for endpoint in endpoints {
+        page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.cancelled);
+    }
+    let about = "When an endpoint answered last, seconds since the Unix epoch; 0 where it never did.";
+    page.family("gateway_endpoint_last_answer_seconds", Kind::Gauge, about);
+    for endpoint in endpoints {
+        let at = u64::try_from(endpoint.last_answer).unwrap_or(0);
+        page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], at);
+    }
     page.family(
         "gateway_concurrency_limit",
         Kind::Gauge,

@@ -26,6 +26,10 @@ pub struct EndpointInFlight {
     pub in_flight: u64,
     /// Attempts that failed there.
     pub failures: u64,
+    /// Attempts that clients left there before the first byte of an answer.
+    pub cancelled: u64,
+    /// When it was seen to have answered last, seconds since the Unix epoch; 0 where it never did.
+    pub last_answer: i64,
     /// How many may wait for its answers, while its adaptive limit is in force.
     pub limit: Option<u32>,
 }

@@ -252,6 +252,16 @@ impl RouteSeries {
         alone.bump(&shard.policies().grpc[usize::from(status).min(GRPC_STATUSES - 1)], 1);
     }
 
+    /// What half of its requests take at most; `None` where fewer than so many have ended, or they take longer than is
+    /// measured.
+    pub fn median(&self, least: u64) -> Option<Duration> {
+        let mut totals = HistogramTotals::default();
+        for shard in self.shards.used() {
+            shard.duration.add_to(&mut totals);
+        }
+        (totals.count() >= least).then(|| totals.quantile_ns(0.5)).flatten().map(Duration::from_nanos)
+    }
+
     /// The sum over all workers; `None` while no request has ended.
     pub fn totals(&self) -> Option<RouteTotals> {
         let mut requests = [[0_u64; CODES + 1]; CLASSES];

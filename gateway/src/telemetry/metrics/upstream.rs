@@ -173,6 +173,15 @@ impl UpstreamSeries {
         shard.duration.record(duration, alone);
     }
 
+    /// Answers that came, over all workers.
+    pub fn answers(&self) -> u64 {
+        let answered = [AttemptOutcome::Ok, AttemptOutcome::Status5xx];
+        let of = |shard: &Shard| -> u64 {
+            answered.iter().map(|outcome| shard.attempts[*outcome as usize].load(Ordering::Relaxed)).sum()
+        };
+        self.shards.used().map(of).sum()
+    }
+
     /// Counts a retry that has ended, or was not granted.
     pub fn retried(&self, worker: usize, result: RetryResult) {
         bump(&self.shards.of(worker).retries[result as usize], 1);

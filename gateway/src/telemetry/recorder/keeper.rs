@@ -102,7 +102,7 @@ impl Lane {
 pub struct Kept {
     /// What it is of note for.
     pub wanted: Wanted,
-    /// When it ended, microseconds since the Unix epoch.
+    /// When it ended, microseconds of the monotonic clock: their order is the requests'.
     pub ended_us: i64,
     /// One JSON object.
     pub text: Arc<[u8]>,

@@ -1,7 +1,7 @@
 //! What all workers share of tracing: whether spans are wanted, the queue that they go into, and what became of them.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -32,6 +32,8 @@ pub struct Tracer {
     pub(super) ending: watch::Sender<bool>,
     /// Whether somebody sends.
     pub(super) running: watch::Sender<bool>,
+    /// Since when the collector takes no spans, and why not.
+    failing: Mutex<Option<(Instant, String)>>,
 }
 
 impl Tracer {
@@ -48,6 +50,7 @@ impl Tracer {
             export: watch::Sender::new(None),
             ending: watch::Sender::new(false),
             running: watch::Sender::new(false),
+            failing: Mutex::default(),
         }
     }
 
@@ -94,9 +97,15 @@ impl Tracer {
 
     /// Says that the collector takes no spans, and why; or that it does again.
     pub(super) fn tell(&self, failed: Option<&str>) {
+        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failed.map(|why| (self.now(), why.to_owned()));
         notice::tracing(failed);
         let event = Event::Tracing { failed: failed.map(str::to_owned) };
         self.events.report(self.clock.monotonic_ns(self.now()), event);
+    }
+
+    /// Since when the collector takes no spans, and why not; `None` while it does, or none are sent.
+    pub fn failing(&self) -> Option<(Instant, String)> {
+        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| self.is_on())
     }
 
     /// Monotonic time.

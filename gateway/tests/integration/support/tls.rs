@@ -44,8 +44,12 @@ impl Authority {
 
     /// A certificate and its key, written to files of this name.
     pub(crate) fn write(&self, file: &str, names: &[&str]) -> (PathBuf, PathBuf) {
+        self.write_made(file, &self.params(names))
+    }
+
+    fn write_made(&self, file: &str, params: &CertificateParams) -> (PathBuf, PathBuf) {
         let key = KeyPair::generate().unwrap();
-        let certificate = self.params(names).signed_by(&key, &self.issuer).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let paths = ["pem", "key"].map(|extension| self.folder.path().join(format!("{file}.{extension}")));
         let [chain, secret] = paths;
         std::fs::write(&chain, certificate.pem()).unwrap();
@@ -75,6 +79,14 @@ impl Authority {
         let path = self.folder.path().join(format!("{file}.pem"));
         std::fs::write(&path, params.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
         path
+    }
+
+    /// The same, which ends in so many seconds.
+    pub(crate) fn write_ending_in(&self, file: &str, names: &[&str], seconds: u64) -> (PathBuf, PathBuf) {
+        let end = std::time::Duration::from_secs(u64::try_from(super::now()).unwrap() + seconds);
+        let mut params = self.params(names);
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
+        self.write_made(file, &params)
     }
 
     fn params(&self, names: &[&str]) -> CertificateParams {

@@ -120,6 +120,8 @@ fn page(format: Format) -> Parsed {
             endpoint: "127.0.0.1:9001".into(),
             in_flight: 4,
             failures: 6,
+            cancelled: 5,
+            last_answer: 1_795_958_482,
             limit: Some(12),
         }],
         breakers: vec![EndpointBreaker {
@@ -186,6 +188,8 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
         assert_eq!(page.value("gateway_concurrency_limit", &endpoint), 12.0);
         assert_eq!(page.value("gateway_endpoint_failures_total", &endpoint), 6.0);
+        assert_eq!(page.value("gateway_endpoint_cancelled_total", &endpoint), 5.0);
+        assert_eq!(page.value("gateway_endpoint_last_answer_seconds", &endpoint), 1_795_958_482.0);
         let in_state = |state| page.value("gateway_endpoints", &[("upstream", "orders"), ("state", state)]);
         assert_eq!(["in", "half_open", "ejected", "unhealthy"].map(in_state), [0.0, 1.0, 0.0, 0.0]);
         assert_eq!(page.value("gateway_keys_failing", &[("provider", "new")]), 1.0);
@@ -244,6 +248,7 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
+<<<<<<< HEAD
 const OURS: &[&str] = &[
     "gateway_admin_writes_total",
     "gateway_limit_in_flight",
@@ -255,12 +260,17 @@ const OURS: &[&str] = &[
     "gateway_cache_entries",
     "gateway_cache_evicted_total",
     "gateway_cache_requests_total",
+=======
+const OURS: [&str; 27] = [
+>>>>>>> oncall
     "gateway_issuer_failing",
     "gateway_log_failing",
     "gateway_discovery_failing",
     "gateway_route_breaker_state",
     "gateway_log_write_failures_total",
     "gateway_endpoint_failures_total",
+    "gateway_endpoint_cancelled_total",
+    "gateway_endpoint_last_answer_seconds",
     "gateway_endpoints",
     "gateway_keys_failing",
     "gateway_config_last_reload_ok",

@@ -1,0 +1,114 @@
+//! What is wrong now, since when, why, who feels it and what to do: one list, made of states that are kept elsewhere.
+//!
+//! It is looked at once a second, and whenever somebody asks. What is well costs a look at a flag; whose requests feel
+//! a problem is found only for who asks.
+
+mod affected;
+mod board;
+mod own;
+mod upstreams;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State as Shared;
+use serde_json::{Value, json};
+
+use self::board::{Board, Healed, Problem};
+use self::own::LogWatch;
+use super::State;
+use crate::clock::Clock;
+use crate::network::Network;
+use crate::telemetry::timestamp::rfc3339;
+
+/// How often it is looked at when nobody asks.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What is kept between two looks.
+#[derive(Debug, Default)]
+pub(super) struct Problems(Mutex<(Board, LogWatch)>);
+
+/// A time by both clocks: nanoseconds of the monotonic one, microseconds since the Unix epoch.
+struct Moment<'a> {
+    clock: &'a Clock,
+    ns: i64,
+    unix_us: i64,
+}
+
+impl Moment<'_> {
+    /// What time of day it was then, to the millisecond: the same whenever it is asked.
+    fn day(&self, ns: i64) -> String {
+        let us = match u64::try_from(ns) {
+            Ok(ns) => self.clock.unix_us_at(ns),
+            Err(_) => self.unix_us.saturating_add(ns.saturating_sub(self.ns) / 1_000),
+        };
+        rfc3339(us.saturating_add(500).div_euclid(1_000) * 1_000)
+    }
+}
+
+/// Looks again and again, for as long as the admin API is there.
+pub async fn keep_looking<N: Network>(state: Weak<State<N>>) {
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let Some(state) = state.upgrade() else { return };
+        look(&state);
+    }
+}
+
+/// What is wrong now, and what healed a moment ago, as JSON.
+pub(super) fn told<N: Network>(state: &State<N>) -> (Vec<Value>, Vec<Value>) {
+    let (problems, healed, now) = look(state);
+    let snapshot = state.gateway.snapshot();
+    let shown = |problem: &Problem| {
+        let since = problem.since.unwrap_or(now.ns);
+        json!({
+            "what": problem.what,
+            "name": problem.name,
+            "severity": problem.severity.as_str(),
+            "since": now.day(since),
+            "for_seconds": now.ns.saturating_sub(since) / 1_000_000_000,
+            "why": problem.why,
+            "affects": affected::by(&problem.feels, &snapshot.config),
+            "remedy": problem.remedy,
+        })
+    };
+    let of_healed = |it: &Healed| {
+        let (since, until) = (now.day(it.since), now.day(it.until));
+        json!({ "what": it.what, "name": it.name, "since": since, "until": until, "why": it.why })
+    };
+    (problems.iter().map(shown).collect(), healed.iter().map(of_healed).collect())
+}
+
+/// `GET /problems`
+pub(super) async fn problems<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
+    let (problems, healed) = told(&state);
+    Json(json!({ "problems": problems, "healed": healed }))
+}
+
+fn look<N: Network>(state: &State<N>) -> (Vec<Problem>, Vec<Healed>, Moment<'_>) {
+    let shared = state.gateway.shared();
+    let at = shared.clock.now();
+    let now = Moment {
+        clock: &shared.clock,
+        ns: upstreams::ns(shared.clock.monotonic_ns(at)),
+        unix_us: shared.clock.unix_us(at),
+    };
+    let both = (now.ns, now.unix_us);
+    let mut kept = state.problems.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let (board, log) = &mut *kept;
+    let mut found = Vec::new();
+    for upstream in state.gateway.upstreams() {
+        upstreams::of(&upstream, &shared.clock, &mut found);
+    }
+    found.extend(shared.stores.all().iter().filter_map(|store| own::of_store(store, &shared.clock)));
+    own::of_identity(shared, &mut found);
+    found.extend(own::of_tracing(shared));
+    own::of_log(&shared.log, log, now.ns, &mut found);
+    own::of_certificates(shared, both, &mut found);
+    let file = state.reloader.path().map(|path| path.display().to_string()).unwrap_or_default();
+    found.extend(own::of_reload(state.reloader.last().as_ref(), &file, both));
+    own::of_overload(shared, &mut found);
+    let problems = board.look(found, now.ns);
+    (problems, board.healed().cloned().collect(), now)
+}

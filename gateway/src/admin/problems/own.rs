@@ -1,0 +1,174 @@
+//! What is wrong with what the gateway works with: stores, keys, issuers, the collector, its log, certificates, its
+//! configuration, and what it turns away for its own sake.
+
+use std::sync::Arc;
+
+use super::board::{Feels, Problem, Rising, Severity};
+use super::upstreams::ns;
+use crate::clock::Clock;
+use crate::config::certificates::{DAY, SOON_DAYS, days_left};
+use crate::network::Network;
+use crate::reload::ReloadReport;
+use crate::shard::Shared;
+use crate::store::Store;
+use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::metrics::ShedReason;
+use crate::tls::expiry;
+
+/// A log that failed so lately fails still, nanoseconds: it is written each moment, and tried again every two seconds.
+const STILL_FAILING: i64 = 5_000_000_000;
+/// Records that were dropped so lately are a problem of now.
+const STILL_DROPPING: i64 = 60_000_000_000;
+
+/// What is known of the log only by looking again.
+#[derive(Debug, Default)]
+pub(super) struct LogWatch {
+    failures: Rising,
+    dropped: Rising,
+}
+
+pub(super) fn of_store(store: &Store, clock: &Clock) -> Option<Problem> {
+    let since = store.health.down_since()?;
+    let why = store.health.last_failure().map_or_else(|| "it does not answer".to_owned(), |(_, reason)| reason);
+    Some(Problem {
+        what: "store",
+        name: store.settings.name.to_string(),
+        severity: Severity::Bad,
+        since: Some(ns(clock.monotonic_ns(since))),
+        why: format!("{}: {why}", store.settings.servers),
+        feels: Feels::Store(Arc::clone(&store.settings.name)),
+        remedy: "look at the store: limits do meanwhile what their `on_store_failure` says",
+    })
+}
+
+pub(super) fn of_identity<N: Network>(shared: &Shared<N>, found: &mut Vec<Problem>) {
+    for failing in shared.identity.failing() {
+        let (what, remedy) = if failing.is_issuer {
+            ("issuer", "look at the issuer: until it answers, only tokens that are remembered are believed")
+        } else if failing.has_keys {
+            ("keys", "look at the server of the keys: those that were fetched are used on for a while")
+        } else {
+            ("keys", "look at the server of the keys: until they are there, no token of this provider is believed")
+        };
+        found.push(Problem {
+            what,
+            name: failing.provider.to_string(),
+            severity: if !failing.is_issuer && failing.has_keys { Severity::Warn } else { Severity::Bad },
+            since: None,
+            why: failing.why,
+            feels: Feels::Provider(failing.provider),
+            remedy,
+        });
+    }
+}
+
+pub(super) fn of_tracing<N: Network>(shared: &Shared<N>) -> Option<Problem> {
+    let (since, why) = shared.tracer.failing()?;
+    Some(Problem {
+        what: "tracing",
+        name: "collector".to_owned(),
+        severity: Severity::Warn,
+        since: Some(ns(shared.clock.monotonic_ns(since))),
+        why,
+        feels: Feels::Nobody,
+        remedy: "look at the collector: no request waits for it, and spans are lost while it takes none",
+    })
+}
+
+pub(super) fn of_log(log: &AccessLog, watch: &mut LogWatch, now: i64, found: &mut Vec<Problem>) {
+    let last = log.last_failure();
+    let output = last.as_ref().map_or_else(|| "access log".to_owned(), |last| last.output.clone());
+    // A record that was written between two tries heals nothing.
+    if watch.failures.look(log.write_failures(), STILL_FAILING, now) || log.is_failing() {
+        found.push(Problem {
+            what: "access_log",
+            name: output.clone(),
+            severity: Severity::Bad,
+            since: None,
+            why: last.map_or_else(|| "it cannot be written".to_owned(), |last| last.detail),
+            feels: Feels::Nobody,
+            remedy: "make room, or let it be written: what waits is written then, and beyond the queue it is dropped",
+        });
+    }
+    if watch.dropped.look(log.dropped(), STILL_DROPPING, now) {
+        found.push(Problem {
+            what: "access_log_drops",
+            name: output,
+            severity: Severity::Bad,
+            since: None,
+            why: "its queue is full".to_owned(),
+            feels: Feels::Nobody,
+            remedy: "what reads or holds the log is too slow: a faster disk, or fewer records by `sample`",
+        });
+    }
+}
+
+/// When it was by the monotonic clock, of a time of day in seconds.
+fn monotonic((now, unix_us): (i64, i64), at_unix: i64) -> i64 {
+    now.saturating_add(at_unix.saturating_mul(1_000_000).saturating_sub(unix_us).saturating_mul(1_000))
+}
+
+pub(super) fn of_certificates<N: Network>(shared: &Shared<N>, now: (i64, i64), found: &mut Vec<Problem>) {
+    let now_unix = now.1.div_euclid(1_000_000);
+    for held in shared.tls.certificates() {
+        let left = held.ends_unix.saturating_sub(now_unix);
+        if days_left(left) > SOON_DAYS {
+            continue;
+        }
+        let began = if left <= 0 { held.ends_unix } else { held.ends_unix - SOON_DAYS * DAY };
+        found.push(Problem {
+            what: "certificate",
+            name: format!("{} at {}", held.names, held.listener),
+            severity: if left <= DAY { Severity::Bad } else { Severity::Warn },
+            since: Some(monotonic(now, began)),
+            why: expiry::in_words(left),
+            feels: Feels::All,
+            remedy: "put a new one into its file: it is in force at once, and no connection ends by that",
+        });
+    }
+}
+
+pub(super) fn of_reload(last: Option<&ReloadReport>, file: &str, now: (i64, i64)) -> Option<Problem> {
+    let refused = last.filter(|last| !last.ok)?;
+    let first = refused.problems.first().map(|first| {
+        let more = refused.problems.len() - 1;
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        format!("{}:{}: {}{more}", first.file.display(), first.line, first.message)
+    });
+    Some(Problem {
+        what: "reload",
+        name: file.to_owned(),
+        severity: Severity::Bad,
+        since: Some(monotonic(now, refused.at_unix)),
+        why: refused.error.clone().or(first).unwrap_or_default(),
+        feels: Feels::Nobody,
+        remedy: "mend the file: what was in force before stays so until then",
+    })
+}
+
+pub(super) fn of_overload<N: Network>(shared: &Shared<N>, found: &mut Vec<Problem>) {
+    for (reason, _) in shared.episodes.there() {
+        // Who drains knows it.
+        if reason == ShedReason::Draining {
+            continue;
+        }
+        let is_short = reason == ShedReason::Sockets;
+        found.push(Problem {
+            what: if is_short { "descriptors" } else { "overload" },
+            name: reason.as_str().to_owned(),
+            severity: Severity::Bad,
+            since: None,
+            why: if is_short {
+                "the machine gives no socket for connections: descriptors or memory are short".to_owned()
+            } else {
+                "requests or connections are turned away to protect the gateway".to_owned()
+            },
+            feels: Feels::All,
+            remedy: if is_short {
+                "raise the limit of open files (ulimit -n, LimitNOFILE), or lower `max_connections` of [server]"
+            } else {
+                "more gateways, or a higher limit in [server] where the machine has room: GET /status, `overload`"
+            },
+        });
+    }
+}

@@ -1,0 +1,128 @@
+//! What is wrong with an upstream: its endpoints, breakers of routes' own, its name, and what is turned away for it.
+
+use std::sync::Arc;
+
+use super::board::{Feels, Problem, Severity};
+use crate::algorithms::breaker::State;
+use crate::clock::Clock;
+use crate::config::settings::upstream::Endpoints;
+use crate::network::Network;
+use crate::telemetry::metrics::ShedReason;
+use crate::upstream::scope::Scope;
+use crate::upstream::state::Active;
+use crate::upstream::{Endpoint, Upstream};
+
+/// Endpoints that are named in one sentence.
+const MOST_NAMED: usize = 8;
+
+/// Clients that leave without an answer, one after the other, before that is told.
+const MANY_LEFT: u32 = 3;
+/// And for how long nothing came, nanoseconds.
+const SILENT_FOR: u64 = 5_000_000_000;
+
+/// Adds what is wrong with it.
+pub(super) fn of<N: Network>(upstream: &Upstream<N>, clock: &Clock, found: &mut Vec<Problem>) {
+    let active = upstream.active();
+    let failed = upstream.lookup.failed();
+    if let (Some(failed), Endpoints::Dns(_)) = (&failed, &active.settings.endpoints) {
+        let is_empty = active.endpoints.is_empty();
+        found.push(Problem {
+            what: "discovery",
+            name: upstream.name.to_string(),
+            severity: if is_empty { Severity::Bad } else { Severity::Warn },
+            since: Some(ns(clock.monotonic_ns(failed.since))),
+            why: if is_empty { format!("no endpoint: {}", failed.why) } else { failed.why.clone() },
+            feels: Feels::Upstream(Arc::clone(&upstream.name)),
+            remedy: "mend the name or the resolver; the last good answer serves meanwhile, where there was one",
+        });
+    }
+    for scope in &active.scopes {
+        found.extend(of_scope(upstream, &active, scope));
+    }
+    found.extend(silent(upstream, &active, clock.monotonic_ns(clock.now())));
+    for (reason, _) in upstream.episodes.there() {
+        found.push(Problem {
+            what: "overload",
+            name: format!("{}: {}", upstream.name, reason.as_str()),
+            severity: Severity::Bad,
+            since: None,
+            // Not how many: a sentence that stays is told once.
+            why: of_limit(reason).to_owned(),
+            feels: Feels::Upstream(Arc::clone(&upstream.name)),
+            remedy: "give the service room, or raise the limit where it can take more: GET /upstreams shows both",
+        });
+    }
+}
+
+/// What stands in the way of requests under one breaker policy.
+fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scope) -> Option<Problem> {
+    let out: Vec<usize> = (0..active.endpoints.len()).filter(|at| active.is_out(scope, *at)).collect();
+    let all = active.endpoints.len();
+    // Without an endpoint it is the name's lookup that says why.
+    if out.is_empty() {
+        return None;
+    }
+    let is_down = out.len() == all || scope.rolled_up() != State::Closed;
+    let since = out.iter().filter_map(|at| scope.standings[*at].trouble());
+    // That it is down began with the last of them.
+    let since = if is_down { since.max() } else { since.min() };
+    let named = out.iter().take(MOST_NAMED).map(|at| {
+        let address = &active.endpoints[*at].address;
+        format!("{address}: {}", active.reasons_under(scope, *at).join(", "))
+    });
+    let more = if out.len() > MOST_NAMED { "; and more" } else { "" };
+    let named = named.collect::<Vec<_>>().join("; ");
+    let (what, name, feels) = match &scope.route {
+        None => ("upstream", upstream.name.to_string(), Feels::Upstream(Arc::clone(&upstream.name))),
+        Some(route) => ("breaker", format!("{} for route {route}", upstream.name), Feels::Route(Arc::clone(route))),
+    };
+    let is_held = out.iter().all(|at| scope.standings[*at].guard.is_held_open());
+    Some(Problem {
+        what,
+        name,
+        severity: if is_down { Severity::Bad } else { Severity::Warn },
+        since: since.map(ns),
+        why: format!("{} of {all} endpoints out: {named}{more}", out.len()),
+        feels,
+        remedy: match (is_held, is_down) {
+            (true, _) => "an operator's word: POST /breakers/UPSTREAM/ENDPOINT/auto takes it back",
+            (_, true) => "look at the service: it is tried again by itself, and GET /breakers says when",
+            (_, false) => "the others have its part; it is tried again by itself, and GET /breakers says when",
+        },
+    })
+}
+
+/// Endpoints that answer nobody, though they are asked, while others do.
+fn silent<N: Network>(upstream: &Upstream<N>, active: &Active<N>, now: u64) -> Vec<Problem> {
+    let look = |endpoint: &Endpoint<N>| endpoint.answers.look(endpoint.in_flight.count() > 0, now);
+    let silences: Vec<_> = active.endpoints.iter().map(|endpoint| look(endpoint)).collect();
+    let last = active.endpoints.iter().filter_map(|endpoint| endpoint.answers.last()).max().unwrap_or(0);
+    let told = active.endpoints.iter().zip(silences).filter_map(|(endpoint, silence)| {
+        let silence = silence.filter(|it| it.left >= MANY_LEFT && now.saturating_sub(it.since) >= SILENT_FOR)?;
+        // Where nobody answers, the requests may be what takes its time.
+        (last > silence.since).then(|| Problem {
+            what: "silent",
+            name: format!("{} {}", upstream.name, endpoint.address),
+            severity: Severity::Warn,
+            since: Some(ns(silence.since)),
+            why: "it answers nobody while others of its upstream do, and clients leave".to_owned(),
+            feels: Feels::Upstream(Arc::clone(&upstream.name)),
+            remedy: "look at the service; `health`, or `per_try_timeout` on the route, takes such an endpoint out",
+        })
+    });
+    told.collect()
+}
+
+fn of_limit(reason: ShedReason) -> &'static str {
+    match reason {
+        ShedReason::UpstreamInFlight => "its `max_in_flight` is used up",
+        ShedReason::UpstreamLatency => "the adaptive limit of each endpoint is used up",
+        ShedReason::UpstreamConnections => "its `max_connections` are in use",
+        _ => "see GET /status, `overload`",
+    }
+}
+
+/// Times of the monotonic clock that may be taken from each other.
+pub(super) fn ns(ns: u64) -> i64 {
+    i64::try_from(ns).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,127 @@
+//! `gateway status`: what is wrong with a gateway that runs, asked of its admin API.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{BAD, COULD_NOT_RUN, DONE, output};
+use crate::error::with_causes;
+use crate::terminal::one_line;
+
+/// The longest that it is asked for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Say what is wrong with a gateway that runs, since when, why, which routes feel it, and what to do.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  gateway status\n  gateway status --admin http://127.0.0.1:9901 --token-env ADMIN_TOKEN\n\nIt asks GET /status of the admin API, and nothing else.\n\nExit codes: 0 nothing is wrong, 1 something is, 3 the gateway could not be asked."
+)]
+pub(super) struct Status {
+    /// Where the admin API is: an address, or a URL.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9901")]
+    admin: String,
+    /// The environment variable that has the admin token, as `token_env` of [admin].
+    #[arg(long, value_name = "NAME")]
+    token_env: Option<String>,
+    /// Print the problems as the API has them, as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Status {
+    pub(super) fn run(&self) -> u8 {
+        let told = match self.ask() {
+            Ok(told) => told,
+            Err(why) => {
+                output::problem(&format!("error: {}: {why}", one_line(&self.admin)));
+                return COULD_NOT_RUN;
+            }
+        };
+        let problems = told["problems"].as_array().cloned().unwrap_or_default();
+        if self.json {
+            output::result(&serde_json::to_string_pretty(&problems).unwrap_or_default());
+        } else {
+            output::result(&in_words(&told, &problems));
+        }
+        if problems.is_empty() { DONE } else { BAD }
+    }
+
+    fn ask(&self) -> Result<Value, String> {
+        let token = match &self.token_env {
+            None => None,
+            Some(name) => Some(std::env::var(name).map_err(|_| format!("the variable {name} is not set"))?),
+        };
+        let base = self.admin.trim_end_matches('/');
+        let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(|error| error.to_string())?.block_on(async {
+            let failed = |error: reqwest::Error| with_causes(&error.without_url());
+            let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(failed)?;
+            let request = client.get(format!("{base}/status"));
+            let request = token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
+            let answer = request.send().await.map_err(failed)?;
+            let status = answer.status();
+            let told: Value = answer.json().await.map_err(|_| format!("it answers {status}, and no status"))?;
+            match &told["problems"] {
+                Value::Array(_) => Ok(told),
+                _ => Err(format!("it answers {status}: {}", one_line(told["detail"].as_str().unwrap_or("no status")))),
+            }
+        })
+    }
+}
+
+/// The head, and each problem with what belongs to it.
+fn in_words(told: &Value, problems: &[Value]) -> String {
+    let doing = if told["draining"] == true { "draining" } else { "serving" };
+    let version = &told["config"]["version"];
+    let mut text = match problems.len() {
+        0 => format!("{doing}, configuration {version}: nothing is wrong"),
+        1 => format!("{doing}, configuration {version}, 1 problem"),
+        many => format!("{doing}, configuration {version}, {many} problems"),
+    };
+    for problem in problems {
+        let word = |name: &str| one_line(problem[name].as_str().unwrap_or_default());
+        let affects = &problem["affects"];
+        let routes: Vec<&str> = affects["routes"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let more = affects["more"].as_u64().filter(|more| *more > 0).map(|more| format!(" and {more} more"));
+        let felt = match (affects["all"] == true, routes.is_empty()) {
+            (true, _) => "any route".to_owned(),
+            (false, true) => "no route".to_owned(),
+            (false, false) => format!("{}{}", one_line(&routes.join(", ")), more.unwrap_or_default()),
+        };
+        text.push_str(&format!(
+            "\n\n{} {} {}\n  since    {}\n  why      {}\n  felt by  {felt}\n  to do    {}",
+            word("severity"),
+            word("what"),
+            word("name"),
+            word("since"),
+            word("why"),
+            word("remedy"),
+        ));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_is_told_with_since_when_why_whom_and_what_to_do() {
+        let problem = json!({
+            "what": "store", "name": "shared", "severity": "bad", "since": "2026-11-30T07:05:12.484Z",
+            "for_seconds": 5, "why": "127.0.0.1:22030: Connection refused", "remedy": "look at the store",
+            "affects": { "all": false, "routes": ["a", "b\u{1b}[2J"], "more": 3 },
+        });
+        let told = json!({ "draining": false, "config": { "version": 2 } });
+        let text = in_words(&told, &[problem]);
+        let expected = "serving, configuration 2, 1 problem\n\nbad store shared\n  \
+                        since    2026-11-30T07:05:12.484Z\n  why      127.0.0.1:22030: Connection refused\n  felt by  a, b";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.ends_with(" and 3 more\n  to do    look at the store") && !text.contains('\u{1b}'), "{text}");
+        assert_eq!(in_words(&told, &[]), "serving, configuration 2: nothing is wrong");
+    }
+}

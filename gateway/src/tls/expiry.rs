@@ -1,0 +1,143 @@
+//! When listeners' certificates end, and who is told of it: a line a day in the last two weeks, and one at the end.
+//!
+//! A certificate that has ended is shown on: clients refuse it, and nothing else of the gateway would say so.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::sign::CertifiedKey;
+use x509_parser::prelude::{FromDer, X509Certificate};
+
+use crate::config::certificates::{SOON_DAYS, alternative_names, days_left, span};
+use crate::network::Network;
+use crate::shard::Shared;
+use crate::telemetry::events::Event;
+use crate::telemetry::notice;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(5);
+/// Names of one certificate that are told.
+const MOST_NAMES: usize = 3;
+
+/// What a certificate is for, and when it ends.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ends {
+    /// Its first names, or its subject.
+    pub(super) names: Arc<str>,
+    /// Seconds since the Unix epoch.
+    pub(super) at_unix: i64,
+}
+
+impl Ends {
+    /// `None` for what cannot be read.
+    pub(super) fn of(certificate: &CertifiedKey) -> Option<Self> {
+        let (_, parsed) = X509Certificate::from_der(certificate.cert.first()?).ok()?;
+        let (_, dns) = alternative_names(&parsed);
+        let mut names = dns.iter().take(MOST_NAMES).copied().collect::<Vec<_>>().join(", ");
+        if dns.len() > MOST_NAMES {
+            names.push_str(", ...");
+        }
+        if names.is_empty() {
+            names = parsed.subject().to_string();
+        }
+        let names = names.chars().filter(|c| !c.is_control()).collect::<String>().into();
+        Some(Self { names, at_unix: parsed.validity().not_after.timestamp() })
+    }
+}
+
+/// A certificate that is in force at a listener.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Certificate {
+    /// The listener's name, or its address.
+    pub listener: Arc<str>,
+    /// What it is for.
+    pub names: Arc<str>,
+    /// When it ends, seconds since the Unix epoch.
+    pub ends_unix: i64,
+}
+
+/// How long it lasts, for people.
+pub fn in_words(seconds: i64) -> String {
+    if seconds > 0 {
+        format!("it ends in {}", span(seconds))
+    } else {
+        format!("it ended {} ago: clients refuse it", span(seconds))
+    }
+}
+
+/// What was told.
+#[derive(Debug, Default)]
+struct Told(HashMap<Certificate, i64>);
+
+impl Told {
+    /// Those that are to be told of now, with the seconds that each lasts.
+    fn look(&mut self, certificates: Vec<Certificate>, now_unix: i64) -> Vec<(Certificate, i64)> {
+        self.0.retain(|known, _| certificates.contains(known));
+        let is_news = |certificate: Certificate| {
+            let left = certificate.ends_unix.saturating_sub(now_unix);
+            let days = days_left(left);
+            let is_news = days <= SOON_DAYS && self.0.insert(certificate.clone(), days) != Some(days);
+            is_news.then_some((certificate, left))
+        };
+        certificates.into_iter().filter_map(is_news).collect()
+    }
+}
+
+/// Looks again and again, and tells.
+pub(crate) async fn keep_telling<N: Network>(shared: Arc<Shared<N>>) {
+    let mut told = Told::default();
+    loop {
+        let now = shared.clock.now();
+        for (certificate, left) in told.look(shared.tls.certificates(), shared.clock.unix_seconds(now)) {
+            notice::certificate(&certificate, left);
+            shared.report(now, Event::Certificate { certificate, left });
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::certificates::DAY;
+    use crate::tls::by_name::tests::certificate;
+
+    fn held(names: &str, ends_unix: i64) -> Certificate {
+        Certificate { listener: "web".into(), names: names.into(), ends_unix }
+    }
+
+    #[test]
+    fn a_certificate_is_told_of_each_day_of_its_last_two_weeks_and_once_at_its_end() {
+        let (mut told, end) = (Told::default(), 100 * DAY);
+        let mut days = Vec::new();
+        // An hour after each other, from three weeks before to a week after.
+        for hour in -21 * 24..7 * 24 {
+            let now = end + hour * 3_600;
+            days.extend(told.look(vec![held("a.test", end)], now).into_iter().map(|(_, left)| days_left(left)));
+        }
+        assert_eq!(days, (0..=14).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn another_certificate_in_its_place_is_one_of_its_own() {
+        let mut told = Told::default();
+        let mut ends = |end: i64| told.look(vec![held("a.test", end)], 10 * DAY).len();
+        assert_eq!([ends(11 * DAY), ends(11 * DAY), ends(12 * DAY), ends(90 * DAY), ends(11 * DAY)], [1, 0, 1, 0, 1]);
+    }
+
+    #[test]
+    fn a_certificate_is_called_by_its_first_names() {
+        let ends = |names: &[&str]| Ends::of(&certificate(names)).unwrap().names.to_string();
+        assert_eq!(ends(&["a.test"]), "a.test");
+        assert_eq!(ends(&["a.test", "b.test", "c.test", "d.test"]), "a.test, b.test, c.test, ...");
+    }
+
+    #[test]
+    fn how_long_it_lasts_is_said_in_words() {
+        assert_eq!(in_words(3 * DAY - 60), "it ends in 3 days");
+        assert_eq!(in_words(38), "it ends in 38 seconds");
+        assert_eq!(in_words(-7_300), "it ended 2 hours ago: clients refuse it");
+        assert_eq!([days_left(-1), days_left(0), days_left(1), days_left(DAY), days_left(DAY + 1)], [0, 0, 1, 1, 2]);
+    }
+}
