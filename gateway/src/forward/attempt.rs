@@ -415,12 +415,7 @@ fn detail(failure: &Failure) -> Option<String> {
 
 /// Counts an attempt that was given up.
 #[cold]
-fn cancelled<N: Network>(
-    exchange: &Exchange<N>,
-    selected: &Selected<N>,
-    manner: Manner,
-    now: Instant,
-) {
+fn cancelled<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>, manner: Manner, now: Instant) {
     let Some(upstream) = exchange.upstream() else { return };
     let (endpoint, hash, met) = (&selected.endpoint, selected.hash(), selected.met);
     let duration = now.saturating_duration_since(manner.began);

@@ -248,7 +248,6 @@ fn histograms_are_cumulated_over_shards() {
 }
 
 /// What the contract does not name, and names nothing else.
-<<<<<<< HEAD
 const OURS: &[&str] = &[
     "gateway_admin_writes_total",
     "gateway_limit_in_flight",
@@ -260,9 +259,6 @@ const OURS: &[&str] = &[
     "gateway_cache_entries",
     "gateway_cache_evicted_total",
     "gateway_cache_requests_total",
-=======
-const OURS: [&str; 27] = [
->>>>>>> oncall
     "gateway_issuer_failing",
     "gateway_log_failing",
     "gateway_discovery_failing",
