@@ -55,7 +55,7 @@ pub(super) fn shared_limit(config: &Config) -> Option<&RateLimit> {
         LimitKey::Route => config.routes.len() == 1,
         LimitKey::Subject | LimitKey::Header(_) | LimitKey::Claim(_) | LimitKey::Custom(_) => false,
     };
-    let plain = !limit.shadow && limit.cost == 1 && limit.anonymous.is_none();
+    let plain = !limit.shadow && limit.cost == 1 && limit.anonymous.is_none() && config.in_flight_limits.is_empty();
     (one_key && plain && config.routes.iter().all(|route| is_on(limit, route))).then_some(&**limit)
 }
 
@@ -101,6 +101,7 @@ mod tests {
         assert_eq!(limit("key = 'client_ip'", on), Some((600, 60, 20)));
         assert_eq!(limit("key = 'header:x-user'", on), None);
         assert_eq!(limit("key = 'global'\nshadow = true", on), None);
+        assert_eq!(limit("key = 'global'\nin_flight = 9", on), None, "requests at once are refused too");
         assert_eq!(limit("key = 'global'", &format!("{on}{off}")), None, "one route is free");
     }
 

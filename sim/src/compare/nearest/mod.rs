@@ -35,6 +35,9 @@ pub(super) fn maker(name: &str) -> Option<Maker> {
     }
 }
 
+/// Of requests at once, of a route or of a key.
+const AT_ONCE: &str = "requests at once are not limited here";
+
 /// What is lacking, each thing said once.
 #[derive(Debug, Default)]
 struct Lacks(Vec<String>);
@@ -59,10 +62,13 @@ impl Lacks {
             let matches = &route.matches;
             let by_more = !(matches.hosts.is_empty() && matches.headers.is_empty() && matches.query.is_empty());
             self.when(by_more, "routes are told apart by their path alone here, not by host, header or query");
+            self.when(matches.path_regex.is_some(), "no route's path has to match an expression");
+            self.when(route.max_in_flight.is_some(), AT_ONCE);
             self.when(route.breaker.is_some(), "no breaker of a route's own");
             self.when(route.hedge.is_some(), "no second attempt beside a slow first one");
             self.when(route.fallback.is_some(), "no fallback is configured here");
         }
+        self.when(!wanted.config.in_flight_limits.is_empty(), AT_ONCE);
         for upstream in &wanted.config.upstreams {
             self.when(endpoints(upstream).is_empty(), "endpoints are written down here, not discovered");
             let by_time = upstream.balance == Balance::PeakEwma;
