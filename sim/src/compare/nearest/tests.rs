@@ -153,8 +153,9 @@ fn what_is_lacking_is_said_when_it_was_asked_for_and_not_otherwise() {
         let plain = of(name, plain);
         assert!(!plain.contains("slow") && !plain.contains("host, header"), "{name}: {plain}");
         assert!(!plain.contains("requests at once") && !plain.contains("expression"), "{name}: {plain}");
-        let more = "[upstreams.orders]\nendpoints = ['127.0.0.1:9001']\n[rate_limits.each]\nin_flight = 2\nkey = 'client_ip'\n\
-            [[routes]]\npath = '/{*rest}'\npath_regex = '/v[0-9]+/.*'\nupstream = 'orders'\nrate_limits = ['each']\n";
+        let more = "[upstreams.orders]\nendpoints = ['127.0.0.1:9001']\n[rate_limits.each]\nin_flight = 2\n\
+            key = 'client_ip'\n[[routes]]\npath = '/{*rest}'\npath_regex = '/v[0-9]+/.*'\nupstream = 'orders'\n\
+            rate_limits = ['each']\n";
         let more = of(name, more);
         assert!(more.contains("requests at once are not limited") && more.contains("expression"), "{name}: {more}");
     }
