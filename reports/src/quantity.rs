@@ -171,8 +171,13 @@ pub fn claim_interval(figure: &ClaimFigure) -> String {
 /// The interval of a gate's metric, and how often such a one holds the truth where the result says so.
 #[must_use]
 pub fn gate_interval(metric: &GateMetric) -> String {
-    let ends = format!("{} to {}", change(metric.ci_low_pct), change(metric.ci_high_pct));
+    let ends = interval(metric);
     metric.coverage.map_or_else(|| ends.clone(), |coverage| format!("{ends} ({})", percent(coverage)))
+}
+
+/// The same without how often.
+pub(crate) fn interval(metric: &GateMetric) -> String {
+    format!("{} to {}", change(metric.ci_low_pct), change(metric.ci_high_pct))
 }
 
 fn grouped(number: &str) -> String {

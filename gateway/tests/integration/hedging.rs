@@ -1,10 +1,12 @@
 //! Hedging over real sockets: a second attempt beside a slow first one, and what becomes of the one that loses.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
+use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Mock, Rule};
 
-use crate::support::{Gateway, eventually};
+use crate::support::{Gateway, eventually, guarded};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
@@ -14,7 +16,11 @@ async fn endpoints(count: usize) -> Mock {
 
 /// Round robin over the mock's endpoints, so that the first one gets the first request; one attempt but for hedges.
 fn text(mock: &Mock, upstream: &str, route: &str) -> String {
-    let endpoints: Vec<String> = mock.addrs().iter().map(|address| format!("'{address}'")).collect();
+    text_of(&mock.addrs(), upstream, route)
+}
+
+fn text_of(endpoints: &[SocketAddr], upstream: &str, route: &str) -> String {
+    let endpoints: Vec<String> = endpoints.iter().map(|address| format!("'{address}'")).collect();
     format!(
         "[upstreams.up]\nendpoints = [{}]\nbalance = 'round_robin'\n{upstream}\n[[routes]]\nname = 'all'\n\
          path = '/{{*rest}}'\nupstream = 'up'\n{route}\n",
@@ -23,6 +29,18 @@ fn text(mock: &Mock, upstream: &str, route: &str) -> String {
 }
 
 const SOON: &str = "hedge = { after = '10ms' }\nretry = { attempts = 1 }";
+
+/// An endpoint that answers so, once the gate is open: a delay in its place would be a race between two timers.
+async fn kept(gate: &Gate, status: &str) -> Raw {
+    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+    Raw::script(Script::new().read_request().wait(gate).send(answer).again()).await.unwrap()
+}
+
+/// Waits until so many hedges have come to this.
+async fn until_hedged(gateway: &Gateway, result: &str, count: f64) {
+    let counted = async { while hedges(gateway, result).await != Some(count) {} };
+    guarded(result, counted).await;
+}
 
 async fn hedges(gateway: &Gateway, result: &str) -> Option<f64> {
     gateway.metric(&format!("gateway_hedges_total{{upstream=\"up\",result=\"{result}\"}}")).await
@@ -50,15 +68,17 @@ async fn the_first_good_answer_wins_and_the_loser_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_hedge_that_is_slower_is_dropped() {
-    let upstream = endpoints(2).await;
-    upstream.set_rules([
-        Rule::any().endpoint(0).delay(Duration::from_millis(80)),
-        Rule::any().endpoint(1).effect(Effect::Hang),
-    ]);
-    let gateway = Gateway::start(&text(&upstream, "", SOON)).await;
-    assert_eq!(gateway.get("/").await.echo().get("endpoint"), &upstream.addrs()[0].port());
+    let (gate, hangs) = (Gate::new(), endpoints(1).await);
+    hangs.set_rules([Rule::any().effect(Effect::Hang)]);
+    let first = kept(&gate, "200 OK").await;
+    let gateway = Gateway::start(&text_of(&[first.addr(), hangs.addr()], "", SOON)).await;
+    let mut client = gateway.client().await;
+    client.send(GET).await;
+    hangs.wait_for_requests(1).await;
+    gate.open();
+    assert_eq!(client.answer().await.status, 200);
     let record = gateway.record().await;
-    assert_eq!((&record["hedged"], &record["endpoint"]), (&true.into(), &upstream.addrs()[0].to_string().into()));
+    assert_eq!((&record["hedged"], &record["endpoint"]), (&true.into(), &first.addr().to_string().into()));
     assert_eq!(hedges(&gateway, "lost").await, Some(1.0));
     gateway.at_rest().await;
 }
@@ -78,38 +98,46 @@ async fn who_is_fast_enough_is_never_hedged() {
 
 #[tokio::test]
 async fn a_bad_answer_does_not_win_and_where_all_are_bad_one_is_told() {
-    let upstream = endpoints(2).await;
-    upstream.set_rules([Rule::any().endpoint(0).delay(Duration::from_millis(80)), Rule::any().endpoint(1).status(503)]);
-    let gateway = Gateway::start(&text(&upstream, "", SOON)).await;
-    assert_eq!(gateway.get("/").await.status, 200, "the first is waited for");
-    assert_eq!(hedges(&gateway, "failed").await, Some(1.0));
-    upstream.set_rules([
-        Rule::any().endpoint(0).delay(Duration::from_millis(40)).status(500),
-        Rule::any().endpoint(1).delay(Duration::from_millis(40)).status(503),
-    ]);
-    let answer = gateway.get("/").await;
+    let (gate, bad) = (Gate::new(), endpoints(1).await);
+    bad.set_rules([Rule::any().status(503)]);
+    let first = kept(&gate, "200 OK").await;
+    let gateway = Gateway::start(&text_of(&[first.addr(), bad.addr()], "", SOON)).await;
+    let mut client = gateway.client().await;
+    client.send(GET).await;
+    until_hedged(&gateway, "failed", 1.0).await;
+    gate.open();
+    assert_eq!(client.answer().await.status, 200, "the first is waited for");
+
+    let gate = Gate::new();
+    let both = [kept(&gate, "500 No").await, kept(&gate, "503 No").await];
+    let gateway = Gateway::start(&text_of(&both.each_ref().map(Raw::addr), "", SOON)).await;
+    let mut client = gateway.client().await;
+    client.send(GET).await;
+    eventually("both are asked", || both.iter().all(|one| !one.received().concat().is_empty())).await;
+    gate.open();
+    let answer = client.answer().await;
     assert!(matches!(answer.echo_status(), 500 | 503), "{answer:?}");
     gateway.at_rest().await;
     let shown = gateway.admin("GET", "/breakers").await.json()["breakers"][0]["endpoints"].clone();
-    assert_eq!((&shown[0]["window"]["requests"], &shown[1]["window"]["requests"]), (&2.into(), &2.into()));
+    assert_eq!((&shown[0]["window"]["requests"], &shown[1]["window"]["requests"]), (&1.into(), &1.into()));
 }
 
 #[tokio::test]
 async fn there_is_none_without_budget_or_another_endpoint() {
-    let upstream = endpoints(2).await;
-    upstream.set_rules([Rule::any().delay(Duration::from_millis(40))]);
+    let other = endpoints(1).await;
     let poor = "retry_budget = { ratio = 0.0, min_per_second = 0 }";
-    let gateway = Gateway::start(&text(&upstream, poor, SOON)).await;
-    assert_eq!(gateway.get("/").await.status, 200);
-    assert_eq!(hedges(&gateway, "no_budget").await, Some(1.0));
-    assert_eq!(gateway.record().await["hedged"], false);
-
-    let alone = endpoints(1).await;
-    alone.set_rules([Rule::any().delay(Duration::from_millis(40))]);
-    let gateway = Gateway::start(&text(&alone, "", SOON)).await;
-    assert_eq!(gateway.get("/").await.status, 200);
-    assert_eq!(hedges(&gateway, "no_endpoint").await, Some(1.0));
-    assert_eq!((upstream.counters().requests, alone.counters().requests), (1, 1));
+    for (others, keys, why) in [(&[other.addr()][..], poor, "no_budget"), (&[][..], "", "no_endpoint")] {
+        let gate = Gate::new();
+        let first = kept(&gate, "200 OK").await;
+        let gateway = Gateway::start(&text_of(&[&[first.addr()][..], others].concat(), keys, SOON)).await;
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        until_hedged(&gateway, why, 1.0).await;
+        gate.open();
+        assert_eq!(client.answer().await.status, 200);
+        assert_eq!(gateway.record().await["hedged"], false);
+        assert_eq!(other.counters().requests, 0);
+    }
 }
 
 #[tokio::test]
@@ -186,7 +214,7 @@ async fn a_client_that_leaves_takes_all_attempts_with_it() {
 async fn one_deadline_ends_all_attempts() {
     let upstream = endpoints(2).await;
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);
-    let gateway = Gateway::start(&text(&upstream, "", &format!("{SOON}\ntimeout = '100ms'"))).await;
+    let gateway = Gateway::start(&text(&upstream, "", &format!("{SOON}\ntimeout = '1s'"))).await;
     assert_eq!(gateway.get("/").await.code(), "upstream_timeout");
     gateway.at_rest().await;
     let record = gateway.record().await;

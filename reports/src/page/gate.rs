@@ -2,12 +2,12 @@
 
 use maud::{Markup, html};
 
-use super::{cell, section as page_section, sign, table};
+use super::{cell, section as page_section, sign, table, table_of};
 use crate::change_points::median;
 use crate::plot::intervals::{Intervals, Measure, Row};
 use crate::plot::trend::Trend;
 use crate::plot::{Ink, Mark, Shape, both, key};
-use crate::quantity::{change, digits, gate_interval, percent, verdict};
+use crate::quantity::{change, digits, gate_interval, interval, percent, verdict};
 use crate::result::{GateMetric, Pair, ResultFile, SelfTestCase, Verdict};
 
 /// The forest plot and its table.
@@ -21,12 +21,16 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
     let marks = [
         Mark::new(Ink::Bad, Shape::Dot, "fail"),
         Mark::new(Ink::Good, Shape::Dot, "pass"),
-        Mark::new(Ink::Unsure, Shape::Dot, "not decided"),
+        Mark::new(Ink::Unsure, Shape::Dot, "inconclusive"),
         Mark::new(Ink::Tolerance, Shape::Area, "up to the tolerance"),
         Mark::new(Ink::Faint, Shape::Dashed, "the least change that these rounds would find"),
     ];
-    let table_rows: Vec<Vec<Markup>> = result.metrics.iter().map(|(name, metric)| table_row(name, metric)).collect();
-    let head = ["metric", "base", "head", "change", "interval", "tolerance", "would be found", "rounds", "verdict"];
+    let coverage = shared_coverage(result);
+    let row = |(name, metric): (&String, &GateMetric)| table_row(name, metric, coverage.is_some());
+    let table_rows: Vec<Vec<Markup>> = result.metrics.iter().map(row).collect();
+    let interval = coverage.map_or_else(|| "interval".to_owned(), |coverage| format!("{} interval", percent(coverage)));
+    // What is asked first stands first: on a phone the rest is to be scrolled to.
+    let head = ["metric", "verdict", "change", &interval, "tolerance", "would be found", "base", "head", "rounds"];
     Some(page_section(
         "Base against head",
         &html! {
@@ -38,13 +42,21 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                     "truth as often as the table says. A metric fails when equal builds would show such a change more "
                     "rarely than the gate may err (its p-value, by Holm's step-down over all metrics and shared out over "
                     "the looks) and the estimate is at least the floor; it passes when the upper end of its interval is below "
-                    "the tolerance."
+                    "the tolerance. Of a metric that is not decided, the rounds that would probably decide it stand beside "
+                    "those that were run."
                 }
             }
-            (table(&head, &table_rows))
+            (table_of("judged", &head, &table_rows))
             (rounds(result))
         },
     ))
+}
+
+/// How often the intervals hold the truth, where that is the same for all of them.
+fn shared_coverage(result: &ResultFile) -> Option<f64> {
+    let mut all = result.metrics.values().map(|metric| metric.coverage);
+    let first = all.next()??;
+    all.all(|coverage| coverage == Some(first)).then_some(first)
 }
 
 /// Each metric round by round: drift and single bad rounds are seen here, and nowhere else.
@@ -96,22 +108,23 @@ fn forest_row(name: &str, metric: &GateMetric) -> Row {
     }
 }
 
-fn table_row(name: &str, metric: &GateMetric) -> Vec<Markup> {
+/// `is_shared` says that the table's head tells how often the interval holds the truth.
+fn table_row(name: &str, metric: &GateMetric, is_shared: bool) -> Vec<Markup> {
     let optional = |value: Option<f64>| cell(value.map_or_else(|| "–".to_owned(), digits));
     let rounds = match metric.rounds_wanted {
-        Some(wanted) => format!("{}; {wanted} would decide", metric.rounds),
+        Some(wanted) => format!("{} of {wanted}", metric.rounds),
         None => metric.rounds.to_string(),
     };
     vec![
         html! { code { (name) } },
-        optional(metric.base),
-        optional(metric.head),
+        sign(metric.verdict),
         cell(change(metric.estimate_pct)),
-        cell(gate_interval(metric)),
+        cell(if is_shared { interval(metric) } else { gate_interval(metric) }),
         cell(format!("{} %", digits(metric.tolerance_pct))),
         cell(format!("{} %", digits(metric.mde_pct))),
+        optional(metric.base),
+        optional(metric.head),
         cell(rounds),
-        sign(metric.verdict),
     ]
 }
 

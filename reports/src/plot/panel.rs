@@ -44,7 +44,7 @@ pub(super) const BARE_HEAD: u32 = 10;
 /// What a panel leaves on the right, for half of the last label, pixels.
 pub(super) const RIGHT: u32 = 24;
 /// What a panel leaves below its axes for labels and the axis's name, pixels.
-pub(super) const FOOT: u32 = 40;
+pub(super) const FOOT: u32 = 46;
 
 /// Axes and grid on an area.
 pub(super) fn panel<'a>(
