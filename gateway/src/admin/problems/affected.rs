@@ -28,18 +28,17 @@ pub(super) fn by(feels: &Feels, config: &Config) -> Value {
 
 /// Whether its clients get an answer of this upstream, or wait for it. Copies for a mirror are nobody's wait.
 fn uses(route: &Route, upstream: &str) -> bool {
-    let shares = route.split.iter().flat_map(|split| &split.shares);
-    let parts = route.aggregate.iter().flat_map(|aggregate| &aggregate.parts);
+    let mut shares = route.split.iter().flat_map(|split| &split.shares);
+    let mut parts = route.aggregate.iter().flat_map(|aggregate| &aggregate.parts);
     *route.upstream == *upstream
-        || shares.into_iter().any(|share| *share.route.upstream == *upstream)
-        || parts.into_iter().any(|part| *part.route.upstream == *upstream)
+        || shares.any(|share| *share.route.upstream == *upstream)
+        || parts.any(|part| *part.route.upstream == *upstream)
         || route.forward_auth.as_ref().is_some_and(|auth| *auth.upstream == *upstream)
 }
 
 /// Whether this is what the route calls one of its upstreams by.
 fn uses_as(route: &Route, name: &str) -> bool {
-    let shares = route.split.iter().flat_map(|split| &split.shares);
-    shares.into_iter().any(|share| *share.route.name == *name)
+    route.split.iter().flat_map(|split| &split.shares).any(|share| *share.route.name == *name)
 }
 
 #[cfg(test)]
