@@ -260,6 +260,7 @@ async fn without_upstream<N: Network>(
     if exchange.route().is_none_or(|route| route.aggregate.is_none()) {
         return Ok(Outcome::Own(routing::stage::target(exchange, params)?));
     }
+    exchange.passes.check_growth()?;
     let body = forward::body::prepare(exchange, body.1, body.0)?;
     forward::body::refuse(exchange, body).await?;
     composed(exchange, std::mem::take(headers), params).await
@@ -293,7 +294,8 @@ async fn shared<N: Network>(
         let body = std::mem::replace(body, RequestBody::Empty);
         return batched(exchange, headers, params, body).await.map(Some);
     }
-    if is_websocket || !is_empty(body) || !matches!(exchange.method, Method::GET | Method::HEAD) {
+    let may_share = !is_websocket && is_empty(body) && !exchange.is_doubtful;
+    if !may_share || !matches!(exchange.method, Method::GET | Method::HEAD) {
         return Ok(None);
     }
     coalesced(exchange, headers, target).await
@@ -309,6 +311,7 @@ async fn batched<N: Network>(
     if exchange.connection.websocket_key.is_some() {
         return Err(GatewayError::no_websocket().into());
     }
+    exchange.passes.check_growth()?;
     forward::body::refuse(exchange, body).await?;
     forward::deadline::begin(exchange, headers);
     compose::gather(exchange, headers, params, part).await.map(Outcome::Item).map_err(Failure::Problem)

@@ -74,6 +74,7 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     exchange.host = host;
     if has_been_passed_on && let Some(own_name) = exchange.connection.peer.own_name {
         exchange.passes = own_name.passes(headers)?;
+        exchange.is_doubtful = !exchange.passes.is_likely() && !is_vouched_for(exchange);
     }
     screen_request_headers(headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
     if let Some(names) = &mut exchange.names {
@@ -81,6 +82,14 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
         names.keep(headers);
     }
     Ok(Admitted { websocket, declared_length })
+}
+
+/// Whether proxies that are trusted say for whom it comes, and that one is trusted too: a balancer passes on what a
+/// stranger has written.
+#[cold]
+fn is_vouched_for<N: Network>(exchange: &Exchange<N>) -> bool {
+    let client = &exchange.client;
+    exchange.peer_trusted && !client.is_hidden && exchange.snapshot.trusted.contains(client.ip)
 }
 
 /// What must hold of any request; the body's length, where it is declared, and the host.

@@ -258,7 +258,10 @@ fn may_be_replayed<N: Network>(exchange: &Exchange<N>) -> bool {
         return true;
     }
     let now = exchange.shard.shared.clock.ticks_ms(exchange.now());
-    retry::may_be_sent_twice(exchange) && exchange.upstream().is_some_and(|upstream| upstream.may_replay(now))
+    let may_replay = |upstream: &Arc<Upstream<N>>| {
+        if exchange.is_doubtful { upstream.replays() } else { upstream.may_replay(now) }
+    };
+    retry::may_be_sent_twice(exchange) && exchange.upstream().is_some_and(may_replay)
 }
 
 /// Takes the head of an answer.
@@ -372,8 +375,12 @@ fn conclude<N: Network>(
             AttemptOutcome::Reset => waited.is_none(),
             _ => false,
         };
-    let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
-    upstream.settle(selected, (told, status), waited, now);
+    let told = if says_nothing || exchange.is_doubtful { AttemptOutcome::Cancelled } else { outcome };
+    if exchange.is_doubtful {
+        selected.say_nothing();
+    } else {
+        upstream.settle(selected, (told, status), waited, now);
+    }
     if told.is_failure() {
         selected.has_failed();
     }

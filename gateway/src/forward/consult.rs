@@ -96,7 +96,7 @@ pub async fn consult<N: Network>(
             add(headers, &copied);
             let told = of_answer(&head, &authority.settings.client_headers);
             // What is said to one client is not said again to the next who asks the same.
-            if told.is_empty() && !forbids_keeping(&head) {
+            if told.is_empty() && !forbids_keeping(&head) && !exchange.is_doubtful {
                 remember(&authority, key, copied, exchange.now());
             }
             exchange.told_client = (!told.is_empty()).then(|| Box::new(told.iter().cloned().collect()));
@@ -147,7 +147,7 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, settings: &
     let host = exchange.host.as_ref().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
     set_forwarded(&mut sent, &exchange.connection.peer, trusted, host);
-    passes::tell(&mut sent, exchange.passes);
+    passes::tell(&mut sent, &exchange.connection.peer, exchange.passes);
     let query = exchange.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let uri = HeaderValue::try_from(format!("{}{query}", exchange.path()));
     for (name, value) in [(X_FORWARDED_METHOD, HeaderValue::from_str(exchange.method.as_str())), (X_FORWARDED_URI, uri)]
