@@ -183,7 +183,9 @@ impl<N: Network> Upstream<N> {
                     return known;
                 }
                 let named = (Arc::clone(&wanted.address), wanted.target.clone());
-                let made = Arc::new(Endpoint::new(named, way, settings.breaker.policy, now, self.workers));
+                let closed = self.surroundings.closed.clone();
+                let made = Endpoint::new(named, way, settings.breaker.policy, now, (self.workers, closed));
+                let made = Arc::new(made);
                 if was_in_use {
                     comes(&made);
                 }
