@@ -3,7 +3,7 @@
 use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, TableDef, key};
-use crate::config::validate::{compose, header_edits, references, route};
+use crate::config::validate::{compose, edit_effects, header_edits, references, route};
 use crate::config::value::text;
 
 /// One of `[[aggregates]]`.
@@ -43,6 +43,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
 .rules(&[
     compose::parts,
     header_edits::values_of_parts,
+    edit_effects::of_parts,
     compose::answers_get,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,

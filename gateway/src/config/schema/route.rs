@@ -7,8 +7,8 @@ use super::route_policy::{
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, TableDef, key};
 use crate::config::validate::{
-    api_document, compress, forward_auth, header_edits, mirror, own_answer, plugins, references, route, screening,
-    split,
+    api_document, compress, edit_effects, forward_auth, header_edits, mirror, own_answer, plugins, references, route,
+    screening, split,
 };
 use crate::config::value::text;
 
@@ -34,6 +34,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::tries_within_timeout,
         header_edits::identity,
         header_edits::values,
+        edit_effects::of_route,
         screening::conditions,
         route::fallback_elsewhere,
         split::keys,
