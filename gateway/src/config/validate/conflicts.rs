@@ -79,7 +79,7 @@ pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
     let gathers = |route: &Route| route.aggregate.is_some() || route.batch.is_some();
     let all = || routes.iter().enumerate();
     let stands_back = |path: &str| {
-        routes.iter().any(|it| it.matches.hosts.is_empty() && !gathers(it) && covers(&it.matches.path, path))
+        routes.iter().any(|it| it.matches.hosts.is_empty() && !gathers(it) && covers_text(&it.matches.path, path))
     };
     let any_host = all().filter(|(_, route)| gathers(route) && route.matches.hosts.is_empty());
     any_host
@@ -102,13 +102,17 @@ fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
         && is_reached
         && takes_methods
         && is_for_all
-        && covers(&one.path, &other.path)
-        && !covers(&other.path, &one.path)
+        && covers_text(&one.path, &other.path)
+        && !covers_text(&other.path, &one.path)
+}
+
+fn covers_text(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (path_pattern::parse(one), path_pattern::parse(other)) else { return false };
+    covers(&one, &other)
 }
 
 /// Whether every path of the second pattern is one of the first.
-fn covers(one: &str, other: &str) -> bool {
-    let (Ok(one), Ok(other)) = (path_pattern::parse(one), path_pattern::parse(other)) else { return false };
+pub(super) fn covers(one: &[Segment], other: &[Segment]) -> bool {
     for (at, segment) in one.iter().enumerate() {
         let same = match (segment, other.get(at)) {
             (Segment::Rest(_), _) => return true,

@@ -14,6 +14,7 @@ pub(crate) mod known_secrets;
 pub(crate) mod limits;
 pub(crate) mod mirror;
 pub(crate) mod names;
+pub(crate) mod open_elsewhere;
 pub(crate) mod own_answer;
 pub(crate) mod plugins;
 pub(crate) mod problems;
