@@ -23,7 +23,7 @@ use crate::algorithms::criticality::Criticality;
 use crate::caching::Caching;
 use crate::client::ClientConnection;
 use crate::compression::Accepted;
-use crate::context::{ClientAddress, Host, RequestId, TraceContext};
+use crate::context::{ClientAddress, Host, Passes, RequestId, TraceContext};
 use crate::error::{Code, GatewayError};
 use crate::header_edits::{Made, MadeValue};
 use crate::http1::WireNames;
@@ -65,7 +65,10 @@ pub struct Exchange<N: Network> {
     /// The client's own connection is encrypted, as trusted proxies tell it.
     pub secure: bool,
     /// How often it has come by this gateway before.
-    pub passes: u32,
+    pub passes: Passes,
+    /// It came by more often than is likely, and nobody who is believed says so: it may be made up. What becomes of it
+    /// is told to its client alone: it says nothing of who is asked, and nothing of it is shared or kept.
+    pub is_doubtful: bool,
     /// The method.
     pub method: Method,
     /// The target as received.
@@ -227,7 +230,8 @@ impl<N: Network> Exchange<N> {
             client: named.client,
             peer_trusted: named.peer_trusted,
             secure: named.secure,
-            passes: 0,
+            passes: Passes::default(),
+            is_doubtful: false,
             shard,
             connection,
             method,

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsRawFd;
 use std::sync::OnceLock;
 
@@ -78,6 +78,16 @@ fn clients_part(most: u64, open: u64) -> usize {
 /// Of a few descriptors a few are kept.
 fn first_reserved(most: Option<u64>) -> u64 {
     most.map_or(u64::MAX, |most| most - RESERVED.min(most / 8))
+}
+
+/// Whether a connection to this address ends at a listener of this machine.
+pub(crate) fn ends_at(to: SocketAddr, listener: SocketAddr) -> bool {
+    let (to_ip, at) = (to.ip().to_canonical(), listener.ip().to_canonical());
+    // Whoever connects to no address at all connects to this machine; by which family hangs on the system.
+    let is_nowhere = to_ip.is_unspecified() && (at.is_loopback() || at.is_unspecified());
+    // Which other addresses are this machine's is not known.
+    let is_any = at.is_unspecified() && to_ip.is_loopback() && (at.is_ipv6() || to_ip.is_ipv4());
+    to.port() == listener.port() && (is_nowhere || is_any || to_ip == at)
 }
 
 /// The real network: tokio's sockets.

@@ -262,6 +262,7 @@ async fn without_upstream<N: Network>(
     if exchange.route().is_none_or(|route| route.aggregate.is_none()) {
         return Ok(Outcome::Own(routing::stage::target(exchange, params)?));
     }
+    exchange.passes.check_growth()?;
     let body = forward::body::prepare(exchange, body.1, body.0)?;
     forward::body::refuse(exchange, body).await?;
     composed(exchange, std::mem::take(headers), params).await
@@ -300,6 +301,9 @@ async fn shared<N: Network>(
         caching::will_change(exchange, headers, target);
         return Ok(None);
     }
+    if exchange.is_doubtful {
+        return Ok(None);
+    }
     if exchange.route().is_some_and(|route| route.cache.is_some()) {
         return cached::cached(exchange, headers, target).await.map(Some);
     }
@@ -316,6 +320,7 @@ async fn batched<N: Network>(
     if exchange.connection.websocket_key.is_some() {
         return Err(GatewayError::no_websocket().into());
     }
+    exchange.passes.check_growth()?;
     forward::body::refuse(exchange, body).await?;
     forward::deadline::begin(exchange, headers);
     compose::gather(exchange, headers, params, part).await.map(Outcome::Item).map_err(Failure::Problem)

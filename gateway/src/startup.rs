@@ -124,6 +124,10 @@ pub(crate) async fn start_with(
     let gateway =
         Gateway::with_plugins(config, world, plugins).map_err(|error| StartError(format!("access log: {error}")))?;
     let gateway = Arc::new(gateway);
+    // Before anything connects.
+    if let Some(address) = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok()) {
+        gateway.shared().upstreams.surroundings().closed.close(address);
+    }
     let (stop_accepting, accepting) = watch::channel(false);
     let (close_idle, idle) = watch::channel(false);
     let (stop_workers, stopped) = watch::channel(false);

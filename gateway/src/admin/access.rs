@@ -3,8 +3,9 @@
 //! A browser on the operator's machine can be made to send requests to loopback by any page it shows. So the `Host`
 //! must be an address or `localhost` (a name that a page's owner controls could be bound to loopback: DNS rebinding),
 //! and an `Origin` must be the admin's own. Nor is a proxy on this machine somebody who is on it: what it passes on is
-//! anybody's. So nothing comes through a route either whose upstream's name turns out to be this address: the gateway
-//! says of all that it passes on for whom it does.
+//! anybody's. Proxies say of what they pass on for whom they do, and this gateway in five headers, so that no edit of
+//! one of them makes a stranger look like somebody who is here. (That an upstream's name turns out to be this address
+//! is found out before, in `upstream/closed.rs`; another gateway's may lead here too.)
 
 use std::sync::Arc;
 
@@ -15,8 +16,18 @@ use axum::response::Response;
 
 use super::State;
 use super::view::refusal;
-use crate::context::names::{FORWARDED, X_FORWARDED_FOR};
 use crate::network::Network;
+
+/// What proxies write into what they pass on, and neither a person's client nor a scraper of metrics does.
+const OF_PROXIES: [&str; 7] = [
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-request-timeout-ms",
+];
 
 pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
@@ -31,7 +42,7 @@ pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
         None if !is_local_name(host) => {
             Some(refusal(StatusCode::FORBIDDEN, "forbidden", "Use the admin address itself as the host."))
         }
-        None if headers.contains_key(&FORWARDED) || headers.contains_key(&X_FORWARDED_FOR) => {
+        None if OF_PROXIES.iter().any(|name| headers.contains_key(*name)) => {
             let detail = "Who comes through a proxy needs a token: set token_env in [admin].";
             Some(refusal(StatusCode::FORBIDDEN, "forbidden", detail))
         }

@@ -61,7 +61,9 @@ pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target
     let passport = exchange.passport.as_deref().unwrap_or_default();
     let path = exchange.path().as_bytes();
     let (method, target) = (exchange.method.as_str().as_bytes(), target.as_str().as_bytes());
-    let about = [&snapshot[..], &route, secure, method, host, path, target, is_proven, identity, passport];
+    // Told to the upstream: who makes one up has it for itself.
+    let passes = exchange.passes.to_bytes();
+    let about = [&snapshot[..], &route, secure, method, host, path, target, is_proven, identity, passport, &passes];
     if exchange.made.is_none() {
         return written(&about, headers);
     }
@@ -87,8 +89,10 @@ pub(super) fn of_batch<'p, N: Network>(
     let is_proven: &[u8] = if identity.is_some() { b"i" } else { b"-" };
     let passport = exchange.passport.as_deref().filter(|_| !across_subjects).unwrap_or_default();
     let identity = identity.map_or(&[][..], |identity| &identity.fields);
-    let about = [&snapshot[..], &route, secure, host, is_proven, identity, passport];
-    let mut about: SmallVec<[&[u8]; 10]> = about.into_iter().collect();
+    let passes = exchange.passes.to_bytes();
+    let alone = if exchange.is_doubtful { exchange.request_id.as_bytes() } else { &[] };
+    let about = [&snapshot[..], &route, secure, host, is_proven, identity, passport, &passes, alone];
+    let mut about: SmallVec<[&[u8]; 12]> = about.into_iter().collect();
     about.extend(others.map(|value| value.as_bytes()));
     written(&about, headers)
 }

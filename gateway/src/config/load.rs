@@ -19,7 +19,7 @@ use super::registered::Registered;
 use super::schema::ROOT;
 use super::settings::Config;
 use super::source::{Source, Sources, Span};
-use super::validate::{conflicts, names, references};
+use super::validate::{conflicts, names, open_elsewhere, references};
 
 /// The largest file that is read. Ten thousand routes take about two mebibytes.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -307,6 +307,21 @@ fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span]
     }
 }
 
+/// Warns of routes for some listeners that hide nothing on the others.
+fn tell_of_open(context: &mut Context<'_>, (config, places): (&Config, &[Span])) {
+    for open_elsewhere::Open { route, by, listener } in open_elsewhere::open_elsewhere(config) {
+        let (file, first) = context.sources.locate(places[by]);
+        let message = format!(
+            "on the listener {listener} the route at {}:{} serves these requests: `listeners` hides this route, and not \
+             what is behind it",
+            file.display(),
+            first.line
+        );
+        let help = "write `listeners` there too, or in [defaults.route] for all routes that have none";
+        context.report.warning(places[route], message, help);
+    }
+}
+
 /// Builds, and applies the rules over all routes together.
 fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     let Built { config, route_places } = build::build(context, root);
@@ -318,6 +333,7 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
         context.report.error_with(route_places[conflict.later], message, help);
     }
     tell_of_hidden(context, (&config, &route_places));
+    tell_of_open(context, (&config, &route_places));
     // Routes that conflict have been reported; that they have one name as well says nothing more.
     let later: HashSet<Span> = found.iter().map(|conflict| route_places[conflict.later]).collect();
     let conflicting = |reader: &Reader<'_>| later.contains(&reader.at);

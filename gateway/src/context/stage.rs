@@ -75,6 +75,7 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     exchange.host = host;
     if has_been_passed_on && let Some(own_name) = exchange.connection.peer.own_name {
         exchange.passes = own_name.passes(headers)?;
+        exchange.is_doubtful = !exchange.passes.is_likely() && !is_vouched_for(exchange);
     }
     screen_request_headers(headers, &exchange.snapshot.header_rules, exchange.peer_trusted)?;
     if let Some(names) = &mut exchange.names {
@@ -91,6 +92,14 @@ fn tell_of_refused<N: Network>(exchange: &mut Exchange<N>, survey: &Survey<'_>) 
     if exchange.connection.secured.as_ref().is_some_and(|secured| secured.was_revoked()) {
         exchange.refused = Some(AuthResult::Revoked);
     }
+}
+
+/// Whether proxies that are trusted say for whom it comes, and that one is trusted too: a balancer passes on what a
+/// stranger has written.
+#[cold]
+fn is_vouched_for<N: Network>(exchange: &Exchange<N>) -> bool {
+    let client = &exchange.client;
+    exchange.peer_trusted && !client.is_hidden && exchange.snapshot.trusted.contains(client.ip)
 }
 
 /// What must hold of any request; the body's length, where it is declared, and the host.

@@ -75,6 +75,7 @@ impl<N: Network> Exchange<N> {
     /// time, and what is left of this exchange's. `name` is the part's.
     pub fn part(&self, route: usize, target: &PathAndQuery, name: &Arc<str>) -> Box<Self> {
         let mut part = self.call(route, Method::GET, Uri::from(target.clone()));
+        part.passes = self.passes.widened();
         part.parts.clone_from(&self.parts);
         part.calls = self.calls.as_ref().map(|calls| calls.of_part(name));
         let given = part.route().and_then(|route| route.settings.timeout);
@@ -126,6 +127,7 @@ impl<N: Network> Exchange<N> {
         // Who joins has all of its own time, whatever the first has used of its; `has_until` says it when it is sent.
         let mut call = self.call_of_route(Duration::ZERO);
         call.calls = Some(notes.clone());
+        call.passes = self.passes.widened();
         call.method = batch.method.clone();
         if batch.across_subjects {
             call.identity = None;
@@ -159,7 +161,7 @@ impl<N: Network> Exchange<N> {
         };
         let mut call = Box::new(Self::new(arrival, (method, uri, self.version), named));
         call.finished = true;
-        call.passes = self.passes;
+        (call.passes, call.is_doubtful) = (self.passes, self.is_doubtful);
         call.route = Some(route);
         call.traced = self.traced;
         call.host.clone_from(&self.host);

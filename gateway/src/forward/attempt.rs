@@ -271,7 +271,10 @@ fn may_be_replayed<N: Network>(exchange: &Exchange<N>) -> bool {
         return true;
     }
     let now = exchange.shard.shared.clock.ticks_ms(exchange.now());
-    retry::may_be_sent_twice(exchange) && exchange.upstream().is_some_and(|upstream| upstream.may_replay(now))
+    let may_replay = |upstream: &Arc<Upstream<N>>| {
+        if exchange.is_doubtful { upstream.replays() } else { upstream.may_replay(now) }
+    };
+    retry::may_be_sent_twice(exchange) && exchange.upstream().is_some_and(may_replay)
 }
 
 /// Takes the head of an answer.
@@ -387,13 +390,17 @@ fn conclude<N: Network>(
             AttemptOutcome::Reset => waited.is_none(),
             _ => false,
         };
-    let told = if says_nothing { AttemptOutcome::Cancelled } else { outcome };
+    let told = if says_nothing || exchange.is_doubtful { AttemptOutcome::Cancelled } else { outcome };
     // Before its breaker opens for it: that is told with what it was.
     if told.is_failure() {
         let at_ns = exchange.shard.shared.clock.monotonic_ns(now);
         selected.endpoint.keep_failure(LastFailure::new(at_ns, (told, status), failure.and_then(detail).as_deref()));
     }
-    upstream.settle(selected, (told, status), waited, now);
+    if exchange.is_doubtful {
+        selected.say_nothing();
+    } else {
+        upstream.settle(selected, (told, status), waited, now);
+    }
     if told.is_failure() {
         selected.has_failed();
     }

@@ -1,7 +1,8 @@
 //! Another service says whether a request may pass (`forward_auth`): it is asked by a GET that tells method, URL and
 //! some headers of the request. 2xx lets it pass, and some headers of that answer go on to the upstream, some to the
 //! client; any other answer below 500 is the client's. Where it cannot be asked, or fails, the request is refused,
-//! unless the route says otherwise.
+//! unless the route says otherwise. It has answered with its head: a no whose body is cut, late or too large is a no
+//! without a body, and never a failure that lets the request pass.
 //!
 //! The service is an upstream like any: its endpoints are balanced, pooled and have breakers, so that one that is down
 //! costs no request any waiting. What it is asked about is the path in its one form. Nothing that a client sends can
@@ -30,6 +31,9 @@ use crate::upstream::{Selected, Upstream};
 
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+
+/// What an answer's head says of its body alone.
+const OF_A_BODY: [&[u8]; 2] = [b"content-length", b"content-encoding"];
 
 /// Headers of an answer, to be copied.
 type Copied = Arc<[(HeaderName, HeaderValue)]>;
@@ -92,7 +96,7 @@ pub async fn consult<N: Network>(
             add(headers, &copied);
             let told = of_answer(&head, &authority.settings.client_headers);
             // What is said to one client is not said again to the next who asks the same.
-            if told.is_empty() && !forbids_keeping(&head) {
+            if told.is_empty() && !forbids_keeping(&head) && !exchange.is_doubtful {
                 remember(&authority, key, copied, exchange.now());
             }
             exchange.told_client = (!told.is_empty()).then(|| Box::new(told.iter().cloned().collect()));
@@ -143,7 +147,7 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, settings: &
     let host = exchange.host.as_ref().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
     set_forwarded(&mut sent, &exchange.connection.peer, trusted, host);
-    passes::tell(&mut sent, exchange.passes);
+    passes::tell(&mut sent, &exchange.connection.peer, exchange.passes);
     let query = exchange.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
     let uri = HeaderValue::try_from(format!("{}{query}", exchange.path()));
     for (name, value) in [(X_FORWARDED_METHOD, HeaderValue::from_str(exchange.method.as_str())), (X_FORWARDED_URI, uri)]
@@ -224,7 +228,7 @@ async fn ask_one_or_another<N: Network>(
     }
 }
 
-/// The service's answer, below 500, with its body.
+/// The service's answer, no 5xx, with its body; without one where that did not come whole.
 async fn ask<N: Network>(
     exchange: &Exchange<N>,
     selected: Selected<N>,
@@ -252,12 +256,15 @@ async fn ask<N: Network>(
     }
     let left = exchange.time_left(exchange.now()).unwrap_or(settings.timeout).min(settings.timeout);
     let read = tokio::time::timeout(left, body(exchange, answer.source, settings.max_response)).await;
-    match read.ok().flatten() {
-        Some(body) => Ok((answer.head, body)),
-        // Of a yes nobody wants the body.
-        None if answer.head.status.is_success() => Ok((answer.head, Bytes::new())),
-        None => Err(GatewayError::new(Code::UpstreamInvalid, "The service's answer is cut, late or too large.")),
-    }
+    let (mut head, body) = (answer.head, read.ok().flatten());
+    Ok(match body {
+        Some(body) => (head, body),
+        // What the head says holds, whatever becomes of the rest: of a yes nobody wants it, and a no stays one.
+        None => {
+            head.fields.retain(|name| !OF_A_BODY.iter().any(|own| name.eq_ignore_ascii_case(own)));
+            (head, Bytes::new())
+        }
+    })
 }
 
 /// Reads a body to its end, and gives the connection back. `None` where it is cut or too large: then it is lost.

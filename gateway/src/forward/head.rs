@@ -131,7 +131,7 @@ fn is_edited<N: Network>(exchange: &Exchange<N>) -> bool {
 /// Adds what the gateway says of a request. As plain lines, which cost no look-ups, wherever nothing is there that they
 /// have to be merged with; else among the headers.
 fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Vec<u8> {
-    if exchange.peer_trusted || exchange.passes > 0 || is_edited(exchange) {
+    if exchange.peer_trusted || is_edited(exchange) {
         add_to_headers(exchange, headers);
         return Vec::new();
     }
@@ -151,6 +151,9 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> V
         Some(host) => lines.extend_from_slice(&host.lines),
         None => lines.extend_from_slice(&exchange.connection.peer.lines_without_host()),
     }
+    if !exchange.passes.is_first() {
+        exchange.passes.tell_in_lines(&mut lines, &exchange.connection.peer);
+    }
     lines
 }
 
@@ -164,5 +167,5 @@ fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     let host = exchange.host.as_ref().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
     set_forwarded(headers, &exchange.connection.peer, trusted, host);
-    passes::tell(headers, exchange.passes);
+    passes::tell(headers, &exchange.connection.peer, exchange.passes);
 }

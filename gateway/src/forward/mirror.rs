@@ -5,6 +5,8 @@
 //! are in flight, their bodies share a bound with all that a worker holds, and each has a time: what does not fit is
 //! dropped and counted.
 //!
+//! Of a request that goes in a circle no more than its first passes are copied: the copies would go in it too.
+//!
 //! What is sent is what the first upstream is sent, head and body, but that the identity's passport is for this one,
 //! and that a header says what it is.
 
@@ -93,7 +95,7 @@ pub fn copy<N: Network>(
 ) -> Option<Copy<N>> {
     let (route, shard) = (exchange.route()?, &exchange.shard);
     let mirroring = route.mirror.as_deref()?;
-    if !mirroring.takes(&exchange.method) || !mirroring.is_drawn(shard.random()) {
+    if !exchange.passes.may_be_copied() || !mirroring.takes(&exchange.method) || !mirroring.is_drawn(shard.random()) {
         return None;
     }
     // Given up, unless something else is said.

@@ -147,9 +147,9 @@ pub(super) fn manner_of<N: Network>(
     Manner { began, most, switches: false, span, replayed: false }
 }
 
-/// A request was made: it pays for a part of a retry.
+/// A request was made: it pays for a part of a retry, if it may have any.
 fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
-    if let Some(upstream) = exchange.upstream() {
+    if let Some(upstream) = exchange.upstream().filter(|_| !exchange.is_doubtful) {
         let shared = &exchange.shard.shared;
         upstream.budget.deposit(exchange.shard.index, shared.clock.ticks_ms(now));
     }
@@ -158,7 +158,8 @@ fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
 /// Lets the body be kept as it passes, where it may have to be sent again. Whether the request is hedged.
 fn prepare<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>, body: &mut RequestBody) -> bool {
     let Some(route) = exchange.route() else { return false };
-    let (retry, hedged) = (&route.settings.retry, route.hedging.is_some() && !exchange.stands_in);
+    let hedged = route.hedging.is_some() && !exchange.stands_in && !exchange.is_doubtful;
+    let retry = &route.settings.retry;
     let may_go_again = retry.attempts > 1 || route.stand_in.is_some() || hedged;
     if may_go_again && retry.methods.contains(&exchange.method) || may_be_unbegun(selected) {
         body.keep(retry.buffer);
@@ -266,7 +267,8 @@ struct Retries<N: Network> {
 impl<N: Network> Retries<N> {
     /// How long to wait before the next attempt, if there may be one.
     fn grant(&mut self, exchange: &Exchange<N>, tried: &Tried<N>) -> Option<Duration> {
-        let route = exchange.route()?;
+        // Retries are paid for by those who are believed.
+        let route = exchange.route().filter(|_| !exchange.is_doubtful)?;
         let (retry, upstream) = (&route.settings.retry, exchange.upstream()?);
         let (outcome, status) = outcome_of(tried);
         let selected = selected_of(tried);

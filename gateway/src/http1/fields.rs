@@ -186,6 +186,7 @@ impl Fields {
         for place in &mut self.places {
             let at = place.at as usize;
             if !keep(&block[at..at + usize::from(place.name)]) {
+                self.has_length &= place.fate != Fate::Frames;
                 place.fate = Fate::Goes;
             }
         }

@@ -1,7 +1,7 @@
 //! A new connection to an endpoint: the network's, then the handshake, where TLS is spoken.
 //!
 //! Of a name with several addresses, one that swallows what is sent to it takes a moment and not all of the time:
-//! others are tried beside it (RFC 8305, section 5).
+//! others are tried beside it (RFC 8305, section 5). None of them is the gateway's own admin address.
 
 use std::fmt;
 use std::io;
@@ -93,9 +93,13 @@ pub async fn dial<N: Network>(
 
 async fn connect<N: Network>(network: &N, endpoint: &Endpoint<N>, within: Duration) -> io::Result<N::Stream> {
     match &endpoint.target {
-        Target::Socket(address) => network.connect(*address).await,
+        Target::Socket(address) => {
+            endpoint.closed.check(*address)?;
+            network.connect(*address).await
+        }
         Target::Name(host, port) => {
-            let addresses = endpoint.naming.watch(network.resolve(host, *port)).await?;
+            let mut addresses = endpoint.naming.watch(network.resolve(host, *port)).await?;
+            endpoint.closed.leave_out(&mut addresses)?;
             connect_any(network, &addresses, within).await
         }
     }

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use http::HeaderValue;
 
 use super::carriers::Carriers;
+use super::closed::Closed;
 use super::health::Checks;
 use super::in_flight::InFlight;
 use super::limiter::Limiter;
@@ -42,6 +43,8 @@ pub struct Endpoint<N: Network> {
     pub pool: Pool<N::Stream>,
     /// Lookups of its name, where it has one.
     pub(super) naming: Naming,
+    /// Where its name may not lead.
+    pub(super) closed: Closed,
     /// How connections are made.
     way: ArcSwap<Way>,
     workers: usize,
@@ -70,7 +73,7 @@ impl<N: Network> Endpoint<N> {
         way: (Protocol, Option<&Arc<UpstreamTls>>),
         policy: Policy,
         now: Instant,
-        workers: usize,
+        (workers, closed): (usize, Closed),
     ) -> Self {
         let host = HeaderValue::from_str(&address).unwrap_or_else(|_| HeaderValue::from_static("invalid"));
         Self {
@@ -82,6 +85,7 @@ impl<N: Network> Endpoint<N> {
             connections: Arc::default(),
             pool: Pool::new(workers),
             naming: Naming::default(),
+            closed,
             workers,
             estimate: Mutex::default(),
             standing: Arc::new(Standing::new(policy, now)),

@@ -7,6 +7,7 @@ pub mod budget;
 mod carrier;
 pub(crate) mod carriers;
 mod check_http2;
+pub mod closed;
 pub mod connection;
 pub mod dial;
 pub mod discovery;

@@ -141,6 +141,17 @@ impl<N: Network> Selected<N> {
         }
     }
 
+    /// Its attempt is over, and says nothing of its endpoint, however it ended and whatever comes behind its head: as
+    /// if its client had left.
+    #[cold]
+    pub fn say_nothing(&mut self) {
+        drop(self.take_waiting());
+        self.failed.store(true, Ordering::Relaxed);
+        if let Some(Pass::Open(ticket)) = self.pass.take() {
+            self.standing().guard.release(ticket);
+        }
+    }
+
     /// The hash of the request's key.
     pub fn hash(&self) -> u64 {
         self.hash

@@ -142,7 +142,13 @@ impl<N: Network> Upstream<N> {
     /// and there are no more such requests than there were idle connections, each of which has carried an answer.
     pub fn may_replay(&self, ticks_ms: u64) -> bool {
         let allowance = self.active().settings.retry_budget;
-        self.budget.withdraw(ticks_ms, allowance) || allowance.share > 0 || allowance.min_per_second > 0
+        self.budget.withdraw(ticks_ms, allowance) || self.replays()
+    }
+
+    /// Whether a request under which a pooled connection broke may go out again, though no retry is left or taken.
+    pub fn replays(&self) -> bool {
+        let allowance = self.active().settings.retry_budget;
+        allowance.share > 0 || allowance.min_per_second > 0
     }
 
     /// The next place of round robin, exact over all workers.
@@ -177,7 +183,9 @@ impl<N: Network> Upstream<N> {
                     return known;
                 }
                 let named = (Arc::clone(&wanted.address), wanted.target.clone());
-                let made = Arc::new(Endpoint::new(named, way, settings.breaker.policy, now, self.workers));
+                let closed = self.surroundings.closed.clone();
+                let made = Endpoint::new(named, way, settings.breaker.policy, now, (self.workers, closed));
+                let made = Arc::new(made);
                 if was_in_use {
                     comes(&made);
                 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::closed::Closed;
 use super::health::start_checks;
 use super::registry::Registry;
 use crate::clock::Clock;
@@ -19,6 +20,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Where policies of balancing of the program's own are.
     pub(super) plugins: Arc<Plugins>,
+    /// Where no connection leads.
+    pub closed: Closed,
     events: Arc<Events>,
     /// Rings when something has a new time at which it is due.
     bell: Notify,
@@ -27,7 +30,7 @@ pub struct Surroundings {
 impl Surroundings {
     /// Of this process.
     pub fn new(clock: Clock, events: Arc<Events>, plugins: Arc<Plugins>) -> Self {
-        Self { clock, plugins, events, bell: Notify::new() }
+        Self { clock, plugins, closed: Closed::default(), events, bell: Notify::new() }
     }
 
     /// Tells of an event.

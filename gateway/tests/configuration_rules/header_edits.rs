@@ -158,3 +158,86 @@ fn the_example_of_the_documentation_holds() {
     assert_eq!(built(example).request_headers.set.len(), 3);
     assert_eq!(warnings(example), [""; 0]);
 }
+
+#[test]
+fn what_ends_circles_is_better_left_there() {
+    let told = |edits: &str| warnings(&format!("{ROUTE}request_headers = {{ {edits} }}"));
+    let goes = |what: &str| format!("\"forwarded\" is {what}, and with it what tells that a request goes in a circle");
+    for (edits, what) in [
+        ("remove = [\"x-a\", \"Forwarded\"]", Some("removed")),
+        ("set = { Forwarded = \"for={client_ip}\" }", Some("replaced")),
+        ("add = { forwarded = \"for={client_ip}\" }", None),
+        ("remove = [\"x-forwarded-for\"]", None),
+    ] {
+        let told = told(edits);
+        assert_eq!(
+            told.iter().any(|told| what.is_some_and(|what| told.contains(&goes(what)))),
+            what.is_some(),
+            "{told:?}"
+        );
+        assert_eq!(told.len(), usize::from(what.is_some()), "{told:?}");
+    }
+    let part = "[upstreams.u]\nendpoints = [\"b:1\"]\n[[aggregates]]\npath = \"/d\"\n\
+                parts = [{ name = \"a\", upstream = \"u\", path = \"/\", request_headers = { remove = [\"forwarded\"] } }]\n";
+    assert!(warnings(part).iter().any(|told| told.contains(&goes("removed"))));
+}
+
+#[test]
+fn what_browsers_act_upon_is_not_a_clients_to_write() {
+    let told = |name: &str, value: &str| {
+        warnings(&format!("{ROUTE}response_headers = {{ set = {{ {name} = \"{value}\" }} }}"))
+    };
+    for name in [
+        "Refresh",
+        "link",
+        "content-security-policy",
+        "content-security-policy-report-only",
+        "access-control-allow-origin",
+        "access-control-allow-headers",
+        "clear-site-data",
+        "strict-transport-security",
+    ] {
+        let message =
+            format!("browsers act upon \"{}\", and this value is the client's own", name.to_ascii_lowercase());
+        for value in ["0; url={header:x-next}", "{id}", "{host}"] {
+            let told = told(name, value);
+            assert!(told.len() == 1 && told[0].contains(&message), "{name} {value} {told:?}");
+        }
+        assert_eq!(told(name, "0; url=/a; {request_id}"), [""; 0], "{name}");
+    }
+    assert_eq!(told("x-next", "{header:x-next}"), [""; 0]);
+    // One that the gateway answers itself is looked at too.
+    let own = "[[routes]]\npath = \"/a\"\nanswer = {}\nresponse_headers = { set = { link = \"<{header:x-next}>\" } }";
+    assert_eq!(warnings(own).len(), 1);
+}
+
+#[test]
+fn a_redirect_leads_where_somebody_wrote() {
+    let location = |value: &str| format!("response_headers = {{ set = {{ location = \"{value}\" }} }}");
+    let message = "this leads to any host: of `//evil.example/a` it is all that a browser looks at";
+    check_route(&location("{uri}"), &[&format!("4:41: {message}")]);
+    for value in ["{path}", "https://a.example{uri}", "/login?to={uri}"] {
+        assert_eq!(warnings(&format!("{ROUTE}{}", location(value))), [""; 0], "{value}");
+    }
+    let told = warnings(&format!("{ROUTE}{}", location("{header:x-next}")));
+    assert!(told.len() == 1 && told[0].contains("where it leads is the client's to say"), "{told:?}");
+    let unmerged = format!("{ROUTE}{}\n[server]\nmerge_slashes = false", location("{path}"));
+    check(&unmerged, &[&format!("4:41: {message}")]);
+}
+
+#[test]
+fn what_only_proxies_say_is_not_made_of_what_clients_say() {
+    let told = |server: &str, name: &str, value: &str| {
+        let text = format!("{ROUTE}request_headers = {{ set = {{ {name} = \"{value}\" }} }}\n{server}");
+        let told = warnings(&text);
+        told.into_iter().filter(|told| told.contains("which services take from proxies")).count()
+    };
+    for name in ["X-Real-IP", "x-forwarded-for", "x-forwarded-host", "forwarded", "client-cert"] {
+        assert_eq!(told("", name, "{header:true-client-ip}"), 1, "{name}");
+        assert_eq!(told("", name, "{id}"), 1, "{name}");
+        assert_eq!(told("", name, "{client_ip}"), 0, "{name}");
+        assert_eq!(told("[server]\ntrusted_proxies = [\"10.0.0.0/8\"]", name, "{header:true-client-ip}"), 0, "{name}");
+    }
+    assert_eq!(told("", "x-tenant", "{id}"), 0);
+    assert_eq!(told("", "x-forwarded-prefix", "/t/{id}"), 0, "of the path, which is the client's in any case");
+}

@@ -118,3 +118,38 @@ fn what_was_taken_back_is_said_by_who_signs_and_told_where_it_is_not() {
     let unasked = told("none", &["good.pem"]);
     assert!(unasked.contains("no client is asked for a certificate, so this decides nothing"), "{unasked}");
 }
+
+#[test]
+fn a_route_for_some_listeners_hides_what_no_other_route_serves() {
+    let on = |path: &str, keys: &str| {
+        route(&format!("name = \"{}\"\n{keys}", path.replace(['/', '{', '*', '}'], "x")))
+            .replace("\"/\"", &format!("\"{path}\""))
+    };
+    let told = |routes: &[String]| {
+        let told = warnings(&with(&routes.concat()));
+        told.into_iter().filter(|told| told.contains("hides this route, and not what is behind it")).collect::<Vec<_>>()
+    };
+    let hidden = || on("/internal/{*rest}", "listeners = [\"in\"]");
+    let all = || on("/{*rest}", "");
+    let expected = "7:1: on the listener out the route at gateway.toml:12 serves these requests: `listeners` hides this \
+                    route, and not what is behind it (write `listeners` there too, or in [defaults.route] for all routes \
+                    that have none)";
+    assert_eq!(told(&[hidden(), all()]), [expected]);
+    assert_eq!(told(&[all(), hidden()]).len(), 1, "in any order");
+    assert_eq!(told(&[hidden(), on("/{*rest}", "methods = [\"GET\"]")]).len(), 1, "reads are served");
+    for (routes, why) in [
+        (vec![hidden()], "there is no other"),
+        (vec![hidden(), on("/{*rest}", "listeners = [\"out\"]")], "that one says where it is"),
+        (vec!["[defaults.route]\nlisteners = [\"out\"]\n".to_owned(), hidden(), all()], "so do all"),
+        (vec![hidden(), on("/other/{*rest}", "")], "that one serves something else"),
+        (vec![hidden(), on("/{*rest}", "headers = { x-a = \"*\" }")], "some of its requests alone"),
+        (vec![on("/internal/{*rest}", "listeners = [\"in\", \"out\"]"), all()], "it is there on each"),
+        (
+            vec![hidden(), all(), on("/internal/{*rest}", "listeners = [\"out\"]").replace("\"xinternal", "\"y")],
+            "closed there",
+        ),
+        (vec![hidden(), all(), on("/internal/{*rest}", "").replace("\"xinternal", "\"y")], "it is meant to be served"),
+    ] {
+        assert_eq!(told(&routes), [""; 0], "{why}");
+    }
+}

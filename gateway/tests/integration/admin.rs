@@ -73,24 +73,48 @@ async fn j1_admin_is_not_reachable_through_a_route() {
     }
 }
 
+/// What asks for all that an admin must not be asked for by strangers.
+const OF_OPERATORS: [&str; 4] = ["GET /status", "GET /config", "POST /reload", "POST /drain"];
+
 /// Which address a name stands for is not known where the file is checked, nor here, where the system gives the port.
 #[tokio::test]
-async fn j1_what_comes_through_a_route_is_nobody_on_this_machine() {
+async fn j1_no_connection_for_a_request_leads_to_the_own_admin() {
     let gateway = Gateway::to(nowhere()).await;
     let board = "[[aggregates]]\nname = 'board'\npath = '/board'\n\
                  parts = [{ name = 'admin', upstream = 'up', path = '/status' }]\n";
-    gateway.rewrite(&format!("{}\n{board}", one_route("", "", gateway.admin)));
-    assert!(gateway.reload().await.ok);
-    for request in ["GET /status", "GET /config", "POST /reload", "POST /drain"] {
-        let head = format!("{request} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
-        let answer = gateway.ask(head).await;
-        // The admin's problem under the proxy's own id.
-        assert_eq!((answer.status, &answer.json()["code"]), (403, &"forbidden".into()), "{request}");
+    for address in [gateway.admin.to_string(), format!("localhost:{}", gateway.admin.port())] {
+        let text = one_route("", "", gateway.admin).replace(&gateway.admin.to_string(), &address);
+        gateway.rewrite(&format!("{text}\n{board}"));
+        assert!(gateway.reload().await.ok);
+        for request in OF_OPERATORS {
+            let head = format!("{request} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+            assert_eq!(gateway.ask(head).await.status, 502, "{request} {address}");
+        }
+        let answer = gateway.ask("GET /board HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+        assert!(!String::from_utf8_lossy(&answer.body).contains("workers"), "{answer:?}");
+        assert!(!gateway.inner().is_draining());
+        assert_eq!(gateway.admin("GET", "/status").await.status, 200, "who is on this machine may");
     }
-    let answer = gateway.ask("GET /board HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
-    assert!(!String::from_utf8_lossy(&answer.body).contains("workers"), "{answer:?}");
-    assert!(!gateway.inner().is_draining());
-    assert_eq!(gateway.admin("GET", "/status").await.status, 200, "who is on this machine may");
+}
+
+#[tokio::test]
+async fn j1_what_comes_through_a_route_is_nobody_on_this_machine_whatever_is_edited() {
+    let behind = Gateway::to(echo().await.addr()).await;
+    for edits in [
+        "",
+        "request_headers = { remove = ['forwarded', 'x-forwarded-for'] }",
+        "request_headers = { set = { forwarded = 'x', x-forwarded-for = 'y' }, remove = ['x-forwarded-proto'] }",
+        "request_headers = { remove = ['forwarded', 'x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host'] }",
+    ] {
+        let gateway = Gateway::start(&one_route("", edits, behind.admin)).await;
+        for request in OF_OPERATORS {
+            let head = format!("{request} HTTP/1.1\r\nhost: localhost\r\ncontent-length: 0\r\n\r\n");
+            let answer = gateway.ask(head).await;
+            // The admin's problem under the proxy's own id.
+            assert_eq!((answer.status, &answer.json()["code"]), (403, &"forbidden".into()), "{request} {edits}");
+        }
+    }
+    assert!(!behind.inner().is_draining());
 }
 
 #[tokio::test]
@@ -98,7 +122,15 @@ async fn j1_who_comes_through_a_proxy_needs_a_token() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;
     let own = gateway.admin.to_string();
-    for field in ["x-forwarded-for: 10.0.0.1\r\n", "forwarded: for=10.0.0.1\r\n"] {
+    for field in [
+        "x-forwarded-for: 10.0.0.1\r\n",
+        "forwarded: for=10.0.0.1\r\n",
+        "via: 1.1 proxy\r\n",
+        "x-forwarded-host: a.test\r\n",
+        "x-forwarded-port: 80\r\n",
+        "X-Forwarded-Proto: http\r\n",
+        "x-request-timeout-ms: 1000\r\n",
+    ] {
         let answer = ask(&gateway, "GET", "/status", &own, field).await;
         assert_eq!((answer.status, answer.code().as_str()), (403, "forbidden"), "{field}");
         assert_eq!(ask(&gateway, "GET", "/readyz", &own, field).await.status, 200, "probes are anybody's");

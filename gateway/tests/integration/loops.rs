@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::support::{Gateway, echo};
+use crate::support::{Gateway, echo, eventually};
 
 /// So often one request is taken, its end included.
 const TAKEN: usize = 11;
@@ -70,4 +70,52 @@ async fn a_request_that_goes_in_a_circle_comes_to_an_end() {
         let in_circle = records.iter().filter(|record| record["status"] == 508);
         assert_eq!(in_circle.count(), TAKEN);
     }
+}
+
+/// A gateway whose upstream `own` is itself, with these routes.
+async fn turned_back(routes: &str) -> Gateway {
+    let (balancer, own) = Balancer::bind().await;
+    let gateway = Gateway::start(&format!("[upstreams.own]\nendpoints = ['{own}']\n\n{routes}\n")).await;
+    balancer.pass_on_to(gateway.address);
+    gateway
+}
+
+#[tokio::test]
+async fn an_aggregate_that_leads_to_itself_ends_before_it_has_grown() {
+    let part = |name: &str| format!("[[aggregates.parts]]\nname = '{name}'\nupstream = 'own'\npath = '/l/{name}'\n");
+    let parts = ["1", "2", "3"].map(part).concat();
+    let gateway = turned_back(&format!("[[aggregates]]\nname = 'all'\npath = '/l/{{id}}'\n{parts}")).await;
+    gateway.get("/l/0").await;
+    // Three of the first, and three of each of these, which are refused.
+    let records = gateway.records(13).await;
+    let refused = records.iter().filter(|record| record["code"] == "request_loop");
+    assert_eq!((records.len(), refused.count()), (13, 9));
+    gateway.at_rest().await;
+    assert_eq!(gateway.records(13).await.len(), 13, "nothing comes behind them");
+}
+
+#[tokio::test]
+async fn a_batch_that_leads_to_itself_ends_at_its_second_pass() {
+    let batch = "[[batches]]\nname = 'items'\npath = '/items/{id}'\nupstream = 'own'\nwindow = '1ms'\n\
+                 request = { method = 'GET', path = '/items/{ids}' }\nresponse = { items = '/items', key = '/id' }\n";
+    let gateway = turned_back(batch).await;
+    gateway.get("/items/1").await;
+    let records = gateway.records(3).await;
+    let refused = records.iter().filter(|record| record["code"] == "request_loop");
+    assert_eq!((records.len(), refused.count()), (3, 1));
+}
+
+#[tokio::test]
+async fn what_goes_in_a_circle_is_copied_no_more() {
+    let shadow = echo().await;
+    let shadowed = format!(
+        "[upstreams.shadow]\nendpoints = ['{}']\n\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'own'\n\
+         mirror = {{ upstream = 'shadow' }}\n",
+        shadow.addr()
+    );
+    let gateway = turned_back(&shadowed).await;
+    assert_eq!(gateway.get("/a").await.status, 508);
+    eventually("the first passes are copied", || shadow.counters().requests == 2).await;
+    gateway.at_rest().await;
+    assert_eq!(shadow.counters().requests, 2, "and no other");
 }

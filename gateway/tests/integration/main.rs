@@ -32,6 +32,7 @@ mod embedding;
 mod embedding_ends;
 mod events;
 mod fallbacks;
+mod forged_passes;
 mod forward_auth;
 mod forwarding;
 mod framing;

@@ -98,6 +98,11 @@ impl Screening {
         Some(Missing { taken, message, help })
     }
 
+    /// Whether services believe this header since no client can send it, but proxies can, and nobody is trusted as one.
+    pub(crate) fn is_for_proxies_alone(&self, name: &HeaderName) -> bool {
+        !self.trusts_proxies && self.rules.why_taken(name, false) == Some(Taken::ForProxies)
+    }
+
     /// The same of when an upstream is chosen: what services say is there then, and what stages set.
     pub(crate) fn missing_at_last(&self, name: &HeaderName) -> Option<Missing> {
         let is_added = self.told.contains(name) || (self.has_stages && name.as_str().contains('_'));

@@ -4,7 +4,7 @@ use super::problems::PROBLEMS;
 use super::route::HEADER_EDITS;
 use super::route_policy::{AUTH, CORS};
 use super::{DAY, Kind, MANY, TableDef, key};
-use crate::config::validate::{compose, header_edits, passwords, references, route};
+use crate::config::validate::{compose, edit_effects, header_edits, passwords, references, route};
 use crate::config::value::text;
 
 /// One of `[[aggregates]]`.
@@ -53,6 +53,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     compose::parts,
     header_edits::values_of_parts,
     header_edits::values_for_client,
+    edit_effects::of_parts,
     compose::answers_get,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,

@@ -7,8 +7,8 @@ use super::route_policy::{
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, MANY, TableDef, key};
 use crate::config::validate::{
-    api_document, cache, compress, forward_auth, header_edits, mirror, own_answer, passwords, plugins, references,
-    route, screening, split,
+    api_document, cache, compress, edit_effects, forward_auth, header_edits, mirror, own_answer, passwords, plugins,
+    references, route, screening, split,
 };
 use crate::config::value::text;
 
@@ -35,6 +35,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::tries_within_timeout,
         header_edits::identity,
         header_edits::values,
+        edit_effects::of_route,
         screening::conditions,
         route::fallback_elsewhere,
         split::keys,

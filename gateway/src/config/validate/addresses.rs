@@ -9,6 +9,7 @@ use crate::config::settings::upstream::Target;
 use crate::config::tree::{Node, Text};
 use crate::config::value::text::{HOST_PORT, TextKind, UPSTREAM};
 use crate::config::value::{host_port, upstream_url};
+use crate::network::ends_at;
 
 /// Admin off loopback has a token (contract, notes.md).
 pub(crate) fn admin_needs_token(context: &mut Context<'_>, admin: &Reader<'_>) {
@@ -36,8 +37,8 @@ fn usual_listener() -> Option<SocketAddr> {
 
 /// An endpoint, or a URL in the place of an upstream, is somebody else's address. Not that of admin: clients would come
 /// in by a route. That of a listener goes round in a circle, unless another route is meant. What a name of DNS stands
-/// for is not known here; admin itself refuses what came through a proxy (`admin/access.rs`), and requests that come
-/// back again and again are refused (`context/passes.rs`).
+/// for is not known here, but when it is connected to (`upstream/closed.rs`); admin itself refuses what came through a
+/// proxy (`admin/access.rs`), and requests that come back again and again are refused (`context/passes.rs`).
 pub(crate) fn is_somebody_elses(context: &mut Context<'_>, kind: &'static TextKind, node: &Node, text: &Text) {
     let target = if std::ptr::eq(kind, &HOST_PORT) {
         host_port::parse(&text.content).ok()
@@ -61,20 +62,12 @@ pub(crate) fn is_somebody_elses(context: &mut Context<'_>, kind: &'static TextKi
 /// Whether a connection to this ends at a listener of this machine.
 fn leads_to(target: &Target, listener: SocketAddr) -> bool {
     let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
-    let reaches = |to: SocketAddr| {
-        let (to_ip, at) = (to.ip().to_canonical(), listener.ip().to_canonical());
-        // Whoever connects to no address at all connects to this machine; by which family hangs on the system.
-        let is_nowhere = to_ip.is_unspecified() && (at.is_loopback() || at.is_unspecified());
-        // Which other addresses are this machine's is not known.
-        let is_any = at.is_unspecified() && to_ip.is_loopback() && (at.is_ipv6() || to_ip.is_ipv4());
-        to.port() == listener.port() && (is_nowhere || is_any || to_ip == at)
-    };
     match target {
-        Target::Socket(to) => reaches(*to),
+        Target::Socket(to) => ends_at(*to, listener),
         Target::Name(name, port) => {
             let name = host_port::without_root(name);
             let is_here = name == "localhost" || name.ends_with(".localhost");
-            is_here && loopback.into_iter().any(|ip| reaches(SocketAddr::new(ip, *port)))
+            is_here && loopback.into_iter().any(|ip| ends_at(SocketAddr::new(ip, *port), listener))
         }
     }
 }

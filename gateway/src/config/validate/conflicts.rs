@@ -78,7 +78,7 @@ pub(crate) struct Hidden {
 pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
     let all = || routes.iter().enumerate();
     let stands_back = |path: &str| {
-        let is_wider = |it: &&Arc<Route>| covers(&it.matches.path, path) && !covers(path, &it.matches.path);
+        let is_wider = |it: &&Arc<Route>| covers_text(&it.matches.path, path) && !covers_text(path, &it.matches.path);
         let gathers = |it: &Route| it.aggregate.is_some() || it.batch.is_some();
         routes.iter().any(|it| it.matches.hosts.is_empty() && !gathers(it) && is_wider(&it))
     };
@@ -102,13 +102,17 @@ fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
         && is_reached
         && takes_methods
         && is_for_all
-        && covers(&one.path, &other.path)
-        && !covers(&other.path, &one.path)
+        && covers_text(&one.path, &other.path)
+        && !covers_text(&other.path, &one.path)
+}
+
+fn covers_text(one: &str, other: &str) -> bool {
+    let (Ok(one), Ok(other)) = (path_pattern::parse(one), path_pattern::parse(other)) else { return false };
+    covers(&one, &other)
 }
 
 /// Whether every path of the second pattern is one of the first.
-fn covers(one: &str, other: &str) -> bool {
-    let (Ok(one), Ok(other)) = (path_pattern::parse(one), path_pattern::parse(other)) else { return false };
+pub(super) fn covers(one: &[Segment], other: &[Segment]) -> bool {
     for (at, segment) in one.iter().enumerate() {
         let same = match (segment, other.get(at)) {
             (Segment::Rest(_), _) => return true,

@@ -4,6 +4,7 @@
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION};
 
+use super::edit_effects::is_clients;
 use super::screening;
 use crate::config::build;
 use crate::config::check::{Context, Reader};
@@ -45,7 +46,7 @@ pub(super) fn is_told_once(name: &str) -> bool {
 }
 
 /// What a table of edits writes.
-fn written<'a>(edits: &Reader<'a>) -> impl Iterator<Item = &'a Entry> + use<'a> {
+pub(super) fn written<'a>(edits: &Reader<'a>) -> impl Iterator<Item = &'a Entry> + use<'a> {
     edits.map("set").iter().chain(edits.map("add"))
 }
 
@@ -207,11 +208,6 @@ fn told_to_client(context: &mut Context<'_>, entry: &Entry) {
         let message = "every page may read what allows the origin that asks, whichever it is";
         context.report.error_with(entry.node.at, message, "`cors` of the route names who may");
     }
-    let is_clients = |piece: &Written<'_>| match piece {
-        Written::Header(_) | Written::Other(_) => true,
-        Written::Known(known) => matches!(known, KnownValue::Host | KnownValue::Uri | KnownValue::Path),
-        Written::Literal(_) => false,
-    };
     if name == "set-cookie" && pieces.iter().any(is_clients) {
         let message = "a client could write a cookie's attributes: this value is the client's own";
         context.report.error_with(entry.node.at, message, "let the service set cookies of such values");
