@@ -50,7 +50,10 @@ impl Status {
     fn ask(&self) -> Result<Value, String> {
         let token = match &self.token_env {
             None => None,
-            Some(name) => Some(std::env::var(name).map_err(|_| format!("the variable {name} is not set"))?),
+            Some(name) => {
+                let value = std::env::var_os(name).and_then(|value| value.into_string().ok());
+                Some(value.ok_or_else(|| format!("the variable {name} is not set"))?)
+            }
         };
         let base = self.admin.trim_end_matches('/');
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };

@@ -21,6 +21,9 @@ use crate::request_body::RequestBody;
 use crate::telemetry::metrics::PartResult;
 use crate::telemetry::recorder::{Calls, MissingPart};
 
+/// An optional part that has failed: its number, with what, and why.
+type NotThere = (usize, PartResult, Option<Box<str>>);
+
 /// What concerns a request's own body, conditions and codings: it is the aggregate that is asked, not one of its parts.
 const NOT_PASSED: [http::HeaderName; 11] = [
     header::CONTENT_LENGTH,
@@ -59,7 +62,7 @@ where
     let (mut course, ready) = aggregate.graph.begin();
     let mut ready: SmallVec<[usize; 8]> = ready.collect();
     let mut calls = FuturesUnordered::new();
-    let mut lost: SmallVec<[(usize, PartResult, Option<Box<str>>); 2]> = SmallVec::new();
+    let mut lost: SmallVec<[NotThere; 2]> = SmallVec::new();
     loop {
         let mut settled: SmallVec<[(usize, Outcome<N>); 2]> = SmallVec::new();
         for number in ready.drain(..) {

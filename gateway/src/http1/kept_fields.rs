@@ -48,7 +48,7 @@ mod tests {
         fields.write(&mut out, true);
         assert_eq!(out, b"Date: now\r\nContent-Length: 3\r\nx-a: \r\nX-A: b: c\r\n");
         assert!(fields.has_date() && fields.has_length() && fields.block_len() > out.len());
-        let mut copy = fields.clone();
+        let mut copy = fields;
         copy.retain(|name| !name.eq_ignore_ascii_case(b"x-a"));
         copy.push_more(&[(&header::AGE, "7")]);
         let mut out = Vec::new();
