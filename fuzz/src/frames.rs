@@ -29,11 +29,10 @@ fn walked(bytes: &[u8], piece: usize) -> (bool, bool) {
         let mut buffer = ReadBuf::new(&mut buffer);
         match Pin::new(&mut watched).poll_read(&mut cx, &mut buffer) {
             Poll::Ready(Ok(())) if buffer.filled().is_empty() => break,
-            Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(error)) => panic!("the stream has no errors: {error}"),
             // Nothing more is read of a flood; what is much lets others have their turn.
             Poll::Pending if pulse.is_flooded() => break,
-            Poll::Pending => {}
+            Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
     (pulse.is_flooded(), pulse.is_in_block())

@@ -115,9 +115,9 @@ async fn leave_often(address: std::net::SocketAddr, client: usize, times: usize)
             continue;
         }
         if (client + left).is_multiple_of(2) {
-            connection.reset()
+            connection.reset();
         } else {
-            drop(connection)
+            drop(connection);
         }
         left += 1;
     }
