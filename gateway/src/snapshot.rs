@@ -156,10 +156,8 @@ impl<N: Network> Snapshot<N> {
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let upstream = upstreams.get(&*route.upstream).map(Arc::clone);
-            let hedging = |hedge| {
-                let sightings = upstream.as_ref()?.sightings.of(&route.name);
-                Some(Box::new(Hedging::new(hedge, sightings)))
-            };
+            let sightings = || Some(upstream.as_ref()?.sightings.of(&route.name));
+            let hedging = |hedge| Some(Box::new(Hedging::new(hedge, sightings()?)));
             Some(CompiledRoute {
                 hedging: route.hedge.as_ref().and_then(hedging),
                 upstream,

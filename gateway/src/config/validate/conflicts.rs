@@ -72,7 +72,7 @@ pub(crate) struct Hidden {
     pub(crate) host: HostPattern,
 }
 
-/// Every route for any host whose requests a less specific route of some host takes before it, each with the first such.
+/// Every route for any host whose requests a less specific route of some host takes first, each with the first such.
 /// One that a less specific route for any host covers too is meant to stand back: all of these serve whom no host's own
 /// routes do. What stands alone, as the path by which a certificate is renewed, is meant for every host.
 pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {

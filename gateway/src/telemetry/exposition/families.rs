@@ -4,6 +4,7 @@ mod admin;
 mod cache;
 mod identity;
 mod in_flight;
+mod process;
 
 pub use cache::KeptAnswers;
 
@@ -76,7 +77,7 @@ pub fn render(format: Format, registry: &Registry, inputs: &ScrapeInputs) -> Vec
     admin::render(&mut page, registry);
     stores(&mut page, registry);
     gateway(&mut page, registry, inputs);
-    process(&mut page, &inputs.process);
+    process::render(&mut page, &inputs.process);
     page.finish()
 }
 
@@ -482,29 +483,6 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     page.number(&[], gateway.panics_total());
     page.family("gateway_build_info", Kind::Gauge, "Always 1; the labels tell the build.");
     page.number(&[("version", crate::build::VERSION), ("commit", crate::build::COMMIT)], 1);
-}
-
-/// Names as in the Prometheus client libraries, so that existing dashboards show them.
-fn process(page: &mut Page, stats: &ProcessStats) {
-    let mut float = |name, kind, help, value: Option<f64>| {
-        if let Some(value) = value {
-            page.family(name, kind, help);
-            page.float(&[], value);
-        }
-    };
-    float("process_cpu_seconds_total", Kind::Counter, "User and system time of the process.", stats.cpu_seconds);
-    float("process_start_time_seconds", Kind::Gauge, "When the process started, Unix time.", stats.start_time_seconds);
-    let mut number = |name, help, value: Option<u64>| {
-        if let Some(value) = value {
-            page.family(name, Kind::Gauge, help);
-            page.number(&[], value);
-        }
-    };
-    number("process_resident_memory_bytes", "Resident memory.", stats.resident_bytes);
-    number("process_virtual_memory_bytes", "Virtual memory.", stats.virtual_bytes);
-    number("process_open_fds", "Open file descriptors.", stats.open_fds);
-    number("process_max_fds", "The limit of open file descriptors.", stats.max_fds);
-    number("process_threads", "Threads.", stats.threads);
 }
 
 #[cfg(test)]
