@@ -343,7 +343,10 @@ fn named(rules: &[Arc<Rule>], names: &[Arc<str>]) -> Vec<Arc<Rule>> {
 fn in_flight<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<InFlightRule>]> {
     let registry = &shared.limits.in_flight;
     let named = config.in_flight_limits.iter().map(|settings| registry.compile(settings));
-    let own = config.routes.iter().filter_map(|route| Some(registry.compile_route(&route.name, route.max_in_flight?)));
+    let own = |route: &Arc<settings::Route>| {
+        Some(registry.compile_route(&route.name, route.max_in_flight?, route.auth.is_some()))
+    };
+    let own = config.routes.iter().filter_map(own);
     let rules = named.chain(own).collect();
     registry.forget_unused();
     rules

@@ -52,6 +52,7 @@ fn action(path: &str) -> AdminAction {
     match path {
         "/reload" => AdminAction::Reload,
         "/drain" => AdminAction::Drain,
+        "/cache/purge" => AdminAction::CachePurge,
         _ if path.starts_with("/breakers/") => match path.rsplit('/').next() {
             Some("open") => AdminAction::BreakerOpen,
             Some("close") => AdminAction::BreakerClose,
@@ -62,14 +63,13 @@ fn action(path: &str) -> AdminAction {
     }
 }
 
-/// The path, and of its query the route that is meant, no longer than a line bears: what else is there may be a secret
+/// The path, and of its query the route that is meant, and the path that is purged, no longer than a line bears: what else is there may be a secret
 /// that was put in the wrong place.
 fn target(uri: &Uri) -> String {
-    let route = uri.query().into_iter().flat_map(|query| query.split('&')).find(|pair| pair.starts_with("route="));
-    let whole = match route {
-        Some(route) => format!("{}?{route}", uri.path()),
-        None => uri.path().to_owned(),
-    };
+    let is_purge = uri.path() == "/cache/purge";
+    let is_told = |pair: &&str| pair.starts_with("route=") || is_purge && pair.starts_with("path=");
+    let told: Vec<&str> = uri.query().into_iter().flat_map(|query| query.split('&')).filter(is_told).take(2).collect();
+    let whole = if told.is_empty() { uri.path().to_owned() } else { format!("{}?{}", uri.path(), told.join("&")) };
     whole.chars().take(MOST_TOLD).collect()
 }
 

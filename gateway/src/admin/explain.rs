@@ -8,11 +8,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 
 use super::State;
 use super::view::{place, refusal};
 use crate::config::settings::Route;
-use crate::explain::{self, Explanation, Policies, Question};
+use crate::explain::{self, Answer, Explanation, Policies, Question};
 use crate::network::Network;
 
 #[derive(Deserialize)]
@@ -48,11 +49,9 @@ pub(super) async fn explain<N: Network>(
     };
     let question = asked.client.into_iter().fold(question, Question::asked_from);
     let question = asked.listener.into_iter().fold(question, Question::by_listener);
-    let snapshot = state.gateway.snapshot();
-    let clock = &state.gateway.shared().clock;
-    let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();
-    let now = clock.unix_seconds(clock.now());
-    let answer = explain::answer_with(&snapshot.config, &question, &judge, now);
+    let Ok(answer) = answered(Arc::clone(&state), question).await else {
+        return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "What explains has ended before its answer.");
+    };
     let at_present = answer.policies.as_ref().map(|policies| at_present(&state, policies, answer.routing.as_ref()));
     match serde_json::to_value(&answer) {
         Ok(mut shown) => {
@@ -63,6 +62,23 @@ pub(super) async fn explain<N: Network>(
         }
         Err(error) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", &error.to_string()),
     }
+}
+
+/// Asked on a thread of its own, one question after the other: a password that is tried may take a second to be hashed,
+/// and probes, health checks and keys wait for the runtime of the admin.
+async fn answered<N: Network>(state: Arc<State<N>>, question: Question) -> Result<Answer, tokio::task::JoinError> {
+    static TURN: Semaphore = Semaphore::const_new(1);
+    // It is never closed.
+    let turn = TURN.acquire().await.ok();
+    let answer = tokio::task::spawn_blocking(move || {
+        let snapshot = state.gateway.snapshot();
+        let clock = &state.gateway.shared().clock;
+        let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();
+        explain::answer_with(&snapshot.config, &question, &judge, clock.unix_seconds(clock.now()))
+    });
+    let answer = answer.await;
+    drop(turn);
+    answer
 }
 
 /// What a configuration cannot tell: how the endpoints stand that may get the request, and the stores of its limits.

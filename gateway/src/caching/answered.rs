@@ -29,25 +29,35 @@ struct About {
 
 /// Judges an answer whose body is to stream to the client: whether a copy of it is kept. What is given in its place,
 /// where it confirms what is kept, or is a failure that a kept one stands in for.
-pub fn answered<N: Network>(exchange: &mut Exchange<N>, answer: &Answer<N>) -> Option<Kept> {
+///
+/// `read` is how much of its body has been read already.
+pub fn answered<N: Network>(exchange: &mut Exchange<N>, answer: &Answer<N>, read: u64) -> Option<Kept> {
     let leg = &answer.source.leg;
     let is_open = !leg.is_over() && leg.length_left().is_none();
     // Where nothing but the connection's end is the body's, a cut one looks like a whole one.
     let ends_with_connection = is_open && !leg.is_shared() && answer.head.fields.get("transfer-encoding").is_none();
     let has_cookie = answer.source.selected.cookie(exchange.secure).is_some();
-    let never = ends_with_connection.then_some("length").or(has_cookie.then_some("affinity"));
-    let length = if leg.is_over() { Some(0) } else { leg.length_left() };
+    let never = ends_with_connection.then_some("length").or(has_cookie.then_some("affinity")).or(joined(exchange));
+    let length = if leg.is_over() { Some(read) } else { leg.length_left().map(|left| left + read) };
     judged(exchange, &answer.head, &About { length, never })
 }
 
 /// The same of an answer that is there as a whole.
 pub fn given<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead, body: &Bytes) -> Option<Kept> {
-    let instead = judged(exchange, head, &About { length: Some(body.len() as u64), never: None });
+    let never = joined(exchange);
+    let instead = judged(exchange, head, &About { length: Some(body.len() as u64), never });
     if instead.is_none() {
         exchange.keep_part(body);
         exchange.keep_whole();
     }
     instead
+}
+
+/// Who joined another one's call does not keep what came of it: it was asked for with the other's headers, of which a
+/// shared call leaves some out of account, and longer ago than is known here.
+fn joined<N: Network>(exchange: &Exchange<N>) -> Option<&'static str> {
+    let sharing = exchange.calls.as_ref().and_then(|calls| calls.sharing());
+    (sharing == Some("joined")).then_some("shared")
 }
 
 fn judged<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead, about: &About) -> Option<Kept> {
@@ -191,7 +201,10 @@ fn keep<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, head: &Respo
         Ok(judged) => judged,
         Err(why) => {
             // What came is another answer, but where it says that its client has one already, or only stands in.
-            let is_another = is_get && status != StatusCode::NOT_MODIFIED && !exchange.stands_in;
+            // Nor does what one client shows or asks for take from others what is theirs.
+            let is_askers = matches!(why, "asked-no-store" | "credentials" | "authorization" | "shared")
+                || !asking.asked.credentials.is_empty();
+            let is_another = is_get && status != StatusCode::NOT_MODIFIED && !exchange.stands_in && !is_askers;
             kept.filter(|_| is_another).into_iter().for_each(|kept| forget(&store, &asking, &kept));
             asking.is_in_vain(now_ms);
             if let Some(cache) = &mut exchange.cache {

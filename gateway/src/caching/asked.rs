@@ -89,11 +89,11 @@ impl Asked {
         }
     }
 
-    /// Who asks was proven, and is in the key: what else would show it says nothing more, but for a cookie, in which
-    /// anything may be.
-    pub fn is_proven(&mut self) {
-        self.is_authorized = false;
-        self.credentials.retain(|name| *name == COOKIE);
+    /// Who asks was proven by what is in these headers, and is in the key: they say nothing more, but for a cookie, in
+    /// which anything may be. What proved nothing here may prove somebody to the service.
+    pub fn is_proven(&mut self, by: impl Fn(&HeaderName) -> bool) {
+        self.is_authorized &= !by(&AUTHORIZATION);
+        self.credentials.retain(|name| *name == COOKIE || !by(name));
     }
 }
 
@@ -150,7 +150,10 @@ mod tests {
         assert_eq!(all.credentials.iter().map(HeaderName::as_str).collect::<Vec<_>>(), ["cookie", "x-api-key"]);
         let elsewhere: Vec<_> = all.elsewhere.iter().map(HeaderName::as_str).collect();
         assert_eq!(elsewhere, ["x-forwarded-host", "x-original-url"]);
-        all.is_proven();
-        assert!(!all.is_authorized && all.credentials.len() == 1);
+        all.is_proven(|name| name == "x-api-key" || *name == COOKIE);
+        assert!(all.is_authorized, "which proved nobody here");
+        assert_eq!(all.credentials.iter().map(HeaderName::as_str).collect::<Vec<_>>(), ["cookie"]);
+        all.is_proven(|name| *name == AUTHORIZATION);
+        assert!(!all.is_authorized);
     }
 }

@@ -20,6 +20,11 @@ pub(super) fn has_it(asked: &HeaderMap, kept: &Fields) -> bool {
     since.zip(modified).is_some_and(|(since, modified)| modified <= since)
 }
 
+/// Whether a client says what it knows.
+pub(super) fn are_there(asked: &HeaderMap) -> bool {
+    asked.contains_key(IF_NONE_MATCH) || asked.contains_key(IF_MODIFIED_SINCE)
+}
+
 /// Weak comparison (RFC 9110, section 8.8.3.2).
 pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
     let opaque = |tag: &[u8]| -> Vec<u8> { tag.trim_ascii().strip_prefix(b"W/").unwrap_or(tag.trim_ascii()).to_vec() };

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::answer::Keeping;
@@ -101,7 +100,9 @@ impl Filling {
         }
         if needed > self.body.capacity() {
             let told = self.expected.and_then(|told| usize::try_from(told).ok()).filter(|told| *told >= needed);
-            let capacity = told.unwrap_or_else(|| needed.next_power_of_two().max(STEP));
+            // As the bytes come, and never for what is only announced.
+            let grown = needed.next_power_of_two().max(STEP);
+            let capacity = told.map_or(grown, |told| grown.min(told));
             if !self.room.grow(capacity - self.room.bytes.min(capacity)) {
                 return false;
             }
@@ -116,7 +117,7 @@ impl Filling {
         let Self { to, status, fields, keeping, came_ms, expected, mut body, room, lease, .. } = self;
         let is_whole = expected.is_none_or(|told| told == body.len() as u64);
         body.shrink_to_fit();
-        let stored = Stored { status, fields, body: Bytes::from(body), keeping, came_ms };
+        let stored = Stored { status, fields, body: room.store().body(body), keeping, came_ms };
         let is_kept = is_whole && to.put(room.store(), stored);
         if let Some(lease) = lease {
             lease.ends(is_kept, now_ms);

@@ -48,6 +48,12 @@ impl Key {
                 add(&mut bytes, value.as_bytes());
             }
         }
+        for pair in told_by_proxies(exchange, headers) {
+            add(&mut bytes, b"forwarded");
+            add(&mut bytes, pair);
+        }
+        // Told to the upstream: who makes one up has it for itself.
+        add(&mut bytes, &exchange.passes.to_bytes());
         let common = bytes.len();
         if let Some(identity) = &exchange.identity {
             add(&mut bytes, identity.likeness());
@@ -69,6 +75,20 @@ impl Key {
     pub fn common(&self) -> Option<&[u8]> {
         (self.common < self.bytes.len()).then(|| &self.bytes[..self.common])
     }
+}
+
+/// What trusted proxies say of the host and the scheme that were asked for (RFC 7239, section 5), of which upstreams are
+/// told in older words too. For whom and by whom is each client's own.
+fn told_by_proxies<'h, N: Network>(exchange: &Exchange<N>, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
+    let lines = headers.get_all(http::header::FORWARDED).iter();
+    let pairs =
+        lines.flat_map(|line| line.as_bytes().split(|byte| matches!(byte, b';' | b',')).map(<[u8]>::trim_ascii));
+    let is_told = |pair: &&[u8]| {
+        let begins = |name: &[u8]| pair.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+        begins(b"host") || begins(b"proto")
+    };
+    let is_believed = exchange.peer_trusted;
+    pairs.filter(move |pair| is_believed && is_told(pair))
 }
 
 /// The route's tag, and the path and query, of a key's bytes.

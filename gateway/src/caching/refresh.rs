@@ -73,7 +73,7 @@ pub async fn refresh<N: Network>(mut exchange: Box<Exchange<N>>, answer: Option<
         instead(&mut exchange, StatusCode::BAD_GATEWAY);
         return;
     };
-    let is_over = answered(&mut exchange, &answer).is_some();
+    let is_over = answered(&mut exchange, &answer, 0).is_some();
     let mut source = answer.source;
     let read = async {
         while !source.leg.is_over() {

@@ -57,6 +57,8 @@ struct Course {
     lease: Option<Lease>,
     /// Who did so was given nothing for others.
     in_vain: bool,
+    /// It has waited for somebody else's answer.
+    has_waited: bool,
 }
 
 /// What it comes to next.
@@ -108,7 +110,11 @@ impl Search<'_> {
             }
         };
         // What is not to be kept, or is confirmed for one client alone, is nobody else's matter.
-        let is_for_itself = !self.is_get || self.asked.control.no_store || forward == "request";
+        // So is what a client knows already of which nothing is kept, and, to who has waited once, what was asked for
+        // another variant: else each would wait for all before it.
+        let knows_it = kept.is_none() && conditions::are_there(self.headers);
+        let is_apart = course.has_waited && forward == "vary-miss";
+        let is_for_itself = !self.is_get || self.asked.control.no_store || forward == "request" || knows_it || is_apart;
         if is_for_itself || course.in_vain || course.lease.is_some() || self.asked.control.only_if_cached {
             return Step::Ask(kept, stamp, forward);
         }
@@ -144,8 +150,9 @@ impl Search<'_> {
 pub async fn look<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap, target: &PathAndQuery) -> Looked {
     let Some(route) = exchange.route().and_then(|route| route.cache.clone()) else { return Looked::Ask };
     let mut asked = Asked::of(headers);
-    if exchange.identity.is_some() {
-        asked.is_proven();
+    if let Some(identity) = &exchange.identity {
+        let auth = exchange.route().and_then(|route| route.auth.as_deref());
+        asked.is_proven(|name| auth.is_some_and(|auth| auth.passes_on(&identity.provider, name)));
     }
     if passes_by(exchange, &asked, &route) {
         return Looked::Ask;
@@ -170,6 +177,7 @@ pub async fn look<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMa
             Step::Wait(under_way) => {
                 let patience = patience.get_or_insert_with(|| Patience::of(exchange));
                 course.in_vain = patience.wait(exchange, under_way).await == Waited::InVain;
+                course.has_waited = true;
             }
             Step::Again => {}
         }

@@ -61,6 +61,24 @@ impl Stored {
     }
 }
 
+/// A kept body.
+struct Body {
+    bytes: Vec<u8>,
+    alive: Arc<AtomicUsize>,
+}
+
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        self.alive.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
 /// What was found under a key.
 #[derive(Debug)]
 pub enum Found {
@@ -161,6 +179,8 @@ pub struct Store {
     tags: Mutex<Vec<u64>>,
     /// Bytes of answers that are on their way here.
     pub(super) coming: AtomicUsize,
+    /// Bytes of bodies that are kept, or that clients are still given though they had to make room.
+    alive: Arc<AtomicUsize>,
     /// Answers that are asked for anew beside all requests.
     pub(super) refreshing: AtomicUsize,
 }
@@ -179,6 +199,7 @@ impl Default for Store {
             uses: AtomicU64::new(0),
             tags: Mutex::default(),
             coming: AtomicUsize::new(0),
+            alive: Arc::default(),
             refreshing: AtomicUsize::new(0),
         }
     }
@@ -195,6 +216,12 @@ impl Store {
 
     fn next_use(&self) -> u64 {
         self.uses.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A body that counts for as long as anybody has it.
+    pub(super) fn body(&self, bytes: Vec<u8>) -> Bytes {
+        self.alive.fetch_add(bytes.len(), Ordering::Relaxed);
+        Bytes::from_owner(Body { bytes, alive: Arc::clone(&self.alive) })
     }
 
     /// Bytes that all may take.
@@ -216,6 +243,8 @@ impl Store {
     pub fn apply(&self, most: usize, tags: &[u64]) {
         self.most.store(most, Ordering::Relaxed);
         *self.tags.lock().unwrap_or_else(PoisonError::into_inner) = tags.to_vec();
+        // What is on its way from before is not kept: it may be a gone route's.
+        self.all.fetch_add(1, Ordering::AcqRel);
         self.remove_where(|tag, _, _| !tags.contains(&tag));
         self.make_room();
     }
@@ -255,6 +284,10 @@ impl Store {
             .is_some_and(|(tag, _)| self.tags.lock().unwrap_or_else(PoisonError::into_inner).contains(&tag));
         let (now_ms, bytes) = (stored.came_ms, stored.bytes());
         if !is_known || bytes + parcel.key.len() > self.most() {
+            return false;
+        }
+        // Clients that take their time hold what had to make room: nothing more is kept before they have let go of it.
+        if self.alive.load(Ordering::Relaxed) > self.most().saturating_mul(2) {
             return false;
         }
         let mut shelf = self.shelf(parcel.place);

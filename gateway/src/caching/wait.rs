@@ -31,7 +31,8 @@ impl Patience {
     /// Of a request that has come here.
     pub(super) fn of<N: Network>(exchange: &Exchange<N>) -> Self {
         let route = exchange.route().and_then(|route| route.settings.timeout);
-        let own = exchange.timeout.or(route).map_or(LONGEST, |time| time / 2);
+        let passed = exchange.now().saturating_duration_since(exchange.started);
+        let own = exchange.timeout.or(route).map_or(LONGEST, |time| time.saturating_sub(passed) / 2);
         Self(own.min(LONGEST))
     }
 

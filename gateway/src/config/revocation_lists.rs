@@ -2,6 +2,7 @@
 //! with it. Who has signed a list is known here where that is one of those who are believed; of others it is found out
 //! with each chain that leads to them.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
+use x509_parser::oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
 use super::key_files::read;
@@ -71,6 +73,19 @@ pub(crate) fn judge(
         _ => {}
     }
     Ok(doubts)
+}
+
+/// An issuer of whom there are two lists for the same certificates. Of these the first alone would be looked at
+/// (rustls-webpki): what the newer one takes back would be let in.
+pub(crate) fn listed_twice(lists: &[CertificateRevocationListDer<'static>]) -> Option<String> {
+    let mut seen = HashSet::new();
+    lists.iter().filter_map(|list| CertificateRevocationList::from_der(list).ok()).find_map(|(_, list)| {
+        let issuer = &list.tbs_cert_list.issuer;
+        let mut extensions = list.extensions().iter();
+        // Of which of its certificates it speaks, where it is not all (RFC 5280, section 5.2.5).
+        let part = extensions.find(|it| it.oid == OID_X509_EXT_ISSUER_DISTRIBUTION_POINT).map(|it| it.value.to_vec());
+        (!seen.insert((issuer.as_raw().to_vec(), part))).then(|| issuer.to_string())
+    })
 }
 
 /// Those who sign and are in none of these lists' names.
@@ -145,6 +160,17 @@ mod tests {
         let broken = CertificateRevocationListDer::from(own[..own.len() - 4].to_vec());
         assert!(judged(&broken, ENDS - 1).is_err());
         assert_eq!(without_list(&[own], &[one.der().clone(), other.der().clone()]), ["CN=other"]);
+    }
+
+    #[test]
+    fn of_two_lists_of_one_issuer_only_the_first_would_be_looked_at() {
+        let (one, other) = (issuer("one"), issuer("other"));
+        let of = |issuers: &[&Issuer]| {
+            let lists: Vec<_> = issuers.iter().map(|issuer| list(issuer).der().clone()).collect();
+            listed_twice(&lists)
+        };
+        assert_eq!(of(&[&one, &other]), None);
+        assert_eq!(of(&[&one, &other, &one]).as_deref(), Some("CN=one"));
     }
 
     #[test]

@@ -223,7 +223,7 @@ impl<N: Network> Exchange<N> {
 
     /// Tells the endpoint's breaker that it broke its answer off, or did not go on with it in a time that says so.
     pub fn blame(&self, source: &Source<N>, outcome: AttemptOutcome) {
-        let says_nothing = outcome == AttemptOutcome::Timeout && self.hurried;
+        let says_nothing = self.is_doubtful || outcome == AttemptOutcome::Timeout && self.hurried;
         if let Some(upstream) = self.upstream().filter(|_| !says_nothing) {
             upstream.broke_off(&source.selected, outcome, None, self.now());
             self.amend_attempt(source.span, (outcome, None), self.now());

@@ -113,7 +113,7 @@ fn ways(failures: &Failures) -> String {
     let named = [("connect", failures.connect), ("reset", failures.reset), ("timeout", failures.timeout)];
     let named = named.into_iter().filter(|(_, counts)| *counts).map(|(name, _)| name.to_owned());
     let statuses = failures.statuses.chunk_by(|one, next| one + 1 == *next).map(|run| match run {
-        [first, _, .., last] => format!("{first} to {last}"),
+        [first, _, _, _, .., last] => format!("{first} to {last}"),
         few => few.iter().map(u16::to_string).collect::<Vec<_>>().join(", "),
     });
     let all: Vec<String> = named.chain(statuses).collect();

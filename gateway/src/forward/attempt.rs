@@ -441,7 +441,8 @@ fn cancelled<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>, manner:
 /// Whether it is a client that gave an attempt up, and not the gateway: as it ends, or as another attempt, or another
 /// part of an aggregate, has decided the request.
 fn was_left<N: Network>(exchange: &Exchange<N>) -> bool {
-    !exchange.is_decided.load(Ordering::Relaxed)
+    !exchange.is_doubtful
+        && !exchange.is_decided.load(Ordering::Relaxed)
         && exchange.parts.is_none()
         && !exchange.shard.shared.cutting.load(Ordering::Relaxed)
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use serde_json::Value;
 
 use super::claims::claim;
@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::places;
 use super::proven::Identity;
 use super::provider::{Place, Provider};
-use crate::config::settings::identity::Auth;
+use crate::config::settings::identity::{Auth, TokenPlace};
 use crate::store::Store;
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
@@ -181,6 +181,24 @@ impl RouteAuth {
                 Place::Handshake => {}
             }
         }
+    }
+
+    /// Whether this provider looks for its credential in this header, and lets the upstream see it too.
+    pub fn passes_on(&self, provider: &str, name: &HeaderName) -> bool {
+        let proved = self.providers.iter().find(|one| **one.name() == *provider);
+        proved.is_some_and(|one| {
+            one.forwards_token()
+                && match one.place() {
+                    Place::Bearer | Place::Password => *name == header::AUTHORIZATION,
+                    Place::Header(own) => own == name,
+                    Place::Tokens(places) => places.iter().any(|place| match place {
+                        TokenPlace::Bearer => *name == header::AUTHORIZATION,
+                        TokenPlace::Header(own) => own == name,
+                        TokenPlace::Cookie(_) => false,
+                    }),
+                    Place::Handshake => false,
+                }
+        })
     }
 
     /// Headers, and cookies, that carry credentials here.

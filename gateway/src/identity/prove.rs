@@ -181,7 +181,8 @@ async fn by_password<N: Network>(
         return turn.tell(found);
     }
     let Some(place) = shared.identity.hashing().place(client).await else {
-        return turn.tell(Err(AuthResult::Unavailable));
+        // Nothing is told: that this network has too many waits says nothing of others, who ask by their own.
+        return Err(AuthResult::Unavailable);
     };
     let (provider, passwords, clock) = (Arc::clone(provider), Arc::clone(passwords), shared.clock.clone());
     let proof = provider.proof();

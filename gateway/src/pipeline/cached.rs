@@ -70,9 +70,10 @@ async fn asked<N: Network>(
 /// What a request is given that the upstream was asked for: its answer, or what is kept in the place of that.
 fn kept<N: Network>(exchange: &mut Exchange<N>, asked: Result<Outcome<N>, Failure>) -> Result<Outcome<N>, Failure> {
     let instead = match &asked {
-        Ok(Outcome::Relay(answer)) => caching::answered(exchange, answer),
+        Ok(Outcome::Relay(answer)) => caching::answered(exchange, answer, 0),
         Ok(Outcome::Taken(taken)) => {
-            let instead = caching::answered(exchange, &taken.0);
+            let read = taken.1.parts().iter().map(|part| part.len() as u64).sum();
+            let instead = caching::answered(exchange, &taken.0, read);
             taken.1.parts().iter().for_each(|part| exchange.keep_part(part));
             instead
         }

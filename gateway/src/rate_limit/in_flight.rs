@@ -232,10 +232,12 @@ impl InFlightRegistry {
         Arc::new(InFlightRule { settings: Arc::clone(settings), state: self.state(&settings.name, false), phase })
     }
 
-    /// That of a route.
-    pub fn compile_route(&self, route: &Arc<str>, most: u32) -> Arc<InFlightRule> {
+    /// That of a route. Where the route wants to know who asks, places are for those who have proven it: else whoever
+    /// waits for a verdict, as one with wrong passwords, would keep known users out.
+    pub fn compile_route(&self, route: &Arc<str>, most: u32, is_proven: bool) -> Arc<InFlightRule> {
         let settings = Arc::new(InFlightLimit::of_route(route, most));
-        Arc::new(InFlightRule { settings, state: self.state(route, true), phase: Phase::Edge })
+        let phase = if is_proven { Phase::Proven } else { Phase::Edge };
+        Arc::new(InFlightRule { settings, state: self.state(route, true), phase })
     }
 
     fn state(&self, name: &Arc<str>, is_of_route: bool) -> Arc<InFlightState> {

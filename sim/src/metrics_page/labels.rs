@@ -38,6 +38,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         }
         "gateway_upstream_duration_seconds"
         | "gateway_upstream_connections_opened_total"
+        | "gateway_upstream_stale_replays_total"
         | "gateway_discovery_failing"
         | "gateway_ejections" => &["upstream"],
         "gateway_upstream_connections" | "gateway_endpoints" => &["upstream", "state"],
@@ -72,6 +73,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         | "gateway_cache_entries"
         | "gateway_cache_bytes"
         | "gateway_cache_evicted_total"
+        | "gateway_unbuffered_bodies_total"
         | "gateway_panics_total" => &[],
         other if other.starts_with("process_") => &[],
         _ => return None,

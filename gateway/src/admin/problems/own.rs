@@ -146,10 +146,38 @@ pub(super) fn of_reload(last: Option<&ReloadReport>, file: &str, now: (i64, i64)
     })
 }
 
+/// What is turned away is not turned away to protect the gateway: it is a route that has its fill, or one client.
+fn of_some_clients(reason: ShedReason) -> Option<Problem> {
+    let (why, remedy) = match reason {
+        ShedReason::RouteInFlight => (
+            "requests of a route beyond its `max_in_flight` are turned away",
+            "GET /limits, `in_flight`, says of which: raise its `max_in_flight`, or look at what holds its places",
+        ),
+        ShedReason::ConnectionsPerIp | ShedReason::Http2Flood => (
+            "a client is turned away that takes too much",
+            "GET /events says who: nothing is to be done, unless it is a proxy that is missing in `trusted_proxies`",
+        ),
+        _ => return None,
+    };
+    Some(Problem {
+        what: "overload",
+        name: reason.as_str().to_owned(),
+        severity: Severity::Warn,
+        since: None,
+        why: why.to_owned(),
+        feels: Feels::Nobody,
+        remedy,
+    })
+}
+
 pub(super) fn of_overload<N: Network>(shared: &Shared<N>, found: &mut Vec<Problem>) {
     for (reason, _) in shared.episodes.there() {
         // Who drains knows it.
         if reason == ShedReason::Draining {
+            continue;
+        }
+        if let Some(problem) = of_some_clients(reason) {
+            found.push(problem);
             continue;
         }
         let is_short = reason == ShedReason::Sockets;

@@ -58,8 +58,10 @@ pub(super) fn of<N: Network>(upstream: &Upstream<N>, clock: &Clock, found: &mut 
 fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scope) -> Option<Problem> {
     let out: Vec<usize> = (0..active.endpoints.len()).filter(|at| active.is_out(scope, *at)).collect();
     let all = active.endpoints.len();
-    // Without an endpoint it is the name's lookup that says why.
-    if out.is_empty() {
+    // Without an endpoint it is the name's lookup that says why. Failing checks are told of once, and not again of each
+    // route with a breaker of its own.
+    let has_tripped = || out.iter().any(|at| !scope.standings[*at].guard.is_closed());
+    if out.is_empty() || scope.route.is_some() && !has_tripped() {
         return None;
     }
     let is_down = out.len() == all || scope.rolled_up() != State::Closed;

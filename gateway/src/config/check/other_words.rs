@@ -57,7 +57,14 @@ const KEYS: &[(&[&str], &str)] = &[
     (&["jwks_uri", "jwks_url", "jwk_url", "jwks_endpoint"], "it is `jwks = { url = \"https://…\" }`"),
     (&["real_ip_header", "set_real_ip_from", "forwarded_headers"], "it is `trusted_proxies` of [server]"),
     (&["forwardAuth", "ext_authz", "auth_request"], "it is `forward_auth` of a route"),
-    (&["basic_auth", "basicAuth", "auth_basic"], "it is a provider below [identity.providers.NAME], named in `auth`"),
+    (
+        &["basic_auth", "basicAuth", "auth_basic", "auth_basic_user_file"],
+        "it is a provider, [identity.providers.NAME] with kind = \"basic\", named in `auth`",
+    ),
+    (&["limit_conn", "inFlightReq", "max_requests"], "it is `max_in_flight` of a route, or `in_flight` of a limit"),
+    (&["proxy_cache", "cache_ttl", "proxy-cache", "http_cache"], "it is `cache = true` of a route"),
+    (&["path_regexp", "PathRegexp", "safe_regex", "regex"], "it is `path_regex`, beside `path`, of a route"),
+    (&["ssl_crl", "crl_file", "crl"], "it is `client_crl` in `tls` of a listener"),
 ];
 
 /// Words of values.
@@ -68,6 +75,7 @@ const VALUES: &[(&[&str], &str)] = &[
     (&["ip_hash", "chash", "ring_hash", "maglev", "hrw", "source", "uri"], "consistent_hash"),
     (&["key-auth", "key_auth", "apikey", "api-key"], "api_key"),
     (&["oauth2", "oauth2-introspection"], "introspection"),
+    (&["basic-auth", "basicAuth", "basic_auth"], "basic"),
     (&["oidc", "openid-connect", "auth/validator"], "jwt"),
     (&["consumer", "credential", "user", "sub"], "subject"),
     (&["ip", "remote_addr", "$remote_addr", "$binary_remote_addr", "src", "client.ip"], "client_ip"),

@@ -17,8 +17,14 @@ pub(super) fn key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, (pat
     let near = || did_you_mean(&entry.key, def.keys.iter().map(|key| key.name));
     // Of a file's own tables a slip in the name is likelier: `[[route]]`, which `[defaults]` has too.
     let help = if is_root { near().or(inside) } else { inside.or_else(near) };
+    // A slip in a word of this table is likelier than another gateway's word for something else.
+    let is_own = |key: &&Key| {
+        key.name.strip_suffix('s') == Some(&*entry.key)
+            || key.name.strip_suffix(&*entry.key).is_some_and(|rest| rest.ends_with('_'))
+    };
+    let own = def.keys.iter().find(is_own).map(|key| format!("did you mean {}?", quoted(key.name)));
     let elsewhere = other_words::of_key(&entry.key).map(str::to_owned);
-    let help = elsewhere.or(help).unwrap_or_else(|| known_keys(def));
+    let help = own.or(elsewhere).or(help).unwrap_or_else(|| known_keys(def));
     context.report.error_with(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), help);
 }
 

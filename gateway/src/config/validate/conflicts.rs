@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::config::settings::Route;
+use crate::config::settings::own_answer::OwnAnswer;
 use crate::config::settings::route::{HostPattern, RouteMatch};
 use crate::config::value::path_pattern::{self, Segment};
 use crate::config::value::value_match;
@@ -76,39 +77,42 @@ pub(crate) struct Hidden {
 /// One that a less specific route for any host covers too is meant to stand back: all of these serve whom no host's own
 /// routes do. What stands alone, as the path by which a certificate is renewed, is meant for every host.
 pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
-    let all = || routes.iter().enumerate();
-    let stands_back = |path: &str| {
-        let is_wider = |it: &&Arc<Route>| covers_text(&it.matches.path, path) && !covers_text(path, &it.matches.path);
-        let gathers = |it: &Route| it.aggregate.is_some() || it.batch.is_some();
-        routes.iter().any(|it| it.matches.hosts.is_empty() && !gathers(it) && is_wider(&it))
+    let all = || 0..routes.len();
+    let of_hosts: Vec<usize> = all().filter(|at| may_hide(&routes[*at])).collect();
+    if of_hosts.is_empty() {
+        return Vec::new();
+    }
+    let paths: Vec<_> = routes.iter().map(|it| path_pattern::parse(&it.matches.path).unwrap_or_default()).collect();
+    let is_wider = |one: usize, other: usize| covers(&paths[one], &paths[other]) && !covers(&paths[other], &paths[one]);
+    let is_for_any = |at: &usize| routes[*at].matches.hosts.is_empty();
+    let serves_any = |at: &usize| {
+        let it = &routes[*at];
+        is_for_any(at) && it.aggregate.is_none() && it.batch.is_none() && it.matches.path_regex.is_none()
     };
-    all()
-        .filter(|(_, route)| route.matches.hosts.is_empty() && !stands_back(&route.matches.path))
-        .filter_map(|(hidden, route)| {
-            let (by, other) = all().find(|(_, other)| takes_all_of(&other.matches, &route.matches))?;
-            Some(Hidden { hidden, by, host: other.matches.hosts.first()?.clone() })
-        })
-        .collect()
+    let hider = |hidden: usize| {
+        let mut hiding = of_hosts.iter().copied();
+        let by =
+            hiding.find(|by| is_wider(*by, hidden) && takes_all_of(&routes[*by].matches, &routes[hidden].matches))?;
+        let stands_back = all().filter(serves_any).any(|other| is_wider(other, hidden));
+        let host = routes[by].matches.hosts.first()?.clone();
+        (!stands_back).then_some(Hidden { hidden, by, host })
+    };
+    all().filter(is_for_any).filter_map(hider).collect()
 }
 
-/// Whether a route of some host takes, there, every request that another one for any host would.
+/// Whether a route of some host serves all of it that comes by its path. Who sends a whole host elsewhere means all.
+fn may_hide(route: &Route) -> bool {
+    let RouteMatch { hosts, path_regex, headers, query, body, .. } = &route.matches;
+    let is_for_all = path_regex.is_none() && headers.is_empty() && query.is_empty() && body.is_empty();
+    !hosts.is_empty() && is_for_all && !matches!(route.own_answer.as_deref(), Some(OwnAnswer::Redirect(_)))
+}
+
+/// Whether a route of some host takes, there and by its path, every request that another one for any host would.
 fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
     let takes_methods = one.methods.is_empty() || other.methods.iter().all(|method| one.methods.contains(method));
     let is_reached = one.listeners.is_empty()
         || !other.listeners.is_empty() && other.listeners.iter().all(|name| one.listeners.contains(name));
-    let is_for_all = one.path_regex.is_none() && one.headers.is_empty() && one.query.is_empty() && one.body.is_empty();
-    !one.hosts.is_empty()
-        && one.priority >= other.priority
-        && is_reached
-        && takes_methods
-        && is_for_all
-        && covers_text(&one.path, &other.path)
-        && !covers_text(&other.path, &one.path)
-}
-
-fn covers_text(one: &str, other: &str) -> bool {
-    let (Ok(one), Ok(other)) = (path_pattern::parse(one), path_pattern::parse(other)) else { return false };
-    covers(&one, &other)
+    one.priority >= other.priority && is_reached && takes_methods
 }
 
 /// Whether every path of the second pattern is one of the first.

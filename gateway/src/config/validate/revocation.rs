@@ -38,6 +38,11 @@ pub(crate) fn lists(context: &mut Context<'_>, tls: &Reader<'_>) {
         }
         all.extend(lists);
     }
+    if let Some(issuer) = revocation_lists::listed_twice(&all) {
+        let message = format!("there are two lists of {issuer}, of which the first alone would be looked at");
+        let help = "keep the newest; two keys of one name cannot be told apart by their lists";
+        context.report.error_with(first.at, message, help);
+    }
     for signer in revocation_lists::without_list(&all, &signers) {
         let message = format!("there is no list of {signer}: no client is let in whose certificate it has signed");
         context.report.warning(first.at, message, "add its list, also if it has taken nothing back");

@@ -17,6 +17,8 @@ labelled! {
     BreakerClose = "breaker_close";
     /// A breaker decides by itself again.
     BreakerAuto = "breaker_auto";
+    /// Kept answers go.
+    CachePurge = "cache_purge";
     /// Something that there is not.
     Other = "other";
 }

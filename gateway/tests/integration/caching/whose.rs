@@ -89,6 +89,43 @@ async fn a_credential_that_nobody_has_proven_gets_what_is_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_is_proven_by_one_credential_may_show_the_service_another() {
+    let issuer = Issuer::new("k1");
+    let origin = Origin::new(|head| {
+        let user = head.lines().find_map(|line| line.strip_prefix("authorization: Bearer ")).unwrap_or("nobody");
+        ok("cache-control: max-age=60\r\n", user)
+    });
+    let route = "cache = true\nauth = { providers = ['main'] }";
+    let world = World::with(route, &issuer.provider("token_from = ['header:x-app']"), &origin);
+    let app = bearer(&issuer, "app", "1").replace("authorization: Bearer", "x-app:");
+    for user in ["ada", "bob", "ada"] {
+        let answer = world.ask("GET /me", &format!("{app}authorization: Bearer {user}\r\n")).await;
+        assert_eq!((answer.status, &*answer.body), (200, user.as_bytes()));
+    }
+    // What the app alone is told is kept for the app.
+    for _ in 0..2 {
+        assert_eq!(world.ask("GET /me", &app).await.body, b"nobody");
+    }
+    assert_eq!(origin.asked(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_proxies_say_was_asked_for_is_apart() {
+    let origin = Origin::new(|head| {
+        let host = head.lines().find_map(|line| line.strip_prefix("x-forwarded-host: ")).unwrap_or("none");
+        ok("cache-control: max-age=60\r\n", host)
+    });
+    let world = World::with("cache = true", "[server]\ntrusted_proxies = ['0.0.0.0/0', '::/0']", &origin);
+    for host in ["a.example", "b.example"] {
+        for client in 1..3 {
+            let fields = format!("forwarded: for=203.0.113.{client};host={host};proto=https\r\n");
+            assert_eq!(world.ask("GET /a", &fields).await.body, host.as_bytes());
+        }
+    }
+    assert_eq!(origin.asked(), 2, "whoever it is for");
+}
+
+#[tokio::test(start_paused = true)]
 async fn no_client_leads_others_to_what_it_asked_for() {
     let origin = Origin::new(|head| {
         let value = |name: &str| head.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("none").to_owned();

@@ -86,6 +86,11 @@ fn what_is_for_any_host_is_hidden_by_a_hosts_own_routes() {
         ("path = \"/{*rest}\"", renewal, false),
         ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", "[[routes]]\nupstream = \"u\"\npath = \"/{*rest}\"", false),
         (
+            "path = \"/b\"\n[[routes]]\npath = \"/{*rest}\"\nhosts = [\"a.example\"]\nredirect = { host = \"b.example\" }",
+            renewal,
+            false,
+        ),
+        (
             "path = \"/{*rest}\"\nhosts = [\"a.example\"]\n[[routes]]\npath = \"/{*rest}\"\nupstream = \"u\"",
             renewal,
             false,
@@ -104,7 +109,8 @@ fn what_is_for_any_host_is_hidden_by_a_hosts_own_routes() {
         ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", &format!("{aggregate}\npriority = 1"), false),
         ("path = \"/{*rest}\"\nhosts = [\"a.example\"]", &format!("{aggregate}\nhosts = [\"a.example\"]"), false),
     ] {
-        let found = hidden(&beside(route, other));
-        assert_eq!(found.first().map(|it| (it.hidden, it.by)), is_hidden.then_some((1, 0)), "{route}\n{other}");
+        let routes = beside(route, other);
+        let found = hidden(&routes).into_iter().find(|it| it.hidden == routes.len() - 1);
+        assert_eq!(found.map(|it| it.by), is_hidden.then_some(0), "{route}\n{other}");
     }
 }
