@@ -63,8 +63,8 @@ fn action(path: &str) -> AdminAction {
     }
 }
 
-/// The path, and of its query the route that is meant, and the path that is purged, no longer than a line bears: what else is there may be a secret
-/// that was put in the wrong place.
+/// The path, and of its query the route that is meant, and the path that is purged, no longer than a line bears: what
+/// else is there may be a secret that was put in the wrong place.
 fn target(uri: &Uri) -> String {
     let is_purge = uri.path() == "/cache/purge";
     let is_told = |pair: &&str| pair.starts_with("route=") || is_purge && pair.starts_with("path=");

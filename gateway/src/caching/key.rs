@@ -77,8 +77,8 @@ impl Key {
     }
 }
 
-/// What trusted proxies say of the host and the scheme that were asked for (RFC 7239, section 5), of which upstreams are
-/// told in older words too. For whom and by whom is each client's own.
+/// What trusted proxies say of the host and the scheme that were asked for (RFC 7239, section 5), of which upstreams
+/// are told in older words too. For whom and by whom is each client's own.
 fn told_by_proxies<'h, N: Network>(exchange: &Exchange<N>, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
     let lines = headers.get_all(http::header::FORWARDED).iter();
     let pairs =

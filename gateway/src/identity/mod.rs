@@ -5,8 +5,9 @@
 //!   be in cookies and headers of their own.
 //! - `claims.rs` reads what a verified token says, at a time that it is given; `access.rs` compares it with a route.
 //! - `provider.rs` is one configured way to prove an identity; `jwt.rs`, `introspection.rs`, `api_key.rs`,
-//!   `password.rs` and `certificate.rs` are its kinds, `prove.rs` puts them to work, `registry.rs` keeps them over reloads;
-//!   `asked.rs` has credentials about which something is found out just now; `hashing.rs` bounds who hashes passwords.
+//!   `password.rs` and `certificate.rs` are its kinds, `prove.rs` puts them to work, `registry.rs` keeps them over
+//!   reloads; `asked.rs` has credentials about which something is found out just now; `hashing.rs` bounds who hashes
+//!   passwords.
 //! - `key_store.rs` has keys that are fetched, `key_keeper.rs` fetches them beside all requests, `key_schedule.rs` says
 //!   when, `remote.rs` asks servers.
 //! - `cache.rs` and `refused.rs` remember what was proven and what was refused; `turns.rs` bounds what is verified in

@@ -321,7 +321,8 @@ async fn subjects_are_never_mixed_unless_the_batch_says_so() {
     let calls = asked(&up);
     let (head, sent_body) = &calls[2];
     assert_eq!((calls.len(), &**sent_body), (3, "{\"ids\": [\"1\",\"2\"]}"));
-    for absent in ["x-auth", "authorization", "cookie", "ada", "bob"] {
+    // Letters of "ada" alone are in many an id.
+    for absent in ["x-auth", "authorization", "cookie", "=ada", "bob"] {
         assert!(!head.contains(absent), "{absent} in {head}");
     }
     let records = gateway.records(2).await;

@@ -13,7 +13,13 @@ async fn reloads_and_drains_are_told_in_order() {
     std::fs::write(gateway.file(), "colour = 'red'").unwrap();
     assert_eq!(gateway.admin("POST", "/reload").await.status, 422);
     gateway.inner().begin_drain();
-    let events = reader.next(3).await;
+    let mut events = Vec::new();
+    while events.last().is_none_or(|event: &Value| event["kind"] != "drain") {
+        // The file is watched too, and may have been found changed meanwhile.
+        events.extend(
+            reader.next(1).await.into_iter().filter(|event| event["kind"] == "drain" || event["cause"] == "admin"),
+        );
+    }
     let told: Vec<_> = events.iter().map(|event| (event["kind"].as_str().unwrap(), &event["ok"])).collect();
     assert_eq!(told, [("reload", &true.into()), ("reload", &false.into()), ("drain", &Value::Null)]);
     assert_eq!((&events[0]["version"], &events[0]["cause"]), (&2.into(), &"admin".into()));

@@ -110,7 +110,8 @@ async fn h9_a_flood_of_unknown_keys_makes_one_fetch_and_others_are_served() {
     let (server, issuer) = (MockServer::start().await, Issuer::new("k1"));
     publish(&server, &[&issuer]).await;
     let world = world(&format!("url = '{}/keys', cooldown = '1h', refresh = '2h'", server.uri())).await;
-    assert_eq!(world.status(&issuer).await, 200);
+    let first = world.gateway.ask(request(&issuer.token(&json!({})))).await;
+    assert_eq!(first.status, 200, "{first:?} {}", world.gateway.record().await);
     let strangers: Vec<Issuer> = (0..40).map(|number| Issuer::new(&format!("x{number}"))).collect();
     let asked = strangers.iter().map(|stranger| world.status(stranger));
     assert_eq!(futures_util::future::join_all(asked).await, [401; 40]);
