@@ -51,11 +51,7 @@ impl Precedence {
             tiers: (tiers.0.unwrap_or(2), tiers.1.unwrap_or(2)),
             is_catch_all: matches.path.contains("{*"),
             conditions: conditions(matches),
-            is_conditional: !(matches.headers.is_empty()
-                && matches.query.is_empty()
-                && matches.body.is_empty()
-                && matches.path_regex.is_none()
-                && (view.is_of_listener || matches.listeners.is_empty())),
+            is_conditional: matches.is_conditional() || !(view.is_of_listener || matches.listeners.is_empty()),
         }
     }
 

@@ -37,13 +37,15 @@ impl Network for Simulated {
 
 pub(crate) const ANYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
-async fn run_gateway(route: &'static str) -> turmoil::Result {
-    let text = format!(
-        "[telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://upstream:9000'\n{route}"
-    );
-    let config = load_text(&text, Path::new("simulated"), Purpose::Run)?.config;
+/// A gateway of one worker in the world that the caller is simulated in.
+pub(crate) fn gateway(text: &str) -> Result<Gateway<Simulated>, Box<dyn std::error::Error>> {
+    let config = load_text(text, Path::new("simulated"), Purpose::Run)?.config;
     let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
-    let gateway = Gateway::new(config, World { network: Simulated, clock, seed: 7, shards: 1 })?;
+    Ok(Gateway::new(config, World { network: Simulated, clock, seed: 7, shards: 1 })?)
+}
+
+/// Serves clients on port 8080 for as long as the world lasts.
+pub(crate) async fn serve(gateway: &Gateway<Simulated>) -> turmoil::Result {
     let shard = Arc::clone(&gateway.shards()[0]);
     let listener = TcpListener::bind((ANYWHERE, 8080)).await?;
     let (_never, drain) = watch::channel(false);
@@ -51,6 +53,13 @@ async fn run_gateway(route: &'static str) -> turmoil::Result {
         let (stream, peer) = listener.accept().await?;
         tokio::spawn(connection::serve(Arc::clone(&shard), stream, peer, drain.clone(), ()));
     }
+}
+
+async fn run_gateway(route: &'static str) -> turmoil::Result {
+    let text = format!(
+        "[telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://upstream:9000'\n{route}"
+    );
+    serve(&gateway(&text)?).await
 }
 
 /// Answers each request on a connection after `delay` with the head that it was sent.

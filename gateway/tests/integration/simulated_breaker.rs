@@ -1,19 +1,13 @@
 //! A breaker in a simulated world: it trips at the very attempt, lets one probe through at the very time, and recovers
 //! within one opening.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway::clock::Clock;
-use gateway::config::{Purpose, load_text};
-use gateway::gateway::{Gateway, World};
-use gateway::listener::connection;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::simulated::{ANYWHERE, Simulated};
+use crate::simulated::{self, ANYWHERE};
 
 /// The upstream fails between these times.
 const FAILS: std::ops::Range<Duration> = Duration::from_secs(1)..Duration::from_secs(5);
@@ -30,17 +24,9 @@ const TEXT: &str = "[telemetry.access_log]\noutput = 'off'\n[upstreams.up]\nendp
 type Journal = Arc<Mutex<Vec<(Duration, bool)>>>;
 
 async fn run_gateway() -> turmoil::Result {
-    let config = load_text(TEXT, Path::new("simulated"), Purpose::Run)?.config;
-    let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
-    let gateway = Arc::new(Gateway::new(config, World { network: Simulated, clock, seed: 7, shards: 1 })?);
+    let gateway = Arc::new(simulated::gateway(TEXT)?);
     gateway.keep_watch();
-    let shard = Arc::clone(&gateway.shards()[0]);
-    let listener = TcpListener::bind((ANYWHERE, 8080)).await?;
-    let (_never, drain) = watch::channel(false);
-    loop {
-        let (stream, peer) = listener.accept().await?;
-        tokio::spawn(connection::serve(Arc::clone(&shard), stream, peer, drain.clone(), ()));
-    }
+    simulated::serve(&gateway).await
 }
 
 async fn run_upstream(journal: Journal) -> turmoil::Result {

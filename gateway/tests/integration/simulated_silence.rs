@@ -1,19 +1,14 @@
 //! Clients with less patience than their route, in a simulated world: an endpoint that hangs is left, and one whose
 //! clients leave long polls is not.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use gateway::clock::Clock;
-use gateway::config::{Purpose, load_text};
-use gateway::gateway::{Gateway, World};
-use gateway::listener::connection;
+use gateway::gateway::Gateway;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::simulated::{ANYWHERE, Simulated};
+use crate::simulated::{self, ANYWHERE, Simulated};
 
 const TEXT: &str = "[telemetry.access_log]\noutput = 'off'\n[upstreams.up]\nendpoints = ['one:9000', 'two:9000']\n\
     balance = 'round_robin'\nbreaker = { consecutive_failures = 5, open_for = '60s' }\n\
@@ -27,18 +22,10 @@ const LASTS: Duration = Duration::from_secs(30);
 type Seen = Arc<Mutex<Option<Arc<Gateway<Simulated>>>>>;
 
 async fn run_gateway(seen: Seen) -> turmoil::Result {
-    let config = load_text(TEXT, Path::new("simulated"), Purpose::Run)?.config;
-    let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
-    let gateway = Arc::new(Gateway::new(config, World { network: Simulated, clock, seed: 7, shards: 1 })?);
+    let gateway = Arc::new(simulated::gateway(TEXT)?);
     gateway.keep_watch();
     *seen.lock().unwrap() = Some(Arc::clone(&gateway));
-    let shard = Arc::clone(&gateway.shards()[0]);
-    let listener = TcpListener::bind((ANYWHERE, 8080)).await?;
-    let (_never, drain) = watch::channel(false);
-    loop {
-        let (stream, peer) = listener.accept().await?;
-        tokio::spawn(connection::serve(Arc::clone(&shard), stream, peer, drain.clone(), ()));
-    }
+    simulated::serve(&gateway).await
 }
 
 /// Answers at once, and polls after their time; from this time on it answers nothing.

@@ -1,19 +1,14 @@
 //! Clients that are slow at sending, in a simulated world: the time that they take is no endpoint's, and no limit's.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use gateway::clock::Clock;
-use gateway::config::{Purpose, load_text};
-use gateway::gateway::{Gateway, World};
-use gateway::listener::connection;
+use gateway::gateway::Gateway;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
 use turmoil::net::{TcpListener, TcpStream};
 
-use crate::simulated::{ANYWHERE, Simulated};
+use crate::simulated::{self, ANYWHERE, Simulated};
 
 /// What the upstream does once it has the whole of a request.
 #[derive(Clone, Copy)]
@@ -35,18 +30,10 @@ async fn run_gateway(keys: &'static str, seat: Seat) -> turmoil::Result {
         "[telemetry.access_log]\noutput = 'off'\n[upstreams.up]\nendpoints = ['upstream:9000']\n{keys}\n\
          [[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\ntimeout = '4s'\nretry = {{ attempts = 1 }}\n"
     );
-    let config = load_text(&text, Path::new("simulated"), Purpose::Run)?.config;
-    let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
-    let gateway = Arc::new(Gateway::new(config, World { network: Simulated, clock, seed: 7, shards: 1 })?);
+    let gateway = Arc::new(simulated::gateway(&text)?);
     gateway.keep_watch();
-    let shard = Arc::clone(&gateway.shards()[0]);
-    seat.lock().unwrap().replace(gateway);
-    let listener = TcpListener::bind((ANYWHERE, 8080)).await?;
-    let (_never, drain) = watch::channel(false);
-    loop {
-        let (stream, peer) = listener.accept().await?;
-        tokio::spawn(connection::serve(Arc::clone(&shard), stream, peer, drain.clone(), ()));
-    }
+    seat.lock().unwrap().replace(Arc::clone(&gateway));
+    simulated::serve(&gateway).await
 }
 
 /// Whether this is a whole request.

@@ -218,6 +218,14 @@ pub struct RouteMatch {
     pub priority: i64,
 }
 
+impl RouteMatch {
+    /// Whether requests of its listeners, hosts, path pattern and methods have to meet something more to be its own.
+    pub fn is_conditional(&self) -> bool {
+        let Self { path_regex, headers, query, body, .. } = self;
+        path_regex.is_some() || !headers.is_empty() || !query.is_empty() || !body.is_empty()
+    }
+}
+
 /// A host in a route.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostPattern {

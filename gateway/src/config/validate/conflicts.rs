@@ -102,9 +102,8 @@ pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
 
 /// Whether a route of some host serves all of it that comes by its path. Who sends a whole host elsewhere means all.
 fn may_hide(route: &Route) -> bool {
-    let RouteMatch { hosts, path_regex, headers, query, body, .. } = &route.matches;
-    let is_for_all = path_regex.is_none() && headers.is_empty() && query.is_empty() && body.is_empty();
-    !hosts.is_empty() && is_for_all && !matches!(route.own_answer.as_deref(), Some(OwnAnswer::Redirect(_)))
+    let is_for_all = !route.matches.hosts.is_empty() && !route.matches.is_conditional();
+    is_for_all && !matches!(route.own_answer.as_deref(), Some(OwnAnswer::Redirect(_)))
 }
 
 /// Whether a route of some host takes, there and by its path, every request that another one for any host would.

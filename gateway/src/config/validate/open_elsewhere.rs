@@ -66,8 +66,7 @@ fn open(config: &Config, routes: &[Known<'_>], (number, route): (usize, &Known<'
 /// Whether some request could be for both, but for their paths. Of conditions on the path, headers, query and body
 /// nothing is known: one that has some is mostly for requests of another kind.
 fn share(one: &RouteMatch, other: &RouteMatch) -> bool {
-    let is_for_all = one.path_regex.is_none() && one.headers.is_empty() && one.query.is_empty() && one.body.is_empty();
-    is_for_all && meet(&one.hosts, &other.hosts) && meet(&one.methods, &other.methods)
+    !one.is_conditional() && meet(&one.hosts, &other.hosts) && meet(&one.methods, &other.methods)
 }
 
 /// Of lists of which an empty one means any.
