@@ -101,6 +101,8 @@ codes! {
     UpstreamReset = "upstream_reset", BAD_GATEWAY, Upstream, "The upstream closed the connection";
     /// The upstream's answer is not HTTP, or too large.
     UpstreamInvalid = "upstream_invalid", BAD_GATEWAY, Upstream, "The upstream's answer is invalid";
+    /// The upstream answered with an error, of which the route passes nothing on but the status.
+    UpstreamError = "upstream_error", BAD_GATEWAY, Upstream, "The upstream answered with an error";
     /// A part of an aggregate cannot be had; answered with the part's own status where it has one.
     PartFailed = "part_failed", BAD_GATEWAY, Upstream, "A part of the answer is missing";
     /// An item of a batch is not in its upstream's answer.
@@ -150,7 +152,7 @@ pub struct GatewayError {
     pub shed: Option<ShedReason>,
     /// How the client may prove who it is (`WWW-Authenticate`).
     pub challenge: Option<Box<HeaderValue>>,
-    /// The part of an aggregate, or the call of a batch, that it is about.
+    /// The part of an aggregate, or the call, that it is about.
     pub part: Option<Box<FailedPart>>,
 }
 
@@ -209,6 +211,14 @@ impl GatewayError {
     #[cold]
     pub fn unserved_method(detail: &'static str, allow: HeaderValue) -> Self {
         Self { allow: Some(allow), ..Self::new(Code::MethodNotAllowed, detail) }
+    }
+
+    /// What stands in the place of an upstream's answer with this status, of which nothing else is passed on.
+    #[cold]
+    pub fn intercepted(status: StatusCode) -> Self {
+        let part = FailedPart { name: Arc::default(), status: Some(status) };
+        let error = Self::new(Code::UpstreamError, "The service answered so, and what it said is not passed on.");
+        Self { part: Some(Box::new(part)), ..error }
     }
 
     /// Turned away at a limit: 503 with a time to come back; `detail` is public.

@@ -141,6 +141,9 @@ pub struct Policies {
     /// Identical concurrent GETs share one call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub coalesce: bool,
+    /// Errors of the upstream of which nothing but the status is passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub intercept: Option<String>,
     /// When a second attempt begins beside a slow first one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hedge: Option<String>,
@@ -400,6 +403,7 @@ fn policies(
         adaptive: concurrency.adaptive,
         websocket: route.websocket,
         coalesce: route.coalesce,
+        intercept: route.intercept.as_ref().map(ToString::to_string),
         hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,
         fallback: route.fallback.as_ref().map(ToString::to_string),

@@ -4,6 +4,7 @@
 //! in doubt; no identity header of a client lives past `context`; what routing matched is what the upstream is sent;
 //! and the record is written when the exchange is dropped, so telemetry sees every answer, refusals too.
 
+mod behind;
 mod cached;
 
 use std::future::Future;
@@ -392,34 +393,15 @@ async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderM
     {
         exchange.has_changed(answer.head.status);
     }
+    let outcome = if exchange.route().is_some_and(|route| route.settings.intercept.is_some()) {
+        behind::intercepted(&exchange, outcome)
+    } else {
+        outcome
+    };
     if exchange.seen.is_some() {
-        return Box::pin(shown(exchange, &headers, outcome)).await;
+        return Box::pin(behind::shown(exchange, &headers, outcome)).await;
     }
     give(exchange, &headers, outcome)
-}
-
-/// response: the program's own stages see what comes from behind the gateway, in the other order.
-#[cold]
-async fn shown<N: Network>(
-    mut exchange: Box<Exchange<N>>,
-    headers: &HeaderMap,
-    outcome: Result<Outcome<N>, Failure>,
-) -> Reply<N> {
-    let Some(seen) = exchange.seen.take() else { return give(exchange, headers, outcome) };
-    let (shared, deadlines) = (Arc::clone(&exchange.shard.shared), Arc::clone(&exchange.connection.deadlines));
-    let (now, timeout) = (exchange.now(), exchange.timeout);
-    let (held, response) = match outcome {
-        Ok(Outcome::Relay(answer)) => response::lend(exchange, answer),
-        Ok(Outcome::Handled(response)) => (Held::Own(exchange), *response),
-        other => return give(exchange, headers, other),
-    };
-    deadlines.set(Wait::Exchange, now, timeout);
-    let response = seen.after(&shared, &deadlines, response).await;
-    deadlines.clear(Wait::Exchange);
-    match response {
-        Ok(response) => response::handled(held, response),
-        Err(error) => response::lost(held, &error),
-    }
 }
 
 fn give<N: Network>(exchange: Box<Exchange<N>>, headers: &HeaderMap, outcome: Result<Outcome<N>, Failure>) -> Reply<N> {

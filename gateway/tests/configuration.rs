@@ -377,6 +377,29 @@ fn included_files_are_merged_and_keep_their_places() {
 }
 
 #[test]
+fn included_files_bring_policies_and_name_those_of_others() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+    let main = folder.path().join("gateway.toml");
+    let route = "[[routes]]\npath = \"/1\"\nupstream = \"http://a:1\"\npolicies = [\"slow\", \"patient\"]\n";
+    write("gateway.toml", "include = [\"*.part.toml\"]\n[policies.slow]\ntimeout = \"50s\"\n");
+    write("1.part.toml", route);
+    write("2.part.toml", "[policies.patient]\nidle_timeout = \"70s\"\n");
+    let loaded = load(&main, Purpose::Run).unwrap_or_else(|error| panic!("{error}"));
+    let route = &loaded.config.routes[0];
+    let seconds = |time: Option<std::time::Duration>| time.map(|time| time.as_secs());
+    assert_eq!((seconds(route.timeout), seconds(route.idle_timeout)), (Some(50), Some(70)));
+
+    write("2.part.toml", "[policies.slow]\ntimeout = \"70s\"\n");
+    let Err(LoadError::Invalid(problems)) = load(&main, Purpose::Run) else {
+        panic!("written twice, and one is missing")
+    };
+    let told = messages(&problems, Severity::Error);
+    assert!(told.iter().any(|it| it.starts_with("\"slow\" is already written at")), "{told:?}");
+    assert!(told.iter().any(|it| it == "unknown policy \"patient\""), "{told:?}");
+}
+
+#[test]
 fn an_included_file_changes_no_other() {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");

@@ -113,6 +113,7 @@ const OURS: &[&str] = &[
     "otlp_timeout",
     "own_headers",
     "path_regex",
+    "policies",
     "port",
     "preload",
     "problems",

@@ -30,7 +30,7 @@ proptest! {
     #[test]
     fn text_that_looks_like_a_configuration(
         pieces in prop::collection::vec(prop::sample::select(vec![
-            "[server]\n", "[[routes]]\n", "[upstreams.a]\n", "[defaults.route]\n", "path", "upstream", " = ", "\"", "'",
+            "[server]\n", "[[routes]]\n", "[upstreams.a]\n", "[defaults.route]\n", "[policies.a]\n", "policies = [\"a\"]\n", "path", "upstream", " = ", "\"", "'",
             "\"/{*rest}\"", "\"/{a}\"", "\"http://b\"", "\n", "{ ", " }", "[", "]", "${", "}", "~(", "\"10s\"", "1e9", "-1",
             ",", ".", "retry", "rewrite", "endpoints", "balance", "true", "#", "\\", "\u{202e}", "\t", "ä", "\r\n", "\u{0}",
         ]), 0..60),

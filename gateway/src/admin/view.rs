@@ -191,6 +191,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
                 "coalesce": settings.coalesce,
+                "intercept": settings.intercept.as_ref().map(ToString::to_string),
                 "cache": settings.cache.as_ref().map(ToString::to_string),
                 "hedge": settings.hedge.as_ref().map(|hedge| json!({
                     "after": hedge.to_string(),

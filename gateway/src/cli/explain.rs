@@ -192,6 +192,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         ("mirror", &policies.mirror),
         ("hedge", &policies.hedge),
         ("fallback", &policies.fallback),
+        ("intercept", &policies.intercept),
         ("compress", &policies.compress),
         ("cache", &policies.cache),
         ("cors", &policies.cors),

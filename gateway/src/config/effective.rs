@@ -24,7 +24,7 @@ use super::value::{quantity, text, upstream_url};
 /// Lists whose order says something: who is asked first, what a request passes first, what comes first in a document.
 const ORDERED: [&str; 6] = ["providers", "rate_limits", "stages", "certificates", "codings", "parts"];
 /// What only helps to write a file, and what is walked through below.
-const WRITING: [&str; 6] = ["include", "defaults", "routes", "aggregates", "batches", "listeners"];
+const WRITING: [&str; 7] = ["include", "defaults", "policies", "routes", "aggregates", "batches", "listeners"];
 
 /// What a checked configuration comes to.
 pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
@@ -42,11 +42,10 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
     all.insert("listeners".to_owned(), listeners.into());
     let mut upstreams = all.remove("upstreams").and_then(as_object).unwrap_or_default();
     let (mut routes, mut order) = (Map::new(), Vec::new());
-    let shared = context.shared(&ROUTE);
     let names = build::names(context, root);
     for node in root.nodes("routes") {
         let Some(table) = node.table() else { continue };
-        let mut route = walk.table(&Reader::new(Some(table), shared, &ROUTE, node.at));
+        let mut route = walk.table(&Reader::new(Some(table), context.shared(&ROUTE, Some(table)), &ROUTE, node.at));
         // Names are what routes are called by in records, whatever variables they were written with.
         let name = names.at(node.at).to_owned();
         let content = |key: &str| table.get(key).and_then(Node::text);
@@ -55,7 +54,7 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
             walk.resolve(None, &mut asked["upstream"], &mut upstreams);
         }
         if let Some(route) = route.as_object_mut() {
-            route.retain(|key, value| key != "name" && !value.is_null());
+            route.retain(|key, value| !matches!(key.as_str(), "name" | "policies") && !value.is_null());
         }
         order.push(Value::from(name.as_str()));
         routes.insert(name, route);
@@ -149,9 +148,12 @@ impl Walk<'_, '_> {
                 let mut all = Map::new();
                 for entry in &node.table()?.entries {
                     let value = match (*kind, entry.node.table()) {
-                        (Kind::Table(def), Some(table)) => {
-                            Some(self.table(&Reader::new(Some(table), self.context.shared(def), def, entry.node.at)))
-                        }
+                        (Kind::Table(def), Some(table)) => Some(self.table(&Reader::new(
+                            Some(table),
+                            self.context.shared(def, Some(table)),
+                            def,
+                            entry.node.at,
+                        ))),
                         (kind, _) => self.value(kind, &entry.node, &entry.key),
                     };
                     all.extend(value.map(|value| (folded(names, &entry.key), value)));
@@ -193,7 +195,7 @@ impl Walk<'_, '_> {
         let Ok(url) = upstream_url::parse(url) else { return };
         *upstream = url.authority.as_str().into();
         upstreams.entry(url.authority.as_str()).or_insert_with(|| {
-            let shared = self.context.shared(&UPSTREAM);
+            let shared = self.context.shared(&UPSTREAM, None);
             let mut all = self.table(&Reader::new(None, shared, &UPSTREAM, super::source::Span::default()));
             all["endpoints"] = json!({ &url.authority: { "weight": 1 } });
             if url.tls {

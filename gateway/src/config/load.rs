@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::build::{self, Built};
+use super::check::policies::Policies;
 use super::check::{Context, Reader, walk};
 use super::effective;
 use super::fingerprint::{Files, Held};
@@ -239,8 +240,9 @@ fn load_both<T>(
         }
     }
     let syntax = report.mark();
+    let policies = Policies::of(&root);
     let reader = Reader::new(Some(&root), None, &ROOT, Span::default());
-    let mut context = Context::new(&root, report, complete, &sources, environment, around.purpose);
+    let mut context = Context::new((&root, &policies), report, complete, &sources, environment, around.purpose);
     context.registered = around.registered.clone();
     context.identity_headers = build::identity::headers(&reader.table("identity")).strip;
     walk::check(&mut context, &root);

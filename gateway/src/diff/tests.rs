@@ -88,6 +88,16 @@ fn what_a_route_says_no_to_is_none() {
 }
 
 #[test]
+fn keys_that_become_a_policy_change_nothing() {
+    let own = format!("{OLD}auth = {{ providers = ['main'], scopes = ['a'] }}\ncoalesce = true\n");
+    let policies = "[policies.known]\nauth = { providers = ['main'] }\n[policies.shared]\ncoalesce = true\nauth = { scopes = ['a'] }\n";
+    let named = format!("{OLD}policies = ['known', 'shared']\n{policies}");
+    assert!(compare(&side(&own), &side(&named)).is_empty());
+    let changed = compare(&side(&named), &side(&named.replace("scopes = ['a']", "scopes = ['b']")));
+    assert_eq!((changed.len(), changed[0].changes[0].key.as_str()), (1, "auth.scopes"), "of each route that names it");
+}
+
+#[test]
 fn the_order_of_routes_counts_where_it_decides() {
     let route = |name: &str, key: &str, path: &str| {
         format!("[[routes]]\nname = '{name}'\npath = '{path}'\nupstream = 'http://h:1'\nheaders = {{ {key} = '1' }}\n")

@@ -73,8 +73,10 @@ impl<N: Network> Exchange<N> {
             Ended::Drained => Some(Fault::Gateway),
             // A part or a batch that says 404 says it to its client, as an upstream's own answer does: nobody's fault.
             Ended::Complete
-                if matches!(self.code, Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound))
-                    && self.status.is_some_and(|it| it.is_client_error()) =>
+                if matches!(
+                    self.code,
+                    Some(Code::PartFailed | Code::BatchFailed | Code::ItemNotFound | Code::UpstreamError)
+                ) && self.status.is_some_and(|it| it.is_client_error()) =>
             {
                 None
             }

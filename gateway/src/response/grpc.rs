@@ -51,6 +51,7 @@ fn status(code: Code) -> u16 {
         | Code::UpstreamConnect
         | Code::UpstreamReset
         | Code::UpstreamInvalid
+        | Code::UpstreamError
         | Code::PartFailed
         | Code::BatchFailed
         | Code::NoEndpoint

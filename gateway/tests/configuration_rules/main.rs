@@ -12,6 +12,7 @@ mod listeners;
 mod mirrors;
 mod own_words;
 mod plugins;
+mod policies;
 mod services;
 mod splits;
 mod turned_off;

@@ -140,3 +140,23 @@ fn what_the_papers_show_is_taken_without_a_warning() {
         assert!(loaded.unwrap_or_else(|problems| panic!("{problems}")).warnings.is_empty(), "{text}");
     }
 }
+
+#[test]
+fn errors_that_a_route_intercepts_are_errors_of_an_upstream() {
+    use super::check_route;
+    check_route("intercept = [\"5xx\", \"404\", \"500-502\"]", &[]);
+    check_route("intercept = []", &[]);
+    for wrong in ["200", "3xx", "timeout", "600", "504-500", ""] {
+        let told =
+            errors(&format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\nintercept = [\"{wrong}\"]"));
+        assert!(
+            told.len() == 1 && told[0].contains("a class 5xx, and 500-504 is from one to another"),
+            "{wrong}: {told:?}"
+        );
+    }
+    check(
+        "[[routes]]\npath = \"/\"\nanswer = {}\nintercept = [\"5xx\"]",
+        &["4:13: `intercept` is for the answers of an upstream; this route has `answer`"],
+    );
+    check("[defaults.route]\nintercept = [\"5xx\"]\n[[routes]]\npath = \"/\"\nanswer = {}", &[]);
+}

@@ -64,7 +64,7 @@ fn an_empty_table_takes_nothing_away_and_that_is_told() {
     let told = |keys: &str| warnings(&format!("{SHARED}{keys}"));
     for (name, place) in [("auth", "22:8"), ("cors", "22:8"), ("fallback", "22:12")] {
         let expected = format!(
-            "{place}: this is the `{name}` of [defaults.route], and nothing else ({name} = false is none; or leave it out)"
+            "{place}: this is the `{name}` that routes share, and nothing else ({name} = false is none; or leave it out)"
         );
         let told = told(&format!("{name} = {{}}\n"));
         assert!(told.contains(&expected), "{told:?}");

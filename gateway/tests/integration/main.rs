@@ -58,6 +58,7 @@ mod identity;
 mod identity_in_time;
 mod idle_connections;
 mod inherited;
+mod intercepts;
 mod introspection;
 mod introspection_bounds;
 mod keys;

@@ -42,7 +42,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
     let mut upstreams: Vec<Upstream> = Vec::new();
     for entry in root.map("upstreams") {
         let Some(table) = entry.node.table() else { continue };
-        let reader = Reader::new(Some(table), context.shared(&UPSTREAM), &UPSTREAM, entry.node.at);
+        let reader = Reader::new(Some(table), context.shared(&UPSTREAM, Some(table)), &UPSTREAM, entry.node.at);
         upstreams.extend(upstream::build(context, &entry.key, &reader));
     }
     let mut implicit: BTreeMap<String, Upstream> = BTreeMap::new();
@@ -53,7 +53,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         let Some(mut route) = route::build(&reader, names.at(reader.at)) else { continue };
         route.openapi = api_document::build(context, &reader);
         problems::give(&mut route, problems::build(context, &reader));
-        let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, reader.at);
+        let shared = Reader::new(None, context.shared(&UPSTREAM, None), &UPSTREAM, reader.at);
         let mut named = |upstream: &mut Arc<str>| {
             if !upstream_url::is_url(upstream) {
                 return true;

@@ -14,6 +14,7 @@ use crate::config::settings::cache::Cache;
 use crate::config::settings::compress::{Coding, Compress, Effort};
 use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
 use crate::config::settings::header_edits::HeaderEdits;
+use crate::config::settings::intercept::Intercept;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
 use crate::config::settings::route::{
     Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, PathRegex, Retry, Rewrite, RouteMatch,
@@ -87,6 +88,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         host: host_policy(&table.text("host")),
         websocket: table.texts("upgrades").iter().any(|upgrade| upgrade == "websocket"),
         retry: retry(&table.table("retry")),
+        intercept: Intercept::new(upstream::failing_statuses(&table.texts("intercept"))),
         criticality: Criticality::parse(&table.text("criticality")).unwrap_or_default(),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),

@@ -179,7 +179,7 @@ pub(super) fn failures(written: &[String]) -> Failures {
 }
 
 /// Each status that is written, alone or within a class, once and in the order of the file.
-fn failing_statuses(written: &[String]) -> Box<[u16]> {
+pub(super) fn failing_statuses(written: &[String]) -> Box<[u16]> {
     let mut seen = BTreeSet::new();
     let all = written.iter().filter_map(|text| text::failure(text).ok().flatten()).flatten();
     all.filter(|status| seen.insert(*status)).collect()

@@ -10,6 +10,7 @@ use http::HeaderName;
 use rustls::RootCertStore;
 
 use super::Reader;
+use super::policies::Policies;
 use super::screening::Screening;
 use crate::config::certificates;
 use crate::config::fingerprint::Held;
@@ -61,6 +62,8 @@ pub(crate) struct Context<'a> {
     providers: HashSet<&'a str>,
     provider_tables: Option<&'a Table>,
     listeners: Option<&'a Node>,
+    policies: &'a Policies,
+    policy_names: HashSet<&'a str>,
     shared_route: Option<&'a Table>,
     shared_upstream: Option<&'a Table>,
     /// Read once, and only if somebody needs them.
@@ -74,7 +77,7 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// A check of this tree.
     pub(crate) fn new(
-        root: &'a Table,
+        (root, policies): (&'a Table, &'a Policies),
         report: Report,
         complete: bool,
         sources: &'a Sources,
@@ -96,7 +99,7 @@ impl<'a> Context<'a> {
             environment,
             purpose,
             identity_headers: Vec::new(),
-            screening: Screening::of(root, shared("route")),
+            screening: Screening::of(root, |route| policies.below(Some(route)).or(shared("route"))),
             merges_slashes: server.flag("merge_slashes"),
             admin: reader.table("admin").text("address").parse().ok(),
             own: addresses::of_listeners(&reader),
@@ -110,6 +113,8 @@ impl<'a> Context<'a> {
             providers: names(providers),
             provider_tables: providers,
             listeners: root.get("listeners"),
+            policies,
+            policy_names: names(top("policies")),
             shared_route: shared("route"),
             shared_upstream: shared("upstream"),
             system_roots: OnceCell::new(),
@@ -118,10 +123,11 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// `[defaults.*]` of this kind of table.
-    pub(crate) fn shared(&self, def: &TableDef) -> Option<&'a Table> {
+    /// What a table of this kind takes from others where it says nothing itself: `[defaults.*]`, and what a route names
+    /// of `[policies.*]`.
+    pub(crate) fn shared(&self, def: &TableDef, own: Option<&Table>) -> Option<&'a Table> {
         if std::ptr::eq(def, &ROUTE) {
-            self.shared_route
+            self.policies.below(own).or(self.shared_route)
         } else if std::ptr::eq(def, &UPSTREAM) {
             self.shared_upstream
         } else {
@@ -275,6 +281,12 @@ impl<'a> Context<'a> {
     /// Reports a name of no rate limit.
     pub(crate) fn limit_exists(&mut self, node: &Node) {
         let message = known(node, "rate limit", &self.limits, "a table [rate_limits.NAME]");
+        self.unknown(node, message);
+    }
+
+    /// Reports a name of no policy.
+    pub(crate) fn policy_exists(&mut self, node: &Node) {
+        let message = known(node, "policy", &self.policy_names, "a table [policies.NAME]");
         self.unknown(node, message);
     }
 

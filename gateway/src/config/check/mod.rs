@@ -1,6 +1,7 @@
 //! The second pass: a tree against the tables of keys, then the rules between keys.
 pub(crate) mod context;
 mod other_words;
+pub(crate) mod policies;
 pub(crate) mod reader;
 pub(crate) mod same;
 pub(crate) mod scalar;

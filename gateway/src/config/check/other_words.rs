@@ -9,7 +9,8 @@ const KEYS: &[(&[&str], &str)] = &[
     (&["entrypoints", "entryPoints", "entry_points"], "it is `listeners = [\"NAME\"]` of a route"),
     (
         &["middlewares", "plugins", "filters", "http_filters"],
-        "there are none: what they do are keys of a route, as `auth`, `rate_limits`, `cors`, `request_headers`",
+        "what they do are keys of a route, as `auth`, `rate_limits`, `cors`; a set of them with a name is [policies.NAME], and \
+         policies = [\"NAME\"] of a route",
     ),
     (&["keepalive_timeout", "keep_alive_timeout", "idleTimeout"], "it is `idle_timeout` of [server]"),
     (

@@ -37,11 +37,11 @@ pub(crate) struct Missing {
 
 impl Screening {
     /// By what the tables say, as far as they can be understood.
-    pub(crate) fn of(root: &Table, shared_route: Option<&Table>) -> Self {
+    pub(crate) fn of<'a>(root: &'a Table, shared: impl Fn(&'a Table) -> Option<&'a Table>) -> Self {
         let root = Reader::new(Some(root), None, &ROOT, Span::default());
         let (server, identity) = (build::general::server(&root.table("server")), root.table("identity"));
         let tables = root.nodes("routes").iter().filter_map(Node::table);
-        let routes = tables.map(|table| Reader::new(Some(table), shared_route, &ROUTE, Span::default()));
+        let routes = tables.map(|table| Reader::new(Some(table), shared(table), &ROUTE, Span::default()));
         let (mut told, mut has_mirrors, mut has_stages) = (Vec::new(), false, false);
         for route in routes {
             if route.get("forward_auth").is_some() {

@@ -44,7 +44,7 @@ pub(crate) fn check(context: &mut Context<'_>, root: &Table) {
 /// What upstreams share holds for one that is written as a URL too, and no table of its own inherits it. Whether TLS is
 /// spoken is the URL's to say, and is checked with it.
 fn shared_with_urls(context: &mut Context<'_>, position: &Position) {
-    let Some(shared) = context.shared(&UPSTREAM) else { return };
+    let Some(shared) = context.shared(&UPSTREAM, None) else { return };
     let entries: Vec<Entry> = shared.entries.iter().filter(|entry| entry.key != "tls").cloned().collect();
     let at = shared.entries.first().map_or_else(Span::default, |entry| entry.key_at);
     table(context, None, Some(&Table { entries }), at, &UPSTREAM, position);
@@ -154,7 +154,7 @@ fn table_or_false(
     match &node.value {
         Value::Table(own) => {
             if own.entries.is_empty() && base.is_some() {
-                let message = format!("this is the `{name}` of [defaults.route], and nothing else");
+                let message = format!("this is the `{name}` that routes share, and nothing else");
                 context.report.warning(node.at, message, format!("{name} = false is none; or leave it out"));
             }
             table(context, Some(own), base, node.at, def, position);
@@ -180,10 +180,9 @@ fn tables(context: &mut Context<'_>, node: &Node, def: &'static TableDef, positi
         return;
     };
     let position = Position { list: true, ..position.clone() };
-    let base = context.shared(def);
     for element in list {
         match &element.value {
-            Value::Table(own) => table(context, Some(own), base, element.at, def, &position),
+            Value::Table(own) => table(context, Some(own), context.shared(def, Some(own)), element.at, def, &position),
             _ => _ = no_table(context, element, &format!("[{}]", position.path)),
         }
     }
@@ -216,7 +215,7 @@ fn map(
 ) {
     let named = position.below("NAME").path;
     let Value::Table(own) = &node.value else {
-        if matches!(values, Kind::Table(_) | Kind::Tagged(..)) {
+        if matches!(values, Kind::Table(_) | Kind::Shared(..) | Kind::Tagged(..)) {
             no_table(context, node, &named);
         } else {
             scalar::wrong_type(context, node, "a table", None);
@@ -229,7 +228,7 @@ fn map(
         let inside = Position { shared: false, ..position.below(&entry.key) };
         match (values, &entry.node.value) {
             (Kind::Table(def), Value::Table(own)) => {
-                let base = context.shared(def);
+                let base = context.shared(def, Some(own));
                 table(context, Some(own), base, entry.node.at, def, &inside);
             }
             // A key of a table whose name was left out, and not a name with too many brackets.

@@ -138,7 +138,9 @@ pub(crate) fn only_names(table: &Table, def: &TableDef, report: &mut Report) {
 fn holds_names(kind: Kind) -> bool {
     match kind {
         Kind::Tables(_) => true,
-        Kind::Map(keys, values) => std::ptr::eq(keys, &NAME) && matches!(values, Kind::Table(_) | Kind::Tagged(..)),
+        Kind::Map(keys, values) => {
+            std::ptr::eq(keys, &NAME) && matches!(values, Kind::Table(_) | Kind::Shared(..) | Kind::Tagged(..))
+        }
         _ => false,
     }
 }

@@ -39,6 +39,12 @@ const KEYS: &[Key] = &[
     key("stores", Kind::Map(&text::NAME, const { &Kind::Table(&STORE) }), "Redis, by name.").default("{}"),
     key("rate_limits", Kind::Map(&text::NAME, const { &Kind::Table(&RATE_LIMIT) }), "Limits, by name.").default("{}"),
     key("defaults", Kind::Table(&DEFAULTS), "What routes and upstreams share.").default("{}"),
+    key(
+        "policies",
+        Kind::Map(&text::NAME, const { &Kind::Shared(&ROUTE, &["name", "path", "policies"]) }),
+        "Keys of `[[routes]]`, by name, for the routes that name them in `policies`.",
+    )
+    .default("{}"),
     key("upstreams", Kind::Map(&text::NAME, const { &Kind::Table(&UPSTREAM) }), "Services, by name.").default("{}"),
     key("routes", Kind::Tables(&ROUTE), "What is matched, and what happens then."),
     key("aggregates", Kind::Tables(&AGGREGATE), "One request, several upstream calls, one JSON document."),

@@ -62,6 +62,13 @@ const KEYS: &[Key] = &[
         "Its name in logs and metrics; the path when absent, with what tells it apart where another has that.",
     ),
     key(
+        "policies",
+        Kind::List(const { &Kind::Text(&text::NAME) }, 0),
+        "Tables `[policies.NAME]` whose keys it has where it does not write them itself; where several write a key, the last \
+         one counts.",
+    )
+    .default("[]"),
+    key(
         "listeners",
         Kind::List(const { &Kind::Text(&text::NAME) }, 0),
         "The listeners by which it is reached, by name; empty is all. By others it is not there: 404.",
@@ -219,6 +226,13 @@ const KEYS: &[Key] = &[
         "Bodies in place of problem documents, by code, status (`404`) or class (`5xx`), the most specific first; for what \
          none of them is, as `[server]` says.",
     ),
+    key(
+        "intercept",
+        Kind::List(const { &Kind::Text(&text::ERROR_STATUS) }, 0),
+        "Errors of its upstream in whose place the gateway answers, with the same status: a problem document \
+         (`upstream_error`), or what `problems` has.",
+    )
+    .default("[]"),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
     key("openapi", Kind::Text(&text::DOCUMENT), "A file or an upstream path whose document is merged into /openapi.json.")
         .default("\"\""),

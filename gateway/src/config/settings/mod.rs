@@ -15,6 +15,7 @@ pub mod cors;
 pub mod forward_auth;
 pub mod header_edits;
 pub mod identity;
+pub mod intercept;
 pub mod listener;
 pub mod mirror;
 pub mod own_answer;

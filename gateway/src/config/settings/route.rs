@@ -17,6 +17,7 @@ use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
 use super::header_edits::HeaderEdits;
 use super::identity::Auth;
+use super::intercept::Intercept;
 use super::mirror::Mirror;
 use super::own_answer::{Origin, OwnAnswer};
 use super::problems::Problems;
@@ -81,6 +82,8 @@ pub struct Route {
     pub fallback: Option<Fallback>,
     /// Bodies in place of problem documents; `None` = as `[server]` says.
     pub problems: Option<Arc<Problems>>,
+    /// Statuses of its upstream of which nothing else is passed on; `None` where everything is.
+    pub intercept: Option<Intercept>,
     /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
     pub cors: Option<Box<Cors>>,
     /// Identical concurrent GETs share one call.

@@ -24,7 +24,7 @@ pub(crate) fn answers_get(context: &mut Context<'_>, aggregate: &Reader<'_>) {
 /// What keeps requests out by `[defaults.route]`, lets pages in or changes answers does nothing here: an aggregate or a
 /// batch has no such keys, or its own.
 pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reader<'_>) {
-    let Some(shared) = context.shared(&ROUTE) else { return };
+    let Some(shared) = context.shared(&ROUTE, None) else { return };
     let what = if table.def().title == "[[batches]]" { "a batch" } else { "an aggregate" };
     let mut tell = |names: Vec<String>, help: &str| {
         if !names.is_empty() {

@@ -6,10 +6,12 @@ use crate::config::tree::Value;
 
 /// What the gateway answers itself is no stream from an upstream, which is what is compressed.
 pub(crate) fn upstreams_answers(context: &mut Context<'_>, route: &Reader<'_>) {
-    // What is shared by all routes is a mistake on none of them.
-    let Some(node) = route.own("compress").filter(|node| !matches!(node.value, Value::Bool(false))) else { return };
-    if let Some(own) = ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some()) {
-        context.report.error(node.at, format!("`compress` is for the answers of an upstream; this route has `{own}`"));
+    let Some(own) = ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some()) else { return };
+    for key in ["compress", "intercept"] {
+        // What is shared by all routes is a mistake on none of them.
+        if let Some(node) = route.own(key).filter(|node| !matches!(node.value, Value::Bool(false))) {
+            context.report.error(node.at, format!("`{key}` is for the answers of an upstream; this route has `{own}`"));
+        }
     }
 }
 

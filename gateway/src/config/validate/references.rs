@@ -16,6 +16,7 @@ pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
     // A redirect and a fixed answer give nothing away but what is written.
     let is_closed = ["forward_auth", "redirect", "answer"].iter().any(|key| route.get(key).is_some());
     rate_limits(context, route);
+    policies(context, route);
     if !is_closed {
         open_to_all(context, route);
     }
@@ -65,6 +66,16 @@ pub(crate) fn listeners(context: &mut Context<'_>, route: &Reader<'_>) {
         context.listener_exists(node);
         if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
             context.report.error(node.at, "this listener is named twice");
+        }
+    }
+}
+
+fn policies(context: &mut Context<'_>, route: &Reader<'_>) {
+    let written = route.nodes("policies");
+    for (position, node) in written.iter().enumerate() {
+        context.policy_exists(node);
+        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
+            context.report.error(node.at, "this policy is named twice");
         }
     }
 }

@@ -78,7 +78,7 @@ pub(crate) fn url(context: &mut Context<'_>, written: &Node, url: &UpstreamUrl) 
         context.report.error_with(written.at, message, help);
     }
     if url.tls {
-        let shared = Reader::new(None, context.shared(&UPSTREAM), &UPSTREAM, written.at).table("tls");
+        let shared = Reader::new(None, context.shared(&UPSTREAM, None), &UPSTREAM, written.at).table("tls");
         tls(context, &shared);
         if shared.get("sni").is_none() {
             name(context, written.at, &url.target);

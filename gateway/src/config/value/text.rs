@@ -118,6 +118,8 @@ kinds! {
     TOKEN_PLACE = "header, header:NAME or cookie:NAME", "cookie:__Host-session", |text| token_place(text).map(drop);
     /// What a failure of an upstream is.
     FAILURE = "connect, reset, timeout, a status, or from one to another", "503", |text| failure(text).map(drop);
+    /// Statuses of errors.
+    ERROR_STATUS = "a status of 400 to 599, a class, or from one to another", "5xx", |text| error_status(text);
     /// When a hedge starts.
     HEDGE_AFTER = "a duration or a percentile", "p95", |text| hedge_after(text);
     /// When a request is slow.
@@ -378,6 +380,11 @@ pub(crate) fn failure(text: &str) -> Result<Option<RangeInclusive<u16>>, String>
     statuses
         .map(Some)
         .ok_or_else(|| "a status is 400 to 599, a class 5xx, and 500-504 is from one to another".to_owned())
+}
+
+fn error_status(text: &str) -> Result<(), String> {
+    let all = "a status is 400 to 599, a class 5xx, and 500-504 is from one to another";
+    require(matches!(failure(text), Ok(Some(_))), all)
 }
 
 fn hedge_after(text: &str) -> Result<(), String> {
