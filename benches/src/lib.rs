@@ -120,6 +120,7 @@ fn route(path: &str) -> Arc<Route> {
         hedge: None,
         fallback: None,
         problems: None,
+        intercept: None,
         cors: None,
         coalesce: false,
         aggregate: None,

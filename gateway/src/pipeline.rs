@@ -10,7 +10,6 @@ mod cached;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -35,7 +34,6 @@ use crate::response_body::{Answer, Behind, Document, Held};
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
-use crate::timer::Wait;
 use crate::upstream::Selected;
 use crate::{caching, compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 

@@ -53,15 +53,21 @@ impl Lines {
 /// both is enough.
 #[inline]
 pub(super) fn all_end_with_cr(head: &[u8]) -> bool {
-    // Chunks so short that a byte can count them: the loop becomes a handful of vector instructions.
-    head.chunks(128).fold(0_i32, |balance, chunk| {
-        let (mut feeds, mut returns) = (0_u8, 0_u8);
-        for byte in chunk {
-            feeds += u8::from(*byte == b'\n');
-            returns += u8::from(*byte == b'\r');
-        }
-        balance + i32::from(feeds) - i32::from(returns)
-    }) == 0
+    // A vector's length at a time, known to the compiler: with any other length a build by profile took the loop over the
+    // bytes of a short head for cheaper than vector instructions, and it took a fiftieth of the gateway's own time.
+    let (vectors, rest) = head.as_chunks::<16>();
+    vectors.iter().map(|vector| balance(vector)).sum::<i32>() + balance(rest) == 0
+}
+
+/// LFs less CRs of at most 255 bytes.
+#[inline]
+fn balance(bytes: &[u8]) -> i32 {
+    let (mut feeds, mut returns) = (0_u8, 0_u8);
+    for byte in bytes {
+        feeds += u8::from(*byte == b'\n');
+        returns += u8::from(*byte == b'\r');
+    }
+    i32::from(feeds) - i32::from(returns)
 }
 
 /// A line ends without CR.
@@ -93,6 +99,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn as_many_feeds_as_returns_are_counted_whatever_the_length(text in "[ab\r\n]{0,80}") {
+            let count = |byte| text.bytes().filter(|it| *it == byte).count();
+            prop_assert_eq!(all_end_with_cr(text.as_bytes()), count(b'\n') == count(b'\r'));
+        }
+
         #[test]
         fn the_end_is_where_a_plain_search_finds_it(
             parts in proptest::collection::vec(prop_oneof![Just("a: b"), Just("\r\n"), Just("\r"), Just("x")], 0..30),

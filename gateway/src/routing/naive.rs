@@ -58,6 +58,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         hedge: None,
         fallback: None,
         problems: None,
+        intercept: None,
         cors: None,
         coalesce: false,
         aggregate: None,

@@ -103,7 +103,11 @@ impl Act {
                 let head = format!("POST {path} HTTP/1.1\r\nhost: {HOST}\r\ncontent-length: 1000000\r\n\r\n");
                 slowly(head.into_bytes(), b"a")
             }
-            Self::SlowReader => Script { reads: false, ..at_once(get()) },
+            // Its one request: behind a short answer, as of a service that failed, the gateway ends the connection.
+            Self::SlowReader => {
+                let first = format!("GET {path} HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\n\r\n").into_bytes();
+                Script { reads: false, ..at_once(first) }
+            }
             Self::Pipeline => Script { reads: false, ..at_once(get().repeat(PIPELINE)) },
             Self::Broken => Script { breaks: true, ..at_once(get()) },
             Self::EndlessHead => {

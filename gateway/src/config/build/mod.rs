@@ -159,6 +159,8 @@ pub(crate) fn tables<'a>(
         "batches" => &super::schema::batch::BATCH,
         _ => &ROUTE,
     };
-    let shared = context.shared(def);
-    root.nodes(key).iter().filter_map(move |node| Some(Reader::new(Some(node.table()?), shared, def, node.at)))
+    // Looked for at once: what is shared outlives the context that tells it.
+    let shared: Vec<_> = root.nodes(key).iter().map(|node| context.shared(def, node.table())).collect();
+    let tables = root.nodes(key).iter().zip(shared);
+    tables.filter_map(move |(node, shared)| Some(Reader::new(Some(node.table()?), shared, def, node.at)))
 }
