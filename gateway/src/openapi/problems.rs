@@ -57,7 +57,8 @@ pub(super) fn codes(config: &Config, route: &Route, method: &Method) -> Vec<Code
     codes
 }
 
-/// What a route answers in the status of others: of a part without which there is no answer, or of a call for many.
+/// What a route answers in the status of others: of a part without which there is no answer, of a call for many, or of an
+/// error of which nothing else is passed on.
 pub(super) fn of_others(route: &Route) -> Vec<(&'static str, Value)> {
     let needs_a_part = route.aggregate.as_ref().is_some_and(|it| it.parts.iter().any(|part| part.required));
     let (code, statuses, words) = if needs_a_part {
@@ -65,8 +66,14 @@ pub(super) fn of_others(route: &Route) -> Vec<(&'static str, Value)> {
     } else if route.batch.is_some() {
         let by_client = "The call for all items was answered with 401, 403 or 429";
         (Code::BatchFailed, ["4XX", "5XX"], [by_client, "The call for all items was answered so"])
+    } else if route.intercept.is_some() {
+        (Code::UpstreamError, ["4XX", "5XX"], ["The service answered so; what it said is not passed on"; 2])
     } else {
         return Vec::new();
+    };
+    let may_come = |statuses: &str| {
+        let digit = if statuses == "4XX" { 4 } else { 5 };
+        route.intercept.as_ref().is_none_or(|intercept| intercept.has_some_of(digit))
     };
     let response = |words: &str| {
         json!({
@@ -75,7 +82,7 @@ pub(super) fn of_others(route: &Route) -> Vec<(&'static str, Value)> {
             "content": { KIND: { "schema": { "$ref": format!("#/components/schemas/{SCHEMA}") } } },
         })
     };
-    statuses.into_iter().zip(words.map(response)).collect()
+    statuses.into_iter().zip(words.map(response)).filter(|(statuses, _)| may_come(statuses)).collect()
 }
 
 /// Whether a route has one answer, which nobody else is asked for and no body is read for.
@@ -95,9 +102,6 @@ fn upstream_codes(route: &Route, codes: &mut Vec<Code>) {
         // A handler is late, or panics.
         codes.extend([Code::UpstreamTimeout, Code::Internal]);
         return;
-    }
-    if route.intercept.is_some() {
-        codes.push(Code::UpstreamError);
     }
     if route.aggregate.is_some() {
         codes.push(Code::PartFailed);
@@ -223,8 +227,9 @@ pub(super) fn components() -> Map<String, Value> {
 
 fn response(status: StatusCode, codes: &[Code]) -> Value {
     let titles = in_words(codes);
-    // A part, or a call for many, may have come to any status.
-    let of_others = [Code::PartFailed, Code::BatchFailed].into_iter().filter(|code| !codes.contains(code));
+    // A part, a call for many, or the one call there was, may have come to any status.
+    let of_others =
+        [Code::PartFailed, Code::BatchFailed, Code::UpstreamError].into_iter().filter(|code| !codes.contains(code));
     let words: Vec<&str> = codes.iter().copied().chain(of_others).map(Code::as_str).collect();
     json!({
         "description": format!("{titles}."),

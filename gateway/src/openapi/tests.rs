@@ -141,6 +141,15 @@ fn answers_of_the_gateways_own_are_told() {
 }
 
 #[test]
+fn errors_of_which_nothing_is_passed_on_are_problems_of_any_status_of_their_class() {
+    let document =
+        document(&format!("{UP}[[routes]]\nname = 'a'\npath = '/a'\nupstream = 'up'\nintercept = ['5xx']\n"));
+    let responses = &document["paths"]["/a"]["get"]["responses"];
+    assert!(responses["5XX"]["description"].as_str().unwrap().contains("upstream_error"), "{responses}");
+    assert!(responses["4XX"].is_null());
+}
+
+#[test]
 fn problems_in_the_operators_words_are_told_as_what_they_are() {
     let document = document(&format!(
         "[server.problems]\n5xx = {{ body = '<p>', content_type = 'text/html' }}\n\

@@ -20,6 +20,11 @@ impl Intercept {
     pub fn has(&self, status: StatusCode) -> bool {
         self.0.binary_search(&status.as_u16()).is_ok()
     }
+
+    /// Whether there are some whose first digit this is.
+    pub fn has_some_of(&self, digit: u16) -> bool {
+        self.0.iter().any(|status| status / 100 == digit)
+    }
 }
 
 impl fmt::Display for Intercept {
