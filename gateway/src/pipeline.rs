@@ -385,17 +385,18 @@ async fn by_body<N: Network>(
 }
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
-    let outcome = stages(&mut exchange, &mut headers, source).await;
+    let mut outcome = stages(&mut exchange, &mut headers, source).await;
     if exchange.cache.is_some()
         && let Ok(Outcome::Relay(answer)) = &outcome
     {
         exchange.has_changed(answer.head.status);
     }
-    let outcome = if exchange.route().is_some_and(|route| route.settings.intercept.is_some()) {
-        behind::intercepted(&exchange, outcome)
-    } else {
-        outcome
-    };
+    if exchange.route().is_some_and(|route| route.settings.intercept.is_some())
+        && let Some(error) = behind::intercepted(&exchange, &outcome)
+    {
+        let unheard = std::mem::replace(&mut outcome, Err(error.into()));
+        Box::pin(behind::unheard(&mut exchange, unheard)).await;
+    }
     if exchange.seen.is_some() {
         return Box::pin(behind::shown(exchange, &headers, outcome)).await;
     }

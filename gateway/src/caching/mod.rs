@@ -30,7 +30,7 @@ mod vary;
 mod wait;
 
 pub use answered::{answered, given, instead};
-pub use refresh::{Refresh, refresh};
+pub use refresh::{Refresh, refresh, take_in};
 pub use route::{RouteCache, Tags};
 pub use stage::{Looked, look, will_change};
 pub use state::Caching;

@@ -13,7 +13,7 @@ use super::state::{Asking, Caching, Told};
 use super::store::Store;
 use crate::exchange::Exchange;
 use crate::network::Network;
-use crate::response_body::Answer;
+use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::CacheUse;
 
 /// So many are asked for at once in the whole gateway.
@@ -73,27 +73,38 @@ pub async fn refresh<N: Network>(mut exchange: Box<Exchange<N>>, answer: Option<
         instead(&mut exchange, StatusCode::BAD_GATEWAY);
         return;
     };
-    let is_over = answered(&mut exchange, &answer, 0).is_some();
-    let mut source = answer.source;
+    // Of one that says that what is kept still holds all is read, for its connection.
+    let unkept = if answered(&mut exchange, &answer, 0).is_some() { usize::MAX } else { 0 };
+    take_in(&mut exchange, answer.source, (unkept, LONGEST)).await;
+}
+
+/// Reads the rest of an answer that no client gets: all of it while a copy is kept, else so many bytes at most, for so
+/// long. One that came whole is kept where it was to be, and its connection can be used again.
+pub async fn take_in<N: Network>(exchange: &mut Exchange<N>, mut source: Source<N>, most: (usize, Duration)) {
+    let (mut unkept, longest) = most;
     let read = async {
         while !source.leg.is_over() {
             match poll_fn(|cx| source.leg.poll_frame(cx)).await {
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => exchange.keep_part(&data),
+                    Ok(data) => {
+                        exchange.keep_part(&data);
+                        match unkept.checked_sub(data.len()) {
+                            _ if exchange.is_kept() => {}
+                            Some(rest) => unkept = rest,
+                            None => return false,
+                        }
+                    }
                     Err(_trailers) => exchange.keep_nothing(),
                 },
                 Some(Err(_)) => return false,
                 None => break,
             }
-            if !is_over && !exchange.is_kept() {
-                return false;
-            }
         }
         true
     };
-    if tokio::time::timeout(LONGEST, read).await == Ok(true) {
+    if tokio::time::timeout(longest, read).await == Ok(true) {
         exchange.keep_whole();
-        source.finish(&exchange, exchange.now());
+        source.finish(exchange, exchange.now());
     } else {
         exchange.keep_nothing();
     }

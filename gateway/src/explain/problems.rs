@@ -23,7 +23,8 @@ pub struct OwnProblem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The codes of which it is told. Where another body comes first for each, there are none; one for a status may
-    /// be told still, where a part of an aggregate is answered so.
+    /// be told still, where a part of an aggregate is answered so; `upstream_error` stands with those for the statuses that
+    /// the route's `intercept` names.
     pub codes: Vec<&'static str>,
 }
 
@@ -53,9 +54,17 @@ pub(super) fn of(config: &Config, route: Option<&Route>) -> Vec<OwnProblem> {
     let all = config.server.problems.as_deref().map(|problems| ("server", problems));
     let bodies = |(of, problems)| Problems::bodies(problems).map(move |(key, body)| (of, *key, body));
     let told: Vec<(&str, ProblemKey, &ProblemBody)> = own.into_iter().chain(all).flat_map(bodies).collect();
-    // The first that is for a code is what is told.
-    let first = |code: &Code| told.iter().position(|(_, key, _)| key.is_for(*code, code.status()));
-    let codes = |at: usize| Code::ALL.iter().filter(|code| first(code) == Some(at)).map(|code| code.as_str()).collect();
+    // The first that is for a code and its status is what is told.
+    let first = |code, status| told.iter().position(|(_, key, _)| key.is_for(code, status));
+    let intercept = route.and_then(|route| route.intercept.as_ref());
+    let is_told = |code: Code, at: usize| match code {
+        // Which has the status of the upstream's answer.
+        Code::UpstreamError => {
+            intercept.is_some_and(|intercept| intercept.statuses().any(|status| first(code, status) == Some(at)))
+        }
+        _ => first(code, code.status()) == Some(at),
+    };
+    let codes = |at| Code::ALL.iter().filter(|code| is_told(**code, at)).map(|code| code.as_str()).collect();
     told.iter().enumerate().map(|(at, (of, key, body))| OwnProblem::new(of, *key, body, codes(at))).collect()
 }
 
@@ -102,6 +111,18 @@ mod tests {
             );
             assert!(codes(&told, "404 of [server] (application/json): ").contains(&"route_not_found"));
         }
+    }
+
+    #[test]
+    fn an_error_that_is_intercepted_is_told_by_the_body_for_its_status() {
+        let text = TEXT.replace("problems = { 502", "intercept = ['404']\nproblems = { 502");
+        let config = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap().config;
+        let of = |path| answer(&config, &Question::parse("GET", path, &[]).unwrap()).problems;
+        let bodies = |path| -> Vec<String> {
+            let told = of(path).into_iter().filter(|body| body.codes.contains(&"upstream_error"));
+            told.map(|body| body.problems).collect()
+        };
+        assert_eq!((bodies("/a"), bodies("/b")), (vec!["404".to_owned()], Vec::new()));
     }
 
     #[test]

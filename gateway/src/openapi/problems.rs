@@ -103,6 +103,9 @@ fn upstream_codes(route: &Route, codes: &mut Vec<Code>) {
         codes.extend([Code::UpstreamTimeout, Code::Internal]);
         return;
     }
+    if route.intercept.is_some() {
+        codes.push(Code::UpstreamError);
+    }
     if route.aggregate.is_some() {
         codes.push(Code::PartFailed);
     }

@@ -2,37 +2,49 @@
 //! upstream's error nothing but the status, where the route says so.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 
 use super::{Outcome, give};
+use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::forward::Failure;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::response_body::Held;
 use crate::timer::Wait;
-use crate::{compose, response};
+use crate::{caching, response};
 
-/// response: the gateway's own answer in the place of an upstream's error.
-#[cold]
+/// The longest that is waited for what an upstream has to say of its error, which nobody hears.
+const UNHEARD: Duration = Duration::from_secs(1);
+/// The most of it that is read where no copy is kept, so that the connection can be used again.
+const UNHEARD_BYTES: usize = 64 * 1024;
+
+/// response: what the gateway answers in the place of an upstream's error; `None` for most, which are passed on.
+#[inline]
 pub(super) fn intercepted<N: Network>(
     exchange: &Exchange<N>,
-    outcome: Result<Outcome<N>, Failure>,
-) -> Result<Outcome<N>, Failure> {
-    let head = match &outcome {
+    outcome: &Result<Outcome<N>, Failure>,
+) -> Option<GatewayError> {
+    let head = match outcome {
         Ok(Outcome::Relay(answer)) => &answer.head,
         Ok(Outcome::Taken(taken)) => &taken.0.head,
         Ok(Outcome::Given(given)) => &given.0,
-        _ => return outcome,
+        _ => return None,
     };
-    let Some(error) = response::intercepted(exchange, head) else { return outcome };
-    match outcome {
-        Ok(Outcome::Relay(answer)) => compose::discard(answer.source, exchange),
-        Ok(Outcome::Taken(taken)) => compose::discard(taken.0.source, exchange),
-        _ => {}
-    }
-    Err(error.into())
+    response::intercepted(exchange, head)
+}
+
+/// The rest of an answer that is not passed on. A copy may be kept of it all the same: for the next who asks.
+pub(super) async fn unheard<N: Network>(exchange: &mut Exchange<N>, outcome: Result<Outcome<N>, Failure>) {
+    let source = match outcome {
+        Ok(Outcome::Relay(answer)) => answer.source,
+        Ok(Outcome::Taken(taken)) => taken.0.source,
+        _ => return,
+    };
+    let left = exchange.time_left(exchange.now()).unwrap_or(UNHEARD).min(UNHEARD);
+    caching::take_in(exchange, source, (UNHEARD_BYTES, left)).await;
 }
 
 /// response: the program's own stages see what comes from behind the gateway, in the other order.

@@ -27,6 +27,7 @@ const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-m
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
 const DEADLINE_EXCEEDED: u16 = 4;
+const UNKNOWN: u16 = 2;
 const NOT_FOUND: u16 = 5;
 const PERMISSION_DENIED: u16 = 7;
 const RESOURCE_EXHAUSTED: u16 = 8;
@@ -59,6 +60,18 @@ fn status(code: Code) -> u16 {
         | Code::Overloaded
         | Code::LimitStoreDown
         | Code::ConnectTimeout => UNAVAILABLE,
+    }
+}
+
+/// As callers would map the status of an upstream's answer that is no gRPC (gRPC, "HTTP to gRPC Status Code Mapping").
+fn of_http(status: StatusCode) -> u16 {
+    match status.as_u16() {
+        400 => INTERNAL,
+        401 => UNAUTHENTICATED,
+        403 => PERMISSION_DENIED,
+        404 => UNIMPLEMENTED,
+        429 | 502..=504 => UNAVAILABLE,
+        _ => UNKNOWN,
     }
 }
 
@@ -103,7 +116,14 @@ pub(super) fn describe<N: Network>(headers: &mut HeaderMap, exchange: &Exchange<
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Whose own time is up has nothing to come back for.
     let is_late = exchange.hurried && error.shed == Some(ShedReason::Deadline);
-    headers.insert(GRPC_STATUS, HeaderValue::from(if is_late { DEADLINE_EXCEEDED } else { status(error.code) }));
+    headers.insert(
+        GRPC_STATUS,
+        HeaderValue::from(match error.code {
+            _ if is_late => DEADLINE_EXCEEDED,
+            Code::UpstreamError => of_http(error.status()),
+            code => status(code),
+        }),
+    );
     if let Ok(message) = message(&error.detail) {
         headers.insert(GRPC_MESSAGE, message);
     }

@@ -12,9 +12,18 @@ use crate::retry_after::retry_after;
 ///
 /// When to come back, how to prove who one is and which methods would do are kept: a 401 and a 405 without them would be
 /// no answers (RFC 9110, sections 15.5.2 and 15.5.6).
-#[cold]
+#[inline]
 pub fn intercepted<N: Network>(exchange: &Exchange<N>, head: &ResponseHead) -> Option<GatewayError> {
-    exchange.route()?.settings.intercept.as_ref().filter(|intercept| intercept.has(head.status))?;
+    let intercept = exchange.route()?.settings.intercept.as_ref()?;
+    if intercept.has(head.status) { instead_of(exchange, head) } else { None }
+}
+
+#[cold]
+fn instead_of<N: Network>(exchange: &Exchange<N>, head: &ResponseHead) -> Option<GatewayError> {
+    if exchange.is_grpc && head.fields.get("grpc-status").is_some() {
+        // It speaks to callers of gRPC, in their words.
+        return None;
+    }
     let mut error = GatewayError::intercepted(head.status);
     let told = head.fields.get(header::RETRY_AFTER.as_str());
     error.retry_after = told.and_then(|told| retry_after(told, &exchange.shard.shared.clock, exchange.now()));

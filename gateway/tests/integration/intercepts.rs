@@ -113,3 +113,28 @@ async fn a_breaker_sees_what_the_service_said() {
     }
     assert_eq!(gateway.get("/").await.code(), "breaker_open");
 }
+
+#[tokio::test]
+async fn a_long_answer_is_kept_too_though_nobody_gets_it() {
+    let long = "x".repeat(300_000);
+    let kept = format!("HTTP/1.1 404 No\r\ncache-control: max-age=60\r\ncontent-length: {}\r\n\r\n{long}", long.len());
+    let (gateway, upstream) = gateway("intercept = ['404']\ncache = true", &kept).await;
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/").await.code(), "upstream_error");
+    }
+    assert_eq!(upstream.received().len(), 1, "one connection, asked once");
+}
+
+#[tokio::test]
+async fn callers_of_grpc_are_told_as_they_would_have_mapped_it_themselves() {
+    for (status, told) in [("401", "16"), ("403", "7"), ("404", "12"), ("503", "14"), ("500", "2")] {
+        let (gateway, _upstream) = gateway("intercept = ['4xx', '5xx']", &answer(status, "")).await;
+        let call = "POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\nte: trailers\r\ncontent-length: 0\r\n\r\n";
+        let answer = gateway.ask(call).await;
+        assert_eq!(
+            (answer.status, answer.header("grpc-status"), answer.header("server")),
+            (200, Some(told), None),
+            "{status}"
+        );
+    }
+}

@@ -88,7 +88,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         host: host_policy(&table.text("host")),
         websocket: table.texts("upgrades").iter().any(|upgrade| upgrade == "websocket"),
         retry: retry(&table.table("retry")),
-        intercept: Intercept::new(upstream::failing_statuses(&table.texts("intercept"))),
+        intercept: intercept(table),
         criticality: Criticality::parse(&table.text("criticality")).unwrap_or_default(),
         breaker: table.get("breaker").map(|_| upstream::breaker(&table.table("breaker"))),
         max_body: table.get("max_body").map(|_| table.bound("max_body")),
@@ -342,6 +342,14 @@ fn cors(table: &Reader<'_>) -> Cors {
 }
 
 /// Which answers are kept; none of those that the gateway or its program makes itself.
+fn intercept(table: &Reader<'_>) -> Option<Intercept> {
+    if own_answer(table).is_some() {
+        None
+    } else {
+        Intercept::new(upstream::failing_statuses(&table.texts("intercept")))
+    }
+}
+
 fn cache(table: &Reader<'_>) -> Option<Cache> {
     let written = table.get("cache")?;
     if matches!(written.value, TreeValue::Bool(false)) || own_answer(table).is_some() {

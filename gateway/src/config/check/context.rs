@@ -23,7 +23,7 @@ use crate::config::schema::upstream::UPSTREAM;
 use crate::config::schema::{ROOT, TableDef};
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::source::{Sources, Span};
-use crate::config::tree::{Node, Table};
+use crate::config::tree::{Node, Table, Value};
 use crate::config::validate::addresses;
 use crate::config::value::text::NAME;
 
@@ -62,7 +62,7 @@ pub(crate) struct Context<'a> {
     providers: HashSet<&'a str>,
     provider_tables: Option<&'a Table>,
     listeners: Option<&'a Node>,
-    policies: &'a Policies,
+    policies: &'a Policies<'a>,
     policy_names: HashSet<&'a str>,
     shared_route: Option<&'a Table>,
     shared_upstream: Option<&'a Table>,
@@ -77,7 +77,7 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// A check of this tree.
     pub(crate) fn new(
-        (root, policies): (&'a Table, &'a Policies),
+        (root, policies): (&'a Table, &'a Policies<'a>),
         report: Report,
         complete: bool,
         sources: &'a Sources,
@@ -133,6 +133,13 @@ impl<'a> Context<'a> {
         } else {
             None
         }
+    }
+
+    /// Whether a policy that this route itself names says that there is to be none of it, and nothing before it says
+    /// something else.
+    pub(crate) fn policy_says_none(&self, route: &Reader<'_>, key: &str) -> bool {
+        let said = route.written().and_then(|own| own.get(key).or_else(|| self.policies.named_by(own, key)));
+        said.is_some_and(|node| matches!(node.value, Value::Bool(false)))
     }
 
     /// The path that a key names.

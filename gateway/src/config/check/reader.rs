@@ -74,6 +74,11 @@ impl<'a> Reader<'a> {
         self.own.is_some()
     }
 
+    /// The table itself, as written.
+    pub(crate) fn written(&self) -> Option<&'a Table> {
+        self.own
+    }
+
     /// Where the key's value is written, or the table where it is not.
     pub(crate) fn at(&self, key: &str) -> Span {
         self.get(key).map_or(self.at, |node| node.at)

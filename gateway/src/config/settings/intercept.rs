@@ -21,6 +21,11 @@ impl Intercept {
         self.0.binary_search(&status.as_u16()).is_ok()
     }
 
+    /// All of them, the lowest first.
+    pub fn statuses(&self) -> impl Iterator<Item = StatusCode> {
+        self.0.iter().filter_map(|status| StatusCode::from_u16(*status).ok())
+    }
+
     /// Whether there are some whose first digit this is.
     pub fn has_some_of(&self, digit: u16) -> bool {
         self.0.iter().any(|status| status / 100 == digit)

@@ -2,14 +2,16 @@
 
 use crate::config::check::{Context, Reader};
 use crate::config::settings::compress::is_grpc;
-use crate::config::tree::Value;
+use crate::config::tree::{Node, Value};
 
 /// What the gateway answers itself is no stream from an upstream, which is what is compressed.
 pub(crate) fn upstreams_answers(context: &mut Context<'_>, route: &Reader<'_>) {
     let Some(own) = ["redirect", "answer"].into_iter().find(|key| route.get(key).is_some()) else { return };
+    let is_none =
+        |node: &Node| matches!(&node.value, Value::Bool(false)) || node.list().is_some_and(<[Node]>::is_empty);
     for key in ["compress", "intercept"] {
         // What is shared by all routes is a mistake on none of them.
-        if let Some(node) = route.own(key).filter(|node| !matches!(node.value, Value::Bool(false))) {
+        if let Some(node) = route.own(key).filter(|node| !is_none(node)) {
             context.report.error(node.at, format!("`{key}` is for the answers of an upstream; this route has `{own}`"));
         }
     }

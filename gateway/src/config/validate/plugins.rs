@@ -5,8 +5,8 @@ use crate::config::registered::PluginKind;
 use crate::config::tree::Value;
 
 /// What only an upstream has a use for.
-const OF_AN_UPSTREAM: [&str; 9] =
-    ["fallback", "retry", "hedge", "breaker", "coalesce", "host", "mirror", "compress", "cache"];
+const OF_AN_UPSTREAM: [&str; 10] =
+    ["fallback", "retry", "hedge", "breaker", "coalesce", "host", "mirror", "compress", "cache", "intercept"];
 
 /// A handler is there, and does not stand beside what only an upstream has a use for.
 pub(crate) fn handler(context: &mut Context<'_>, route: &Reader<'_>) {
