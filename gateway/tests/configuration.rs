@@ -387,7 +387,7 @@ fn included_files_bring_policies_and_name_those_of_others() {
     write("2.part.toml", "[policies.patient]\nidle_timeout = \"70s\"\n");
     let loaded = load(&main, Purpose::Run).unwrap_or_else(|error| panic!("{error}"));
     let route = &loaded.config.routes[0];
-    let seconds = |time: Option<std::time::Duration>| time.map(|time| time.as_secs());
+    let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
     assert_eq!((seconds(route.timeout), seconds(route.idle_timeout)), (Some(50), Some(70)));
 
     write("2.part.toml", "[policies.slow]\ntimeout = \"70s\"\n");
@@ -396,7 +396,7 @@ fn included_files_bring_policies_and_name_those_of_others() {
     };
     let told = messages(&problems, Severity::Error);
     assert!(told.iter().any(|it| it.starts_with("\"slow\" is already written at")), "{told:?}");
-    assert!(told.iter().any(|it| it == "unknown policy \"patient\""), "{told:?}");
+    assert!(told.iter().any(|it| *it == "unknown policy \"patient\""), "{told:?}");
 }
 
 #[test]

@@ -100,6 +100,7 @@ const OURS: &[&str] = &[
     "ignore_client_directives",
     "in_flight",
     "include_subdomains",
+    "intercept",
     "key_env",
     "listeners",
     "max_ttl",
