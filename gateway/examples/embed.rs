@@ -22,9 +22,6 @@ pub(crate) fn program(upstream: &str) -> Result<Router, BuildError> {
     let gateway = Gateway::builder()
         .config_text(format!(
             r#"
-            [telemetry.access_log]
-            output = "off"
-
             [[routes]]
             path = "/greet/{{name}}"
             handler = "greet"

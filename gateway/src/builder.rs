@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::fmt;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -14,11 +15,11 @@ use crate::config::{self, LoadError, Loaded, PluginKind, Problem};
 use crate::gateway::{Gateway, World};
 use crate::network::Sockets;
 use crate::plugins::{BalancePolicy, Handler, IdentityProvider, LimitKey, Plugins, Stage};
-use crate::startup::{self, Running, Signals, StartError};
+use crate::reload::{Reloader, TEXT};
+use crate::running::{Running, Signals};
+use crate::startup::{self, Given, StartError};
 use crate::telemetry::notice;
-
-/// What a text is called in messages, in place of a file.
-const TEXT: &str = "config_text";
+use crate::telemetry::told::{Event, Record, TakesEvents, TakesRecords};
 
 /// Why there is no gateway.
 #[derive(Debug)]
@@ -83,6 +84,7 @@ pub struct Builder {
     twice: Option<(PluginKind, String)>,
     seed: Option<u64>,
     shards: Option<usize>,
+    sockets: Vec<(String, TcpListener)>,
 }
 
 impl Gateway<Sockets> {
@@ -96,9 +98,6 @@ impl Gateway<Sockets> {
     /// let gateway = Gateway::builder()
     ///     .config_text(
     ///         r#"
-    ///         [telemetry.access_log]
-    ///         output = "off"
-    ///
     ///         [[routes]]
     ///         path = "/hello"
     ///         handler = "hello"
@@ -116,7 +115,14 @@ impl Gateway<Sockets> {
     /// # }
     /// ```
     pub fn builder() -> Builder {
-        Builder { written: Vec::new(), plugins: Plugins::default(), twice: None, seed: None, shards: None }
+        Builder {
+            written: Vec::new(),
+            plugins: Plugins::default(),
+            twice: None,
+            seed: None,
+            shards: None,
+            sockets: Vec::new(),
+        }
     }
 }
 
@@ -128,7 +134,7 @@ impl Builder {
     }
 
     /// The configuration's file. A gateway that is started from it ([`Builder::start`], [`Builder::run`]) reloads it
-    /// when it changes.
+    /// when it changes; one that is mounted ([`Builder::build`]) when it is told to ([`Gateway::reload`]).
     pub fn config_file(mut self, path: impl Into<PathBuf>) -> Self {
         self.written.push(Written::File(path.into()));
         self
@@ -179,6 +185,46 @@ impl Builder {
         self.note(PluginKind::LimitKey, name, is_new)
     }
 
+    /// Hands over what happens: what `GET /events` of the admin API tells (requests' own kinds left out), warnings of
+    /// the configuration, and what else the gateway would say on standard error. It says nothing there then.
+    ///
+    /// A gateway that is mounted ([`Builder::build`]) says nothing there anyway; without this, what happens is in
+    /// [`Gateway::admin_router`], [`Gateway::metrics`] and [`Gateway::warnings`] alone.
+    ///
+    /// `take` runs on the runtime that the gateway was made on, never on a request's way, and others wait for it there:
+    /// what blocks belongs elsewhere. A slow one loses the oldest, and is told how many (`missed`). A second call
+    /// replaces the first.
+    ///
+    /// ```
+    /// # use gateway::prelude::*;
+    /// let builder = Gateway::builder().events(|event| eprintln!("{event}"));
+    /// # drop(builder);
+    /// ```
+    pub fn events(mut self, take: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.plugins.tell_events(TakesEvents::new(take));
+        self
+    }
+
+    /// Hands over a record of each request that has ended, in place of what `output` of `[telemetry.access_log]` says;
+    /// its `sample`, `queue` and headers hold.
+    ///
+    /// `take` runs on a thread of the gateway's own, for one record after the other, some milliseconds after the end.
+    /// While it blocks, records wait; beyond `queue` they are dropped and counted, and no request waits. A second call
+    /// replaces the first.
+    pub fn records(mut self, take: impl Fn(&Record<'_>) + Send + Sync + 'static) -> Self {
+        self.plugins.tell_records(TakesRecords::new(take));
+        self
+    }
+
+    /// A socket that the program holds already, in place of the address of the `[[listeners]]` entry of this `name`: of
+    /// socket activation, of a process before this one, of a test that has to know the port. All else of the entry
+    /// (TLS, the PROXY protocol) holds. One socket for all workers, whatever `reuse_port` says. For [`Builder::start`]
+    /// and [`Builder::run`]; a mounted gateway does not listen, and is an error with one.
+    pub fn listener(mut self, name: impl Into<String>, socket: TcpListener) -> Self {
+        self.sockets.push((name.into(), socket));
+        self
+    }
+
     fn note(mut self, kind: PluginKind, name: String, is_new: bool) -> Self {
         if !is_new {
             self.twice.get_or_insert((kind, name));
@@ -210,7 +256,11 @@ impl Builder {
     }
 
     /// A gateway without listeners, to be mounted in an axum program by [`Gateway::into_service`]; `[[listeners]]` and
-    /// `[admin]` of its configuration are not looked at. Warnings go to standard error.
+    /// `[admin]` of its configuration are not looked at, which is a warning where they are written.
+    ///
+    /// It writes nothing on the program's standard output and standard error, unless `output = "stdout"` of
+    /// `[telemetry.access_log]` is written in the configuration: what happens goes to [`Builder::events`], warnings too
+    /// (and [`Gateway::warnings`] has them), records to [`Builder::records`].
     ///
     /// Within a tokio runtime, what has to happen beside requests (health checks, discovery, keys, spans) happens on it
     /// from here on, until the gateway and its services are dropped. Elsewhere nothing of that happens before
@@ -218,16 +268,23 @@ impl Builder {
     ///
     /// # Errors
     /// There is no configuration, it is not right, it names what is not registered, or its access log cannot be opened.
-    pub fn build(self) -> Result<Arc<Gateway<Sockets>>, BuildError> {
-        let Loaded { config, warnings, .. } = self.load()?;
-        warnings.iter().for_each(notice::warning);
+    pub fn build(mut self) -> Result<Arc<Gateway>, BuildError> {
+        if let Some((name, _)) = self.sockets.first() {
+            let why = format!("a gateway of `build` does not listen: the socket {name:?} is for `start` or `run`");
+            return Err(BuildError::Start(why));
+        }
+        self.plugins.mount();
+        let Loaded { config, warnings, files } = self.load()?;
+        warnings.iter().for_each(|warning| notice::warning(self.plugins.voice(), warning));
         let shards =
             self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
         let seed = self.seed.unwrap_or_else(startup::seed);
         let world = World { network: Sockets, clock: Clock::system(), seed, shards };
+        let path = file_of(self.written);
         let gateway = Gateway::with_plugins(config, world, self.plugins)
             .map_err(|error| BuildError::Start(format!("access log: {error}")))?;
         let gateway = Arc::new(gateway);
+        Reloader::new(Arc::clone(&gateway), path, files).keep_warnings(warnings);
         if tokio::runtime::Handle::try_current().is_ok() {
             startup::keep_up(&gateway);
         }
@@ -235,25 +292,23 @@ impl Builder {
     }
 
     /// A gateway that serves: on its own listeners, with its own workers and admin port, as `gateway run` does. It ends
-    /// by [`Running::drain`]. Warnings go to standard error.
+    /// by [`Running::drain`], [`Handle::drain`](crate::running::Handle::drain) or `POST /drain`; signals are the
+    /// program's. Warnings and events go to standard error, unless there is [`Builder::events`].
     ///
     /// # Errors
     /// As [`Builder::build`], and where an address cannot be had.
     pub async fn start(self) -> Result<Running, BuildError> {
         let Loaded { config, warnings, files } = self.load()?;
-        warnings.iter().for_each(notice::warning);
-        let path = self.written.into_iter().find_map(|written| match written {
-            Written::File(path) => Some(path),
-            Written::Text(_) => None,
-        });
+        warnings.iter().for_each(|warning| notice::warning(self.plugins.voice(), warning));
         let seed = self.seed.unwrap_or_else(startup::seed);
-        let running = startup::start_with(config, (path, files), self.plugins, seed).await?;
+        let given = Given { plugins: self.plugins, seed, sockets: self.sockets };
+        let running = startup::start_with(config, (file_of(self.written), files), given).await?;
         running.reloader().keep_warnings(warnings);
         Ok(running)
     }
 
     /// The same to its end, which SIGTERM, SIGINT or the admin API bring: then it drains. SIGHUP reloads. Events go to
-    /// standard error, as those of `gateway run` do.
+    /// standard error, as those of `gateway run` do, unless there is [`Builder::events`].
     ///
     /// # Errors
     /// As [`Builder::start`].
@@ -262,7 +317,21 @@ impl Builder {
         let running = self.start().await?;
         let shared = Arc::clone(running.gateway().shared());
         let ended = running.serve(signals).await;
-        notice::stopped(ended, shared.log.not_written());
+        notice::stopped(shared.events.voice(), ended, shared.log.not_written());
+        Ok(())
+    }
+
+    /// The same until `shutdown` is ready, as `with_graceful_shutdown` of axum: then it drains, and is ready when that
+    /// is over. `POST /drain` ends it too. Signals are the program's: none is listened to. A change of the file and
+    /// `POST /reload` reload it.
+    ///
+    /// # Errors
+    /// As [`Builder::start`].
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<(), BuildError> {
+        let running = self.start().await?;
+        let shared = Arc::clone(running.gateway().shared());
+        let ended = running.serve_until(shutdown).await;
+        notice::stopped(shared.events.voice(), ended, shared.log.not_written());
         Ok(())
     }
 
@@ -280,4 +349,12 @@ impl Builder {
         };
         loaded.map_err(BuildError::Configuration)
     }
+}
+
+/// The file among what was written.
+fn file_of(written: Vec<Written>) -> Option<PathBuf> {
+    written.into_iter().find_map(|written| match written {
+        Written::File(path) => Some(path),
+        Written::Text(_) => None,
+    })
 }

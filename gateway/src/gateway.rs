@@ -3,7 +3,7 @@
 //! The binary drives it from listeners and workers; an embedding program calls it as a tower service.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -11,17 +11,19 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::context::OwnName;
-use crate::network::Network;
+use crate::network::{Network, Sockets};
 use crate::overload::{self, Episodes};
 use crate::plugins::Plugins;
 use crate::rate_limit::{self, Registry as Limits};
+use crate::reload::Reloads;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::store::{self, Stores};
 use crate::telemetry::access_log::AccessLog;
-use crate::telemetry::events::{Event, Events};
+use crate::telemetry::events::{Event, Events, Kinds};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::telemetry::recorder::{self, Recorder};
+use crate::telemetry::told::{self, Voice};
 use crate::telemetry::tracing::{self, Tracer};
 use crate::tls::Slots;
 use crate::upstream::Registry as Upstreams;
@@ -34,13 +36,17 @@ use crate::upstream::watch::{self as upstream_watch, Surroundings};
 pub(crate) const SPANS_FLUSH: Duration = Duration::from_secs(2);
 
 /// A gateway.
-pub struct Gateway<N: Network> {
+pub struct Gateway<N: Network = Sockets> {
     shards: Box<[Arc<Shard<N>>]>,
     shared: Arc<Shared<N>>,
     snapshot: Mutex<Arc<Snapshot<N>>>,
     version: AtomicU64,
     /// The version in force, for who waits for the next.
     applied: watch::Sender<u64>,
+    /// Turns when a drain begins.
+    drains: watch::Sender<bool>,
+    /// Where another configuration is read from.
+    pub(crate) reloads: OnceLock<Arc<Reloads>>,
 }
 
 /// What a gateway is made with, beside its configuration.
@@ -67,7 +73,7 @@ impl<N: Network> Gateway<N> {
 
     /// The same of a program that has registered something in code.
     pub(crate) fn with_plugins(config: Config, world: World<N>, plugins: Plugins) -> std::io::Result<Self> {
-        let log = AccessLog::start(&config.telemetry.access_log, world.shards.max(1))?;
+        let log = AccessLog::start_for(plugins.records(), &config.telemetry.access_log, world.shards.max(1))?;
         Ok(Self::assemble(config, world, log, plugins))
     }
 
@@ -81,7 +87,7 @@ impl<N: Network> Gateway<N> {
         let shards = world.shards.max(1);
         let metrics = Arc::new(Metrics::new(shards));
         let log = Arc::new(log);
-        let events: Arc<Events> = Arc::default();
+        let events = Arc::new(Events::of(plugins.voice().clone()));
         let stores = Stores::new(store::Surroundings {
             clock: world.clock.clone(),
             events: Arc::clone(&events),
@@ -126,6 +132,8 @@ impl<N: Network> Gateway<N> {
             snapshot: Mutex::new(snapshot),
             version: AtomicU64::new(1),
             applied: watch::Sender::new(1),
+            drains: watch::Sender::new(false),
+            reloads: OnceLock::new(),
         }
     }
 
@@ -194,10 +202,13 @@ impl<N: Network> Gateway<N> {
     }
 
     /// Starts what happens beside requests, on the current runtime: the time of breakers, checks of endpoints, the size
-    /// of the process, letting go of limits' buckets, watching the stores that hold them, and sending spans. Without it
-    /// no store heals that has died, and no span is sent. It ends with the gateway.
+    /// of the process, letting go of limits' buckets, watching the stores that hold them, sending spans, and telling
+    /// the program of events. Without it no store heals that has died, and no span is sent. It ends with the gateway.
     pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
+        if let Voice::Program(Some(takes)) = shared.events.voice() {
+            self.beside(told::tell(shared.events.follow(Kinds::rare(), Some(0)), takes.clone()));
+        }
         tokio::spawn(overload::watch::keep_watch(Arc::downgrade(self)));
         let shard = Arc::clone(&self.shards[0]);
         let routes = move || {
@@ -250,10 +261,26 @@ impl<N: Network> Gateway<N> {
         async move { while versions.changed().await.is_ok() {} }
     }
 
-    /// From now on answers close their connections, and readiness is false.
+    /// From now on answers close their connections, and `/readyz` is 503; requests are answered as before. It is never
+    /// taken back. A gateway that is mounted does no more: what listens is the program, which stops when it thinks fit
+    /// ([`Gateway::drain_begun`]). One that serves by itself is drained by
+    /// [`Handle::drain`](crate::running::Handle::drain).
     pub fn begin_drain(&self) {
         if !self.shared.draining.swap(true, Ordering::Relaxed) {
             self.shared.report(self.shared.clock.now(), Event::Drain);
+            self.drains.send_replace(true);
+        }
+    }
+
+    /// Is ready when a drain has begun: by [`Gateway::begin_drain`], or by `POST /drain` of [`Gateway::admin_router`].
+    /// Made for `axum::serve(..).with_graceful_shutdown(gateway.drain_begun())`.
+    pub fn drain_begun(&self) -> impl Future<Output = ()> + Send + 'static + use<N> {
+        let mut drains = self.drains.subscribe();
+        async move {
+            if drains.wait_for(|begun| *begun).await.is_err() {
+                // A gateway that is gone drains no more.
+                std::future::pending::<()>().await;
+            }
         }
     }
 

@@ -55,6 +55,23 @@
 //!
 //! Every one has an example in `gateway/examples`, and `docs/embedding.md` says what holds for it.
 //!
+//! # What comes out of it
+//!
+//! | by | what |
+//! |---|---|
+//! | [`Builder::events`], [`Builder::records`] | what happens, and a record of each request, for the program to log |
+//! | [`Gateway::admin_router`], [`Gateway::metrics`] | the operators' API and page, metrics as a text |
+//! | [`Gateway::reload`], [`Gateway::reload_text`] | another configuration, in one step or not at all |
+//! | [`Running::handle`] | a hand on a gateway that serves by itself: drain, reload, addresses |
+//!
+//! [`Builder::events`]: builder::Builder::events
+//! [`Builder::records`]: builder::Builder::records
+//! [`Gateway::admin_router`]: gateway::Gateway::admin_router
+//! [`Gateway::metrics`]: gateway::Gateway::metrics
+//! [`Gateway::reload`]: gateway::Gateway::reload
+//! [`Gateway::reload_text`]: gateway::Gateway::reload_text
+//! [`Running::handle`]: running::Running::handle
+//!
 //! # What is supported
 //!
 //! [`prelude`], and what its names lead to. Other modules are public for the tools of this repository alone.
@@ -94,11 +111,14 @@ pub mod diff;
 pub mod explain;
 #[doc(hidden)]
 pub mod gateway;
+mod mounted;
 #[cfg(feature = "planted-bugs")]
 #[doc(hidden)]
 pub mod planted;
 #[doc(hidden)]
 pub mod reload;
+#[doc(hidden)]
+pub mod running;
 #[doc(hidden)]
 pub mod service;
 #[doc(hidden)]

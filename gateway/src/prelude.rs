@@ -6,6 +6,8 @@
 #[doc(inline)]
 pub use crate::builder::{BuildError, Builder};
 #[doc(inline)]
+pub use crate::config::{Problem, Severity};
+#[doc(inline)]
 pub use crate::gateway::Gateway;
 #[doc(inline)]
 pub use crate::identity::Identity;
@@ -15,6 +17,12 @@ pub use crate::plugins::{
     Stage, StageRequest,
 };
 #[doc(inline)]
+pub use crate::reload::{ReloadError, ReloadReport};
+#[doc(inline)]
+pub use crate::running::{Handle, Running, Signals};
+#[doc(inline)]
 pub use crate::service::GatewayService;
 #[doc(inline)]
-pub use crate::startup::Running;
+pub use crate::shutdown::Drained;
+#[doc(inline)]
+pub use crate::telemetry::told::{Event, Record};

@@ -1,6 +1,8 @@
-//! Reloads: by signal, by a change of the files, by the admin API; atomic, and refused whole when anything is wrong.
+//! Reloads: by signal, by a change of the files, by the admin API, by the program around the gateway; atomic, and
+//! refused whole when anything is wrong.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -20,6 +22,10 @@ use crate::watched_folders::WatchedFolders;
 
 /// What asks for a reload when a file has changed.
 const BY_WATCHING: &str = "file";
+/// What asks for one in code.
+pub(crate) const BY_PROGRAM: &str = "program";
+/// What a text is called in messages, in place of a file.
+pub(crate) const TEXT: &str = "config_text";
 
 /// Problems that an event names; `/status` names all.
 const MAX_TOLD: usize = 20;
@@ -35,7 +41,7 @@ pub struct ReloadReport {
     pub version: u64,
     /// Seconds since the Unix epoch.
     pub at_unix: i64,
-    /// What asked for it: `signal`, `file`, `admin`.
+    /// What asked for it: `signal`, `file`, `admin`, `program`.
     pub cause: &'static str,
     /// What is wrong with the files; of files that are in force, what is perhaps not meant.
     pub problems: Vec<Problem>,
@@ -45,6 +51,37 @@ pub struct ReloadReport {
     /// What is in force only after a restart.
     pub needs_restart: Vec<&'static str>,
 }
+
+impl ReloadReport {
+    /// The report, or an error where nothing has changed.
+    ///
+    /// # Errors
+    /// The configuration is not in force.
+    pub fn into_result(self) -> Result<Self, ReloadError> {
+        if self.ok { Ok(self) } else { Err(ReloadError(Box::new(self))) }
+    }
+}
+
+/// A reload that was refused: what was in force is so still.
+#[derive(Debug)]
+pub struct ReloadError(Box<ReloadReport>);
+
+impl ReloadError {
+    /// All of it: [`ReloadReport::problems`], each with its place, or [`ReloadReport::error`].
+    pub fn report(&self) -> &ReloadReport {
+        &self.0
+    }
+}
+
+impl fmt::Display for ReloadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let errors = self.0.problems.iter().filter(|problem| problem.severity == Severity::Error);
+        let errors = errors.map(in_a_line).chain(self.0.error.clone()).collect::<Vec<_>>();
+        f.write_str(&errors.join("\n"))
+    }
+}
+
+impl std::error::Error for ReloadError {}
 
 /// Why a reload changes nothing.
 enum Refused {
@@ -107,10 +144,10 @@ struct Applied {
     warnings: Vec<Problem>,
 }
 
-/// Reloads one gateway from one file.
-pub struct Reloader<N: Network> {
-    gateway: Arc<Gateway<N>>,
-    fixed: Fixed,
+/// Where a gateway's configuration is read from, and what came of it so far. It is the gateway's, whoever reloads it.
+pub struct Reloads {
+    /// `None` for a gateway that is mounted in a program: nothing of it waits for a restart.
+    fixed: Option<Fixed>,
     path: Option<PathBuf>,
     looked: Mutex<Looked>,
     last: Mutex<Option<ReloadReport>>,
@@ -122,55 +159,93 @@ pub struct Reloader<N: Network> {
     turn: tokio::sync::Mutex<()>,
 }
 
+/// Reloads one gateway, from its file or from a text.
+pub struct Reloader<N: Network> {
+    gateway: Arc<Gateway<N>>,
+    kept: Arc<Reloads>,
+}
+
 impl<N: Network> Reloader<N> {
-    /// Reloads from `path`, of which `files` were read so far; without a path, every reload is refused.
+    /// Reloads from `path`, of which `files` were read so far; without a path, there is no file to reload.
     pub fn new(gateway: Arc<Gateway<N>>, path: Option<PathBuf>, files: Files) -> Self {
-        let looked = Mutex::new(Looked::at(files));
-        let fixed = Fixed::of(&gateway.snapshot().config);
-        Self {
-            gateway,
-            fixed,
+        let is_mounted = gateway.shared().plugins.is_mounted();
+        let kept = Arc::new(Reloads {
+            fixed: (!is_mounted).then(|| Fixed::of(&gateway.snapshot().config)),
             path,
-            looked,
+            looked: Mutex::new(Looked::at(files)),
             last: Mutex::new(None),
             warnings: Mutex::default(),
             watching: OnceLock::new(),
             turn: tokio::sync::Mutex::new(()),
+        });
+        // The first says where the gateway's own reloads read.
+        let _ = gateway.reloads.set(Arc::clone(&kept));
+        Self { gateway, kept }
+    }
+
+    /// What reloads this gateway; where nobody has said from what, there is no file.
+    pub(crate) fn of(gateway: &Arc<Gateway<N>>) -> Self {
+        match gateway.reloads.get() {
+            Some(kept) => Self { gateway: Arc::clone(gateway), kept: Arc::clone(kept) },
+            None => Self::new(Arc::clone(gateway), None, Files::default()),
         }
     }
 
     /// The last reload, if there was one.
     pub fn last(&self) -> Option<ReloadReport> {
-        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The last reload, if it was refused and there is something that could be mended.
+    pub fn refused(&self) -> Option<ReloadReport> {
+        let can_be_mended = |last: &ReloadReport| self.path().is_some() || !last.problems.is_empty();
+        self.last().filter(|last| !last.ok && can_be_mended(last))
     }
 
     /// What is perhaps not meant of the configuration in force.
     pub fn warnings(&self) -> Vec<Problem> {
-        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.kept.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Keeps what there is to say of the configuration in force, for `/status`.
     pub fn keep_warnings(&self, warnings: Vec<Problem>) {
-        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+        *self.kept.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
     /// What is in force only after a restart.
     pub fn needs_restart(&self) -> Vec<&'static str> {
-        self.fixed.differs_from(&self.gateway.snapshot().config)
+        self.would_need_restart(&self.gateway.snapshot().config)
+    }
+
+    fn would_need_restart(&self, config: &Config) -> Vec<&'static str> {
+        self.kept.fixed.as_ref().map(|fixed| fixed.differs_from(config)).unwrap_or_default()
     }
 
     /// The configuration's file.
     pub fn path(&self) -> Option<&Path> {
-        self.path.as_deref()
+        self.kept.path.as_deref()
     }
 
     /// Reads the file and puts it in force, or says why not; a file that is refused changes nothing. The access log's
     /// file is opened anew whatever comes of it, but where a change of the file alone asks.
     pub async fn reload(&self, cause: &'static str) -> ReloadReport {
-        let _turn = self.turn.lock().await;
+        let _turn = self.kept.turn.lock().await;
         let outcome = self.try_reload(cause).await;
+        self.report(cause, outcome)
+    }
+
+    /// Puts this text in force, or says why not, as a file. The file, if there is one, is read again when it changes,
+    /// or somebody asks for it.
+    pub async fn reload_text(&self, text: String, cause: &'static str) -> ReloadReport {
+        let _turn = self.kept.turn.lock().await;
+        let outcome = self.try_text(text).await;
+        self.report(cause, outcome)
+    }
+
+    /// Keeps and tells what a reload came to.
+    fn report(&self, cause: &'static str, outcome: Result<Applied, Refused>) -> ReloadReport {
         // It may have named files in folders that were not watched while it read them.
-        if let Some(watching) = self.watching.get() {
+        if let Some(watching) = self.kept.watching.get() {
             let _ = watching.try_send(());
         }
         let clock = &self.gateway.shared().clock;
@@ -203,7 +278,7 @@ impl<N: Network> Reloader<N> {
                 }
             }
         }
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        *self.kept.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
         let shared = self.gateway.shared();
         let problems = report.problems.iter().map(in_a_line).chain(report.error.clone()).take(MAX_TOLD).collect();
         let event = Event::Reload { version: report.version, ok: report.ok, cause, problems };
@@ -212,7 +287,8 @@ impl<N: Network> Reloader<N> {
     }
 
     async fn try_reload(&self, cause: &'static str) -> Result<Applied, Refused> {
-        let path = self.path.clone().ok_or_else(|| Refused::Other("the gateway was started without a file".into()))?;
+        let path = self.kept.path.clone();
+        let path = path.ok_or_else(|| Refused::Other("the gateway was started without a file".into()))?;
         let registered = self.gateway.shared().plugins.registered();
         let in_force = self.looked().in_force.paths.clone();
         // Looked at before it is read: what changes meanwhile is seen.
@@ -238,12 +314,29 @@ impl<N: Network> Reloader<N> {
                 "it looks like a file that is being written; where it is meant, SIGHUP or POST /reload takes it";
             return Err(Refused::Other(format!("{what}: {remedy}")));
         }
-        let needs_restart = self.fixed.differs_from(&config);
-        if let Err(error) = self.gateway.apply(config) {
-            self.keep_looking(files, before);
-            return Err(Refused::Other(format!("access log: {error}")));
+        match self.apply(config, warnings) {
+            Ok(applied) => {
+                *self.looked() = Looked::at(files);
+                Ok(applied)
+            }
+            Err(refused) => {
+                self.keep_looking(files, before);
+                Err(refused)
+            }
         }
-        *self.looked() = Looked::at(files);
+    }
+
+    async fn try_text(&self, text: String) -> Result<Applied, Refused> {
+        let registered = self.gateway.shared().plugins.registered();
+        let load = move || config::load_text_for(&text, Path::new(TEXT), &registered);
+        let loaded = off_the_loop(load).await.map_err(|error| Refused::Other(error.to_string()))?;
+        let Loaded { config, warnings, .. } = loaded.map_err(Refused::Invalid)?;
+        self.apply(config, warnings)
+    }
+
+    fn apply(&self, config: Config, warnings: Vec<Problem>) -> Result<Applied, Refused> {
+        let needs_restart = self.would_need_restart(&config);
+        self.gateway.apply(config).map_err(|error| Refused::Other(format!("access log: {error}")))?;
         self.gateway.keep_discovering();
         Ok(Applied { needs_restart, warnings })
     }
@@ -266,7 +359,7 @@ impl<N: Network> Reloader<N> {
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
-        self.looked.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.looked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a file is another than it was when it was read last.
@@ -300,8 +393,9 @@ impl<N: Network> Reloader<N> {
     pub async fn watch_files(self: Arc<Self>) {
         // The folder, not the file: an editor that writes a new file and renames it would be lost otherwise.
         let Some(within) = self.path().and_then(Path::parent) else { return };
-        let mut folders = WatchedFolders::<RecommendedWatcher>::new();
-        let _ = self.watching.set(folders.teller());
+        let voice = self.gateway.shared().events.voice().clone();
+        let mut folders = WatchedFolders::<RecommendedWatcher>::new(voice.clone());
+        let _ = self.kept.watching.set(folders.teller());
         loop {
             // A folder may have come, of which nothing is told yet, and a reload may have named other files.
             folders.watch(&self.folders(within).await);
@@ -309,7 +403,7 @@ impl<N: Network> Reloader<N> {
             if self.has_changed().await {
                 let report = self.reload(BY_WATCHING).await;
                 folders.watch(&self.folders(within).await);
-                crate::telemetry::notice::reload(&report);
+                crate::telemetry::notice::reload(&voice, &report);
             }
             folders.changed().await;
         }

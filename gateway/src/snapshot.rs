@@ -142,7 +142,7 @@ impl<N: Network> Snapshot<N> {
     pub fn build(config: Arc<Config>, version: u64, shared: &Shared<N>) -> Self {
         let upstreams: HashMap<&str, Arc<Upstream<N>>> =
             config.upstreams.iter().map(|settings| (&*settings.name, shared.upstreams.apply(settings))).collect();
-        shared.tls.apply(&config.listeners, config.server.h2.is_spoken());
+        shared.tls.apply(&config.listeners, config.server.h2.is_spoken(), shared.events.voice());
         shared.upstreams.retain(|name| upstreams.contains_key(name));
         let (limits, in_flight) = (limits(&config, shared), in_flight(&config, shared));
         let providers = shared.identity.apply(&config.providers, &config.identity);

@@ -1,15 +1,12 @@
-//! From a configuration to a running gateway, and back down.
+//! From a configuration to a running gateway; `running.rs` is what it is then, and how it ends.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::admin;
@@ -17,20 +14,24 @@ use crate::clock::{self, Clock};
 use crate::config::Files;
 use crate::config::settings::Config;
 use crate::connections::Connections;
-use crate::gateway::{Gateway, SPANS_FLUSH, World};
+use crate::gateway::{Gateway, World};
 use crate::listener::accept::{self, Listening};
 use crate::listener::{bind, refuse};
 use crate::network::{self, Sockets};
 use crate::openapi::{self, Keeper};
 use crate::plugins::Plugins;
 use crate::reload::Reloader;
+use crate::running::Parts;
 use crate::shard::Shared;
-use crate::shutdown::{self, Drained, Switches};
+use crate::shutdown::Switches;
 use crate::telemetry::events::Event;
 use crate::telemetry::process::ProcessStats;
+use crate::telemetry::told::Voice;
 use crate::telemetry::{access_log, events, notice};
 use crate::tls::expiry;
 use crate::worker;
+
+pub use crate::running::{Running, Signals};
 
 /// The system's wall clock is read again this often, so that records follow its corrections.
 const CLOCK_RESYNC: Duration = Duration::from_secs(10);
@@ -38,84 +39,40 @@ const CLOCK_RESYNC: Duration = Duration::from_secs(10);
 const STEP_MS: u64 = 1_000;
 /// How often it is looked whether the access log can be written.
 const LOG_LOOK: Duration = Duration::from_secs(5);
-/// The longest that threads are waited for once they were told to end; a worker needs no longer than one turn of its
-/// loop.
-const THREADS_END: Duration = Duration::from_secs(2);
-/// The longest that the last access records are waited for.
-const LOG_FLUSH: Duration = Duration::from_secs(2);
 
 /// What could not be had at start; the text is one line with the remedy.
 #[derive(Debug)]
 pub struct StartError(pub String);
-
-/// A gateway that serves.
-pub struct Running {
-    gateway: Arc<Gateway<Sockets>>,
-    reloader: Arc<Reloader<Sockets>>,
-    switches: Switches,
-    connections: Arc<Connections>,
-    threads: Vec<JoinHandle<()>>,
-    /// Addresses that clients connect to, ports resolved.
-    pub listeners: Vec<SocketAddr>,
-    /// The admin address, port resolved.
-    pub admin: Option<SocketAddr>,
-    /// Turns when a drain is asked for through the admin API.
-    drain_asked: watch::Receiver<bool>,
-}
-
-/// The signals that a gateway listens to, from when this is made.
-pub struct Signals {
-    hang_up: Signal,
-    reopen: Signal,
-    /// One that says nothing to the gateway.
-    unknown: Signal,
-    end: [Signal; 3],
-}
-
-impl Signals {
-    /// Listens to them, on the current runtime.
-    ///
-    /// # Errors
-    /// The system does not let it.
-    pub fn new() -> io::Result<Self> {
-        Ok(Self {
-            hang_up: signal(SignalKind::hangup())?,
-            reopen: signal(SignalKind::user_defined1())?,
-            unknown: signal(SignalKind::user_defined2())?,
-            end: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::quit())?],
-        })
-    }
-}
-
-/// Waits for any of the signals that end the process.
-async fn any([terminate, interrupt, quit]: &mut [Signal; 3]) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-        _ = quit.recv() => {}
-    }
-}
 
 /// Binds, starts workers and the accept thread, and serves admin on the current runtime.
 ///
 /// # Errors
 /// What could not be had, with the remedy.
 pub async fn start(config: Config, path: Option<PathBuf>, files: Files) -> Result<Running, StartError> {
-    start_with(config, (path, files), Plugins::none(), seed()).await
+    start_with(config, (path, files), Given { plugins: Plugins::none(), seed: seed(), sockets: Vec::new() }).await
+}
+
+/// What a program brings to a start, beside a configuration.
+pub(crate) struct Given {
+    /// What it has registered in code.
+    pub(crate) plugins: Plugins,
+    /// What decides every random choice.
+    pub(crate) seed: u64,
+    /// Sockets that it holds, each for the listener of this name.
+    pub(crate) sockets: Vec<(String, TcpListener)>,
 }
 
 /// The same for a program that has registered something in code.
 pub(crate) async fn start_with(
     config: Config,
     (path, files): (Option<PathBuf>, Files),
-    plugins: Plugins,
-    seed: u64,
+    Given { plugins, seed, sockets }: Given,
 ) -> Result<Running, StartError> {
     let workers = match config.server.workers {
         0 => std::thread::available_parallelism().map_or(1, usize::from),
         workers => workers,
     };
-    let sockets = bind_all(&config, workers)?;
+    let sockets = bind_all(&config, workers, sockets)?;
     let listeners = addresses(&sockets)?;
     let admin_socket =
         config.admin.as_ref().map(|admin| listen(admin.address, bind::Families::Both, false)).transpose();
@@ -151,7 +108,7 @@ pub(crate) async fn start_with(
     let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), (ask_drain, &listeners))?;
     tokio::spawn(Arc::clone(&reloader).watch_files());
     let switches = Switches { stop_accepting, close_idle, stop_workers };
-    Ok(Running { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked })
+    Ok(Running::new(Parts { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked }))
 }
 
 /// Starts all that happens beside requests, on the current runtime.
@@ -161,14 +118,28 @@ pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
     gateway.beside(follow_wall_clock(Arc::clone(gateway.shared())));
     gateway.beside(tell_of_log_failures(Arc::clone(gateway.shared())));
     gateway.beside(expiry::keep_telling(Arc::clone(gateway.shared())));
-    gateway.beside(events::say(gateway.shared().events.follow(events::said_aloud(), None)));
+    if matches!(gateway.shared().events.voice(), Voice::StandardError) {
+        gateway.beside(events::say(gateway.shared().events.follow(events::said_aloud(), None)));
+    }
 }
 
-fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartError> {
+fn bind_all(
+    config: &Config,
+    workers: usize,
+    mut held: Vec<(String, TcpListener)>,
+) -> Result<Vec<Listening>, StartError> {
     let mut sockets = Vec::new();
     let families = |address| bind::Families::beside(address, config.listeners.iter().map(|listener| listener.address));
     for (index, listener) in config.listeners.iter().enumerate() {
         let proxy_protocol = listener.proxy_protocol;
+        let is_its = |(name, _): &(String, TcpListener)| listener.name.as_deref() == Some(&**name);
+        if let Some(at) = held.iter().position(is_its) {
+            let (name, socket) = held.swap_remove(at);
+            let unusable = |error: io::Error| StartError(format!("the socket of the listener {name:?}: {error}"));
+            socket.set_nonblocking(true).map_err(unusable)?;
+            sockets.push(Listening { socket, worker: None, index, proxy_protocol });
+            continue;
+        }
         if !listener.reuse_port {
             let socket = listen(listener.address, families(listener.address), false)?;
             sockets.push(Listening { socket, worker: None, index, proxy_protocol });
@@ -182,7 +153,12 @@ fn bind_all(config: &Config, workers: usize) -> Result<Vec<Listening>, StartErro
             sockets.push(Listening { socket, worker: Some(worker), index, proxy_protocol });
         }
     }
-    Ok(sockets)
+    match held.first() {
+        None => Ok(sockets),
+        Some((name, _)) => Err(StartError(format!(
+            "a socket is given for the listener {name:?}: no [[listeners]] has this `name`, or it has one already"
+        ))),
+    }
 }
 
 fn listen(address: SocketAddr, families: bind::Families, reuse_port: bool) -> Result<TcpListener, StartError> {
@@ -211,7 +187,7 @@ fn serve_admin(
     let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
     let documents = Keeper::new(Arc::clone(gateway), listening(&gateway.snapshot().config, listeners));
-    tokio::spawn(Arc::clone(&documents).keep());
+    tokio::spawn(Keeper::keep(Arc::downgrade(&documents)));
     let state = admin::State::new(gateway, reloader, connections, loads, ask_drain, documents);
     tokio::spawn(admin::keep_looking(Arc::downgrade(&state)));
     // It ends with the process.
@@ -236,7 +212,7 @@ async fn follow_wall_clock(shared: Arc<Shared<Sockets>>) {
         let stepped_ms = shared.clock.resync() / 1_000;
         // What is less is how a clock is kept right.
         if stepped_ms.unsigned_abs() >= STEP_MS {
-            notice::clock(stepped_ms);
+            notice::clock(shared.events.voice(), stepped_ms);
             shared.report(shared.clock.now(), Event::ClockStep { stepped_ms });
         }
     }
@@ -253,10 +229,10 @@ async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
             let last = shared.log.last_failure();
             let failed = failing.then(|| last.clone().map(|last| (last.output, last.detail)).unwrap_or_default());
             shared.report(shared.clock.now(), Event::Log { failed });
-            notice::access_log(failing, failures, last);
+            notice::access_log(shared.events.voice(), failing, failures, last);
         }
         if let Some(more) = news.dropped {
-            notice::records_dropped(more, dropped);
+            notice::records_dropped(shared.events.voice(), more, dropped);
         }
     }
 }
@@ -266,95 +242,4 @@ pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard library's hasher is keyed from the system's entropy.
     std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-impl Running {
-    /// The gateway.
-    pub fn gateway(&self) -> &Arc<Gateway<Sockets>> {
-        &self.gateway
-    }
-
-    /// What reloads it.
-    pub fn reloader(&self) -> &Arc<Reloader<Sockets>> {
-        &self.reloader
-    }
-
-    /// Waits until the admin API asks for a drain.
-    pub async fn drain_asked(&self) {
-        let mut asked = self.drain_asked.clone();
-        if asked.wait_for(|asked| *asked).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// Serves until a signal or the admin API ends it, then drains; a second signal cuts what is left. SIGHUP reloads,
-    /// and SIGUSR1 opens the access log anew. How it ended, as the last notice says it.
-    pub async fn serve(self, signals: Signals) -> &'static str {
-        notice::ready(&self.listeners, self.admin);
-        let Signals { mut hang_up, mut reopen, mut unknown, mut end } = signals;
-        let cause = {
-            // Beside the others: a large file, or a disk that stands still, keeps no signal waiting.
-            let mut reloads = pin!(async {
-                while hang_up.recv().await.is_some() {
-                    notice::reload(&self.reloader.reload("signal").await);
-                }
-                std::future::pending::<()>().await;
-            });
-            loop {
-                tokio::select! {
-                    () = &mut reloads => {}
-                    _ = reopen.recv() => self.gateway.shared().log.reopen(),
-                    // To other servers it is a word. Here it is none, which is no reason to die of it.
-                    _ = unknown.recv() => notice::unknown_signal("SIGUSR2"),
-                    () = any(&mut end) => break "signal",
-                    () = self.drain_asked() => break "admin",
-                }
-            }
-        };
-        notice::draining(cause);
-        match self.end_once(any(&mut end)).await {
-            Drained::Clean => "drain",
-            Drained::Cut(_) => "drain_timeout",
-            Drained::Hurried(_) => "second_signal",
-        }
-    }
-
-    /// Drains and ends.
-    pub async fn drain(self) -> Drained {
-        self.drain_until(std::future::pending()).await
-    }
-
-    /// Drains and ends; once `hurry` is ready, what is left is cut, and the end comes within `THREADS_END`,
-    /// `SPANS_FLUSH` and `LOG_FLUSH`. Every request has its record then, as far as the log can be written.
-    pub async fn drain_until(self, hurry: impl Future<Output = ()>) -> Drained {
-        let drained = self.end_once(hurry).await;
-        notice::flush();
-        drained
-    }
-
-    /// The same, but that what it says may not have been written yet.
-    async fn end_once(self, hurry: impl Future<Output = ()>) -> Drained {
-        let drained = shutdown::drain(&self.gateway, &self.switches, &self.connections, hurry).await;
-        let all_ended = async {
-            // By a thread of its own: a runtime that ends waits for what it has been given to block on, and a worker
-            // may be held up by the program's code for ever.
-            let (tell, told) = tokio::sync::oneshot::channel();
-            std::thread::spawn(move || {
-                for thread in self.threads {
-                    let _ = thread.join();
-                }
-                let _ = tell.send(());
-            });
-            let _ = told.await;
-        };
-        let _ = tokio::time::timeout(THREADS_END, all_ended).await;
-        self.gateway.shared().tracer.finish(SPANS_FLUSH).await;
-        self.gateway.shared().log.flush(LOG_FLUSH);
-        match drained {
-            Drained::Clean => {}
-            Drained::Cut(connections) => notice::cut("drain_timeout", connections),
-            Drained::Hurried(connections) => notice::cut("second_signal", connections),
-        }
-        drained
-    }
 }

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::config::fingerprint::{FolderId, of_folder};
 use crate::telemetry::notice;
+use crate::telemetry::told::Voice;
 
 /// Editors write a file in several steps; a change is read when it has been quiet for this long.
 const SETTLE: Duration = Duration::from_millis(100);
@@ -25,13 +26,14 @@ pub(crate) struct WatchedFolders<W> {
     watched: BTreeMap<PathBuf, FolderId>,
     /// Why one cannot be watched.
     failing: Option<String>,
+    voice: Voice,
     told: mpsc::Receiver<()>,
     tells: mpsc::Sender<()>,
 }
 
 impl<W: Watcher> WatchedFolders<W> {
     /// None yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(voice: Voice) -> Self {
         let (tells, told) = mpsc::channel(1);
         let sender = tells.clone();
         let on_event = move |event: notify::Result<notify::Event>| {
@@ -45,9 +47,9 @@ impl<W: Watcher> WatchedFolders<W> {
             Err(error) => (None, Some(error.to_string())),
         };
         if let Some(why) = &failing {
-            notice::files(Some(why));
+            notice::files(&voice, Some(why));
         }
-        Self { watcher, watched: BTreeMap::new(), failing, told, tells }
+        Self { watcher, watched: BTreeMap::new(), failing, voice, told, tells }
     }
 
     /// Tells as the system does: it is to be looked anew.
@@ -75,7 +77,7 @@ impl<W: Watcher> WatchedFolders<W> {
             }
         }
         if failed.is_some() != self.failing.is_some() {
-            notice::files(failed.as_deref());
+            notice::files(&self.voice, failed.as_deref());
         }
         self.failing = failed;
     }
@@ -129,7 +131,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn where_nothing_can_be_watched_it_is_looked_every_few_seconds() {
         let folder = tempfile::tempdir().unwrap();
-        let mut folders = WatchedFolders::<Full>::new();
+        let mut folders = WatchedFolders::<Full>::new(Voice::StandardError);
         folders.watch(&BTreeSet::from([folder.path().to_owned()]));
         assert!(folders.failing.as_ref().is_some_and(|why| why.contains(folder.path().to_str().unwrap())));
         assert!(tokio::time::timeout(2 * LOOK_EVERY, folders.changed()).await.is_ok());
@@ -142,7 +144,7 @@ mod tests {
         let outer = tempfile::tempdir().unwrap();
         let inner = outer.path().join("inner");
         let both = BTreeSet::from([outer.path().to_owned(), inner.clone()]);
-        let mut folders = WatchedFolders::<RecommendedWatcher>::new();
+        let mut folders = WatchedFolders::<RecommendedWatcher>::new(Voice::StandardError);
         for number in 0..3 {
             folders.watch(&both);
             std::fs::create_dir(&inner).unwrap();
@@ -162,7 +164,7 @@ mod tests {
         let inner = outer.path().join("inner");
         std::fs::create_dir(&inner).unwrap();
         let both = BTreeSet::from([outer.path().to_owned(), inner.clone()]);
-        let mut folders = WatchedFolders::<RecommendedWatcher>::new();
+        let mut folders = WatchedFolders::<RecommendedWatcher>::new(Voice::StandardError);
         folders.watch(&both);
         for number in 0..3 {
             std::fs::remove_dir_all(&inner).unwrap();

@@ -1,4 +1,5 @@
-//! Who may use the admin API: whoever has the token; without one, whoever is on this machine and is no web page.
+//! Who may use the admin API: whoever has the token; without one, whoever is on this machine and is no web page. Where
+//! a program mounts it, who may is the program's to say, and only pages of other sites are kept from changing anything.
 //!
 //! A browser on the operator's machine can be made to send requests to loopback by any page it shows. So the `Host`
 //! must be an address or `localhost` (a name that a page's owner controls could be bound to loopback: DNS rebinding),
@@ -10,6 +11,7 @@
 use std::sync::Arc;
 
 use axum::extract::{Request, State as Shared};
+use axum::http::uri::Authority;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -31,8 +33,12 @@ const OF_PROXIES: [&str; 7] = [
 
 pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or("");
+    let is_mounted = state.serves.is_none();
+    // A program may serve it over HTTP/2, where the host stands in the URI.
+    let in_uri = request.uri().authority().map(Authority::as_str).filter(|_| is_mounted);
+    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).or(in_uri).unwrap_or("");
     let verdict = match &state.token {
+        _ if is_mounted => None,
         Some(token) if !bears(headers.get(header::AUTHORIZATION), token) => {
             let mut response = refusal(StatusCode::UNAUTHORIZED, "unauthorized", "The admin token is needed.");
             let challenge = HeaderValue::from_static("Bearer realm=\"gateway admin\"");

@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::extract::{Request, State as Shared};
+use axum::extract::{ConnectInfo, Request, State as Shared};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -33,13 +33,20 @@ pub(super) async fn watch<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
     let mut told = Told {
         action: action(request.uri().path()),
         target: target(request.uri()),
-        peer: request.extensions().get::<Peer>().map(|peer| peer.0),
+        peer: peer(&request),
         ended: None,
         state,
     };
     let response = next.run(request).await;
     told.ended = Some(response.status());
     response
+}
+
+/// The other end, as the admin's own server says it, or the program's.
+fn peer(request: &Request) -> Option<SocketAddr> {
+    let extensions = request.extensions();
+    let own = extensions.get::<Peer>().map(|peer| peer.0);
+    own.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0))
 }
 
 /// Whether a call may change something.
@@ -103,6 +110,7 @@ impl<N: Network> Drop for Told<N> {
         };
         let who = match (result, &self.state.token) {
             (AdminResult::Refused, _) => "nobody",
+            _ if self.state.serves.is_none() => "program",
             (_, Some(_)) => "token",
             (_, None) => "loopback",
         };
@@ -115,7 +123,7 @@ impl<N: Network> Drop for Told<N> {
             status: self.ended.map(|status| status.as_u16()),
             untold,
         };
-        notice::admin_write(write.fields());
+        notice::admin_write(shared.events.voice(), write.fields());
         shared.events.report(now, Event::Admin(Box::new(write)));
     }
 }

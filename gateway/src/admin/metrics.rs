@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::settings::upstream::Endpoints;
 use crate::gateway::Gateway;
 use crate::network::Network;
+use crate::reload::Reloader;
 use crate::telemetry::exposition::{Format, KeptAnswers, ScrapeInputs, render};
 use crate::telemetry::metrics::{
     Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, HeldPlaces, RouteBreaker,
@@ -21,12 +22,16 @@ use crate::upstream::{Endpoint, Upstream};
 
 pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, headers: HeaderMap) -> Response {
     let format = Format::negotiate(headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()));
-    let mut inputs = ScrapeInputs { process: ProcessStats::read(), ..inputs(&state.gateway) };
-    // Without a file there is nothing that could be mended.
-    inputs.reload_refused = state.reloader.path().is_some() && state.reloader.last().is_some_and(|last| !last.ok);
-    inputs.needs_restart = !state.reloader.needs_restart().is_empty();
-    let body = render(format, &state.gateway.shared().metrics, &inputs);
+    let body = whole_page(&state.gateway, &state.reloader, format);
     ([(header::CONTENT_TYPE, format.content_type())], body).into_response()
+}
+
+/// All that is known of a gateway, and of the process that it is in.
+pub(crate) fn whole_page<N: Network>(gateway: &Gateway<N>, reloader: &Reloader<N>, format: Format) -> Vec<u8> {
+    let mut inputs = ScrapeInputs { process: ProcessStats::read(), ..inputs(gateway) };
+    inputs.reload_refused = reloader.refused().is_some();
+    inputs.needs_restart = !reloader.needs_restart().is_empty();
+    render(format, &gateway.shared().metrics, &inputs)
 }
 
 /// The page of a gateway that has no process of its own, as in simulated time: what it says of a process is zero.

@@ -18,6 +18,7 @@ mod view;
 mod write;
 
 pub use metrics::metrics_page;
+pub(crate) use metrics::whole_page;
 pub use problems::keep_looking;
 pub use serve::serve;
 
@@ -38,10 +39,8 @@ use crate::reload::Reloader;
 pub struct State<N: Network = Sockets> {
     gateway: Arc<Gateway<N>>,
     reloader: Arc<Reloader<N>>,
-    connections: Arc<Connections>,
-    /// Connections of each worker.
-    loads: Vec<Arc<AtomicUsize>>,
-    ask_drain: watch::Sender<bool>,
+    /// `None` where the gateway is mounted in a program, which also says who may ask.
+    serves: Option<Serves>,
     documents: Arc<Keeper<N>>,
     token: Option<Box<str>>,
     started: std::time::Instant,
@@ -49,6 +48,14 @@ pub struct State<N: Network = Sockets> {
     problems: problems::Problems,
     /// The name of each upstream that has one has been looked up.
     has_looked_around: AtomicBool,
+}
+
+/// What a gateway has that serves by itself.
+struct Serves {
+    connections: Arc<Connections>,
+    /// Connections of each worker.
+    loads: Vec<Arc<AtomicUsize>>,
+    ask_drain: watch::Sender<bool>,
 }
 
 impl<N: Network> State<N> {
@@ -62,13 +69,26 @@ impl<N: Network> State<N> {
         documents: Arc<Keeper<N>>,
     ) -> Arc<Self> {
         let token = gateway.snapshot().config.admin.as_ref().and_then(|admin| admin.token.as_deref().map(Box::from));
+        let serves = Serves { connections: Arc::clone(connections), loads, ask_drain };
+        Self::with(gateway, reloader, documents, (Some(serves), token))
+    }
+
+    /// The same of one that is mounted in a program.
+    pub fn mounted(gateway: &Arc<Gateway<N>>, reloader: &Arc<Reloader<N>>, documents: Arc<Keeper<N>>) -> Arc<Self> {
+        Self::with(gateway, reloader, documents, (None, None))
+    }
+
+    fn with(
+        gateway: &Arc<Gateway<N>>,
+        reloader: &Arc<Reloader<N>>,
+        documents: Arc<Keeper<N>>,
+        (serves, token): (Option<Serves>, Option<Box<str>>),
+    ) -> Arc<Self> {
         Arc::new(Self {
             started: gateway.shared().clock.now(),
             gateway: Arc::clone(gateway),
             reloader: Arc::clone(reloader),
-            connections: Arc::clone(connections),
-            loads,
-            ask_drain,
+            serves,
             documents,
             token,
             problems: problems::Problems::default(),
@@ -77,7 +97,8 @@ impl<N: Network> State<N> {
     }
 }
 
-/// The routes. Every one but the probes, the passport's public keys and the pages' files passes `access`.
+/// The routes. Every one but the probes, the passport's public keys and the pages' files passes `access`. Paths within
+/// the pages are relative, so that a program may nest them under one of its own.
 pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics::metrics::<N>))

@@ -1,12 +1,17 @@
 //! The page at `/`: files that carry no data, for whoever asks. Its script asks the API, with the token where there is
 //! one, so that a browser can open it though it cannot send a token with the first request.
+//!
+//! What the page names is beside it, so that a program may serve all of it under a path of its own.
 
 use axum::Router;
-use axum::http::header::CONTENT_TYPE;
+use axum::extract::OriginalUri;
+use axum::http::StatusCode;
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 const FILES: [(&str, &str, &str); 6] = [
-    ("/", "text/html; charset=utf-8", include_str!("page/index.html")),
+    ("/index.html", "text/html; charset=utf-8", include_str!("page/index.html")),
     ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     ("/feed.js", "text/javascript; charset=utf-8", include_str!("page/feed.js")),
@@ -16,9 +21,22 @@ const FILES: [(&str, &str, &str); 6] = [
 
 /// The page's files, each under its path.
 pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
+    FILES.into_iter().fold(Router::new().route("/", get(index)), |router, (path, kind, text)| {
         router.route(path, get(move || async move { ([(CONTENT_TYPE, kind)], text) }))
     })
+}
+
+/// The page; where it was asked for by a path without a slash at its end, the way to it: a browser would look for its
+/// files beside that path, and not below.
+async fn index(OriginalUri(uri): OriginalUri) -> Response {
+    let (_, kind, text) = FILES[0];
+    match uri.path().rsplit_once('/') {
+        // Relative, as nobody knows what is in front of the program.
+        Some((_, last)) if !last.is_empty() => {
+            (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("./{last}/index.html"))]).into_response()
+        }
+        _ => ([(CONTENT_TYPE, kind)], text).into_response(),
+    }
 }
 
 #[cfg(test)]

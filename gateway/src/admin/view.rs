@@ -1,7 +1,7 @@
 //! What the admin API shows.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Json;
 use axum::extract::State as Shared;
@@ -72,8 +72,9 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "healed": healed,
         "draining": state.gateway.is_draining(),
         "workers": state.gateway.shards().len(),
-        "connections": state.connections.open(),
-        "worker_connections": state.loads.iter().map(|load| load.load(Ordering::Relaxed)).collect::<Vec<_>>(),
+        // A program that mounts the gateway has them.
+        "connections": state.serves.as_ref().map(|serves| serves.connections.open()),
+        "worker_connections": state.serves.as_ref().map(|serves| worker_connections(&serves.loads)).unwrap_or_default(),
         "routes": snapshot.config.routes.len(),
         "upstreams": snapshot.config.upstreams.len(),
         "panics": shared.metrics.gateway().panics_total(),
@@ -85,6 +86,10 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "warnings": state.reloader.warnings(),
         "last_reload": state.reloader.last(),
     }))
+}
+
+fn worker_connections(loads: &[Arc<AtomicUsize>]) -> Vec<usize> {
+    loads.iter().map(|load| load.load(Ordering::Relaxed)).collect()
 }
 
 /// What protects the gateway from load, and what it does now.
@@ -118,7 +123,9 @@ fn overload<N: Network>(gateway: &Gateway<N>) -> Value {
 pub(super) async fn config<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
     let snapshot = state.gateway.snapshot();
     let server = &snapshot.config.server;
-    let listeners: Vec<String> = snapshot.config.listeners.iter().map(|l| l.address.to_string()).collect();
+    // What is not looked at, as a program mounts the gateway, is not in force.
+    let listeners = snapshot.config.listeners.iter().filter(|_| state.serves.is_some());
+    let listeners: Vec<String> = listeners.map(|l| l.address.to_string()).collect();
     Json(json!({
         "version": snapshot.version,
         "server": {
@@ -140,7 +147,7 @@ pub(super) async fn config<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
             "body_total_timeout_ms": server.body_total_timeout.map(millis),
         },
         "listeners": listeners,
-        "admin": snapshot.config.admin.as_ref().map(|admin| json!({
+        "admin": snapshot.config.admin.as_ref().filter(|_| state.serves.is_some()).map(|admin| json!({
             "address": admin.address.to_string(),
             "token": admin.token.as_ref().map(|_| "(set)"),
         })),

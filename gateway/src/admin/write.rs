@@ -1,4 +1,9 @@
 //! What changes the gateway: reload and drain.
+//!
+//! A gateway that is mounted in a program is drained by that: it is told so ([`Gateway::drain_begun`]), and stops when
+//! it thinks fit.
+//!
+//! [`Gateway::drain_begun`]: crate::gateway::Gateway::drain_begun
 
 use std::sync::Arc;
 
@@ -18,8 +23,11 @@ pub(super) async fn reload<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     (status, Json(report))
 }
 
-/// The drain begins; the process ends when it is over.
+/// The drain begins; the process ends when it is over, and where the gateway is mounted in a program, when that does.
 pub(super) async fn drain<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> (StatusCode, Json<Value>) {
-    state.ask_drain.send_replace(true);
+    match &state.serves {
+        Some(serves) => drop(serves.ask_drain.send_replace(true)),
+        None => state.gateway.begin_drain(),
+    }
     (StatusCode::ACCEPTED, Json(json!({ "draining": true })))
 }

@@ -12,6 +12,7 @@ use crate::config::{self, LoadError, Loaded, Purpose, publish};
 use crate::startup::{self, Signals};
 use crate::telemetry::events::{EventFile, Kinds, write_to};
 use crate::telemetry::notice;
+use crate::telemetry::told::Voice;
 
 /// The longest that the last events are waited for.
 const EVENTS_FLUSH: Duration = Duration::from_secs(1);
@@ -101,7 +102,7 @@ impl Run {
 
 async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile, Kinds)>) -> u8 {
     for warning in &loaded.warnings {
-        notice::warning(warning);
+        notice::warning(&Voice::StandardError, warning);
     }
     let max_connections = loaded.config.server.max_connections;
     let descriptors = descriptors::take_all(max_connections);
@@ -131,6 +132,6 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
         // A disk that stands still keeps nobody from ending.
         let _ = tokio::time::timeout(EVENTS_FLUSH, writer).await;
     }
-    notice::stopped(after, shared.log.not_written());
+    notice::stopped(&Voice::StandardError, after, shared.log.not_written());
     DONE
 }

@@ -19,6 +19,7 @@ use super::problem::{Problem, Problems, Report, quoted};
 use super::registered::Registered;
 use super::schema::ROOT;
 use super::settings::Config;
+use super::settings::telemetry::LogOutput;
 use super::source::{Source, Sources, Span};
 use super::validate::{conflicts, names, open_elsewhere, references};
 
@@ -324,9 +325,27 @@ fn tell_of_open(context: &mut Context<'_>, (config, places): (&Config, &[Span]))
     }
 }
 
+/// What a configuration comes to where the program around the gateway listens: there are no listeners and no admin API
+/// of its own, and records go to standard output only where that is written.
+fn mount(context: &mut Context<'_>, root: &Reader<'_>, config: &mut Config) {
+    for (key, help) in [
+        ("listeners", "the program listens: `start` and `run` serve on these"),
+        ("admin", "`admin_router` is this API, for the program to serve; `start` and `run` serve it here"),
+    ] {
+        if let Some(written) = root.get(key) {
+            let message = format!("`{key}` is not looked at by a gateway that is mounted in a program");
+            context.report.warning(written.at, message, help);
+        }
+    }
+    let log = &mut config.telemetry.access_log;
+    if log.output == LogOutput::Stdout && root.table("telemetry").table("access_log").get("output").is_none() {
+        log.output = LogOutput::Off;
+    }
+}
+
 /// Builds, and applies the rules over all routes together.
 fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
-    let Built { config, route_places } = build::build(context, root);
+    let Built { mut config, route_places } = build::build(context, root);
     let found = conflicts::conflicts(&config.routes);
     for conflict in &found {
         let (file, first) = context.sources.locate(route_places[conflict.first]);
@@ -348,6 +367,9 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     {
         let help = "a route is [[routes]], path = \"/{*rest}\", upstream = \"http://127.0.0.1:9001\"";
         context.report.warning(Span::default(), "there are no routes: every request is answered 404", help);
+    }
+    if context.registered.is_mounted() {
+        mount(context, root, &mut config);
     }
     if context.complete && !context.report.has_errors() {
         for message in context.registered.unused(&config) {

@@ -1,4 +1,5 @@
-//! What the program that loads a configuration has registered in code: the names that the configuration may use for it.
+//! What the program that loads a configuration has registered in code: the names that the configuration may use for it;
+//! and whether it is the program that listens.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -61,12 +62,23 @@ impl fmt::Display for PluginKind {
 pub struct Registered {
     /// `None`: this program registers nothing at all, as the gateway's own does.
     names: Option<BTreeSet<(PluginKind, Arc<str>)>>,
+    is_mounted: bool,
 }
 
 impl Registered {
     /// These, by a program that can register more.
     pub fn new(names: impl IntoIterator<Item = (PluginKind, Arc<str>)>) -> Self {
-        Self { names: Some(names.into_iter().collect()) }
+        Self { names: Some(names.into_iter().collect()), is_mounted: false }
+    }
+
+    /// The same by a program that mounts the gateway, and listens itself.
+    pub fn mounted(names: impl IntoIterator<Item = (PluginKind, Arc<str>)>) -> Self {
+        Self { is_mounted: true, ..Self::new(names) }
+    }
+
+    /// Whether it is the program that listens, and whose standard output is no place for a log.
+    pub(super) fn is_mounted(&self) -> bool {
+        self.is_mounted
     }
 
     /// Whether the program can register anything.

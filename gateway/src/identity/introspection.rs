@@ -146,7 +146,7 @@ impl Issuer {
             News::Fails(why) => Some(why),
             News::IsWell => None,
         };
-        notice::issuer(&self.provider, failed.as_deref());
+        notice::issuer(events.voice(), &self.provider, failed.as_deref());
         events.report(at, Event::Issuer { provider: Arc::clone(&self.provider), failed });
     }
 }

@@ -125,7 +125,7 @@ impl<A: Ask> Keeper<A> {
         store.note(failed.as_deref());
         self.report(now, KeysEvent::Fetch { failed: failed.clone() });
         if failed != *failing {
-            notice::keys(&self.provider, failed.as_deref());
+            notice::keys(self.events.voice(), &self.provider, failed.as_deref());
             if failing.is_none() && store.keys().is_some() {
                 self.report(now, KeysEvent::Stale);
             }

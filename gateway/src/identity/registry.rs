@@ -166,7 +166,8 @@ impl Registry {
     }
 
     fn client(&self) -> Option<&reqwest::Client> {
-        let make = || remote::client().inspect_err(|why| notice::keys("", Some(why.as_str()))).ok();
+        let voice = self.plugins.voice();
+        let make = || remote::client().inspect_err(|why| notice::keys(voice, "", Some(why.as_str()))).ok();
         self.client.get_or_init(make).as_ref()
     }
 

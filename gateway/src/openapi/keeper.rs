@@ -2,7 +2,7 @@
 //! on a request's way. While a service cannot be asked, its last document stands.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -99,19 +99,22 @@ impl<N: Network> Keeper<N> {
         &self.listeners
     }
 
-    /// Asks for documents until the process ends.
-    pub async fn keep(self: Arc<Self>) {
-        let mut versions = self.gateway.versions();
+    /// Asks for documents until nobody wants them any more.
+    pub async fn keep(keeper: Weak<Self>) {
+        let Some(mut versions) = keeper.upgrade().map(|keeper| keeper.gateway.versions()) else { return };
         loop {
             let version = *versions.borrow_and_update();
-            let is_new = version != *self.asked.borrow();
-            for (key, failed) in self.ask(is_new).await {
+            let Some(strong) = keeper.upgrade() else { return };
+            let is_new = version != *strong.asked.borrow();
+            for (key, failed) in strong.ask(is_new).await {
                 if let Key::Upstream(upstream, path) = &key {
-                    notice::document(upstream, &target::shown(path), failed.as_deref());
+                    let voice = strong.gateway.shared().events.voice();
+                    notice::document(voice, upstream, &target::shown(path), failed.as_deref());
                 }
             }
-            self.asked.send_replace(version);
-            let next = self.known().documents.values().filter_map(|kept| kept.next).min();
+            strong.asked.send_replace(version);
+            let next = strong.known().documents.values().filter_map(|kept| kept.next).min();
+            drop(strong);
             match next {
                 Some(next) => {
                     // Either way it looks again.

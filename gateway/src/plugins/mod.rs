@@ -31,6 +31,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::config::{PluginKind, Registered};
+use crate::telemetry::told::{TakesEvents, TakesRecords, Voice};
 
 pub use crate::algorithms::balancer::{BalancePolicy, Candidates};
 pub use handler::Handler;
@@ -53,6 +54,12 @@ pub struct Plugins {
     identities: HashMap<Arc<str>, Arc<dyn AnyIdentityProvider>>,
     balancers: HashMap<Arc<str>, Arc<dyn BalancePolicy>>,
     limit_keys: HashMap<Arc<str>, Arc<dyn LimitKey>>,
+    /// Who listens is the program.
+    is_mounted: bool,
+    /// Where goes what the gateway says of itself.
+    voice: Voice,
+    /// Who takes access records, in place of their output.
+    records: Option<TakesRecords>,
 }
 
 impl fmt::Debug for Plugins {
@@ -65,6 +72,39 @@ impl Plugins {
     /// Nothing, of a program that never registers anything.
     pub(crate) fn none() -> Self {
         Self { closed: true, ..Self::default() }
+    }
+
+    /// Events go to this, in place of standard error.
+    pub(crate) fn tell_events(&mut self, takes: TakesEvents) {
+        self.voice = Voice::Program(Some(takes));
+    }
+
+    /// Access records go to this, in place of their output.
+    pub(crate) fn tell_records(&mut self, takes: TakesRecords) {
+        self.records = Some(takes);
+    }
+
+    /// The gateway is to be mounted in the program, which listens itself: nothing is said on its standard error.
+    pub(crate) fn mount(&mut self) {
+        self.is_mounted = true;
+        if matches!(self.voice, Voice::StandardError) {
+            self.voice = Voice::Program(None);
+        }
+    }
+
+    /// Whether the gateway is mounted in the program.
+    pub(crate) fn is_mounted(&self) -> bool {
+        self.is_mounted
+    }
+
+    /// Where goes what the gateway says of itself.
+    pub(crate) fn voice(&self) -> &Voice {
+        &self.voice
+    }
+
+    /// Who takes access records, in place of their output.
+    pub(crate) fn records(&self) -> Option<&TakesRecords> {
+        self.records.as_ref()
     }
 
     /// A handler; false where there is one of this name.
@@ -135,6 +175,7 @@ impl Plugins {
         if self.closed {
             return Registered::default();
         }
-        Registered::new(self.names().map(|(kind, name)| (kind, Arc::clone(name))))
+        let names = self.names().map(|(kind, name)| (kind, Arc::clone(name)));
+        if self.is_mounted { Registered::mounted(names) } else { Registered::new(names) }
     }
 }

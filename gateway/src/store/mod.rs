@@ -40,6 +40,7 @@ use crate::config::settings::store::Servers;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{Registry as Metrics, StoreSeries};
 use crate::telemetry::notice;
+use crate::telemetry::told::Voice;
 use crate::telemetry::tracing::{Kind, Opened, Track, Value};
 
 /// On whose behalf a store is asked.
@@ -79,6 +80,8 @@ pub struct Store {
     /// The server's clock less ours when it last answered, microseconds; `UNHEARD` before.
     ahead_us: AtomicI64,
     watched: AtomicBool,
+    /// Where goes what is said of it.
+    voice: Voice,
 }
 
 impl fmt::Debug for Store {
@@ -107,6 +110,7 @@ impl Store {
             gateways: AtomicU64::new(gateways),
             ahead_us: AtomicI64::new(UNHEARD),
             watched: AtomicBool::new(false),
+            voice: surroundings.events.voice().clone(),
             settings,
         }
     }
@@ -277,7 +281,7 @@ impl Stores {
         let next: Vec<_> = wanted.iter().map(|settings| kept(settings).unwrap_or_else(|| new(settings))).collect();
         for old in stores.iter().filter(|old| !next.iter().any(|it| Arc::ptr_eq(it, old))) {
             if old.health.retire(next.iter().any(|it| it.settings.name == old.settings.name)) {
-                notice::store(&old.settings.name, false, None);
+                notice::store(self.surroundings.events.voice(), &old.settings.name, false, None);
             }
         }
         *stores = next;

@@ -55,7 +55,8 @@ async fn watch(store: Weak<Store>, id: Arc<str>, mut census: Census) {
         let up = strong.health.is_up();
         if std::mem::replace(&mut was_up, up) != up && !strong.health.is_retired() {
             let failure = strong.health.last_failure();
-            notice::store(&strong.settings.name, !up, failure.as_ref().map(|(_, reason)| reason.as_str()));
+            let reason = failure.as_ref().map(|(_, reason)| reason.as_str());
+            notice::store(&strong.voice, &strong.settings.name, !up, reason);
         }
         let next = match strong.health.next_probe() {
             Some(at) => at.min(strong.now() + BEAT),

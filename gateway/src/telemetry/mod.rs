@@ -2,7 +2,7 @@
 //!
 //! `metrics` counts on each worker's own memory and merges when somebody asks; `exposition` writes what was merged;
 //! `record` writes a request's line; `access_log` takes lines off the request path; `recorder` keeps requests of note;
-//! `tracing` sends spans of sampled ones.
+//! `tracing` sends spans of sampled ones; `told` is what a program around the gateway hears of all that.
 //! Only this module names metrics.
 
 pub mod access_log;
@@ -16,6 +16,7 @@ pub mod process;
 pub mod record;
 pub mod recorder;
 pub mod timestamp;
+pub mod told;
 pub mod tracing;
 
 pub use access_log::AccessLog;

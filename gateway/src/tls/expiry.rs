@@ -90,7 +90,7 @@ pub(crate) async fn keep_telling<N: Network>(shared: Arc<Shared<N>>) {
     loop {
         let now = shared.clock.now();
         for (certificate, left) in told.look(shared.tls.certificates(), shared.clock.unix_seconds(now)) {
-            notice::certificate(&certificate, left);
+            notice::certificate(shared.events.voice(), &certificate, left);
             shared.report(now, Event::Certificate { certificate, left });
         }
         tokio::time::sleep(LOOK).await;

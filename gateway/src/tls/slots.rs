@@ -11,6 +11,7 @@ use super::client_roots::InForce;
 use super::expiry::{Certificate, Ends};
 use crate::config::settings::Listener;
 use crate::telemetry::notice;
+use crate::telemetry::told::Voice;
 
 /// The place of a listener that speaks TLS: what is in it counts for connections that come from now on; who signs for
 /// clients counts for those that are there, too.
@@ -55,7 +56,7 @@ impl Inner {
 impl Slots {
     /// Puts a configuration's certificates in force. The first says which listeners there are; a later one changes
     /// those that it has too, and that speak TLS already: everything else waits for a restart, and is reported so.
-    pub fn apply(&self, listeners: &[Listener], http2: bool) {
+    pub fn apply(&self, listeners: &[Listener], http2: bool, voice: &Voice) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if inner.slots.is_empty() {
             let slot = |listener: &Listener| listener.tls.as_ref().map(|_| Arc::default());
@@ -66,7 +67,7 @@ impl Slots {
             let (Some(tls), Some((_, Some(slot)))) = (&listener.tls, slot) else { continue };
             match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone(), http2, &slot.clients) {
                 Ok(acceptor) => slot.acceptor.store(Some(Arc::new(acceptor))),
-                Err(why) => notice::tls_not_applied(listener.address, &why),
+                Err(why) => notice::tls_not_applied(voice, listener.address, &why),
             }
         }
     }

@@ -79,7 +79,7 @@ fn tell<N: Network>(upstream: &Upstream<N>, claim: &DnsDiscovery, refreshed: io:
     if !upstream.lookup.ended(why.clone().map(|why| (at, why))) {
         return;
     }
-    notice::discovery(&upstream.name, why.as_deref());
+    notice::discovery(upstream.surroundings.plugins.voice(), &upstream.name, why.as_deref());
     upstream.surroundings.report(at, Event::Discovery { upstream: Arc::clone(&upstream.name), failed: why });
 }
 

@@ -9,6 +9,8 @@ const credentials = new Map();
 const quoted = text => "'" + String(text).replaceAll("'", "'\\''") + "'";
 // A listener as this browser reaches it.
 const addressOf = server => server.url.replaceAll("{host}", location.hostname);
+// Without listeners a program serves the gateway, and this page too.
+const isMounted = () => !docs.document.servers.length;
 
 function field(form, name, input, note = "") {
   const label = make("label");
@@ -34,6 +36,7 @@ function select(values) {
 
 // Why the browser may not send it; nothing where it may.
 function hindered(operation) {
+  if (isMounted()) return "";
   const mine = operation.servers?.map(server => server.url);
   if (mine && !mine.some(url => URL.canParse(url) && new URL(url).hostname === location.hostname))
     return `This route is for ${mine.join(", ")}. A browser cannot ask an address for another host; curl can.`;
@@ -44,7 +47,7 @@ function hindered(operation) {
 
 // The parts of the form that say what is sent.
 function parts(form, operation) {
-  const it = { server: field(form, "to", select(docs.document.servers.map(addressOf))), parameters: [], keys: [], kind: null, body: null };
+  const it = { server: field(form, "to", select(isMounted() ? [location.origin] : docs.document.servers.map(addressOf))), parameters: [], keys: [], kind: null, body: null };
   for (const parameter of (operation.parameters ?? []).map(one => resolved(one)[0])) {
     const schema = parameter.schema ?? Object.values(parameter.content ?? {})[0]?.schema ?? {};
     const given = parameter.example ?? (parameter.required ? example(schema) : "");

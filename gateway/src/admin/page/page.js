@@ -212,7 +212,7 @@ function showTop(status, upstreams, of) {
     tile("Time to answer, p99", time(p99), "p50 " + time(quantile(total, 0.5)), false, remember("p99", p99)),
     tile("The gateway's part, p99", time(quantile(of("overhead"), 0.99)), "p50 " + time(quantile(of("overhead"), 0.5)), false, remember("overhead", quantile(of("overhead"), 0.99))),
     tile("In flight", sum("in_flight"), `to ${endpoints.length} endpoint${endpoints.length === 1 ? "" : "s"}`, false, remember("inFlight", sum("in_flight"))),
-    tile("Connections", status.connections, `${sum("connections")} to upstreams, ${sum("idle_connections")} idle`, false, remember("connections", status.connections)),
+    tile("Connections", status.connections ?? "–", `${sum("connections")} to upstreams, ${sum("idle_connections")} idle`, false, remember("connections", status.connections)),
   );
 }
 

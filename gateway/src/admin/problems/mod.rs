@@ -8,6 +8,7 @@ mod board;
 mod own;
 mod upstreams;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -20,6 +21,7 @@ use self::own::LogWatch;
 use super::State;
 use crate::clock::Clock;
 use crate::network::Network;
+use crate::reload::TEXT;
 use crate::telemetry::timestamp::rfc3339;
 
 /// How often it is looked at when nobody asks.
@@ -106,8 +108,8 @@ fn look<N: Network>(state: &State<N>) -> (Vec<Problem>, Vec<Healed>, Moment<'_>)
     found.extend(own::of_tracing(shared));
     own::of_log(&shared.log, log, now.ns, &mut found);
     own::of_certificates(shared, both, &mut found);
-    let file = state.reloader.path().map(|path| path.display().to_string()).unwrap_or_default();
-    found.extend(own::of_reload(state.reloader.last().as_ref(), &file, both));
+    let file = state.reloader.path().unwrap_or(Path::new(TEXT)).display().to_string();
+    found.extend(own::of_reload(state.reloader.refused().as_ref(), &file, both));
     own::of_overload(shared, &mut found);
     let problems = board.look(found, now.ns);
     (problems, board.healed().cloned().collect(), now)

@@ -128,8 +128,8 @@ pub(super) fn of_certificates<N: Network>(shared: &Shared<N>, now: (i64, i64), f
     }
 }
 
-pub(super) fn of_reload(last: Option<&ReloadReport>, file: &str, now: (i64, i64)) -> Option<Problem> {
-    let refused = last.filter(|last| !last.ok)?;
+pub(super) fn of_reload(refused: Option<&ReloadReport>, file: &str, now: (i64, i64)) -> Option<Problem> {
+    let refused = refused?;
     let first = refused.problems.first().map(|first| {
         let more = refused.problems.len() - 1;
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };

@@ -1,5 +1,6 @@
 //! The access log as the rest of the gateway sees it.
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +14,9 @@ use super::writer::{Shared, Writer};
 
 pub use super::writer::WriteFailure;
 use crate::config::settings;
+use crate::config::settings::telemetry::LogOutput;
 use crate::telemetry::record::AccessRecord;
+use crate::telemetry::told::TakesRecords;
 
 /// The writer formats nothing and recurses nowhere.
 const STACK_BYTES: usize = 128 * 1024;
@@ -26,6 +29,8 @@ pub struct AccessLog {
     shared: Arc<Shared>,
     /// `None` where nothing is written: lines wait to be taken.
     writer: Option<thread::Thread>,
+    /// Who takes lines, whatever the settings say of an output.
+    program: Option<TakesRecords>,
 }
 
 impl AccessLog {
@@ -38,20 +43,36 @@ impl AccessLog {
         Self::with_sink(settings, workers, Sink::open(&settings.output)?)
     }
 
+    /// The same for a program that takes records itself, if it does: no output is opened for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`AccessLog::start`].
+    pub fn start_for(
+        program: Option<&TakesRecords>,
+        settings: &settings::telemetry::AccessLog,
+        workers: usize,
+    ) -> io::Result<Self> {
+        let Some(takes) = program else { return Self::start(settings, workers) };
+        let mut log = Self::with_sink(&taken_anyway(settings), workers, Some(Sink::program(takes.clone())))?;
+        log.program = Some(takes.clone());
+        Ok(log)
+    }
+
     fn with_sink(settings: &settings::telemetry::AccessLog, workers: usize, sink: Option<Sink>) -> io::Result<Self> {
         let shards = quotas(settings.queue, workers).map(Shard::new).collect();
         let shared = Arc::new(Shared::new(shards));
         let writer = Writer::new(shared.clone(), sink);
         let thread =
             thread::Builder::new().name("access-log".into()).stack_size(STACK_BYTES).spawn(move || writer.run())?;
-        Ok(Self { sampling: Sampling::new(settings), shared, writer: Some(thread.thread().clone()) })
+        Ok(Self { sampling: Sampling::new(settings), shared, writer: Some(thread.thread().clone()), program: None })
     }
 
     /// A log without an output and without a thread: its lines wait for [`AccessLog::take`], as many as the queue
     /// holds. For simulations, where a thread of its own would bring its own order of things.
     pub fn kept(settings: &settings::telemetry::AccessLog, workers: usize) -> Self {
         let shards = quotas(settings.queue, workers).map(Shard::new).collect();
-        Self { sampling: Sampling::new(settings), shared: Arc::new(Shared::new(shards)), writer: None }
+        Self { sampling: Sampling::new(settings), shared: Arc::new(Shared::new(shards)), writer: None, program: None }
     }
 
     /// The lines of a kept log since the last call, those of one worker after those of another. Nothing where a thread
@@ -127,12 +148,20 @@ impl AccessLog {
     ///
     /// When the new file cannot be opened; then nothing has changed.
     pub fn reconfigure(&self, settings: &settings::telemetry::AccessLog) -> io::Result<()> {
-        let sink = if self.writer.is_some() { Sink::open(&settings.output)? } else { None };
+        let settings = match self.program {
+            Some(_) => Cow::Owned(taken_anyway(settings)),
+            None => Cow::Borrowed(settings),
+        };
+        let sink = match (&self.program, &self.writer) {
+            (Some(takes), _) => Some(Sink::program(takes.clone())),
+            (None, Some(_)) => Sink::open(&settings.output)?,
+            (None, None) => None,
+        };
         for (shard, quota) in self.shared.shards.iter().zip(quotas(settings.queue, self.shared.shards.len())) {
             shard.set_quota(quota);
         }
         self.shared.replace_sink(sink);
-        self.sampling.set(settings);
+        self.sampling.set(&settings);
         self.wake_for_control();
         Ok(())
     }
@@ -157,6 +186,11 @@ impl AccessLog {
             writer.unpark();
         }
     }
+}
+
+/// Settings of a log that a program takes: `sample` and `queue` hold, and what they say of an output does not.
+fn taken_anyway(settings: &settings::telemetry::AccessLog) -> settings::telemetry::AccessLog {
+    settings::telemetry::AccessLog { output: LogOutput::Stdout, ..settings.clone() }
 }
 
 impl Drop for AccessLog {

@@ -14,7 +14,8 @@ pub struct AdminWrite {
     pub action: AdminAction,
     /// What came of it.
     pub result: AdminResult,
-    /// Whose right was shown: `token`, `loopback` where none is needed, or `nobody`'s.
+    /// Whose right was shown: `token`, `loopback` where none is needed, `program` where that has let it through, or
+    /// `nobody`'s.
     pub who: &'static str,
     /// The other end of its connection.
     pub client: Option<SocketAddr>,

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::event::{Event, Stamped};
 use super::kind::{Kind, Kinds};
+use crate::telemetry::told::Voice;
 
 /// Events that are kept: a follower that takes turns of a second misses none of 30,000 attempts a second. Memory is
 /// taken as events come.
@@ -24,6 +25,8 @@ pub struct Events {
     asked: [AtomicU32; Kind::ALL.len()],
     missed: AtomicU64,
     changed: watch::Sender<u64>,
+    /// Where goes what is said of them beside.
+    voice: Voice,
 }
 
 #[derive(Debug, Default)]
@@ -63,7 +66,18 @@ impl Events {
             asked: Default::default(),
             missed: AtomicU64::new(0),
             changed: watch::Sender::new(0),
+            voice: Voice::default(),
         }
+    }
+
+    /// None yet, of a gateway that speaks so.
+    pub fn of(voice: Voice) -> Self {
+        Self { voice, ..Self::default() }
+    }
+
+    /// Where goes what is said of events beside.
+    pub fn voice(&self) -> &Voice {
+        &self.voice
     }
 
     /// Whether an event of this kind is of use to anybody. Ask before making one of a frequent kind.

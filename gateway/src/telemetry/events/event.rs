@@ -24,7 +24,7 @@ pub enum Event {
         version: u64,
         /// Whether the file is in force.
         ok: bool,
-        /// What asked for it: `signal`, `file`, `admin`.
+        /// What asked for it: `signal`, `file`, `admin`, `program`.
         cause: &'static str,
         /// What is wrong, one line each.
         problems: Vec<String>,

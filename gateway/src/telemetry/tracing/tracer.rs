@@ -98,7 +98,7 @@ impl Tracer {
     /// Says that the collector takes no spans, and why; or that it does again.
     pub(super) fn tell(&self, failed: Option<&str>) {
         *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failed.map(|why| (self.now(), why.to_owned()));
-        notice::tracing(failed);
+        notice::tracing(self.events.voice(), failed);
         let event = Event::Tracing { failed: failed.map(str::to_owned) };
         self.events.report(self.clock.monotonic_ns(self.now()), event);
     }

@@ -31,8 +31,10 @@ const KNOWS_ALL: &[&str] = &[
     "main",
     "cli",
     "startup",
+    "running",
     "shutdown",
     "builder",
+    "mounted",
     "prelude",
     "pipeline", // the whole
     "gateway",
@@ -48,7 +50,7 @@ const KNOWS_ALL: &[&str] = &[
 ];
 
 /// Who puts the whole together and may not be imported by a stage.
-const TOP: &[&str] = &["lib", "main", "cli", "startup", "shutdown", "pipeline"];
+const TOP: &[&str] = &["lib", "main", "cli", "startup", "running", "shutdown", "pipeline"];
 
 /// Further allowed imports, and why.
 const EDGES: &[(&str, &str, &str)] = &[

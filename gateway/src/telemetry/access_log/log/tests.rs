@@ -182,3 +182,24 @@ fn a_kept_log_holds_its_lines_until_they_are_taken() {
     }
     assert_eq!((paths(&String::from_utf8(log.take()).unwrap()).len(), log.dropped()), (1, 2));
 }
+
+#[test]
+fn a_program_takes_records_whatever_the_settings_say_of_an_output() {
+    let (taken, takes) = std::sync::mpsc::sync_channel(10);
+    let program = TakesRecords::new(move |record| {
+        taken.send(record.json().to_owned()).unwrap();
+        assert!(!record.json().contains("/0/1"), "a bug in the program");
+    });
+    let log = AccessLog::start_for(Some(&program), &settings(LogOutput::Off, 100), 1).unwrap();
+    let nowhere = settings(LogOutput::File("/no/such/folder/log".into()), 100);
+    for (number, settings) in [settings(LogOutput::Off, 100), nowhere].iter().enumerate() {
+        assert!(log.is_on());
+        submit(&log, 0, number);
+        assert_eq!(paths(&format!("{}\n", takes.recv_timeout(PATIENCE).unwrap())), [format!("/0/{number}")]);
+        log.reconfigure(settings).unwrap();
+    }
+    log.reopen();
+    submit(&log, 0, 2);
+    assert_eq!(paths(&format!("{}\n", takes.recv_timeout(PATIENCE).unwrap())), ["/0/2"], "after a panic too");
+    assert_eq!((log.dropped(), log.write_failures()), (0, 0));
+}
