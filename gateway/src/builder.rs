@@ -10,7 +10,7 @@ use axum::response::IntoResponse;
 use tower_service::Service;
 
 use crate::clock::Clock;
-use crate::config::{self, LoadError, Loaded, PluginKind, Problem};
+use crate::config::{self, Doors, LoadError, Loaded, PluginKind, Problem, Registered};
 use crate::gateway::{Gateway, World};
 use crate::network::Sockets;
 use crate::plugins::{BalancePolicy, Handler, IdentityProvider, LimitKey, Plugins, Stage};
@@ -81,6 +81,7 @@ pub struct Builder {
     written: Vec<Written>,
     plugins: Plugins,
     twice: Option<(PluginKind, String)>,
+    has_client_info: bool,
     seed: Option<u64>,
     shards: Option<usize>,
 }
@@ -116,7 +117,8 @@ impl Gateway<Sockets> {
     /// # }
     /// ```
     pub fn builder() -> Builder {
-        Builder { written: Vec::new(), plugins: Plugins::default(), twice: None, seed: None, shards: None }
+        let (written, plugins) = (Vec::new(), Plugins::default());
+        Builder { written, plugins, twice: None, has_client_info: false, seed: None, shards: None }
     }
 }
 
@@ -200,17 +202,28 @@ impl Builder {
         self
     }
 
+    /// The program inserts a [`ClientInfo`](crate::client_info::ClientInfo) into each request before it comes to the
+    /// gateway of [`Builder::build`]: what hangs on TLS, certificates and listeners of a configuration is no reason to
+    /// warn then.
+    pub fn with_client_info(mut self) -> Self {
+        self.has_client_info = true;
+        self
+    }
+
     /// Reads the configuration and holds it against what is registered; nothing is started. What is perhaps not meant
-    /// comes back.
+    /// comes back. Where no `[[listeners]]` are written, that is what [`Builder::build`] warns of, too.
     ///
     /// # Errors
     /// As [`Builder::build`], but for what only a start can show.
     pub fn check(&self) -> Result<Vec<Problem>, BuildError> {
-        self.load().map(|loaded| loaded.warnings)
+        let doors = if self.has_client_info { Doors::Told } else { Doors::Unsaid };
+        self.load(&self.plugins.registered().reached_by(doors)).map(|loaded| loaded.warnings)
     }
 
     /// A gateway without listeners, to be mounted in an axum program by [`Gateway::into_service`]; `[[listeners]]` and
-    /// `[admin]` of its configuration are not looked at. Warnings go to standard error.
+    /// `[admin]` of its configuration are not looked at, but for the names of listeners. Warnings go to standard error:
+    /// also of `https`, `hsts`, providers of `kind = "mtls"` and `listeners` of routes, where the program does not say
+    /// how requests come ([`Builder::with_client_info`]).
     ///
     /// Within a tokio runtime, what has to happen beside requests (health checks, discovery, keys, spans) happens on it
     /// from here on, until the gateway and its services are dropped. Elsewhere nothing of that happens before
@@ -218,8 +231,9 @@ impl Builder {
     ///
     /// # Errors
     /// There is no configuration, it is not right, it names what is not registered, or its access log cannot be opened.
-    pub fn build(self) -> Result<Arc<Gateway<Sockets>>, BuildError> {
-        let Loaded { config, warnings, .. } = self.load()?;
+    pub fn build(mut self) -> Result<Arc<Gateway<Sockets>>, BuildError> {
+        self.plugins.reached_by(if self.has_client_info { Doors::Told } else { Doors::Mounted });
+        let Loaded { config, warnings, .. } = self.load(&self.plugins.registered())?;
         warnings.iter().for_each(notice::warning);
         let shards =
             self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
@@ -240,7 +254,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::build`], and where an address cannot be had.
     pub async fn start(self) -> Result<Running, BuildError> {
-        let Loaded { config, warnings, files } = self.load()?;
+        let Loaded { config, warnings, files } = self.load(&self.plugins.registered())?;
         warnings.iter().for_each(notice::warning);
         let path = self.written.into_iter().find_map(|written| match written {
             Written::File(path) => Some(path),
@@ -266,17 +280,14 @@ impl Builder {
         Ok(())
     }
 
-    fn load(&self) -> Result<Loaded, BuildError> {
+    fn load(&self, registered: &Registered) -> Result<Loaded, BuildError> {
         if let Some((kind, name)) = &self.twice {
             return Err(BuildError::Twice { kind: *kind, name: name.clone() });
         }
         let [written] = &self.written[..] else { return Err(BuildError::OneConfiguration) };
-        let registered = self.plugins.registered();
         let loaded = match written {
-            Written::File(path) => config::load_for(path, &registered),
-            Written::Text(text) => {
-                config::load_text_for(text, Path::new(TEXT), &registered).map_err(LoadError::Invalid)
-            }
+            Written::File(path) => config::load_for(path, registered),
+            Written::Text(text) => config::load_text_for(text, Path::new(TEXT), registered).map_err(LoadError::Invalid),
         };
         loaded.map_err(BuildError::Configuration)
     }

@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{PluginKind, Registered};
+use crate::config::{Doors, PluginKind, Registered};
 
 pub use crate::algorithms::balancer::{BalancePolicy, Candidates};
 pub use handler::Handler;
@@ -48,6 +48,8 @@ pub(crate) use stage::{AnyStage, Seen, before};
 pub struct Plugins {
     /// The program registers nothing, and could not.
     closed: bool,
+    /// How requests come to the gateway.
+    doors: Doors,
     handlers: HashMap<Arc<str>, Handler>,
     stages: HashMap<Arc<str>, Arc<dyn AnyStage>>,
     identities: HashMap<Arc<str>, Arc<dyn AnyIdentityProvider>>,
@@ -65,6 +67,11 @@ impl Plugins {
     /// Nothing, of a program that never registers anything.
     pub(crate) fn none() -> Self {
         Self { closed: true, ..Self::default() }
+    }
+
+    /// Requests come so.
+    pub(crate) fn reached_by(&mut self, doors: Doors) {
+        self.doors = doors;
     }
 
     /// A handler; false where there is one of this name.
@@ -135,6 +142,6 @@ impl Plugins {
         if self.closed {
             return Registered::default();
         }
-        Registered::new(self.names().map(|(kind, name)| (kind, Arc::clone(name))))
+        Registered::new(self.names().map(|(kind, name)| (kind, Arc::clone(name)))).reached_by(self.doors)
     }
 }

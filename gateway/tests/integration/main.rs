@@ -66,6 +66,7 @@ mod listeners;
 mod loops;
 mod metrics;
 mod mirrors;
+mod mounted;
 mod mutations;
 mod ocsp;
 mod openapi;
