@@ -67,6 +67,7 @@ mod loops;
 mod metrics;
 mod mirrors;
 mod mounted;
+mod mounted_extensions;
 mod mutations;
 mod ocsp;
 mod openapi;
