@@ -11,7 +11,7 @@ use axum::response::IntoResponse;
 use tower_service::Service;
 
 use crate::clock::Clock;
-use crate::config::{self, LoadError, Loaded, PluginKind, Problem};
+use crate::config::{self, Doors, LoadError, Loaded, PluginKind, Problem, Registered};
 use crate::gateway::{Gateway, World};
 use crate::network::Sockets;
 use crate::plugins::{BalancePolicy, Handler, IdentityProvider, LimitKey, Plugins, Stage};
@@ -82,6 +82,7 @@ pub struct Builder {
     written: Vec<Written>,
     plugins: Plugins,
     twice: Option<(PluginKind, String)>,
+    has_client_info: bool,
     seed: Option<u64>,
     shards: Option<usize>,
     sockets: Vec<(String, TcpListener)>,
@@ -119,6 +120,7 @@ impl Gateway<Sockets> {
             written: Vec::new(),
             plugins: Plugins::default(),
             twice: None,
+            has_client_info: false,
             seed: None,
             shards: None,
             sockets: Vec::new(),
@@ -246,17 +248,28 @@ impl Builder {
         self
     }
 
+    /// The program inserts a [`ClientInfo`](crate::client_info::ClientInfo) into each request before it comes to the
+    /// gateway of [`Builder::build`]: what hangs on TLS, certificates and listeners of a configuration is no reason to
+    /// warn then.
+    pub fn with_client_info(mut self) -> Self {
+        self.has_client_info = true;
+        self
+    }
+
     /// Reads the configuration and holds it against what is registered; nothing is started. What is perhaps not meant
-    /// comes back.
+    /// comes back. Where no `[[listeners]]` are written, that is what [`Builder::build`] warns of, too.
     ///
     /// # Errors
     /// As [`Builder::build`], but for what only a start can show.
     pub fn check(&self) -> Result<Vec<Problem>, BuildError> {
-        self.load().map(|loaded| loaded.warnings)
+        let doors = if self.has_client_info { Doors::Told } else { Doors::Unsaid };
+        self.load(&self.plugins.registered().reached_by(doors)).map(|loaded| loaded.warnings)
     }
 
     /// A gateway without listeners, to be mounted in an axum program by [`Gateway::into_service`]; `[[listeners]]` and
-    /// `[admin]` of its configuration are not looked at, which is a warning where they are written.
+    /// `[admin]` of its configuration are not looked at, but for the names of listeners, which is a warning where they are
+    /// written. So are `https`, `hsts`, providers of `kind = "mtls"` and `listeners` of routes, where the program does not
+    /// say how requests come ([`Builder::with_client_info`]).
     ///
     /// It writes nothing on the program's standard output and standard error, unless `output = "stdout"` of
     /// `[telemetry.access_log]` is written in the configuration: what happens goes to [`Builder::events`], warnings too
@@ -273,8 +286,8 @@ impl Builder {
             let why = format!("a gateway of `build` does not listen: the socket {name:?} is for `start` or `run`");
             return Err(BuildError::Start(why));
         }
-        self.plugins.mount();
-        let Loaded { config, warnings, files } = self.load()?;
+        self.plugins.mount(if self.has_client_info { Doors::Told } else { Doors::Mounted });
+        let Loaded { config, warnings, files } = self.load(&self.plugins.registered())?;
         warnings.iter().for_each(|warning| notice::warning(self.plugins.voice(), warning));
         let shards =
             self.shards.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
@@ -298,7 +311,7 @@ impl Builder {
     /// # Errors
     /// As [`Builder::build`], and where an address cannot be had.
     pub async fn start(self) -> Result<Running, BuildError> {
-        let Loaded { config, warnings, files } = self.load()?;
+        let Loaded { config, warnings, files } = self.load(&self.plugins.registered())?;
         warnings.iter().for_each(|warning| notice::warning(self.plugins.voice(), warning));
         let seed = self.seed.unwrap_or_else(startup::seed);
         let given = Given { plugins: self.plugins, seed, sockets: self.sockets };
@@ -335,17 +348,14 @@ impl Builder {
         Ok(())
     }
 
-    fn load(&self) -> Result<Loaded, BuildError> {
+    fn load(&self, registered: &Registered) -> Result<Loaded, BuildError> {
         if let Some((kind, name)) = &self.twice {
             return Err(BuildError::Twice { kind: *kind, name: name.clone() });
         }
         let [written] = &self.written[..] else { return Err(BuildError::OneConfiguration) };
-        let registered = self.plugins.registered();
         let loaded = match written {
-            Written::File(path) => config::load_for(path, &registered),
-            Written::Text(text) => {
-                config::load_text_for(text, Path::new(TEXT), &registered).map_err(LoadError::Invalid)
-            }
+            Written::File(path) => config::load_for(path, registered),
+            Written::Text(text) => config::load_text_for(text, Path::new(TEXT), registered).map_err(LoadError::Invalid),
         };
         loaded.map_err(BuildError::Configuration)
     }

@@ -95,6 +95,8 @@ codes! {
     HeadersTooLarge = "headers_too_large", REQUEST_HEADER_FIELDS_TOO_LARGE, Client, "The request head is too large";
     /// A bug of the gateway.
     Internal = "internal", INTERNAL_SERVER_ERROR, Gateway, "The gateway failed";
+    /// Nobody says at which address the client is, which the route asks.
+    ClientUnknown = "client_unknown", INTERNAL_SERVER_ERROR, Gateway, "The client's address is not known";
     /// No connection to the upstream.
     UpstreamConnect = "upstream_connect", BAD_GATEWAY, Upstream, "The upstream could not be reached";
     /// The upstream closed the connection before it answered.

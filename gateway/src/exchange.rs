@@ -16,8 +16,9 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 
+use ended::Delivery;
 use heads::Heads;
 
 use crate::algorithms::criticality::Criticality;
@@ -74,6 +75,8 @@ pub struct Exchange<N: Network> {
     pub method: Method,
     /// The target as received.
     pub uri: Uri,
+    /// What the program around the gateway has put beside it, and its stages have: for handlers and limit keys.
+    pub extensions: Extensions,
     /// The client sent a trace context of its own.
     pub traced: bool,
     /// The client says how much time it has.
@@ -179,10 +182,8 @@ pub struct Exchange<N: Network> {
     place: Option<(Permit, Criticality)>,
     /// Nothing is known of method and target: what came was no request.
     pub unread: bool,
-    /// Whoever writes its answer says when the last of it has gone.
-    awaits_delivery: bool,
-    /// Its answer has come to its end here, and waits for that.
-    is_over: bool,
+    /// How its answer comes to its client.
+    delivery: Delivery,
     /// Set once the record is written.
     finished: bool,
 }
@@ -236,6 +237,7 @@ impl<N: Network> Exchange<N> {
             connection: arrival.connection,
             method,
             uri,
+            extensions: Extensions::new(),
             version,
             traced: false,
             timed: false,
@@ -288,8 +290,7 @@ impl<N: Network> Exchange<N> {
             accepts: Accepted::default(),
             place: None,
             unread: false,
-            awaits_delivery: false,
-            is_over: false,
+            delivery: Delivery::default(),
             finished: false,
         }
     }

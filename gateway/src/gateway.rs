@@ -118,6 +118,7 @@ impl<N: Network> Gateway<N> {
             events,
             in_flight: Arc::new(InFlight::default()),
             episodes: Episodes::default(),
+            tells_of_unknown: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             cutting: AtomicBool::new(false),
         });

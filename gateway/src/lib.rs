@@ -138,6 +138,7 @@ pub mod worker;
 // A request's way, in its order.
 #[doc(hidden)]
 pub mod client;
+pub(crate) mod client_info;
 #[doc(hidden)]
 pub mod connections;
 #[doc(hidden)]

@@ -39,6 +39,11 @@ impl Origin {
         is_allowed && !self.deny.contains(client.ip)
     }
 
+    /// Whether it hangs on where the client is.
+    fn asks_for_address(&self) -> bool {
+        !self.allow.is_empty() || !self.deny.is_empty()
+    }
+
     /// Whether it is served in the clear, if only by a redirect.
     fn is_open_to(&self, secure: bool) -> bool {
         secure || self.https != Https::Require
@@ -49,16 +54,18 @@ impl Origin {
 /// and whether those that do all send it to TLS.
 ///
 /// # Errors
-/// 403
+/// As [`judge`].
 #[cold]
 pub fn look<N: Network>(exchange: &Exchange<N>, routes: &[usize]) -> Result<Verdict, GatewayError> {
     let origin = |index: &usize| exchange.snapshot.routes[*index].origin.as_deref();
+    let lost = |index: &usize| origin(index).is_some_and(|origin| is_lost(exchange, origin));
     let lets_in = |index: &usize| {
-        origin(index).is_none_or(|origin| origin.lets_in(&exchange.client) && origin.is_open_to(exchange.secure))
+        let is_let_in = |it: &Origin| it.lets_in(&exchange.client) && it.is_open_to(exchange.secure);
+        !lost(index) && origin(index).is_none_or(is_let_in)
     };
     let sends = |index: &usize| !exchange.secure && origin(index).is_some_and(|it| it.https == Https::Redirect);
     if !routes.iter().any(lets_in) {
-        return Err(refused().closing());
+        return Err(if routes.iter().any(lost) { unknown() } else { refused() }.closing());
     }
     let all_send = routes.iter().all(|index| sends(index) && lets_in(index));
     Ok(if all_send { Verdict::ToHttps } else { Verdict::Passes })
@@ -69,13 +76,30 @@ pub(crate) fn refused() -> GatewayError {
     GatewayError::new(Code::Forbidden, "This address may not use this route.")
 }
 
+/// Whether a route asks where a client is of whom nobody says it. The address that stands for it is in no list, and is
+/// no reason to let anybody in, or to keep them out.
+fn is_lost<N: Network>(exchange: &Exchange<N>, origin: &Origin) -> bool {
+    let peer = &exchange.connection.peer;
+    // A trusted proxy may have told.
+    peer.is_unknown && exchange.client.ip == peer.ip && origin.asks_for_address()
+}
+
+/// The program around the gateway has to be mended, not the request.
+fn unknown() -> GatewayError {
+    GatewayError::new(Code::ClientUnknown, "This route asks for the client's address, which is not known.")
+        .because("the program inserts neither `ClientInfo` nor `ConnectInfo<SocketAddr>`: docs/embedding.md")
+}
+
 /// Asks it of a request whose route asks something.
 ///
 /// # Errors
-/// 403
+/// 403; 500 where nobody says at which address the client is.
 #[cold]
 pub fn judge<N: Network>(exchange: &Exchange<N>) -> Result<Verdict, GatewayError> {
     let Some(origin) = exchange.route().and_then(|route| route.origin.as_deref()) else { return Ok(Verdict::Passes) };
+    if is_lost(exchange, origin) {
+        return Err(unknown());
+    }
     if !origin.lets_in(&exchange.client) {
         return Err(refused());
     }

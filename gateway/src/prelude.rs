@@ -6,6 +6,8 @@
 #[doc(inline)]
 pub use crate::builder::{BuildError, Builder};
 #[doc(inline)]
+pub use crate::client_info::ClientInfo;
+#[doc(inline)]
 pub use crate::config::{Problem, Severity};
 #[doc(inline)]
 pub use crate::gateway::Gateway;

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,18 +9,21 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response, Version};
+use http::{Extensions, Request, Response, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::client::ClientConnection;
+use crate::client_info::{ClientInfo, peer_without, what_suffers};
 use crate::clock::Clock;
-use crate::context::{Peer, Scheme, to_http1_form};
+use crate::context::{Peer, to_http1_form};
 use crate::exchange::Arrival;
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::pipeline;
 use crate::request_body::{BodyFault, BoxError, Source};
 use crate::response_body::ResponseBody;
+use crate::shard::Shard;
+use crate::telemetry::events::Event;
 use crate::timer::{Deadlines, Wait, Watch};
 
 /// The gateway as a service. Cheap to clone.
@@ -37,8 +39,10 @@ impl<N: Network> Clone for GatewayService<N> {
 
 impl<N: Network> Gateway<N> {
     /// The data plane as a service for `axum::Router::fallback_service` and the like. Each thread of the program uses a
-    /// shard of its own. The client's address is read from axum's `ConnectInfo<SocketAddr>` where the program provides
-    /// it. WebSockets need the gateway's own listeners: here a request to switch is a request like any other.
+    /// shard of its own. Whose a request is, and whether it came over TLS, is read from the [`ClientInfo`] among its
+    /// extensions, else the client's address alone from axum's `ConnectInfo<SocketAddr>`. Without either it is not
+    /// known, which is told once, as an event; routes with `addresses` answer 500 `client_unknown` then. WebSockets
+    /// need the gateway's own listeners: here a request to switch is a request like any other.
     pub fn into_service(self: Arc<Self>) -> GatewayService<N> {
         GatewayService { gateway: self }
     }
@@ -66,19 +70,8 @@ where
             if parts.version == Version::HTTP_2 {
                 to_http1_form(&mut parts);
             }
-            let deadlines = Deadlines::new(shard.shared.clock.clone());
-            let connection = Arc::new(ClientConnection {
-                peer: Arc::new(Peer::new(peer_of(&parts), Scheme::Http).named(shard.shared.own_name)),
-                listener: None,
-                secured: None,
-                deadlines: Arc::clone(&deadlines),
-                phase: Arc::default(),
-                idle_timeout: None,
-                identity: Mutex::new(None),
-                websocket_key: None,
-                // The program's server has the bytes, and goes on with them as it does behind any answer.
-                can_switch: false,
-            });
+            let connection = Arc::new(connection(&shard, &parts.extensions));
+            let deadlines = Arc::clone(&connection.deadlines);
             let mut watch = Watch::new(Arc::clone(&deadlines));
             let (clock, patience) = (shard.shared.clock.clone(), shard.snapshot().config.server.body_idle_timeout);
             let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, |_| BodyFault::ClientLeft)));
@@ -94,9 +87,42 @@ where
     }
 }
 
-fn peer_of(parts: &http::request::Parts) -> SocketAddr {
-    let info = parts.extensions.get::<axum::extract::ConnectInfo<SocketAddr>>();
-    info.map_or(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0)), |info| info.0)
+/// The connection of a request with these extensions, as far as the program tells of it.
+fn connection<N: Network>(shard: &Shard<N>, extensions: &Extensions) -> ClientConnection {
+    let told = extensions.get::<ClientInfo>();
+    let peer = told.map_or_else(|| peer_without(extensions), ClientInfo::peer);
+    if peer.is_unknown {
+        tell_of_unknown(shard, &peer);
+    }
+    let listener = told.and_then(ClientInfo::listener_name);
+    ClientConnection {
+        peer: Arc::new(peer.named(shard.shared.own_name)),
+        listener: listener.and_then(|name| shard.snapshot().listener_number(name)),
+        secured: told.and_then(ClientInfo::secured),
+        deadlines: Deadlines::new(shard.shared.clock.clone()),
+        phase: Arc::default(),
+        idle_timeout: None,
+        identity: Mutex::new(None),
+        websocket_key: None,
+        // The program's server has the bytes, and goes on with them as it does behind any answer.
+        can_switch: false,
+    }
+}
+
+/// Says once that nobody says whose requests are, and what works in another way for it.
+fn tell_of_unknown<N: Network>(shard: &Shard<N>, peer: &Peer) {
+    let is_told = &shard.shared.tells_of_unknown;
+    // A look first: it is asked of each such request, by every thread.
+    if is_told.load(Ordering::Relaxed) {
+        return;
+    }
+    let snapshot = shard.snapshot();
+    // Where it is trusted, whoever it may be, its headers tell.
+    if snapshot.trusts(peer) || is_told.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    let detail = what_suffers(&snapshot.config);
+    shard.shared.report(shard.shared.clock.now(), Event::ClientUnknown { detail });
 }
 
 /// A number for each thread that serves requests, in the order of their first.

@@ -69,6 +69,8 @@ pub struct Shared<N: Network> {
     pub in_flight: Arc<InFlight>,
     /// When something was turned away for the gateway's own sake.
     pub episodes: Episodes,
+    /// Set when it was told that nobody says whose requests are.
+    pub tells_of_unknown: AtomicBool,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
     /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.

@@ -216,6 +216,12 @@ impl<N: Network> Snapshot<N> {
         number.and_then(|number| self.listeners.get(usize::from(number))).map_or("", |name| name)
     }
 
+    /// The number of the listener that is called so.
+    pub(crate) fn listener_number(&self, name: &str) -> Option<u16> {
+        let number = self.listeners.iter().position(|listener| !name.is_empty() && **listener == *name)?;
+        u16::try_from(number).ok()
+    }
+
     /// Whether this peer's word on forwarding is believed.
     #[inline]
     pub fn trusts(&self, peer: &Peer) -> bool {

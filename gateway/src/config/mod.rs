@@ -46,6 +46,6 @@ pub use load::{
 };
 pub use parse::environment::{Environment, ProcessEnvironment};
 pub use problem::{Problem, Problems, Severity};
-pub use registered::{PluginKind, Registered};
+pub use registered::{Doors, PluginKind, Registered};
 pub use settings::Config;
 pub use validate::conflicts::{Conflict, conflicts};

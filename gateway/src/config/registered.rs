@@ -57,28 +57,48 @@ impl fmt::Display for PluginKind {
     }
 }
 
+/// How requests come to the gateway that the program builds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Doors {
+    /// By listeners of its own, as to `gateway run`.
+    #[default]
+    Own,
+    /// Through the program's server, which says no more of a connection than whose it is, if that.
+    Mounted,
+    /// Through the program's server, which says of each request how it came.
+    Told,
+    /// By its own listeners where some are written; else as if it were mounted.
+    Unsaid,
+}
+
 /// The names of all that is registered.
 #[derive(Debug, Clone, Default)]
 pub struct Registered {
     /// `None`: this program registers nothing at all, as the gateway's own does.
     names: Option<BTreeSet<(PluginKind, Arc<str>)>>,
-    is_mounted: bool,
+    doors: Doors,
 }
 
 impl Registered {
     /// These, by a program that can register more.
     pub fn new(names: impl IntoIterator<Item = (PluginKind, Arc<str>)>) -> Self {
-        Self { names: Some(names.into_iter().collect()), is_mounted: false }
+        Self { names: Some(names.into_iter().collect()), doors: Doors::default() }
     }
 
-    /// The same by a program that mounts the gateway, and listens itself.
-    pub fn mounted(names: impl IntoIterator<Item = (PluginKind, Arc<str>)>) -> Self {
-        Self { is_mounted: true, ..Self::new(names) }
+    /// The same, and requests come so.
+    #[must_use]
+    pub fn reached_by(self, doors: Doors) -> Self {
+        Self { doors, ..self }
     }
 
     /// Whether it is the program that listens, and whose standard output is no place for a log.
     pub(super) fn is_mounted(&self) -> bool {
-        self.is_mounted
+        matches!(self.doors, Doors::Mounted | Doors::Told)
+    }
+
+    /// How requests come.
+    pub(super) fn doors(&self) -> Doors {
+        self.doors
     }
 
     /// Whether the program can register anything.

@@ -67,6 +67,8 @@ pub struct Peer {
     pub scheme: Scheme,
     /// The address is a balancer's, and this is not the balancer.
     pub is_behind: bool,
+    /// The address is nobody's: the program around the gateway does not say whose the connection is.
+    pub is_unknown: bool,
     /// The address as text, for `x-forwarded-for` and records.
     pub(super) text: HeaderValue,
     /// What this gateway calls itself before upstreams.
@@ -99,7 +101,13 @@ impl Peer {
         let ip = caller.address().ip().to_canonical();
         let is_behind = matches!(caller, Caller::Behind(_));
         let (port, text) = (caller.address().port(), address_value(ip));
-        Self { ip, port, scheme, is_behind, text, own_name: None, last: Mutex::new(None) }
+        Self { ip, port, scheme, is_behind, is_unknown: false, text, own_name: None, last: Mutex::new(None) }
+    }
+
+    /// Of a connection that nobody tells of: 0.0.0.0 stands for whose it is.
+    pub fn unknown() -> Self {
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Self { is_unknown: true, ..Self::new(nobody, Scheme::Http) }
     }
 
     /// The same, and upstreams are told of the gateway by this name.

@@ -36,6 +36,7 @@ pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange
     if keeps_names {
         exchange.names = parts.extensions.remove();
     }
+    exchange.extensions = parts.extensions;
     if records_headers {
         exchange.record_sent(&parts.headers);
     }

@@ -11,6 +11,15 @@ use crate::telemetry::metrics::RouteSeries;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 
+/// How an answer comes to its client.
+#[derive(Debug, Default)]
+pub(super) struct Delivery {
+    /// Whoever writes it says when the last of it has gone.
+    is_awaited: bool,
+    /// It has come to its end here, and waits for that.
+    is_over: bool,
+}
+
 impl<N: Network> Exchange<N> {
     /// Every exchange that the gateway drops at its own end looks as if its client had left. It has not: it is left.
     pub(super) fn who_left(&mut self, ended: Ended) -> Ended {
@@ -26,8 +35,8 @@ impl<N: Network> Exchange<N> {
 
     /// Its answer has come to its end: that is its own, unless it is still to be delivered.
     pub fn finish_whole(&mut self, now: Instant) {
-        if self.awaits_delivery {
-            self.is_over = true;
+        if self.delivery.is_awaited {
+            self.delivery.is_over = true;
             self.answered.get_or_insert(now);
             // Nothing is done for it any more: how long its client takes to read is no reason to refuse others.
             self.place = None;
@@ -52,13 +61,13 @@ impl<N: Network> Exchange<N> {
     /// Whoever writes its answer will say when the last of it has gone (`delivered`). One that is dropped before was
     /// not taken, however early it was whole here.
     pub fn await_delivery(&mut self) {
-        self.awaits_delivery = true;
+        self.delivery.is_awaited = true;
     }
 
     /// All of its answer that has come so far has gone.
     pub fn delivered(&mut self) {
-        self.awaits_delivery = false;
-        if self.is_over {
+        self.delivery.is_awaited = false;
+        if self.delivery.is_over {
             self.finish(Ended::Complete);
         }
     }

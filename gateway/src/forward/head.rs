@@ -1,6 +1,7 @@
 //! The request head as the upstream is sent it: the client's, less what must not pass, plus what the gateway vouches
 //! for.
 
+use axum::extract::MatchedPath;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
@@ -93,7 +94,7 @@ pub(super) fn keep_passport_fresh<N: Network>(exchange: &mut Exchange<N>, head: 
     }
 }
 
-/// The request for a handler, in the form of `http`.
+/// The request for a handler, in the form of `http`, with what the program and its stages have put beside it.
 pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMap, target: PathAndQuery) -> Parts {
     deadline::read(exchange, &mut headers);
     add_to_headers(exchange, &mut headers);
@@ -111,6 +112,9 @@ pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMa
     parts.uri = Uri::from(target);
     parts.version = exchange.version;
     parts.headers = headers;
+    parts.extensions = std::mem::take(&mut exchange.extensions);
+    // It is of the router around the gateway: a handler that is a router would take itself for nested in that one.
+    parts.extensions.remove::<MatchedPath>();
     parts
 }
 

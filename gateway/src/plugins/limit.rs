@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, Method};
+use http::{Extensions, HeaderMap, Method};
 
 use crate::exchange::Exchange;
 use crate::identity::Identity;
@@ -46,6 +46,8 @@ pub struct LimitRequest<'a> {
     pub client: IpAddr,
     /// Who asks, where it was proven.
     pub identity: Option<&'a Identity>,
+    /// What layers of the program around the gateway have put beside the request.
+    pub extensions: &'a Extensions,
 }
 
 impl<'a> LimitRequest<'a> {
@@ -58,6 +60,7 @@ impl<'a> LimitRequest<'a> {
             route: exchange.route().map_or("", |route| &route.settings.name),
             client: exchange.client.ip,
             identity: exchange.identity.as_deref(),
+            extensions: &exchange.extensions,
         }
     }
 }

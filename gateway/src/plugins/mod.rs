@@ -30,7 +30,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::config::{PluginKind, Registered};
+use crate::config::{Doors, PluginKind, Registered};
 use crate::telemetry::told::{TakesEvents, TakesRecords, Voice};
 
 pub use crate::algorithms::balancer::{BalancePolicy, Candidates};
@@ -49,13 +49,13 @@ pub(crate) use stage::{AnyStage, Seen, before};
 pub struct Plugins {
     /// The program registers nothing, and could not.
     closed: bool,
+    /// How requests come to the gateway.
+    doors: Doors,
     handlers: HashMap<Arc<str>, Handler>,
     stages: HashMap<Arc<str>, Arc<dyn AnyStage>>,
     identities: HashMap<Arc<str>, Arc<dyn AnyIdentityProvider>>,
     balancers: HashMap<Arc<str>, Arc<dyn BalancePolicy>>,
     limit_keys: HashMap<Arc<str>, Arc<dyn LimitKey>>,
-    /// Who listens is the program.
-    is_mounted: bool,
     /// Where goes what the gateway says of itself.
     voice: Voice,
     /// Who takes access records, in place of their output.
@@ -84,9 +84,10 @@ impl Plugins {
         self.records = Some(takes);
     }
 
-    /// The gateway is to be mounted in the program, which listens itself: nothing is said on its standard error.
-    pub(crate) fn mount(&mut self) {
-        self.is_mounted = true;
+    /// The gateway is to be mounted in the program, which listens itself, and requests come so. Nothing is said on its standard
+    /// error.
+    pub(crate) fn mount(&mut self, doors: Doors) {
+        self.doors = doors;
         if matches!(self.voice, Voice::StandardError) {
             self.voice = Voice::Program(None);
         }
@@ -94,7 +95,7 @@ impl Plugins {
 
     /// Whether the gateway is mounted in the program.
     pub(crate) fn is_mounted(&self) -> bool {
-        self.is_mounted
+        matches!(self.doors, Doors::Mounted | Doors::Told)
     }
 
     /// Where goes what the gateway says of itself.
@@ -175,7 +176,6 @@ impl Plugins {
         if self.closed {
             return Registered::default();
         }
-        let names = self.names().map(|(kind, name)| (kind, Arc::clone(name)));
-        if self.is_mounted { Registered::mounted(names) } else { Registered::new(names) }
+        Registered::new(self.names().map(|(kind, name)| (kind, Arc::clone(name)))).reached_by(self.doors)
     }
 }

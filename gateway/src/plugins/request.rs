@@ -3,6 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use http::Extensions;
+
 use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::network::Network;
@@ -33,6 +35,8 @@ pub struct RequestInfo {
     pub identity: Option<Arc<Identity>>,
     /// The parameters of the route's path, in its order: name and value.
     pub parameters: Arc<[(Box<str>, Box<str>)]>,
+    /// What stands beside the request, for stages that see its answer.
+    pub(super) beside: Option<Arc<Extensions>>,
 }
 
 impl RequestInfo {
@@ -45,7 +49,15 @@ impl RequestInfo {
             secure: exchange.secure,
             identity: exchange.identity.clone(),
             parameters: parameters.into(),
+            beside: None,
         }
+    }
+
+    /// For the `response` of a stage: what the program's layers and the route's stages have put beside the request, as
+    /// it was when the last of them let it pass. Elsewhere it is `None`: a handler finds it among the extensions of its
+    /// request, and `request` of a stage in [`StageRequest::extensions`](super::StageRequest::extensions).
+    pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
+        self.beside.as_ref()?.get()
     }
 
     /// Who asks, by name, where that was proven and has one.

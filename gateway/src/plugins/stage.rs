@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use axum::response::Response;
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::guard::{Lost, guarded};
 use super::request::RequestInfo;
@@ -72,6 +72,7 @@ pub struct StageRequest<'a> {
     path: &'a str,
     query: Option<&'a str>,
     headers: &'a mut HeaderMap,
+    extensions: &'a mut Extensions,
     rules: &'a HeaderRules,
 }
 
@@ -113,6 +114,18 @@ impl StageRequest<'_> {
     /// The client's headers, less those that a client cannot set and the credential that was looked at.
     pub fn headers(&self) -> &HeaderMap {
         self.headers
+    }
+
+    /// What layers of the program around the gateway have put beside the request, and stages before this one. No client
+    /// can, and no upstream is sent any of it.
+    pub fn extensions(&self) -> &Extensions {
+        self.extensions
+    }
+
+    /// The same, to put something there: for the stages behind this one, for the `response` of each
+    /// ([`RequestInfo::extension`]), and for the handler, whose extractors find it (`Extension<T>`).
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        self.extensions
     }
 
     /// Sets a header of what is sent on, in place of all of this name.
@@ -181,10 +194,12 @@ pub(crate) async fn before<N: Network>(
     let Some(stages) = exchange.route().and_then(|route| route.stages.clone()) else { return Ok(None) };
     let mut seen = Seen { stages, passed: 0, info };
     let mut answered = None;
+    let mut extensions = std::mem::take(&mut exchange.extensions);
     {
         let (method, path, query) = (&exchange.method, exchange.path(), exchange.uri.query());
         let rules = &exchange.snapshot.header_rules;
-        let mut request = StageRequest { info: &seen.info, method, path, query, headers, rules };
+        let extensions = &mut extensions;
+        let mut request = StageRequest { info: &seen.info, method, path, query, headers, extensions, rules };
         let deadlines = &exchange.connection.deadlines;
         for stage in seen.stages.iter() {
             let looking = stage.request(&mut request);
@@ -197,6 +212,9 @@ pub(crate) async fn before<N: Network>(
             }
         }
     }
+    // A handler gets what is there; who sees its answer gets it too.
+    seen.info.beside = (!extensions.is_empty()).then(|| Arc::new(extensions.clone()));
+    exchange.extensions = extensions;
     exchange.seen = Some(Box::new(seen));
     Ok(answered)
 }

@@ -46,7 +46,9 @@ fn status(code: Code) -> u16 {
         Code::ItemNotFound => NOT_FOUND,
         Code::RequestTimeout | Code::UpstreamTimeout => DEADLINE_EXCEEDED,
         Code::BodyTooLarge | Code::UriTooLong | Code::HeadersTooLarge | Code::RateLimited => RESOURCE_EXHAUSTED,
-        Code::BadRequest | Code::ExpectationFailed | Code::Internal | Code::RequestLoop => INTERNAL,
+        Code::BadRequest | Code::ExpectationFailed | Code::Internal | Code::ClientUnknown | Code::RequestLoop => {
+            INTERNAL
+        }
         Code::Misdirected
         | Code::NotCached
         | Code::UpstreamConnect

@@ -1,5 +1,6 @@
 //! Answers of routes without an upstream: a redirect, or one that is always the same.
 
+use axum::extract::OriginalUri;
 use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -22,7 +23,12 @@ pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target:
     let settings = exchange.route().map(|route| std::sync::Arc::clone(&route.settings));
     match settings.as_ref().and_then(|route| route.own_answer.as_deref()) {
         Some(OwnAnswer::Fixed(answer)) => fixed(exchange, received, answer),
-        Some(OwnAnswer::Redirect(redirect)) => lead(exchange, redirect, received, target),
+        Some(OwnAnswer::Redirect(redirect)) => {
+            // A new path is the one that clients know.
+            let keeps_path = exchange.route().is_none_or(|route| route.rewrite.is_none());
+            let whole = if keeps_path { before_nesting(&exchange, target) } else { None };
+            lead(exchange, redirect, received, whole.as_ref().unwrap_or(target))
+        }
         // One that is registered has answered.
         Some(OwnAnswer::Handler(_)) | None => {
             refuse(exchange, received, &GatewayError::new(Code::Internal, "The route has no answer."))
@@ -35,7 +41,22 @@ pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, ta
     let port = exchange.snapshot.config.server.https_port;
     let status = StatusCode::PERMANENT_REDIRECT;
     let redirect = Redirect { status, secure: Some(true), host: None, port: Some(port), strip_query: false };
-    lead(exchange, &redirect, received, target)
+    let whole = before_nesting(&exchange, target);
+    lead(exchange, &redirect, received, whole.as_ref().unwrap_or(target))
+}
+
+/// The target as clients know it, where a router of the program has taken a prefix off before the gateway saw the path
+/// (`Router::nest_service`), and says so.
+fn before_nesting<N: Network>(exchange: &Exchange<N>, target: &PathAndQuery) -> Option<PathAndQuery> {
+    let asked = exchange.extensions.get::<OriginalUri>()?.0.path();
+    let seen = exchange.uri.path();
+    let (prefix, rest) = match asked.strip_suffix(seen) {
+        Some(prefix) => (prefix, target.as_str()),
+        // The prefix alone, of which `/` is left.
+        None if seen == "/" => (asked, target.as_str().strip_prefix('/')?),
+        None => return None,
+    };
+    if prefix.is_empty() { None } else { format!("{prefix}{rest}").parse().ok() }
 }
 
 fn refuse<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, error: &GatewayError) -> Reply<N> {

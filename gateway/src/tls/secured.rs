@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rustls::client::verify_server_name;
-use rustls::pki_types::ServerName;
+use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 
@@ -13,40 +13,80 @@ use super::client_roots::{ClientCertificate, Shown};
 #[derive(Debug)]
 pub struct Secured {
     /// Whom the client asked for, in small letters.
-    server_name: Option<Box<str>>,
+    server_name: Option<Arc<str>>,
     /// The certificate that it was shown.
-    shown: Option<Arc<CertifiedKey>>,
+    shown: Option<Own>,
     /// The client's own certificate, where it has shown one that held.
-    client: Option<Shown>,
+    client: Option<Client>,
+}
+
+/// The certificate that a client was shown.
+#[derive(Debug)]
+enum Own {
+    /// By a listener.
+    Held(Arc<CertifiedKey>),
+    /// By the program around the gateway.
+    Told(Arc<CertificateDer<'static>>),
+}
+
+/// The certificate that a client has shown.
+#[derive(Debug)]
+enum Client {
+    /// To a listener, which is asked about it whenever who signs for its clients changes.
+    Ours(Shown),
+    /// To the program around the gateway, which believes it.
+    Told(Arc<ClientCertificate>),
 }
 
 impl Secured {
     pub(super) fn new(server_name: Option<&str>, shown: Option<Arc<CertifiedKey>>, client: Option<Shown>) -> Self {
-        Self { server_name: server_name.map(Box::from), shown, client }
+        let (shown, client) = (shown.map(Own::Held), client.map(Client::Ours));
+        Self { server_name: server_name.map(Arc::from), shown, client }
+    }
+
+    /// Of a handshake that the program around the gateway took: whom the client asked for, in small letters, what it
+    /// was shown, and what it has shown.
+    pub(crate) fn told(
+        server_name: Option<Arc<str>>,
+        shown: Option<Arc<CertificateDer<'static>>>,
+        client: Option<Arc<ClientCertificate>>,
+    ) -> Self {
+        Self { server_name, shown: shown.map(Own::Told), client: client.map(Client::Told) }
     }
 
     /// The client's own certificate, where it has shown one that held, and its listener asks for them still.
     #[inline]
     pub fn client(&self) -> Option<&Arc<ClientCertificate>> {
-        self.client.as_ref().filter(|client| client.is_asked_for()).map(|client| &client.certificate)
+        match self.client.as_ref()? {
+            Client::Ours(client) => client.is_asked_for().then_some(&client.certificate),
+            Client::Told(certificate) => Some(certificate),
+        }
     }
 
-    /// Whether whoever signed the client's certificate may do so still; also where it has shown none. `now` is seconds
-    /// since the Unix epoch.
+    /// Whether whoever signed the client's certificate may do so still; also where it has shown none, or none to a
+    /// listener. `now` is seconds since the Unix epoch.
     #[inline]
     pub fn is_believed(&self, now: impl FnOnce() -> i64) -> bool {
-        self.client.as_ref().is_none_or(|client| client.is_believed(now))
+        self.ours().is_none_or(|client| client.is_believed(now))
     }
 
     /// Whether a request was refused since that is not so.
     #[inline]
     pub fn was_refused(&self) -> bool {
-        self.client.as_ref().is_some_and(Shown::was_refused)
+        self.ours().is_some_and(Shown::was_refused)
     }
 
     /// Whether that is since the certificate was taken back.
     pub fn was_revoked(&self) -> bool {
-        self.client.as_ref().is_some_and(Shown::was_revoked)
+        self.ours().is_some_and(Shown::was_revoked)
+    }
+
+    #[inline]
+    fn ours(&self) -> Option<&Shown> {
+        match &self.client {
+            Some(Client::Ours(client)) => Some(client),
+            Some(Client::Told(_)) | None => None,
+        }
     }
 
     /// Whether a request for this host may come on this connection (RFC 9110, section 7.4): the client has asked for
@@ -57,7 +97,12 @@ impl Secured {
             return true;
         }
         let name = ServerName::try_from(host.trim_matches(['[', ']'])).ok();
-        let shown = self.shown.as_ref().and_then(|shown| ParsedCertificate::try_from(shown.cert.first()?).ok());
+        let shown = match &self.shown {
+            Some(Own::Held(held)) => held.cert.first(),
+            Some(Own::Told(told)) => Some(&**told),
+            None => None,
+        };
+        let shown = shown.and_then(|shown| ParsedCertificate::try_from(shown).ok());
         name.zip(shown).is_some_and(|(name, shown)| verify_server_name(&shown, &name).is_ok())
     }
 }
@@ -83,5 +128,17 @@ mod tests {
         }
         assert!(Secured::new(None, None, None).serves("a.test"), "who asked for nobody gets whom it names");
         assert!(!Secured::new(Some("a.test"), None, None).serves("b.test"));
+    }
+
+    #[test]
+    fn what_a_program_tells_counts_as_what_a_listener_has_seen() {
+        let shown = crate::tls::by_name::tests::certificate(&["a.test", "*.b.test"]);
+        let client = ClientCertificate::of(&shown.cert).map(Arc::new);
+        let told = shown.cert.first().cloned().map(Arc::new);
+        let secured = Secured::told(Some("a.test".into()), told, client);
+        assert!(secured.serves("x.b.test") && !secured.serves("c.test"));
+        assert!(secured.client().is_some_and(|client| client.der() == &shown.cert[0][..]));
+        let unasked = || -> i64 { panic!("the program believes it") };
+        assert!(secured.is_believed(unasked) && !secured.was_refused() && !secured.was_revoked());
     }
 }

@@ -10,6 +10,7 @@ mod identity;
 mod limits;
 mod listeners;
 mod mirrors;
+mod mounted;
 mod own_words;
 mod plugins;
 mod policies;

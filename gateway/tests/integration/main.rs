@@ -67,6 +67,8 @@ mod listeners;
 mod loops;
 mod metrics;
 mod mirrors;
+mod mounted;
+mod mounted_extensions;
 mod mounted_outputs;
 mod mutations;
 mod ocsp;

@@ -7,7 +7,7 @@ const EVENTS_SHOWN = 200;
 const GROUPS = {
   Everything: null,
   Endpoints: ["breaker", "ejection", "health", "discovery"],
-  Configuration: ["reload", "drain", "clock_step", "start", "admin"],
+  Configuration: ["reload", "drain", "clock_step", "client_unknown", "start", "admin"],
   Load: ["shed", "store", "tracing", "log", "missed"],
   "Keys and TLS": ["keys", "issuer", "handshake", "certificate"],
 };
@@ -42,6 +42,7 @@ const TOLD = {
   certificate: e => e.expires_in ? ["warn", `${e.listener}: the certificate of ${e.certificate} ends in ${span(e.expires_in)}`] : ["bad", `${e.listener}: the certificate of ${e.certificate} has ended, clients refuse it`],
   log: e => e.failing ? ["bad", `the access log (${e.output}) cannot be written: ${e.detail}`] : ["good", "the access log can be written again"],
   clock_step: e => ["warn", `the machine's clock was set ${e.stepped_ms < 0 ? "back" : "forward"} by ${span(Math.round(Math.abs(e.stepped_ms) / 1000))}`],
+  client_unknown: e => ["warn", e.detail],
   handshake: e => ["warn", `${e.listener}: a TLS handshake of ${e.client} failed, ${words(e.result)}: ${e.detail}` + (e.untold ? ` (and ${e.untold} before it)` : "")],
   keys: e => e.what === "stale" ? ["warn", `keys of ${e.provider}: can be fetched no more, and are used on`]
     : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]

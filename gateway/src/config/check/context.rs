@@ -17,7 +17,7 @@ use crate::config::fingerprint::Held;
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
 use crate::config::problem::{Report, did_you_mean, quoted};
-use crate::config::registered::{PluginKind, Registered};
+use crate::config::registered::{Doors, PluginKind, Registered};
 use crate::config::schema::route::ROUTE;
 use crate::config::schema::upstream::UPSTREAM;
 use crate::config::schema::{ROOT, TableDef};
@@ -254,6 +254,16 @@ impl<'a> Context<'a> {
         let tls = |listener: &'a Node| listener.table()?.get("tls")?.table()?.get("client_auth")?.text();
         let listeners = self.listeners.and_then(Node::list).into_iter().flatten();
         listeners.filter_map(tls).any(|client_auth| client_auth != "none")
+    }
+
+    /// How requests come to the gateway that is to serve this.
+    pub(crate) fn doors(&self) -> Doors {
+        let has_listeners = self.listeners.and_then(Node::list).is_some_and(|listeners| !listeners.is_empty());
+        match self.registered.doors() {
+            Doors::Unsaid if has_listeners => Doors::Own,
+            Doors::Unsaid => Doors::Mounted,
+            said => said,
+        }
     }
 
     /// Whether listeners that ask clients for certificates differ in who signs these.

@@ -9,7 +9,7 @@ use super::server::{ADMIN, LISTENER, SERVER};
 use super::telemetry::TELEMETRY;
 use super::upstream::UPSTREAM;
 use super::{Key, Kind, TableDef, key};
-use crate::config::validate::{addresses, limits, own_answer, route};
+use crate::config::validate::{addresses, limits, mounted, own_answer, route};
 use crate::config::value::text;
 
 /// Everything that a configuration may hold.
@@ -18,6 +18,7 @@ pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's conf
     addresses::named_apart,
     addresses::somebody_is_believed,
     limits::local_is_reserved,
+    mounted::is_told_how_requests_come,
     own_answer::somebody_comes_over_tls,
     own_answer::redirect_to_a_scheme,
     route::slash_is_meant,

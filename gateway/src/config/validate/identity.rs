@@ -5,6 +5,7 @@ use crate::config::check::{Context, Reader};
 use crate::config::key_files;
 use crate::config::may_be_asked;
 use crate::config::problem::quoted;
+use crate::config::registered::Doors;
 use crate::jws::{Algorithm, Key};
 
 /// Subject, scopes, provider, claims and passports travel in headers of their own.
@@ -173,13 +174,13 @@ pub(crate) fn api_keys(context: &mut Context<'_>, provider: &Reader<'_>) {
 
 /// Somewhere clients are asked for certificates.
 pub(crate) fn mtls(context: &mut Context<'_>, provider: &Reader<'_>) {
-    if !context.asks_for_certificates() {
+    if context.doors() == Doors::Own && !context.asks_for_certificates() {
         let help = "give a listener `tls = { cert, key, client_ca, client_auth = \"optional\" }`, or \"required\"";
         let message = "no listener asks clients for certificates, so nobody can prove anything by one";
         context.report.warning(provider.at("kind"), message, help);
     }
     certificates::roots(context, provider, "ca");
-    if provider.get("ca").is_none() && context.believes_several() {
+    if context.doors() == Doors::Own && provider.get("ca").is_none() && context.believes_several() {
         let message = "listeners differ in `client_ca`, and whoever signs at one of them names clients at all of them";
         let help = "name with `ca` who signs for the clients of this provider";
         context.report.warning(provider.at("kind"), message, help);

@@ -14,6 +14,7 @@ pub(crate) mod identity;
 pub(crate) mod known_secrets;
 pub(crate) mod limits;
 pub(crate) mod mirror;
+pub(crate) mod mounted;
 pub(crate) mod names;
 pub(crate) mod open_elsewhere;
 pub(crate) mod own_answer;

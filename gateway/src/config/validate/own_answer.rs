@@ -3,6 +3,7 @@
 use super::route::template_parameters;
 use crate::config::build;
 use crate::config::check::{Context, Reader};
+use crate::config::registered::Doors;
 use crate::config::tree::{Node, Value};
 use crate::config::value::text;
 
@@ -49,7 +50,7 @@ pub(crate) fn redirect_elsewhere(context: &mut Context<'_>, route: &Reader<'_>) 
 /// clear: behind a balancer that ends TLS that goes on for ever.
 pub(crate) fn somebody_comes_over_tls(context: &mut Context<'_>, root: &Reader<'_>) {
     let has_tls = root.nodes("listeners").iter().any(|node| node.table().is_some_and(|it| it.get("tls").is_some()));
-    if has_tls || !root.table("server").texts("trusted_proxies").is_empty() {
+    if context.doors() != Doors::Own || has_tls || !root.table("server").texts("trusted_proxies").is_empty() {
         return;
     }
     let asks = |route: &Reader<'_>| route.text("https") != "any";
@@ -62,7 +63,8 @@ pub(crate) fn somebody_comes_over_tls(context: &mut Context<'_>, root: &Reader<'
 
 /// A redirect to another scheme alone leads elsewhere only where nobody can come by that scheme already.
 pub(crate) fn redirect_to_a_scheme(context: &mut Context<'_>, root: &Reader<'_>) {
-    let is_believed = !root.table("server").texts("trusted_proxies").is_empty();
+    let is_told = context.doors() == Doors::Told;
+    let is_believed = is_told || !root.table("server").texts("trusted_proxies").is_empty();
     // Whether somebody comes by this scheme where a route with these listeners is reached.
     let comes_by = |scheme: &str, reached: &[String]| {
         let listeners = root.nodes("listeners");

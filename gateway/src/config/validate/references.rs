@@ -118,16 +118,19 @@ pub(crate) fn all_open(context: &mut Context<'_>) {
     let Some((at, _)) = open.first() else { return };
     let help = "write auth = { providers = [\"NAME\"] }, with optional = true perhaps, or auth = false where that is \
                 meant";
-    let named: Vec<String> = open.iter().take(MOST_NAMED).map(|(_, name)| quoted(name)).collect();
-    let more = match open.len().saturating_sub(MOST_NAMED) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
+    let named = named(open.iter().map(|(_, name)| name.as_str()));
     let message = match open.len() {
         1 => "this route has no `auth`: everybody may use it".to_owned(),
-        count => format!("{count} routes have no `auth`, everybody may use them: {}{more}", named.join(", ")),
+        count => format!("{count} routes have no `auth`, everybody may use them: {named}"),
     };
     context.report.warning(*at, message, help);
+}
+
+/// The first of some names, and how many more there are.
+pub(super) fn named<'n>(names: impl ExactSizeIterator<Item = &'n str>) -> String {
+    let more = names.len().saturating_sub(MOST_NAMED);
+    let first = names.take(MOST_NAMED).map(quoted).collect::<Vec<_>>().join(", ");
+    if more == 0 { first } else { format!("{first} and {more} more") }
 }
 
 /// The providers of a route.

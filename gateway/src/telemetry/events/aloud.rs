@@ -1,5 +1,6 @@
 //! What of upstreams is said on standard error too, for who has no more than the process's own words: that an upstream
-//! is down or back, verdicts of health checks, and endpoints that take requests though they should not.
+//! is down or back, verdicts of health checks, and endpoints that take requests though they should not. So is, which
+//! happens once, that nobody says whose requests are.
 //!
 //! Lines of endpoints beyond so many a minute are left out and counted, and one upstream alone cannot use them all up.
 //! That an upstream is down, or back, is left out never: beyond as many it waits for the next minute, and is said then
@@ -52,6 +53,7 @@ impl Aloud {
             Event::Ejection { upstream, place: Place::Capped, .. } | Event::Health { upstream, .. } => {
                 self.endpoint(upstream, &stamped.event)
             }
+            Event::ClientUnknown { detail } => Some(json!({ "event": "client_unknown", "detail": detail })),
             _ => None,
         }
     }
@@ -122,7 +124,7 @@ fn line(event: &Event) -> Value {
 
 /// The kinds that are listened to.
 pub fn said_aloud() -> Kinds {
-    [Kind::Breaker, Kind::Ejection, Kind::Health].into_iter().collect()
+    [Kind::Breaker, Kind::Ejection, Kind::Health, Kind::ClientUnknown].into_iter().collect()
 }
 
 /// Says what there is to say, for as long as the runtime lives.
@@ -168,6 +170,13 @@ mod tests {
         }
         assert_eq!(said, ["open", "closed"]);
         assert_eq!(aloud.hear(&rolled_up("up", State::Closed)), None, "it was never said to be down");
+    }
+
+    #[test]
+    fn a_program_that_does_not_say_whose_requests_are_is_told() {
+        let told = Aloud::default().hear(&stamped(Event::ClientUnknown { detail: "routes: a".into() }));
+        assert_eq!(told, Some(json!({ "event": "client_unknown", "detail": "routes: a" })));
+        assert!(said_aloud().has(Kind::ClientUnknown));
     }
 
     #[test]

@@ -186,6 +186,11 @@ pub enum Event {
         /// By so much; below zero where it was set back.
         stepped_ms: i64,
     },
+    /// The program around the gateway does not say whose requests are: once, at the first that comes so.
+    ClientUnknown {
+        /// What works in another way for it, and what to do.
+        detail: String,
+    },
     /// The access log cannot be written, or can be again.
     Log {
         /// Where it is written, and why not.
@@ -249,6 +254,7 @@ impl Event {
             Self::Certificate { .. } => Kind::Certificate,
             Self::Log { .. } => Kind::Log,
             Self::ClockStep { .. } => Kind::ClockStep,
+            Self::ClientUnknown { .. } => Kind::ClientUnknown,
         }
     }
 
@@ -262,6 +268,7 @@ impl Event {
                 "expires_in": left.max(&0),
             }),
             Self::ClockStep { stepped_ms } => json!({ "stepped_ms": stepped_ms }),
+            Self::ClientUnknown { detail } => json!({ "detail": detail }),
             Self::Log { failed } => {
                 let (output, detail) = failed.as_ref().map(|(output, why)| (&**output, &**why)).unzip();
                 with(with(json!({ "failing": failed.is_some() }), "output", output), "detail", detail)
@@ -318,7 +325,9 @@ impl Event {
                 with(json!({ "provider": &**provider, "failing": failed.is_some() }), "detail", failed.as_deref())
             }
             Self::Admin(write) => write.fields(),
-            Self::Certificate { .. } | Self::ClockStep { .. } | Self::Log { .. } => self.of_machine(),
+            Self::Certificate { .. } | Self::ClockStep { .. } | Self::ClientUnknown { .. } | Self::Log { .. } => {
+                self.of_machine()
+            }
             Self::Handshake { listener, client, result, detail, untold } => {
                 let fields =
                     json!({ "listener": &**listener, "client": client.to_string(), "result": result.as_str() });

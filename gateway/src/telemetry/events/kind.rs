@@ -38,13 +38,15 @@ pub enum Kind {
     Log,
     /// The system's clock was set.
     ClockStep,
+    /// The program around the gateway does not say whose requests are.
+    ClientUnknown,
     /// The admin API was asked to change something.
     Admin,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -62,6 +64,7 @@ impl Kind {
         Self::Certificate,
         Self::Log,
         Self::ClockStep,
+        Self::ClientUnknown,
         Self::Admin,
     ];
 
@@ -85,6 +88,7 @@ impl Kind {
             Self::Certificate => "certificate",
             Self::Log => "log",
             Self::ClockStep => "clock_step",
+            Self::ClientUnknown => "client_unknown",
             Self::Admin => "admin",
         }
     }
