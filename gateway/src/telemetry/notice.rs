@@ -213,7 +213,7 @@ pub fn clock(stepped_ms: i64) {
 
 /// A certificate of a listener ends soon, or has ended: so many seconds are left.
 pub fn certificate(certificate: &Certificate, left: i64) {
-    let Certificate { listener, names, ends_unix } = certificate;
+    let Certificate { listener, names, ends_unix, .. } = certificate;
     let ends = rfc3339(ends_unix.saturating_mul(1_000_000));
     let (listener, names) = (&**listener, &**names);
     event(

@@ -1,4 +1,5 @@
-//! When listeners' certificates end, and who is told of it: a line a day in the last two weeks, and one at the end.
+//! When listeners' certificates end, and who is told of it: a line a day in the last two weeks, or in the last third of
+//! one that lives more shortly than six, and one at the end.
 //!
 //! A certificate that has ended is shown on: clients refuse it, and nothing else of the gateway would say so.
 
@@ -9,7 +10,7 @@ use std::time::Duration;
 use rustls::sign::CertifiedKey;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use crate::config::certificates::{SOON_DAYS, alternative_names, days_left, span};
+use crate::config::certificates::{DAY, alternative_names, days_left, soon, span};
 use crate::network::Network;
 use crate::shard::Shared;
 use crate::telemetry::events::Event;
@@ -27,6 +28,8 @@ pub(super) struct Ends {
     pub(super) names: Arc<str>,
     /// Seconds since the Unix epoch.
     pub(super) at_unix: i64,
+    /// From how long before that it is told of, seconds.
+    pub(super) soon: i64,
 }
 
 impl Ends {
@@ -42,7 +45,8 @@ impl Ends {
             names = parsed.subject().to_string();
         }
         let names = names.chars().filter(|c| !c.is_control()).collect::<String>().into();
-        Some(Self { names, at_unix: parsed.validity().not_after.timestamp() })
+        let validity = parsed.validity();
+        Some(Self { names, at_unix: validity.not_after.timestamp(), soon: soon(validity) })
     }
 }
 
@@ -55,6 +59,18 @@ pub struct Certificate {
     pub names: Arc<str>,
     /// When it ends, seconds since the Unix epoch.
     pub ends_unix: i64,
+    /// From how long before its end it is told of, seconds: it ought to have been replaced by then.
+    pub soon: i64,
+}
+
+impl Certificate {
+    /// Of one that ends soon, or has ended: since when that is so, seconds since the Unix epoch, and whether it is
+    /// urgent.
+    pub fn ending(&self, now_unix: i64) -> Option<(i64, bool)> {
+        let left = self.ends_unix.saturating_sub(now_unix);
+        let since = if left <= 0 { self.ends_unix } else { self.ends_unix - self.soon };
+        (left <= self.soon).then_some((since, left <= DAY.min(self.soon / 3)))
+    }
 }
 
 /// How long it lasts, for people.
@@ -77,7 +93,8 @@ impl Told {
         let is_news = |certificate: Certificate| {
             let left = certificate.ends_unix.saturating_sub(now_unix);
             let days = days_left(left);
-            let is_news = days <= SOON_DAYS && self.0.insert(certificate.clone(), days) != Some(days);
+            let is_near = certificate.ending(now_unix).is_some();
+            let is_news = is_near && self.0.insert(certificate.clone(), days) != Some(days);
             is_news.then_some((certificate, left))
         };
         certificates.into_iter().filter_map(is_news).collect()
@@ -100,11 +117,10 @@ pub(crate) async fn keep_telling<N: Network>(shared: Arc<Shared<N>>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::certificates::DAY;
     use crate::tls::by_name::tests::certificate;
 
     fn held(names: &str, ends_unix: i64) -> Certificate {
-        Certificate { listener: "web".into(), names: names.into(), ends_unix }
+        Certificate { listener: "web".into(), names: names.into(), ends_unix, soon: 14 * DAY }
     }
 
     #[test]
@@ -117,6 +133,24 @@ mod tests {
             days.extend(told.look(vec![held("a.test", end)], now).into_iter().map(|(_, left)| days_left(left)));
         }
         assert_eq!(days, (0..=14).rev().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_certificate_that_lives_shortly_is_well_until_a_third_of_its_time_is_left() {
+        let end = 100 * DAY;
+        let day = Certificate { soon: DAY / 3, ..held("spiffe.test", end) };
+        let hours = |left: i64| day.ending(end - left * 3_600);
+        assert_eq!([hours(23), hours(9)], [None; 2]);
+        assert_eq!([hours(8), hours(3)], [Some((end - DAY / 3, false)); 2]);
+        assert_eq!([hours(2), hours(1)], [Some((end - DAY / 3, true)); 2], "somebody is to be woken");
+        assert_eq!(hours(0), Some((end, true)));
+        let long = held("a.test", end);
+        assert_eq!([long.ending(end - 2 * DAY), long.ending(end - DAY)].map(|it| it.unwrap().1), [false, true]);
+        // A minute after each other: one line when it nears its end, and one at that.
+        let mut told = Told::default();
+        let mut lines = |minute: i64| told.look(vec![day.clone()], end + minute * 60).into_iter();
+        let lines: Vec<i64> = (-24 * 60..60).flat_map(|minute| lines(minute).map(|(_, left)| left)).collect();
+        assert_eq!(lines, [8 * 3_600, 0]);
     }
 
     #[test]

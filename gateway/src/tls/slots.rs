@@ -85,11 +85,15 @@ impl Slots {
         inner.names.iter().cloned().collect()
     }
 
-    /// When the first certificate of each listener ends, seconds since the Unix epoch.
-    pub fn expiries(&self) -> Vec<(String, i64)> {
+    /// When the first certificate of each listener ends, and when the first ought to have been replaced, which need not
+    /// be the same; seconds since the Unix epoch.
+    pub fn expiries(&self) -> Vec<(String, [i64; 2])> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = inner.slots.iter().filter_map(|(address, slot)| Some((address, slot.as_ref()?.current()?)));
-        let first = |acceptor: &Acceptor| acceptor.ends.iter().map(|certificate| certificate.at_unix).min();
+        let first = |acceptor: &Acceptor| {
+            let due = acceptor.ends.iter().map(|certificate| certificate.at_unix - certificate.soon).min()?;
+            Some([acceptor.ends.iter().map(|certificate| certificate.at_unix).min()?, due])
+        };
         slots.filter_map(|(address, acceptor)| Some((address.to_string(), first(&acceptor)?))).collect()
     }
 
@@ -105,6 +109,7 @@ impl Slots {
                 listener: Arc::clone(&listener),
                 names: Arc::clone(&ends.names),
                 ends_unix: ends.at_unix,
+                soon: ends.soon,
             };
             acceptor.ends.iter().map(held).collect::<Vec<_>>()
         };

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::board::{Feels, Problem, Rising, Severity};
 use super::upstreams::ns;
 use crate::clock::Clock;
-use crate::config::certificates::{DAY, SOON_DAYS, days_left};
 use crate::network::Network;
 use crate::reload::ReloadReport;
 use crate::shard::Shared;
@@ -111,17 +110,13 @@ fn monotonic((now, unix_us): (i64, i64), at_unix: i64) -> i64 {
 pub(super) fn of_certificates<N: Network>(shared: &Shared<N>, now: (i64, i64), found: &mut Vec<Problem>) {
     let now_unix = now.1.div_euclid(1_000_000);
     for held in shared.tls.certificates() {
-        let left = held.ends_unix.saturating_sub(now_unix);
-        if days_left(left) > SOON_DAYS {
-            continue;
-        }
-        let began = if left <= 0 { held.ends_unix } else { held.ends_unix - SOON_DAYS * DAY };
+        let Some((began, is_urgent)) = held.ending(now_unix) else { continue };
         found.push(Problem {
             what: "certificate",
             name: format!("{} at {}", held.names, held.listener),
-            severity: if left <= DAY { Severity::Bad } else { Severity::Warn },
+            severity: if is_urgent { Severity::Bad } else { Severity::Warn },
             since: Some(monotonic(now, began)),
-            why: expiry::in_words(left),
+            why: expiry::in_words(held.ends_unix.saturating_sub(now_unix)),
             feels: Feels::All,
             remedy: "put a new one into its file: it is in force at once, and no connection ends by that",
         });
