@@ -21,8 +21,8 @@ pub(crate) const DAY: i64 = 86_400;
 /// From so long before its end a certificate is told of, seconds, however long it lives.
 const SOON: i64 = 14 * DAY;
 
-/// From how long before its end a certificate is told of, seconds: two weeks; where it lives more shortly than six, from
-/// when a third of its time is left. Who renews does so before that, by custom at a third or at half of its time.
+/// From how long before its end a certificate is told of, seconds: two weeks; where it lives more shortly than six,
+/// from when a third of its time is left. Who renews does so before that, by custom at a third or at half of its time.
 pub(crate) fn soon(validity: &Validity) -> i64 {
     let lives = validity.not_after.timestamp().saturating_sub(validity.not_before.timestamp());
     (lives.max(0) / 3).min(SOON)

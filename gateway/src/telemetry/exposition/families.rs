@@ -48,6 +48,8 @@ pub struct ScrapeInputs {
     /// When the first certificate of a listener ends, and when the first ought to have been replaced, seconds since the
     /// Unix epoch.
     pub certificates: Vec<(String, [i64; 2])>,
+    /// The same of the first list of revoked certificates, where a listener has some.
+    pub revocation_lists: Vec<(String, [i64; 2])>,
     /// Upstreams whose endpoints are discovered.
     pub discoveries: Vec<Discovered>,
     /// Dropped lines of the access log.

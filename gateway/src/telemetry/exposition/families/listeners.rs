@@ -1,4 +1,5 @@
-//! The families of listeners: connections, handshakes, and until when their certificates hold.
+//! The families of listeners: connections, handshakes, and until when their certificates and lists of
+//! revoked ones hold.
 
 use super::ScrapeInputs;
 use crate::telemetry::exposition::format::{Kind, Page};
@@ -34,20 +35,41 @@ pub(super) fn render(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs
             }
         }
     }
-    page.family(
+    ends(page, CERTIFICATES, &inputs.certificates);
+    ends(page, LISTS, &inputs.revocation_lists);
+}
+
+/// The names and words of when the first of something ends, and of when the first ought to have been replaced.
+type Ends = [(&'static str, &'static str); 2];
+
+const CERTIFICATES: Ends = [
+    (
         "gateway_tls_certificate_expiry_seconds",
-        Kind::Gauge,
         "When the first of a listener's certificates ends, seconds since the Unix epoch.",
-    );
-    for (listener, [expires, _]) in &inputs.certificates {
-        page.float(&[("listener", listener)], *expires as f64);
-    }
-    page.family(
+    ),
+    (
         "gateway_tls_certificate_due_seconds",
-        Kind::Gauge,
         "When the first of a listener's certificates ought to have been replaced, seconds since the Unix epoch.",
-    );
-    for (listener, [_, due]) in &inputs.certificates {
-        page.float(&[("listener", listener)], *due as f64);
+    ),
+];
+
+const LISTS: Ends = [
+    (
+        "gateway_tls_crl_expiry_seconds",
+        "When the first of a listener's lists of revoked certificates ends, seconds since the Unix epoch.",
+    ),
+    (
+        "gateway_tls_crl_due_seconds",
+        "When the first of a listener's lists of revoked certificates ought to have been replaced, seconds since the \
+         Unix epoch.",
+    ),
+];
+
+fn ends(page: &mut Page, names: Ends, listeners: &[(String, [i64; 2])]) {
+    for (at, (name, words)) in names.into_iter().enumerate() {
+        page.family(name, Kind::Gauge, words);
+        for (listener, times) in listeners {
+            page.float(&[("listener", listener)], times[at] as f64);
+        }
     }
 }
