@@ -36,7 +36,7 @@ use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
 use crate::upstream::Selected;
-use crate::{caching, compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
+use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -297,11 +297,8 @@ async fn shared<N: Network>(
         return batched(exchange, headers, params, body).await.map(Some);
     }
     let is_switch = is_websocket || exchange.connection.websocket_key.is_some();
-    if is_switch || !is_empty(body) || !matches!(exchange.method, Method::GET | Method::HEAD) {
-        caching::will_change(exchange, headers, target);
-        return Ok(None);
-    }
-    if exchange.is_doubtful {
+    let is_plain = is_empty(body) && matches!(exchange.method, Method::GET | Method::HEAD);
+    if is_switch || !is_plain || exchange.is_doubtful {
         return Ok(None);
     }
     if exchange.route().is_some_and(|route| route.cache.is_some()) {
@@ -387,10 +384,9 @@ async fn by_body<N: Network>(
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
     let outcome = stages(&mut exchange, &mut headers, source).await;
-    if exchange.cache.is_some()
-        && let Ok(Outcome::Relay(answer)) = &outcome
-    {
-        exchange.has_changed(answer.head.status);
+    // cache: what is kept of a URL goes once something may have changed there, by whichever route.
+    if exchange.snapshot.keeps_answers && !exchange.method.is_safe() {
+        cached::changed(&exchange, &outcome);
     }
     if exchange.seen.is_some() {
         return Box::pin(shown(exchange, &headers, outcome)).await;
