@@ -69,6 +69,11 @@ pub(crate) fn refused() -> GatewayError {
     GatewayError::new(Code::Forbidden, "This address may not use this route.")
 }
 
+/// It came in the clear, and the route takes nothing that does.
+pub(crate) fn refused_in_the_clear() -> GatewayError {
+    GatewayError::new(Code::Forbidden, "This route is served over TLS alone.")
+}
+
 /// Asks it of a request whose route asks something.
 ///
 /// # Errors
@@ -81,9 +86,7 @@ pub fn judge<N: Network>(exchange: &Exchange<N>) -> Result<Verdict, GatewayError
     }
     match origin.https {
         Https::Redirect if !exchange.secure => Ok(Verdict::ToHttps),
-        Https::Require if !exchange.secure => {
-            Err(GatewayError::new(Code::Forbidden, "This route is served over TLS alone."))
-        }
+        Https::Require if !exchange.secure => Err(refused_in_the_clear()),
         _ => Ok(Verdict::Passes),
     }
 }

@@ -26,6 +26,7 @@ pub use cross_origin::preflight;
 pub use grpc::trailers;
 pub use handled::{handled, lend, lost};
 pub use own::{client_left, fallback, options};
+pub(crate) use redirect::{location, over_tls};
 pub use redirect::{own, to_https};
 pub use relay::{given, refused, relay, relay_behind, switch};
 
