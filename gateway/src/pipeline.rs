@@ -68,6 +68,15 @@ enum Outcome<N: Network> {
     Refused(Box<forward::Refused>),
 }
 
+impl<N: Network> From<Upgraded<N>> for Outcome<N> {
+    fn from(upgraded: Upgraded<N>) -> Self {
+        match upgraded {
+            Upgraded::Switched(answer) => Self::Switch(answer),
+            Upgraded::Refused(answer) => Self::Relay(answer),
+        }
+    }
+}
+
 async fn stages<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
@@ -101,7 +110,10 @@ async fn stages<N: Network>(
     if let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Edge)? {
         asking.await?;
     }
-    // identity: who asks, where the route wants to know.
+    // identity: who asks, where the route wants to know. No other site's page asks for a WebSocket in its user's name.
+    if admitted.websocket {
+        identity::page::admit(exchange, headers)?;
+    }
     if exchange.route().is_some_and(|route| route.auth.is_some())
         && let Some(unproven) = identity::stage::recall(exchange, headers)?
     {
@@ -151,10 +163,7 @@ async fn stages<N: Network>(
     // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
-        return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
-            Upgraded::Switched(answer) => Outcome::Switch(answer),
-            Upgraded::Refused(answer) => Outcome::Relay(answer),
-        });
+        return Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await.map(Outcome::from);
     }
     if exchange.connection.websocket_key.is_some() {
         return Err(GatewayError::no_websocket().into());
