@@ -5,7 +5,7 @@
 //! (`Clock::resync`), never on the request path.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
@@ -45,6 +45,8 @@ pub struct Clock {
     origin_unix_us: Arc<AtomicI64>,
     /// The machine's monotonic clock at `origin`, nanoseconds; 0 for a simulated clock.
     origin_ns: u64,
+    /// When the system's clock was last seen to have been set, as a tick, and by how much, milliseconds.
+    last_step: Arc<(AtomicU64, AtomicI64)>,
 }
 
 impl Clock {
@@ -66,6 +68,7 @@ impl Clock {
             origin: tokio::time::Instant::now().into_std(),
             origin_unix_us: Arc::new(AtomicI64::new(us)),
             origin_ns: 0,
+            last_step: Arc::new((AtomicU64::new(u64::MAX), AtomicI64::new(0))),
         }
     }
 
@@ -139,6 +142,19 @@ impl Clock {
         Some(since.saturating_sub(Duration::from_micros(u64::try_from(self.unix_us(now)).unwrap_or(0))))
     }
 
+    /// Notes that the system's clock was set by so many milliseconds, as was found out just now.
+    pub fn note_step(&self, stepped_ms: i64) {
+        self.last_step.1.store(stepped_ms, Ordering::Relaxed);
+        self.last_step.0.store(self.ticks_ms(self.now()), Ordering::Release);
+    }
+
+    /// How long ago the system's clock was last found to have been set, and by how many milliseconds.
+    pub fn last_step(&self, now: Instant) -> Option<(Duration, i64)> {
+        let at = self.last_step.0.load(Ordering::Acquire);
+        let ago = Duration::from_millis(self.ticks_ms(now).saturating_sub(at));
+        (at != u64::MAX).then(|| (ago, self.last_step.1.load(Ordering::Relaxed)))
+    }
+
     /// Reads the system's wall clock again; by how much it has moved since, microseconds. A clock made by `starting_at`
     /// is not meant to be re-read.
     pub fn resync(&self) -> i64 {
@@ -184,6 +200,16 @@ mod http_dates {
         assert!((stepped_us - 3_600_000_000).abs() < 60_000_000, "{stepped_us} us");
         let off_us = clock.unix_us(now) - right_us;
         assert!((off_us - 3_600_000_000).abs() < 60_000_000, "{off_us} us");
+    }
+
+    #[test]
+    fn a_step_is_remembered() {
+        let clock = Clock::starting_at(Duration::ZERO);
+        let now = clock.now();
+        assert_eq!(clock.last_step(now), None);
+        clock.note_step(-7_200_000);
+        let (ago, ms) = clock.last_step(clock.now() + Duration::from_secs(30)).unwrap();
+        assert!(ago >= Duration::from_secs(30) && ms == -7_200_000, "{ago:?}");
     }
 
     #[test]

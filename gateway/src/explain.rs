@@ -8,6 +8,7 @@ mod question;
 mod screened;
 pub mod sending;
 mod trace;
+mod way;
 
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ pub use limited::Limited;
 use limited::limits;
 use screened::Screened;
 use sending::Sending;
+use way::Way;
 
 /// The answer.
 #[derive(Debug, Default, Serialize)]
@@ -43,7 +45,10 @@ pub struct Answer {
     /// The path that is matched and sent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// Why it is refused before any route is looked for, or by the route that it takes, for the client's address.
+    /// Over TLS or in the clear, and by which listener; absent where there is one way, in the clear.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub came: Option<String>,
+    /// Why it is refused before any route is looked for, or by the route that it takes, for where it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
     /// The status of that refusal.
@@ -80,7 +85,7 @@ pub struct Policies {
     /// What the gateway answers itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_answer: Option<String>,
-    /// What the route asks of where a request comes from.
+    /// What the route makes of where the request comes from: over TLS or not, and who may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     /// Who is asked whether a request may pass.
@@ -109,7 +114,7 @@ pub struct Policies {
     /// How its endpoints have to prove who they are; absent where they are spoken to in the clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<String>,
-    /// What the upstream is asked for.
+    /// What the upstream is asked for; of a redirect the whole URL that it leads to.
     pub target: String,
     /// Endpoints that may get it.
     pub endpoints: Vec<String>,
@@ -214,22 +219,34 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
     let host = question.host();
     let query = question.uri.query();
     let body = question.body.as_ref().map_or(Body::Absent, |(value, length)| Body::Json(value, *length));
-    let listener = match question.came_by(config) {
-        Ok(listener) => listener,
+    let way = match Way::of(config, question) {
+        Ok(way) => way,
         Err(why) => return Answer { refused: Some(why), ..Answer::default() },
     };
-    let ask = Ask { listener, host: &host, method: &question.method, path: &path, query, headers: &headers, body };
+    let ask = Ask {
+        listener: way.listener,
+        host: &host,
+        method: &question.method,
+        path: &path,
+        query,
+        headers: &headers,
+        body,
+    };
     if let Some(answer) = preflight(config, &judge.table, &ask) {
-        return Answer { removed, ..answer };
+        return Answer { removed, came: way.told, ..answer };
     }
     let mut denied = Answer::default();
     let policies = match judge.table.find(&ask) {
         Found::Route { index, params } => {
             let route = &config.routes[index];
-            if !judge.lets_in(index, question.client) {
-                denied = Answer::refused(&crate::origin::refused());
-            }
-            let target = judge.sent(index, &path, &params, query);
+            let as_asked = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
+            let verdict = |origin| way.verdict((config, question), origin, &as_asked);
+            let (origin, refused) = route.origin.as_deref().map(verdict).unzip();
+            let refused = refused.flatten();
+            let is_let_in = judge.lets_in(index, question.client);
+            let refused = if is_let_in { refused } else { Some(crate::origin::refused()) };
+            denied = refused.as_ref().map(Answer::refused).unwrap_or_default();
+            let target = way.target(route, question, judge.sent(index, &path, &params, query));
             let certificate = question.certificate.as_ref();
             let auth = judges(route).map(|auth| crate::identity::explain(&auth, &headers, certificate, now));
             let limits = limits(config, route, &headers);
@@ -245,14 +262,14 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
                     shared(config, (route, split, ask.method), (target, limits), &shown)
                 }
             };
-            Some(Policies { auth, page, compress, ..told })
+            Some(Policies { auth, page, compress, origin, ..told })
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
     let routing = Some(crate::routing::explain::explain(&judge.table, &ask));
     // A trace is continued before headers are looked at.
     let trace = trace::told(&config.telemetry.tracing, &question.headers);
-    Answer { path: Some(path), removed, routing, policies, trace, ..denied }
+    Answer { path: Some(path), came: way.told, removed, routing, policies, trace, ..denied }
 }
 
 impl Answer {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
@@ -10,9 +10,12 @@ use crate::error::{Code, Fault, GatewayError, with_causes};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, AuthResult};
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::telemetry::recorder::{AttemptNote, Calls, Details, Failure, Lane, Notes, Wanted, fields};
+
+/// A clock that was set so lately is told of where a token's times are not as they should be.
+const LATELY_SET: Duration = Duration::from_secs(600);
 
 impl<N: Network> Exchange<N> {
     /// The same random number whenever it is asked for: what the flight recorder samples by.
@@ -93,7 +96,7 @@ impl<N: Network> Exchange<N> {
     /// Why there is a problem, as operators may know it.
     #[cold]
     fn cause(&self, error: &GatewayError) -> String {
-        match (&error.internal, self.upstream()) {
+        let cause = match (&error.internal, self.upstream()) {
             (Some(internal), _) => format!("{} ({internal})", error.detail),
             // Clients are not told of whom this is said.
             (None, Some(upstream)) if matches!(error.code, Code::BreakerOpen | Code::NoEndpoint) => {
@@ -101,7 +104,19 @@ impl<N: Network> Exchange<N> {
                 format!("{} ({})", error.detail, upstream.and_what_is_wrong(route))
             }
             (None, _) => error.detail.clone().into_owned(),
+        };
+        match self.clock_was_set() {
+            Some(hint) => format!("{cause} ({hint})"),
+            None => cause,
         }
+    }
+
+    /// That the machine's clock was set a while ago, where a token's times were not as they should be.
+    fn clock_was_set(&self) -> Option<String> {
+        self.refused.filter(|why| matches!(why, AuthResult::Expired | AuthResult::NotYet))?;
+        let (ago, ms) = self.shard.shared.clock.last_step(self.now()).filter(|(ago, _)| *ago <= LATELY_SET)?;
+        let (how, by) = (if ms < 0 { "back" } else { "forward" }, ms.unsigned_abs() / 1_000);
+        Some(format!("the machine's clock was set {how} by {by} s, {} s ago", ago.as_secs()))
     }
 
     /// Why a call on behalf of a request came to nothing, unless too much is going on to write that down.

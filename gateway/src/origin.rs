@@ -90,6 +90,11 @@ fn unknown() -> GatewayError {
         .because("the program inserts neither `ClientInfo` nor `ConnectInfo<SocketAddr>`: docs/embedding.md")
 }
 
+/// It came in the clear, and the route takes nothing that does.
+pub(crate) fn refused_in_the_clear() -> GatewayError {
+    GatewayError::new(Code::Forbidden, "This route is served over TLS alone.")
+}
+
 /// Asks it of a request whose route asks something.
 ///
 /// # Errors
@@ -105,9 +110,7 @@ pub fn judge<N: Network>(exchange: &Exchange<N>) -> Result<Verdict, GatewayError
     }
     match origin.https {
         Https::Redirect if !exchange.secure => Ok(Verdict::ToHttps),
-        Https::Require if !exchange.secure => {
-            Err(GatewayError::new(Code::Forbidden, "This route is served over TLS alone."))
-        }
+        Https::Require if !exchange.secure => Err(refused_in_the_clear()),
         _ => Ok(Verdict::Passes),
     }
 }

@@ -35,7 +35,7 @@ use crate::routing::{Body, Params};
 use crate::shard::Shared;
 use crate::telemetry::record::Ended;
 use crate::upstream::Selected;
-use crate::{caching, compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
+use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
 
@@ -65,6 +65,15 @@ enum Outcome<N: Network> {
     Handled(Box<axum::response::Response>),
     /// Another service's answer to a request that may not pass.
     Refused(Box<forward::Refused>),
+}
+
+impl<N: Network> From<Upgraded<N>> for Outcome<N> {
+    fn from(upgraded: Upgraded<N>) -> Self {
+        match upgraded {
+            Upgraded::Switched(answer) => Self::Switch(answer),
+            Upgraded::Refused(answer) => Self::Relay(answer),
+        }
+    }
 }
 
 async fn stages<N: Network>(
@@ -100,7 +109,10 @@ async fn stages<N: Network>(
     if let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Edge)? {
         asking.await?;
     }
-    // identity: who asks, where the route wants to know.
+    // identity: who asks, where the route wants to know. No other site's page asks for a WebSocket in its user's name.
+    if admitted.websocket {
+        identity::page::admit(exchange, headers)?;
+    }
     if exchange.route().is_some_and(|route| route.auth.is_some())
         && let Some(unproven) = identity::stage::recall(exchange, headers)?
     {
@@ -150,10 +162,7 @@ async fn stages<N: Network>(
     // forward: what the upstream is asked, and what it answers.
     let request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
-        return Ok(match Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await? {
-            Upgraded::Switched(answer) => Outcome::Switch(answer),
-            Upgraded::Refused(answer) => Outcome::Relay(answer),
-        });
+        return Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await.map(Outcome::from);
     }
     if exchange.connection.websocket_key.is_some() {
         return Err(GatewayError::no_websocket().into());
@@ -296,11 +305,8 @@ async fn shared<N: Network>(
         return batched(exchange, headers, params, body).await.map(Some);
     }
     let is_switch = is_websocket || exchange.connection.websocket_key.is_some();
-    if is_switch || !is_empty(body) || !matches!(exchange.method, Method::GET | Method::HEAD) {
-        caching::will_change(exchange, headers, target);
-        return Ok(None);
-    }
-    if exchange.is_doubtful {
+    let is_plain = is_empty(body) && matches!(exchange.method, Method::GET | Method::HEAD);
+    if is_switch || !is_plain || exchange.is_doubtful {
         return Ok(None);
     }
     if exchange.route().is_some_and(|route| route.cache.is_some()) {
@@ -386,10 +392,9 @@ async fn by_body<N: Network>(
 
 async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
     let mut outcome = stages(&mut exchange, &mut headers, source).await;
-    if exchange.cache.is_some()
-        && let Ok(Outcome::Relay(answer)) = &outcome
-    {
-        exchange.has_changed(answer.head.status);
+    // cache: what is kept of a URL goes once something may have changed there, by whichever route.
+    if exchange.snapshot.keeps_answers && !exchange.method.is_safe() {
+        cached::changed(&exchange, &outcome);
     }
     if exchange.route().is_some_and(|route| route.settings.intercept.is_some())
         && let Some(error) = behind::intercepted(&exchange, &outcome)

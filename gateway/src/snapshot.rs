@@ -23,7 +23,8 @@ use crate::network::Network;
 use crate::origin::Origin;
 use crate::plugins::{AnyStage, Handler, Plugins};
 use crate::rate_limit::{InFlightRule, RouteLimits, RoutePlaces, Rule};
-use crate::routing::{CompiledRewrite, PathRules, RouteTable};
+use crate::routing::of_url::params_of;
+use crate::routing::{CompiledRewrite, PathRules, RouteTable, normalise};
 use crate::shard::Shared;
 use crate::telemetry::metrics::{Registry as Metrics, RouteSeries};
 use crate::upstream::Upstream;
@@ -110,6 +111,8 @@ pub struct Snapshot<N: Network> {
     pub tells_hsts: bool,
     /// Some problems are answered with bodies of the configuration's own.
     pub has_own_problems: bool,
+    /// Answers of some route are kept.
+    pub keeps_answers: bool,
     /// Records tell some headers.
     pub records_headers: bool,
     /// Metrics of requests that no route matched.
@@ -203,6 +206,7 @@ impl<N: Network> Snapshot<N> {
             path_rules,
             highest: config.routes.iter().map(|route| route.criticality).max().unwrap_or_default(),
             tells_hsts: config.server.hsts.is_some(),
+            keeps_answers: !tags.is_empty(),
             has_own_problems: config.server.problems.is_some()
                 || config.routes.iter().any(|route| route.problems.is_some()),
             records_headers: !config.telemetry.recorded.is_empty(),
@@ -220,6 +224,17 @@ impl<N: Network> Snapshot<N> {
     pub(crate) fn listener_number(&self, name: &str) -> Option<u16> {
         let number = self.listeners.iter().position(|listener| !name.is_empty() && **listener == *name)?;
         u16::try_from(number).ok()
+    }
+
+    /// The forms in which a route may know a path: its one form, and what is sent on of it where the route rewrites.
+    pub fn forms_of(&self, route: &str, path: &str) -> Vec<String> {
+        let Ok(normal) = normalise(path, self.path_rules) else { return Vec::new() };
+        let compiled = self.routes.iter().find(|it| &*it.settings.name == route);
+        let sent = compiled.and_then(|it| {
+            let params = params_of(&it.settings, &normal)?;
+            Some(it.rewrite.as_ref()?.apply(&normal, &params, None).ok()?.path().to_owned())
+        });
+        sent.into_iter().chain([normal.into_owned()]).collect()
     }
 
     /// Whether this peer's word on forwarding is believed.

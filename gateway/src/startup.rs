@@ -213,6 +213,7 @@ async fn follow_wall_clock(shared: Arc<Shared<Sockets>>) {
         // What is less is how a clock is kept right.
         if stepped_ms.unsigned_abs() >= STEP_MS {
             notice::clock(shared.events.voice(), stepped_ms);
+            shared.clock.note_step(stepped_ms);
             shared.report(shared.clock.now(), Event::ClockStep { stepped_ms });
         }
     }

@@ -76,6 +76,47 @@ fn a_warning_is_no_failure() {
 }
 
 #[test]
+fn a_configuration_can_be_checked_where_its_files_are_not() {
+    let folder = folder();
+    let configuration = "[telemetry.access_log]\noutput = \"nowhere/access.log\"\n\
+        [[listeners]]\naddress = \"127.0.0.1:8443\"\n\
+        tls = { cert = \"a.pem\", key = \"a.key\", client_ca = \"ca.pem\", client_auth = \"optional\", client_crl = [\"crl.pem\"] }\n\
+        [identity.providers.people]\nkind = \"basic\"\nusers_file = \"users\"\n\
+        [identity.providers.tokens]\nkind = \"jwt\"\nissuer = \"https://a.test\"\naudiences = [\"a\"]\n\
+        algorithms = [\"ES256\"]\njwks = { file = \"keys.json\" }\n\
+        [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\nauth = { providers = [\"people\", \"tokens\"] }\n\
+        openapi = \"api.json\"\nproblems = { 5xx = { file = \"sorry.html\" } }\n";
+    let file = folder.path().join("a.toml");
+    let check = |arguments: &[&str]| gateway(folder.path(), &[&["check", "a.toml"], arguments].concat());
+    std::fs::write(&file, configuration).expect("written");
+    let missing =
+        ["nowhere/access.log", "a.pem", "a.key", "ca.pem", "crl.pem", "users", "keys.json", "api.json", "sorry.html"];
+    let strict = check(&[]);
+    assert_eq!(strict.status.code(), Some(1));
+    let told = |output: &Output, what: &str, name: &str| {
+        let is_it = |line: &&str| line.contains(&format!("{what}: ")) && line.contains(&format!("{name:?}"));
+        text(&output.stderr).lines().filter(is_it).count()
+    };
+    for name in missing {
+        assert_eq!(told(&strict, "error", name), 1, "{name}: {}", text(&strict.stderr));
+    }
+    for flag in ["--allow-missing-files", "--no-files"] {
+        let lenient = check(&[flag]);
+        assert_eq!(lenient.status.code(), Some(0), "{}", text(&lenient.stderr));
+        for name in missing {
+            assert_eq!(told(&lenient, "warning", name), 1, "{name}: {}", text(&lenient.stderr));
+        }
+        assert!(text(&lenient.stdout).starts_with("a.toml: ok ("), "{}", text(&lenient.stdout));
+    }
+    // Everything else is checked, and files that are there.
+    std::fs::write(folder.path().join("ca.pem"), "no certificate").expect("written");
+    std::fs::write(&file, configuration.replace("kind = \"basic\"", "kind = \"basik\"")).expect("written");
+    let wrong = check(&["--allow-missing-files"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert_eq!((told(&wrong, "error", "ca.pem"), told(&wrong, "error", "basik")), (1, 1), "{}", text(&wrong.stderr));
+}
+
+#[test]
 fn a_file_that_cannot_be_read_is_another_matter() {
     let folder = folder();
     for arguments in [&["check", "none.toml"][..], &["check", "."], &["check", "none.toml", "--json"]] {

@@ -404,10 +404,14 @@ fn the_edge_answers_as_the_comments_say() {
         let policies = answer(&loaded.config, &question).policies.expect("a route");
         (policies.own_answer.unwrap_or_default(), policies.target, policies.origin.unwrap_or_default())
     };
-    let in_the_clear = "in the clear: sent to https".to_owned();
+    let in_the_clear = |path: &str| format!("came in the clear: sent to https://a.example{path} with 308");
     let fixed = "200 with 26 bytes of text/plain; charset=utf-8".to_owned();
-    assert_eq!(own("GET", "http://a.example/robots.txt"), (fixed, "/robots.txt".to_owned(), in_the_clear.clone()));
-    let moved = ("redirect with 308".to_owned(), "/api/orders/7".to_owned(), in_the_clear);
+    assert_eq!(
+        own("GET", "http://a.example/robots.txt"),
+        (fixed, "/robots.txt".to_owned(), in_the_clear("/robots.txt"))
+    );
+    let leads = "http://a.example/api/orders/7".to_owned();
+    let moved = ("redirect with 308".to_owned(), leads, in_the_clear("/v1/orders/7"));
     assert_eq!(own("POST", "http://a.example/v1/orders/7"), moved);
     assert_eq!(own("GET", "http://a.example/.well-known/acme-challenge/x").2, "");
     for host in ["a.example", "shop.example"] {
@@ -418,7 +422,7 @@ fn the_edge_answers_as_the_comments_say() {
             "200 with 26 bytes of text/plain; charset=utf-8"
         );
     }
-    let few = "in the clear: refused; only 10.0.0.0/8, fd00::/8; not 10.66.0.0/16";
+    let few = "came in the clear: refused; only 10.0.0.0/8, fd00::/8; not 10.66.0.0/16";
     assert_eq!(own("GET", "http://a.example/internal/x").2, few);
     assert_eq!(own("GET", "http://shop.example/anything").0, "redirect with 301");
     let problems = loaded.config.server.problems.as_deref().expect("bodies of its own");

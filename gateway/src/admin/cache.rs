@@ -44,7 +44,7 @@ pub(super) async fn cache<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> J
 pub(super) struct Asked {
     /// The route whose answers go.
     route: Option<String>,
-    /// Those to this path, or to all that begin with what stands before a last star.
+    /// Those to this path, in any spelling, or to all that begin with what stands before a last star.
     path: Option<String>,
 }
 
@@ -62,13 +62,15 @@ pub(super) async fn purge<N: Network>(
         let detail = "`path` begins with a slash; a star at its end stands for whatever follows.";
         return refusal(StatusCode::BAD_REQUEST, "bad_request", detail);
     }
-    let is_it = |kept: &str| match path.as_deref() {
-        None => true,
-        Some(path) => match path.strip_suffix('*') {
-            Some(begin) => kept.starts_with(begin),
-            None => kept == path,
-        },
+    let (below, forms) = match path.as_deref().map(|path| (path, path.strip_suffix('*'))) {
+        None => (Some(""), Vec::new()),
+        Some((_, Some(begin))) => (Some(begin), Vec::new()),
+        Some((path, None)) => {
+            let forms = state.gateway.snapshot().forms_of(route.as_deref().unwrap_or_default(), path);
+            (None, forms)
+        }
     };
+    let is_it = |kept: &str| below.is_some_and(|begin| kept.starts_with(begin)) || forms.iter().any(|it| it == kept);
     let purged = shared.cache.purge(tag, is_it);
     Json(json!({ "purged": purged })).into_response()
 }

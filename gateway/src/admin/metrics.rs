@@ -18,6 +18,7 @@ use crate::telemetry::metrics::{
     Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, HeldPlaces, RouteBreaker,
 };
 use crate::telemetry::process::ProcessStats;
+use crate::tls::expiry::What;
 use crate::upstream::{Endpoint, Upstream};
 
 pub(super) async fn metrics<N: Network>(Shared(state): Shared<Arc<State<N>>>, headers: HeaderMap) -> Response {
@@ -49,7 +50,8 @@ fn inputs<N: Network>(gateway: &Gateway<N>) -> ScrapeInputs {
         log_failing: shared.log.is_failing(),
         keys: shared.identity.keys(),
         issuers: shared.identity.issuers(),
-        certificates: shared.tls.expiries(),
+        certificates: shared.tls.expiries(What::Certificate),
+        revocation_lists: shared.tls.expiries(What::RevocationList),
         kept: KeptAnswers {
             entries: shared.cache.fill().answers as u64,
             bytes: shared.cache.fill().bytes as u64,

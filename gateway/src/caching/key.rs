@@ -7,6 +7,7 @@ use http::HeaderMap;
 use http::uri::PathAndQuery;
 
 use super::asked::Asked;
+use crate::context::{ToldOfUrl, told_of_url};
 use crate::exchange::Exchange;
 use crate::network::Network;
 
@@ -21,17 +22,22 @@ pub struct Key {
 }
 
 impl Key {
+    /// Of nothing but a URI: what all that is kept of it begins with.
+    pub fn of_uri<N: Network>(exchange: &Exchange<N>, (tag, target): (u64, &PathAndQuery)) -> Self {
+        let mut bytes = Vec::with_capacity(256);
+        bytes.extend_from_slice(&tag.to_be_bytes());
+        add(&mut bytes, exchange.host.as_ref().map_or(&[], |host| host.value.as_bytes()));
+        add(&mut bytes, target.as_str().as_bytes());
+        Self { uri: bytes.len(), common: bytes.len(), bytes }
+    }
+
     /// Of this request's answers.
     pub fn of<N: Network>(
         exchange: &Exchange<N>,
         (tag, target): (u64, &PathAndQuery),
         (asked, headers): (&Asked, &HeaderMap),
     ) -> Self {
-        let mut bytes = Vec::with_capacity(256);
-        bytes.extend_from_slice(&tag.to_be_bytes());
-        add(&mut bytes, exchange.host.as_ref().map_or(&[], |host| host.value.as_bytes()));
-        add(&mut bytes, target.as_str().as_bytes());
-        let uri = bytes.len();
+        let Self { mut bytes, uri, .. } = Self::of_uri(exchange, (tag, target));
         bytes.push(u8::from(exchange.secure));
         // Which of a split's upstreams.
         add(&mut bytes, exchange.upstream().map_or(&[], |upstream| upstream.name.as_bytes()));
@@ -48,8 +54,9 @@ impl Key {
                 add(&mut bytes, value.as_bytes());
             }
         }
-        for pair in told_by_proxies(exchange, headers) {
+        for (element, pair) in told_by_proxies(exchange, headers) {
             add(&mut bytes, b"forwarded");
+            bytes.push(element);
             add(&mut bytes, pair);
         }
         // Told to the upstream: who makes one up has it for itself.
@@ -78,17 +85,14 @@ impl Key {
 }
 
 /// What trusted proxies say of the host and the scheme that were asked for (RFC 7239, section 5), of which upstreams
-/// are told in older words too. For whom and by whom is each client's own.
-fn told_by_proxies<'h, N: Network>(exchange: &Exchange<N>, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
+/// are told in older words too, each with the number of its element: upstreams may read any. For whom and by whom is
+/// each client's own. What cannot be read is told as it is, and is in the key as it is.
+fn told_by_proxies<'h, N: Network>(exchange: &Exchange<N>, headers: &'h HeaderMap) -> ToldOfUrl<'h> {
+    if !exchange.peer_trusted {
+        return ToldOfUrl::new();
+    }
     let lines = headers.get_all(http::header::FORWARDED).iter();
-    let pairs =
-        lines.flat_map(|line| line.as_bytes().split(|byte| matches!(byte, b';' | b',')).map(<[u8]>::trim_ascii));
-    let is_told = |pair: &&[u8]| {
-        let begins = |name: &[u8]| pair.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
-        begins(b"host") || begins(b"proto")
-    };
-    let is_believed = exchange.peer_trusted;
-    pairs.filter(move |pair| is_believed && is_told(pair))
+    told_of_url(headers).unwrap_or_else(|| lines.map(|line| (u8::MAX, line.as_bytes())).collect())
 }
 
 /// The route's tag, and the path and query, of a key's bytes.

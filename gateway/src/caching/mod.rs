@@ -32,6 +32,6 @@ mod wait;
 pub use answered::{answered, given, instead};
 pub use refresh::{Refresh, refresh, take_in};
 pub use route::{RouteCache, Tags};
-pub use stage::{Looked, look, will_change};
+pub use stage::{Looked, forget, look};
 pub use state::Caching;
 pub use store::{Fill, Store};

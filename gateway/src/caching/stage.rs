@@ -240,23 +240,8 @@ pub(super) fn as_asked(headers: &HeaderMap, status: StatusCode, mut fields: Box<
     (ResponseHead { status, fields }, body)
 }
 
-/// A request that is not for a cache: it may change what is kept of its URI.
-#[cold]
-pub fn will_change<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, target: &PathAndQuery) {
-    let Some(route) = exchange.route().and_then(|route| route.cache.clone()) else { return };
-    if !exchange.method.is_safe() {
-        let changes = Some(Key::of(exchange, (route.tag, target), (&Asked::of(headers), headers)));
-        exchange.cache = Some(Box::new(Caching { changes, ..Caching::default() }));
-    }
-}
-
-impl<N: Network> Exchange<N> {
-    /// Its request was answered with this status: what it may have changed is kept no more (RFC 9111, section 4.4).
-    #[cold]
-    pub(crate) fn has_changed(&mut self, status: StatusCode) {
-        let changes = self.cache.as_mut().and_then(|cache| cache.changes.take());
-        if let Some(key) = changes.filter(|_| status.is_success() || status.is_redirection()) {
-            self.shard.shared.cache.invalidate(&key);
-        }
-    }
+/// What a request may have changed: what is kept by this route of what is asked for as this, of its host, goes, and
+/// what is on its way (RFC 9111, section 4.4).
+pub fn forget<N: Network>(exchange: &Exchange<N>, route: &RouteCache, target: &PathAndQuery) {
+    exchange.shard.shared.cache.invalidate(&Key::of_uri(exchange, (route.tag, target)));
 }

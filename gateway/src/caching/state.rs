@@ -18,7 +18,7 @@ use crate::telemetry::metrics::CacheUse;
 /// One request's.
 #[derive(Debug, Default)]
 pub struct Caching {
-    /// How it came by its answer; `None` of a request that is not for a cache, and may change what is kept.
+    /// How it came by its answer.
     pub(super) came_by: Option<CacheUse>,
     /// The age that its client is told, seconds.
     pub(super) age: Option<u32>,
@@ -28,8 +28,6 @@ pub struct Caching {
     pub(super) asking: Option<Box<Asking>>,
     /// The answer as it is copied.
     pub(super) filling: Option<Box<Filling>>,
-    /// What is kept no more once the request has succeeded.
-    pub(super) changes: Option<Key>,
 }
 
 /// `Cache-Status` (RFC 9211).

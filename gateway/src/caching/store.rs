@@ -283,7 +283,9 @@ impl Store {
         let is_known = key::read(parcel.key)
             .is_some_and(|(tag, _)| self.tags.lock().unwrap_or_else(PoisonError::into_inner).contains(&tag));
         let (now_ms, bytes) = (stored.came_ms, stored.bytes());
-        if !is_known || bytes + parcel.key.len() > self.most() {
+        // The key stands once, for all that refer to it.
+        let names = parcel.key.len() + parcel.path.map_or(0, str::len);
+        if !is_known || bytes + names > self.most() {
             return false;
         }
         // Clients that take their time hold what had to make room: nothing more is kept before they have let go of it.
@@ -297,16 +299,14 @@ impl Store {
         }
         if !shelf.entries.contains_key(parcel.key) {
             let (key, used): (Arc<[u8]>, u64) = (parcel.key.into(), self.next_use());
-            // The key stands once, for all that refer to it.
-            let bytes = key.len();
-            self.bytes.fetch_add(bytes, Ordering::Relaxed);
+            self.bytes.fetch_add(names, Ordering::Relaxed);
             let entry = Entry {
                 key: Arc::clone(&key),
                 path: parcel.path.map(Box::from),
                 answers: SmallVec::new(),
                 used,
                 used_ms: now_ms,
-                bytes,
+                bytes: names,
             };
             shelf.order.insert(used, Arc::clone(&key));
             shelf.entries.insert(key, entry);

@@ -13,7 +13,7 @@ use crate::config::{LoadError, Loaded, Problem, Purpose, load};
 /// Find every problem in a configuration. Nothing is started.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway check gateway.toml\n  gateway check gateway.toml --json\n\nThe first line of each problem is FILE:LINE:COLUMN: error: MESSAGE, so that editors find the place.\n\nExit codes: 0 it can be used (perhaps with warnings), 1 it cannot, 3 the file cannot be read."
+    after_help = "Examples:\n  gateway check gateway.toml\n  gateway check gateway.toml --json\n  gateway check production.toml --allow-missing-files   # on a laptop, or in CI\n\nThe first line of each problem is FILE:LINE:COLUMN: error: MESSAGE, so that editors find the place.\n\nExit codes: 0 it can be used (perhaps with warnings), 1 it cannot, 3 the file cannot be read."
 )]
 pub(super) struct Check {
     /// The configuration.
@@ -22,11 +22,16 @@ pub(super) struct Check {
     /// Print the problems as JSON on standard output.
     #[arg(long)]
     json: bool,
+    /// Where a file that the configuration names (certificates, keys, users, documents) cannot be read here, warn, and
+    /// check everything else: for another machine than is to serve it. Files that are here are checked as ever.
+    #[arg(long, visible_alias = "no-files")]
+    allow_missing_files: bool,
 }
 
 impl Check {
     pub(super) fn run(&self) -> u8 {
-        let loaded = load(&self.file, Purpose::Check);
+        let purpose = if self.allow_missing_files { Purpose::CheckElsewhere } else { Purpose::Check };
+        let loaded = load(&self.file, purpose);
         if self.json { report_json(&self.file, &loaded) } else { report(&self.file, &loaded) }
     }
 }

@@ -39,7 +39,8 @@ pub(super) struct Explain {
     /// The client's address: whether the route's `addresses` let it in, and where a split keeps it by it.
     #[arg(long, value_name = "ADDRESS")]
     client: Option<std::net::IpAddr>,
-    /// The listener, by name, that the request comes by; the first one where none is said.
+    /// The listener, by name, that the request comes by. Where none is said: one that speaks what the URL says
+    /// (`https`: TLS), on its port before others; for a path alone the first.
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
     /// Print the answer as JSON.
@@ -73,7 +74,7 @@ impl Explain {
         } else {
             output::result(render(&answer).trim_end());
             let has_listeners = loaded.config.routes.iter().any(|route| !route.matches.listeners.is_empty());
-            if self.listener.is_none() && has_listeners {
+            if self.listener.is_none() && has_listeners && question.over_tls().is_none() {
                 output::result("listener   none is given, so the first: --listener NAME asks for another");
             }
             if !question.names_a_host() && loaded.config.routes.iter().any(|route| !route.matches.hosts.is_empty()) {
@@ -104,6 +105,9 @@ fn render(answer: &Answer) -> String {
     let mut text = String::new();
     if let Some(path) = &answer.path {
         line(&mut text, "path", path);
+    }
+    if let Some(came) = &answer.came {
+        line(&mut text, "came", came);
     }
     if let Some(why) = &answer.refused {
         match (answer.status, answer.code) {

@@ -9,7 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_parser::prelude::{FromDer, GeneralName, Validity, X509Certificate};
 
 use super::key_files::read;
 
@@ -18,8 +18,15 @@ const MAX_BYTES: u64 = 4 << 20;
 
 /// A day, seconds.
 pub(crate) const DAY: i64 = 86_400;
-/// From so many days before its end a certificate is told of.
-pub(crate) const SOON_DAYS: i64 = 14;
+/// From so long before its end a certificate is told of, seconds, however long it lives.
+const SOON: i64 = 14 * DAY;
+
+/// From how long before its end a certificate is told of, seconds: two weeks; where it lives more shortly than six,
+/// from when a third of its time is left. Who renews does so before that, by custom at a third or at half of its time.
+pub(crate) fn soon(validity: &Validity) -> i64 {
+    let lives = validity.not_after.timestamp().saturating_sub(validity.not_before.timestamp());
+    (lives.max(0) / 3).min(SOON)
+}
 
 /// Days that are left of so many seconds, the one that has begun counted; 0 where there is none.
 pub(crate) fn days_left(seconds: i64) -> i64 {
@@ -114,7 +121,7 @@ pub(crate) fn doubts(certificate: &CertifiedKey, names: &[&str], now_unix: i64) 
     let left = validity.not_after.timestamp().saturating_sub(now_unix);
     if left < 0 {
         doubts.push(format!("the certificate has expired: it was valid until {}", validity.not_after));
-    } else if days_left(left) <= SOON_DAYS {
+    } else if left <= soon(validity) {
         doubts.push(format!("the certificate ends in {}: it is valid until {}", span(left), validity.not_after));
     }
     if validity.not_before.timestamp() > now_unix {
@@ -165,6 +172,8 @@ fn covers(held: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn written(folder: &Path, name: &str, text: &str) -> std::path::PathBuf {
@@ -193,6 +202,25 @@ mod tests {
 
     fn certified_end(certified: &CertifiedKey) -> i64 {
         X509Certificate::from_der(&certified.cert[0]).unwrap().1.validity().not_after.timestamp()
+    }
+
+    #[test]
+    fn a_certificate_that_lives_shortly_is_doubted_when_a_third_of_its_time_is_left() {
+        const HOUR: i64 = 3_600;
+        let key = rcgen::KeyPair::generate().unwrap();
+        let begin = rcgen::date_time_ymd(2020, 1, 1);
+        // A certificate of SPIFFE, two of ACME, and one of two months.
+        for (lives, told) in [(HOUR, 20 * 60), (160 * HOUR, 192_000), (42 * DAY, 14 * DAY), (90 * DAY, 14 * DAY)] {
+            let mut params = rcgen::CertificateParams::new(["a.test".to_owned()]).unwrap();
+            params.not_before = begin;
+            params.not_after = begin + Duration::from_secs(lives.unsigned_abs());
+            let folder = tempfile::tempdir().unwrap();
+            let file = written(folder.path(), "a.pem", &params.self_signed(&key).unwrap().pem());
+            let secret = written(folder.path(), "a.key", &key.serialize_pem());
+            let certified = with_key(&file, &secret).unwrap();
+            let left = |seconds: i64| doubts(&certified, &[], begin.unix_timestamp() + lives - seconds).len();
+            assert_eq!([left(lives), left(told + 1), left(told), left(1), left(-1)], [0, 0, 1, 1, 1], "{lives}");
+        }
     }
 
     #[test]

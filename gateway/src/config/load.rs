@@ -31,6 +31,9 @@ pub const MAX_FILE_BYTES: u64 = 8 << 20;
 pub enum Purpose {
     /// To be looked at: an unset secret is a warning, as secrets are seldom where checks run.
     Check,
+    /// The same on another machine than is to serve it: also a file that it names and that cannot be read here is a
+    /// warning, and nothing is said of what may be written to here.
+    CheckElsewhere,
     /// To be served: an unset secret is an error.
     Run,
 }

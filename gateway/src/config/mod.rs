@@ -21,7 +21,7 @@ mod effective;
 mod key_files;
 mod ocsp;
 mod parse;
-mod revocation_lists;
+pub(crate) mod revocation_lists;
 mod schema;
 mod source;
 mod tree;

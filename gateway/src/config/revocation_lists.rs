@@ -14,6 +14,7 @@ use rustls::server::WebPkiClientVerifier;
 use x509_parser::oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
+use super::certificates::span;
 use super::key_files::read;
 
 /// The largest file; a million revoked certificates take about forty mebibytes.
@@ -34,11 +35,25 @@ pub(crate) fn of_file(file: &Path) -> Result<Vec<CertificateRevocationListDer<'s
     if lists.is_empty() { Err("it holds no revocation list (X509 CRL)".into()) } else { Ok(lists) }
 }
 
+/// From so long before its end a list is told of, seconds, however long it lives.
+const SOON: i64 = 6 * 3_600;
+
+/// When a list ends, seconds since the Unix epoch, and from how long before that it is told of: six hours; where it
+/// lives more shortly than thirty-six, from when a sixth of its time is left. By custom the next one is there before:
+/// half a day before the end of one that lives for days, at two thirds of one that lives for a day.
+pub(crate) fn end_and_soon(list: &CertificateRevocationList<'_>) -> Option<(i64, i64)> {
+    let end = list.tbs_cert_list.next_update?.timestamp();
+    let lives = end.saturating_sub(list.tbs_cert_list.this_update.timestamp());
+    Some((end, (lives.max(0) / 6).min(SOON)))
+}
+
 /// What is to be said of a list that can be used.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Doubt {
-    /// It has ended.
+    /// It has ended, then.
     Ended(String),
+    /// It ends soon: in how long, and when.
+    Ending(String, String),
     /// None of those who are believed has signed it.
     Unknown(String),
 }
@@ -68,9 +83,12 @@ pub(crate) fn judge(
     } else if !named.iter().any(|signer| has_signed(signer, &parsed)) {
         return Err(format!("somebody else has signed it in the name of {issuer}"));
     }
-    match parsed.tbs_cert_list.next_update {
-        Some(next) if next.timestamp() <= now_unix => doubts.push(Doubt::Ended(next.to_string())),
-        _ => {}
+    if let (Some((end, soon)), Some(next)) = (end_and_soon(&parsed), parsed.tbs_cert_list.next_update) {
+        match end.saturating_sub(now_unix) {
+            ..=0 => doubts.push(Doubt::Ended(next.to_string())),
+            left if left <= soon => doubts.push(Doubt::Ending(span(left), next.to_string())),
+            _ => {}
+        }
     }
     Ok(doubts)
 }
@@ -129,16 +147,19 @@ mod tests {
         CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
     }
 
-    fn list(issuer: &Issuer) -> rcgen::CertificateRevocationList {
-        let params = CertificateRevocationListParams {
+    fn params() -> CertificateRevocationListParams {
+        CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),
             next_update: date_time_ymd(2030, 1, 1),
             crl_number: SerialNumber::from(1),
             issuing_distribution_point: None,
             revoked_certs: Vec::new(),
             key_identifier_method: KeyIdMethod::Sha256,
-        };
-        params.signed_by(issuer).unwrap()
+        }
+    }
+
+    fn list(issuer: &Issuer) -> rcgen::CertificateRevocationList {
+        params().signed_by(issuer).unwrap()
     }
 
     /// 2030-01-01T00:00:00Z
@@ -152,14 +173,29 @@ mod tests {
         let (roots, signers) = (Arc::new(roots), [one.der().clone()]);
         let judged = |list: &CertificateRevocationListDer<'static>, now| judge(list, &roots, &signers, now);
         let own = list(&one).der().clone();
-        assert_eq!(judged(&own, ENDS - 1), Ok(vec![]));
+        assert_eq!(judged(&own, ENDS - 6 * 3_600 - 1), Ok(vec![]));
+        assert!(matches!(&judged(&own, ENDS - 6 * 3_600).unwrap()[..], [Doubt::Ending(left, _)] if left == "6 hours"));
         assert!(matches!(&judged(&own, ENDS).unwrap()[..], [Doubt::Ended(_)]));
-        assert_eq!(judged(list(&other).der(), ENDS - 1), Ok(vec![Doubt::Unknown("CN=other".into())]));
-        let forged = judged(list(&issuer("one")).der(), ENDS - 1).unwrap_err();
+        let now = ENDS - 86_400;
+        assert_eq!(judged(list(&other).der(), now), Ok(vec![Doubt::Unknown("CN=other".into())]));
+        let forged = judged(list(&issuer("one")).der(), now).unwrap_err();
         assert_eq!(forged, "somebody else has signed it in the name of CN=one");
         let broken = CertificateRevocationListDer::from(own[..own.len() - 4].to_vec());
         assert!(judged(&broken, ENDS - 1).is_err());
         assert_eq!(without_list(&[own], &[one.der().clone(), other.der().clone()]), ["CN=other"]);
+    }
+
+    #[test]
+    fn a_list_that_lives_shortly_ends_soon_when_a_sixth_of_its_time_is_left() {
+        let issuer = issuer("one");
+        let soon = |hours: u64| {
+            let mut params = params();
+            params.next_update = params.this_update + std::time::Duration::from_secs(hours * 3_600);
+            let list = params.signed_by(&issuer).unwrap();
+            let (_, list) = CertificateRevocationList::from_der(list.der()).unwrap();
+            end_and_soon(&list).unwrap().1
+        };
+        assert_eq!([1, 24, 36, 72, 30 * 24].map(soon), [600, 4 * 3_600, SOON, SOON, SOON]);
     }
 
     #[test]

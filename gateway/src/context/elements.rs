@@ -74,6 +74,25 @@ impl<'h> Element<'h> {
     }
 }
 
+/// Pairs, each with the number of its element.
+pub(crate) type ToldOfUrl<'h> = SmallVec<[(u8, &'h [u8]); 4]>;
+
+/// All that `forwarded` tells of the scheme and the host that were asked for: whole pairs, each with the number of its
+/// element. `None` where it cannot be read.
+pub(crate) fn told_of_url(headers: &HeaderMap) -> Option<ToldOfUrl<'_>> {
+    let mut told = ToldOfUrl::new();
+    for (number, element) in (0..).zip(Elements::of(headers)?.iter()) {
+        split_quoted(element.0, b';', |pair| {
+            let pair = pair.trim_ascii();
+            let begins = |name: &[u8]| pair.get(..name.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(name));
+            if begins(b"host") || begins(b"proto") {
+                told.push((number, pair));
+            }
+        });
+    }
+    Some(told)
+}
+
 /// Hands the parts between separators to `each`, quoted strings kept whole. `false` when a quote is left open.
 fn split_quoted<'a>(text: &'a [u8], separator: u8, mut each: impl FnMut(&'a [u8])) -> bool {
     let (mut start, mut quoted, mut escaped) = (0, false, false);
@@ -136,6 +155,20 @@ mod tests {
             assert_eq!(element.value(name.as_bytes()), expected.map(str::as_bytes), "{name}");
         }
         assert_eq!(Element(b"for").value(b"for="), None);
+    }
+
+    #[test]
+    fn scheme_and_host_are_told_whole_and_element_by_element() {
+        let told = |line: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.append(&FORWARDED, HeaderValue::from_static(line));
+            let told = told_of_url(&headers)?;
+            Some(told.iter().map(|(number, pair)| format!("{number} {}", pair.escape_ascii())).collect::<Vec<_>>())
+        };
+        let all = told("for=a; Host=\"x,y;z\" , by=b;proto=http;host=c");
+        assert_eq!(all.unwrap(), ["0 Host=\\\"x,y;z\\\"", "1 proto=http", "1 host=c"]);
+        assert_eq!(told("for=a").unwrap(), [""; 0]);
+        assert_eq!(told("host=\"a"), None);
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub mod trusted_proxies;
 mod websocket_key;
 
 pub use client_address::{ClientAddress, client_address};
+pub(crate) use elements::{ToldOfUrl, told_of_url};
 pub use forwarded::set_forwarded;
 pub use header_rules::{HeaderRules, Taken};
 pub use hop_by_hop::{is_websocket, mark_websocket, remove_from_answer, remove_from_response};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use rustls::pki_types::CertificateDer;
 
-use crate::config::settings::Config;
 use crate::context::target::routing_host;
 use crate::tls::ClientCertificate;
 
@@ -18,8 +17,8 @@ pub struct Question {
     pub(super) headers: HeaderMap,
     pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) client: Option<IpAddr>,
-    /// The name of the listener by which it comes; the first one where none is said.
-    listener: Option<String>,
+    /// The name of the listener by which it comes, where one is said.
+    pub(super) listener: Option<String>,
     /// The body, where it is JSON, and its length.
     pub(super) body: Option<(serde_json::Value, usize)>,
 }
@@ -83,11 +82,8 @@ impl Question {
         header.or_else(authority)
     }
 
-    /// The name of the listener by which it comes; where none is said, that of the first one.
-    pub(super) fn came_by<'a>(&'a self, config: &'a Config) -> Result<&'a str, String> {
-        match self.listener.as_deref() {
-            None => Ok(config.listeners.first().and_then(|first| first.name.as_deref()).unwrap_or("")),
-            Some(name) => config.listener(name).map(|_| name),
-        }
+    /// Whether its URL says that it comes over TLS; `None` where it is only a path.
+    pub fn over_tls(&self) -> Option<bool> {
+        self.uri.scheme_str().map(|scheme| ["https", "wss"].iter().any(|tls| scheme.eq_ignore_ascii_case(tls)))
     }
 }

@@ -35,6 +35,7 @@ mod key_schedule;
 mod key_store;
 mod ledger;
 mod memory;
+pub mod page;
 mod passport;
 mod password;
 mod places;

@@ -69,6 +69,13 @@ fn taken<'p>(
     (provider, token)
 }
 
+/// Whether what these places have of a token is in cookies, and nowhere that a page has to write itself.
+pub(super) fn is_in_cookies_alone(headers: &HeaderMap, places: &[TokenPlace]) -> bool {
+    let written: Vec<TokenPlace> =
+        places.iter().filter(|place| !matches!(place, TokenPlace::Cookie(_))).cloned().collect();
+    matches!(find(headers, &written), Ok(None))
+}
+
 /// The token in the first of these places that has one.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::telemetry::recorder::Calls;
 use crate::timer::Watch;
-use crate::{caching, compose, forward, response};
+use crate::{caching, compose, forward, response, routing};
 
 /// cache: what is kept; else what the upstream says, of which a copy may be kept.
 pub(super) async fn cached<N: Network>(
@@ -93,6 +93,25 @@ fn kept<N: Network>(exchange: &mut Exchange<N>, asked: Result<Outcome<N>, Failur
         Ok(_) | Err(Failure::ClientLeft) => {}
     }
     Ok(Outcome::Given(Box::new(instead)))
+}
+
+/// A request that may have changed something is answered: where that went well, what any route keeps of its URL goes.
+#[cold]
+pub(super) fn changed<N: Network>(exchange: &Exchange<N>, outcome: &Result<Outcome<N>, Failure>) {
+    let status = match outcome {
+        Ok(Outcome::Relay(answer)) => answer.head.status,
+        Ok(Outcome::Handled(answer)) => answer.status(),
+        Ok(_) | Err(_) => return,
+    };
+    if !status.is_success() && !status.is_redirection() {
+        return;
+    }
+    let routes = &exchange.snapshot.routes;
+    for (index, target) in routing::stage::targets(exchange, |index| routes[index].cache.is_some()) {
+        if let Some(route) = &routes[index].cache {
+            caching::forget(exchange, route, &target);
+        }
+    }
 }
 
 /// Asks for an answer anew of which a stale one was given, by a task of its own.

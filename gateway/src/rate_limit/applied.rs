@@ -9,6 +9,7 @@ use super::key::ShortId;
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier, seconds};
 use crate::algorithms::gcra::Quota;
+use crate::config::settings::rate_limit::OnFailure;
 use crate::telemetry::recorder::Consulted;
 
 /// What was taken for one request.
@@ -24,6 +25,8 @@ pub struct Applied {
 pub(super) enum Paid {
     /// Nothing was taken, or it was given back.
     Nothing,
+    /// Nothing was asked: the store does not answer, and nobody knows what its bucket holds.
+    Unknown,
     /// A bucket of this process.
     Bucket(Place),
     /// A chunk that had been taken from a store.
@@ -61,6 +64,11 @@ pub struct Fields {
     pub state: String,
 }
 
+/// Whether a rule lets nobody through while its store does not answer.
+fn is_closed(rule: &Rule) -> bool {
+    rule.settings.shared.as_ref().is_some_and(|shared| matches!(shared.on_failure, OnFailure::Closed))
+}
+
 impl Applied {
     /// The rule that refused.
     pub fn refused<'a>(&self, limits: &'a RouteLimits) -> Option<&'a Rule> {
@@ -74,15 +82,16 @@ impl Applied {
             Some(Consulted {
                 rule: &rule.settings.name,
                 decision: match charge.paid {
+                    Paid::Unknown if is_closed(rule) => "store_down",
+                    Paid::Unknown => "open",
                     _ if self.refused == Some(charge.rule) => "refused",
                     Paid::Nothing if self.refused.is_some() => "given_back",
-                    Paid::Nothing if rule.settings.shadow => "would_refuse",
-                    Paid::Nothing => "open",
+                    Paid::Nothing => "would_refuse",
                     Paid::Bucket(_) | Paid::Lease | Paid::Store(_) | Paid::Share(_) => "let_through",
                 },
-                remaining: charge.quota.remaining(charge.tat, charge.now),
+                remaining: (charge.paid != Paid::Unknown).then(|| charge.quota.remaining(charge.tat, charge.now)),
                 taken_from: match charge.paid {
-                    Paid::Nothing => None,
+                    Paid::Nothing | Paid::Unknown => None,
                     Paid::Bucket(_) => Some("gateway"),
                     Paid::Lease => Some("lease"),
                     Paid::Store(_) => Some("store"),

@@ -166,8 +166,11 @@ impl RouteLimits {
         for charge in &mut applied.charges {
             let Some(rule) = self.rules.get(charge.rule) else { continue };
             let worker = exchange.shard.index;
+            if charge.paid == Paid::Unknown {
+                continue;
+            }
             match std::mem::replace(&mut charge.paid, Paid::Nothing) {
-                Paid::Nothing => continue,
+                Paid::Nothing | Paid::Unknown => continue,
                 Paid::Bucket(place) => rule.cells().refund(charge.hash, place, &charge.quota),
                 Paid::Lease => leases::give_back(rule, charge.hash, charge.tier),
                 Paid::Store(key) => shared::give_back(rule, worker, (key, charge.tier, charge.hash)),

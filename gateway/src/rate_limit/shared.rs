@@ -152,12 +152,12 @@ impl<'a, N: Network> Asking<'a, N> {
         match rule.settings.shared.as_ref().map(|shared: &Shared| shared.on_failure) {
             Some(OnFailure::Open) | None => {
                 let quota = *rule.quota(asked.tier);
-                self.decided(asked, LimitDecision::Open, (Paid::Nothing, quota, self.now));
+                self.decided(asked, LimitDecision::Open, (Paid::Unknown, quota, self.now));
                 Ok(())
             }
             Some(OnFailure::Closed) => {
                 let quota = *rule.quota(asked.tier);
-                self.decided(asked, LimitDecision::Closed, (Paid::Nothing, quota, self.now));
+                self.decided(asked, LimitDecision::Closed, (Paid::Unknown, quota, self.now));
                 if rule.settings.shadow {
                     return Ok(());
                 }

@@ -28,6 +28,7 @@ pub use grpc::trailers;
 pub use handled::{handled, lend, lost};
 pub use intercept::intercepted;
 pub use own::{client_left, fallback, options};
+pub(crate) use redirect::{location, over_tls};
 pub use redirect::{own, to_https};
 pub use relay::{given, refused, relay, relay_behind, switch};
 

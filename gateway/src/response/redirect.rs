@@ -38,9 +38,7 @@ pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target:
 
 /// The same URL over TLS. 308: a method other than GET stays what it is.
 pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target: &PathAndQuery) -> Reply<N> {
-    let port = exchange.snapshot.config.server.https_port;
-    let status = StatusCode::PERMANENT_REDIRECT;
-    let redirect = Redirect { status, secure: Some(true), host: None, port: Some(port), strip_query: false };
+    let redirect = over_tls(exchange.snapshot.config.server.https_port);
     let whole = before_nesting(&exchange, target);
     lead(exchange, &redirect, received, whole.as_ref().unwrap_or(target))
 }
@@ -59,6 +57,12 @@ fn before_nesting<N: Network>(exchange: &Exchange<N>, target: &PathAndQuery) -> 
     if prefix.is_empty() { None } else { format!("{prefix}{rest}").parse().ok() }
 }
 
+/// What leads there.
+pub(crate) fn over_tls(port: u16) -> Redirect {
+    let status = StatusCode::PERMANENT_REDIRECT;
+    Redirect { status, secure: Some(true), host: None, port: Some(port), strip_query: false }
+}
+
 fn refuse<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, error: &GatewayError) -> Reply<N> {
     exchange.note_problem(received, error);
     problem::answer(exchange, error)
@@ -70,7 +74,11 @@ fn lead<N: Network>(
     received: &HeaderMap,
     target: &PathAndQuery,
 ) -> Reply<N> {
-    let Some(location) = location(&exchange, redirect, (received, target)) else {
+    // Scheme and host are of one mind: where a trusted proxy tells of the client's own connection, both are what it
+    // tells.
+    let told = exchange.peer_trusted.then(|| forwarded::told_host(received, &exchange.snapshot.trusted)).flatten();
+    let asked = told.as_ref().or(exchange.host.as_deref().map(|host| &host.value));
+    let Some(location) = location(redirect, (exchange.secure, asked), target) else {
         let detail = "A redirect needs the host that was asked for.";
         return refuse(exchange, received, &GatewayError::new(Code::BadRequest, detail));
     };
@@ -79,19 +87,17 @@ fn lead<N: Network>(
     give(exchange, received, (redirect.status, headers, Bytes::new()))
 }
 
-/// A whole URL, whatever of it changes: a path alone could be read as another host's (`//host`). Scheme and host are of
-/// one mind: where a trusted proxy tells of the client's own connection, both are what it tells.
-fn location<N: Network>(
-    exchange: &Exchange<N>,
+/// A whole URL, whatever of it changes: a path alone could be read as another host's (`//host`). `came_secure` and
+/// `asked` are of the request: whether it came over TLS, and its host.
+pub(crate) fn location(
     redirect: &Redirect,
-    (received, target): (&HeaderMap, &PathAndQuery),
+    (came_secure, asked): (bool, Option<&HeaderValue>),
+    target: &PathAndQuery,
 ) -> Option<HeaderValue> {
-    let secure = redirect.secure.unwrap_or(exchange.secure);
+    let secure = redirect.secure.unwrap_or(came_secure);
     let scheme = if secure { "https" } else { "http" };
-    let told = exchange.peer_trusted.then(|| forwarded::told_host(received, &exchange.snapshot.trusted)).flatten();
-    let asked = told.as_ref().or(exchange.host.as_deref().map(|host| &host.value));
     let target = if redirect.strip_query { target.path() } else { target.as_str() };
-    let moves = redirect.host.is_some() || secure != exchange.secure;
+    let moves = redirect.host.is_some() || secure != came_secure;
     let url = match (&redirect.host, redirect.port) {
         // As it was asked for, port and all.
         (None, None) if !moves => format!("{scheme}://{}{target}", asked?.to_str().ok()?),

@@ -9,6 +9,7 @@ mod content_index;
 pub mod explain;
 mod host;
 mod method;
+pub mod of_url;
 pub mod path;
 pub mod pattern;
 pub mod preflight;

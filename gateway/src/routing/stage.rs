@@ -7,7 +7,7 @@ use super::content::Body;
 use super::preflight::Preflight;
 use super::table::{Ask, Found, Params};
 use super::undecided::Undecided;
-use super::{path, rewrite};
+use super::{of_url, path, rewrite};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Page};
 use crate::header_edits;
@@ -163,6 +163,23 @@ pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<Pat
         return rewrite.apply(exchange.path(), params, exchange.uri.query()).map_err(|_| invalid_target());
     }
     same_target(exchange)
+}
+
+/// What the upstreams of all routes of a request's URL that are wanted would be asked for by it, whatever else of a
+/// request they look at.
+pub fn targets<N: Network>(
+    exchange: &Exchange<N>,
+    is_wanted: impl Fn(usize) -> bool,
+) -> impl Iterator<Item = (usize, PathAndQuery)> {
+    let (snapshot, host) = (&exchange.snapshot, exchange.host.as_ref().map_or("", |host| &host.name));
+    let found = of_url::of_url(&snapshot.table, (host, exchange.path()), is_wanted);
+    found.into_iter().filter_map(move |(index, params)| {
+        let target = match &snapshot.routes[index].rewrite {
+            Some(rewrite) => rewrite.apply(exchange.path(), &params, exchange.uri.query()).ok(),
+            None => same_target(exchange).ok(),
+        };
+        Some((index, target?))
+    })
 }
 
 /// The parameters of the route's path, with their values.

@@ -21,7 +21,7 @@ use super::told::Voice;
 use crate::clock::Clock;
 use crate::config::Problem;
 use crate::reload::ReloadReport;
-use crate::tls::expiry::Certificate;
+use crate::tls::expiry::Held;
 
 /// The longest that the last lines are waited for.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -242,15 +242,13 @@ pub fn clock(voice: &Voice, stepped_ms: i64) {
     beside_its_event(voice, json!({ "event": "clock", "stepped_ms": stepped_ms }));
 }
 
-/// A certificate of a listener ends soon, or has ended: so many seconds are left.
-pub fn certificate(voice: &Voice, certificate: &Certificate, left: i64) {
-    let Certificate { listener, names, ends_unix } = certificate;
+/// A certificate of a listener, or a list of revoked ones, ends soon, or has ended: so many seconds are left.
+pub fn ends(voice: &Voice, held: &Held, left: i64) {
+    let Held { what, listener, names, ends_unix, .. } = held;
     let ends = rfc3339(ends_unix.saturating_mul(1_000_000));
-    let (listener, names) = (&**listener, &**names);
-    beside_its_event(
-        voice,
-        json!({ "event": "tls", "listener": listener, "certificate": names, "ends": ends, "expires_in": left.max(0) }),
-    );
+    let (what, listener, names) = (what.as_str(), &**listener, &**names);
+    let line = json!({ "event": "tls", "listener": listener, what: names, "ends": ends, "expires_in": left.max(0) });
+    beside_its_event(voice, line);
 }
 
 /// A listener's certificates could not be put in force; those before stay, and without any it closes connections.

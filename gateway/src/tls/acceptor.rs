@@ -24,7 +24,7 @@ pub struct Acceptor {
     number: u64,
     /// Lists say which certificates were taken back.
     revokes: bool,
-    /// Its certificates, by what they are for and when they end.
+    /// Its certificates and lists of revoked ones, by whose they are and when they end.
     pub(super) ends: Box<[Ends]>,
 }
 
@@ -74,7 +74,10 @@ impl Acceptor {
         if let Some(tickets) = tickets {
             config.ticketer = tickets;
         }
-        let ends: BTreeSet<Ends> = certificates.all().filter_map(Ends::of).collect();
+        // Lists decide nothing where nobody is asked for a certificate.
+        let in_use = lists.iter().filter(|_| roots.is_some());
+        let ends = certificates.all().filter_map(Ends::of).chain(in_use.filter_map(Ends::of_list));
+        let ends: BTreeSet<Ends> = ends.collect();
         let (in_force, number) = (Arc::clone(in_force), in_force.set(roots));
         let (revokes, config) = (!lists.is_empty(), Arc::new(config));
         Ok(Self { ends: ends.into_iter().collect(), config, certificates, in_force, number, revokes })

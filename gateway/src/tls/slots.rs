@@ -8,7 +8,7 @@ use rustls::server::ProducesTickets;
 
 use super::acceptor::{Acceptor, new_tickets};
 use super::client_roots::InForce;
-use super::expiry::{Certificate, Ends};
+use super::expiry::{Ends, Held, What};
 use crate::config::settings::Listener;
 use crate::telemetry::notice;
 use crate::telemetry::told::Voice;
@@ -86,26 +86,32 @@ impl Slots {
         inner.names.iter().cloned().collect()
     }
 
-    /// When the first certificate of each listener ends, seconds since the Unix epoch.
-    pub fn expiries(&self) -> Vec<(String, i64)> {
+    /// When the first certificate, or list, of each listener ends that has some, and when the first ought to have been
+    /// replaced, which need not be the same; seconds since the Unix epoch.
+    pub fn expiries(&self, what: What) -> Vec<(String, [i64; 2])> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = inner.slots.iter().filter_map(|(address, slot)| Some((address, slot.as_ref()?.current()?)));
-        let first = |acceptor: &Acceptor| acceptor.ends.iter().map(|certificate| certificate.at_unix).min();
+        let first = |acceptor: &Acceptor| {
+            let ends = || acceptor.ends.iter().filter(|ends| ends.what == what);
+            Some([ends().map(|ends| ends.at_unix).min()?, ends().map(|ends| ends.at_unix - ends.soon).min()?])
+        };
         slots.filter_map(|(address, acceptor)| Some((address.to_string(), first(&acceptor)?))).collect()
     }
 
-    /// Every certificate that is in force at a listener.
-    pub fn certificates(&self) -> Vec<Certificate> {
+    /// Every certificate, and every list of revoked ones, that is in force at a listener.
+    pub fn held(&self) -> Vec<Held> {
         let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let slots = inner.slots.iter().enumerate();
         let slots = slots.filter_map(|(place, (address, slot))| Some((place, address, slot.as_ref()?.current()?)));
         let of_slot = |(place, address, acceptor): (usize, &SocketAddr, Arc<Acceptor>)| {
             let name = inner.names.get(place).filter(|name| !name.is_empty());
             let listener: Arc<str> = name.cloned().unwrap_or_else(|| address.to_string().into());
-            let held = |ends: &Ends| Certificate {
+            let held = |ends: &Ends| Held {
+                what: ends.what,
                 listener: Arc::clone(&listener),
                 names: Arc::clone(&ends.names),
                 ends_unix: ends.at_unix,
+                soon: ends.soon,
             };
             acceptor.ends.iter().map(held).collect::<Vec<_>>()
         };

@@ -365,6 +365,37 @@ async fn what_changes_a_resource_takes_away_what_is_kept_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_changes_a_resource_by_another_route_takes_away_what_is_kept_of_it_too() {
+    let origin = Origin::always(&ok("cache-control: max-age=60\r\n", "hello"));
+    // Both read what the third writes, one of them by another path.
+    let more = "[[routes]]\nname = 'api'\npath = '/api/{*rest}'\nmethods = ['GET']\nupstream = 'up'\ncache = true\n\
+                rewrite = { path = '/v2/{rest}' }\n\
+                [[routes]]\nname = 'write'\npath = '/{*rest}'\nmethods = ['POST', 'DELETE']\nupstream = 'up'\n";
+    let world = World::with("methods = ['GET']\ncache = true", more, &origin);
+    let hits = async |path: &str| told(&world.get(path).await).contains("hit");
+    let paths = ["/a", "/a?q=1", "/b", "/api/a"];
+    for method in ["POST", "DELETE"] {
+        for path in paths {
+            hits(path).await;
+            assert!(hits(path).await, "{path}");
+        }
+        assert_eq!(world.ask(&format!("{method} /%61"), "").await.status, 200);
+        assert_eq!(world.ask(&format!("{method} /api/a"), "").await.status, 200);
+        let [gone, other_query, other, of_api] =
+            [hits("/a").await, hits("/a?q=1").await, hits("/b").await, hits("/api/a").await];
+        assert!(!gone && !of_api, "{method}");
+        assert!(other_query && other, "{method}: of no other URL");
+    }
+    origin.says("HTTP/1.1 409 Conflict\r\ncontent-length: 0\r\n\r\n");
+    assert_eq!(world.ask("POST /a", "").await.status, 409);
+    assert!(hits("/a").await, "nothing has changed");
+    let mut elsewhere = Client::on(world.inside.connect());
+    origin.says(&ok("", "done"));
+    assert_eq!(elsewhere.ask("POST /a HTTP/1.1\r\nhost: b.test\r\ncontent-length: 0\r\n\r\n").await.status, 200);
+    assert!(hits("/a").await, "another host's is another's");
+}
+
+#[tokio::test(start_paused = true)]
 async fn edits_and_compression_are_each_requests_own() {
     let page = "hello ".repeat(500);
     let fields =

@@ -119,6 +119,29 @@ async fn a_certificate_that_ends_soon_is_told_of_by_a_reload_an_event_and_as_a_p
 }
 
 #[tokio::test]
+async fn a_certificate_that_lives_for_hours_is_no_problem_while_it_may_still_be_renewed() {
+    let (upstream, authority) = (echo().await, Authority::new());
+    // Six hours of eight are left, then two.
+    let (cert, key) = authority.write_living("a", &["a.test"], 7_200, 6 * 3_600);
+    let tls = format!("cert = {}, key = {}", quoted(&cert), quoted(&key));
+    let text = format!(
+        "[[listeners]]\nname = 'web'\naddress = '127.0.0.1:0'\ntls = {{ {tls} }}\n\
+         [[routes]]\npath = '/'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    let status = gateway.admin("GET", "/problems").await.json();
+    assert_eq!(status["problems"], json!([]));
+    let listener = "gateway_tls_certificate_due_seconds{listener=\"127.0.0.1:0\"}";
+    let ends = gateway.metric("gateway_tls_certificate_expiry_seconds{listener=\"127.0.0.1:0\"}").await.unwrap();
+    assert_eq!(gateway.metric(listener).await, Some(ends - 9_600.0), "a third of its time");
+    authority.write_living("a", &["a.test"], 6 * 3_600, 7_200);
+    let reloaded = gateway.admin("POST", "/reload").await.json();
+    assert!(reloaded["problems"].to_string().contains("the certificate ends in 2 hours"), "{reloaded}");
+    assert_eq!(problem(&gateway, "certificate").await["severity"], "warn");
+}
+
+#[tokio::test]
 async fn the_command_says_what_is_wrong_and_its_code_whether_anything_is() {
     let gateway = Gateway::start(
         "[upstreams.dead]\nendpoints = ['127.0.0.1:1']\n\

@@ -142,10 +142,21 @@ async fn a_refusal_says_what_came_and_which_limit_or_credential_it_was() {
     let told = gateway.only("route=mine", 3).await;
     assert_eq!((&told["identity"]["result"], &told["auth"]), (&json!("refused"), &json!("expired")));
     assert!(!told.to_string().contains(&token));
+    assert!(!told["cause"].as_str().unwrap().contains("clock"), "{told:#}");
+    // The same once the machine's clock was set.
+    gateway.inner().shared().clock.note_step(7_200_000);
+    let again = format!(
+        "GET /mine HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\r\n",
+        issuer.token(&json!({ "exp": 1_000_001 }))
+    );
+    let id = gateway.ask(again).await.header("x-request-id").unwrap().to_owned();
+    assert_eq!(gateway.listed("route=mine", 4).await.len(), 2);
+    let told = gateway.told(&id).await;
+    assert!(told["cause"].as_str().unwrap().contains("(the machine's clock was set forward by 7200 s, "), "{told:#}");
     let lacking = issuer.token(&json!({ "sub": "ada\u{1b}[2J\nidentity   granted: root by main" }));
     let ask = format!("GET /theirs HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {lacking}\r\n\r\n");
     assert_eq!(gateway.ask(ask).await.status, 403);
-    let told = gateway.only("route=theirs", 4).await;
+    let told = gateway.only("route=theirs", 5).await;
     let cause = "The credential is not enough for this. (it lacks the claim tenant, which has to be \"acme\")";
     assert_eq!((&told["auth"], &told["cause"]), (&json!("claim_rule"), &json!(cause)));
     let id = told["request_id"].as_str().unwrap();
@@ -155,7 +166,7 @@ async fn a_refusal_says_what_came_and_which_limit_or_credential_it_was() {
 
     assert_eq!(gateway.get("/nowhere/%00").await.status, 400);
     assert_eq!(gateway.ask("NONSENSE\r\n\r\n").await.status, 400);
-    assert_eq!(gateway.listed("status=400", 6).await.len(), 2, "what was no request is kept too");
+    assert_eq!(gateway.listed("status=400", 7).await.len(), 2, "what was no request is kept too");
 }
 
 #[tokio::test]

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use gateway::telemetry::metrics::HandshakeResult;
 use rustls::pki_types::CertificateDer;
 use rustls::{ClientConfig, HandshakeKind};
+use serde_json::json;
 
 use crate::support::h2::H2Client;
-use crate::support::{Authority, Gateway, TlsClient, echo, eventually, one_route, quoted};
+use crate::support::{Authority, Events, Gateway, TlsClient, echo, eventually, one_route, quoted};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a.test\r\n\r\n";
 
@@ -125,7 +126,20 @@ async fn g_a_list_that_has_ended_lets_nobody_in_until_there_is_a_new_one() {
     let job = Arc::new(it.authority.client_as(&it.authority, "job.test"));
     assert!(!it.serves(Arc::clone(&job)).await);
     it.handshakes(HandshakeResult::RevocationUnknown, 1).await;
+    let metric = async |name: &str| {
+        it.gateway.metric(&format!("gateway_tls_crl_{name}_seconds{{listener=\"127.0.0.1:0\"}}")).await
+    };
+    assert_eq!(metric("expiry").await, Some(1_609_459_200.0));
+    assert_eq!(metric("due").await, Some(1_609_459_200.0 - 6.0 * 3_600.0), "operators can tell before");
+    let problems = async || it.gateway.admin("GET", "/problems").await.json()["problems"].clone();
+    let told = problems().await[0].clone();
+    assert_eq!((&told["what"], &told["severity"]), (&json!("revocation_list"), &json!("bad")), "{told}");
+    assert!(told["why"].as_str().unwrap().ends_with("no client is let in whose certificate its issuer has signed"));
+    let mut events = Events::of(&it.gateway, "?after=0&kinds=certificate").await;
+    let event = &events.next(1).await[0];
+    assert_eq!((&event["expires_in"], event["revocation_list"].is_string()), (&json!(0), true), "{event}");
     it.revoke(&[], LONG).await;
+    assert_eq!(problems().await, json!([]));
     assert!(it.serves(Arc::clone(&job)).await);
     let mut stays = it.connect(job).await;
     assert_eq!(stays.ask(GET).await.status, 200);

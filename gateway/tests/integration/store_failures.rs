@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::stores::{get, patient, sharing, statuses, text};
-use crate::support::{Events, Gateway, Redis, echo, eventually};
+use crate::support::{Events, Gateway, Redis, echo, eventually, guarded};
 
 /// A store that is given up after two failures and asked again soon. Only one that is paused takes the command's time.
 fn quick(redis: &Redis) -> String {
@@ -231,6 +231,21 @@ async fn open_lets_all_through_and_closed_none() {
             assert_eq!((answer.code().as_str(), answer.header("retry-after")), ("limit_store_down", Some("1")));
             let told = answer.header("ratelimit").unwrap();
             assert!(told.starts_with("\"all\";r=0;t="), "there is nothing for anybody: {told}");
+            // What its bucket holds nobody knows.
+            let id = guarded("it is kept", async {
+                loop {
+                    let list = gateway.admin("GET", "/requests?code=limit_store_down").await.json();
+                    if let Some(id) = list["requests"][0]["request_id"].as_str() {
+                        return id.to_owned();
+                    }
+                }
+            })
+            .await;
+            let kept = gateway.admin("GET", &format!("/requests/{id}")).await.json();
+            assert_eq!(kept["limits"], serde_json::json!([{ "rule": "all", "decision": "store_down" }]), "{kept:#}");
+            let text = gateway.admin("GET", &format!("/requests/{id}?format=text")).await.body;
+            let text = String::from_utf8(text).unwrap();
+            assert!(text.contains("limit      all: store_down\n"), "{text}");
         }
         assert_eq!(statuses(&mut client, "", 60).await, vec![expected; 60]);
         let word = if expected == 200 { "open" } else { "closed" };

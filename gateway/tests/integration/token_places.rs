@@ -4,6 +4,7 @@ use serde_json::json;
 use wiremock::matchers::{body_string_contains, method};
 use wiremock::{Mock, MockServer, ResponseTemplate};
 
+use crate::support::h2::{H2Client, head};
 use crate::support::{Answer, Client, Gateway, ISSUER, Issuer, echo, now, one_route};
 
 const PLACES: &str = "token_from = ['header', 'cookie:__Host-s', 'header:X-Access-Token']";
@@ -177,4 +178,67 @@ async fn an_opaque_token_may_be_in_a_cookie_too() {
         assert_eq!((echo.header("x-auth-subject"), echo.header("cookie")), (Some("ada"), Some("b=2")));
     }
     assert_eq!(gateway.ask(request(&[("authorization", "Bearer opaque-1")])).await.status, 200, "the same token");
+}
+
+/// A page's handshake to open a WebSocket, with these fields beside.
+fn handshake(fields: &[(&str, &str)]) -> String {
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    format!(
+        "GET /ws HTTP/1.1\r\nhost: a.test\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+         sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
+    )
+}
+
+#[tokio::test]
+async fn h_no_page_of_another_site_opens_a_websocket_by_the_cookie() {
+    let cors = "\n[routes.cors]\norigins = ['https://app.test']\ncredentials = true\n";
+    for cors in ["", cors] {
+        let it = world(&format!("{{ providers = ['main'] }}{cors}"), PLACES).await;
+        let (token, cookie) = (it.token(), cookie(&it.token()));
+        let open = async |fields: &[(&str, &str)]| it.gateway.ask(handshake(fields)).await;
+        let own = cookie.as_str();
+        for (origin, status) in [
+            ("http://a.test", 101),
+            ("https://a.test", 101),
+            ("https://app.test", if cors.is_empty() { 403 } else { 101 }),
+            ("https://evil.test", 403),
+            ("null", 403),
+        ] {
+            let answer = open(&[("cookie", own), ("origin", origin)]).await;
+            assert_eq!(answer.status, status, "{origin}");
+            if status == 403 {
+                assert_eq!(answer.code(), "forbidden");
+                assert!(!String::from_utf8_lossy(&answer.body).contains("cors"), "that is for operators");
+            }
+        }
+        assert_eq!(open(&[("cookie", own)]).await.status, 101, "who says no origin is no browser");
+        let bearer = format!("Bearer {token}");
+        assert_eq!(
+            open(&[("authorization", &bearer), ("origin", "https://evil.test")]).await.status,
+            101,
+            "it wrote that"
+        );
+        assert_eq!(open(&[("origin", "https://evil.test")]).await.status, 401, "nobody asks");
+        // What pages may read otherwise is as before.
+        assert_eq!(it.ask(&[("cookie", own), ("origin", "https://evil.test")]).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn h_nor_by_a_stream_of_http_2_and_a_route_without_websockets_is_asked_nothing() {
+    let it = world("{ providers = ['main'] }", PLACES).await;
+    let cookie = cookie(&it.token());
+    let mut client = H2Client::connect(it.gateway.address).await;
+    client.takes_extended_connect().await;
+    for (origin, status) in [("https://evil.test", 403), ("https://a.test", 200)] {
+        let request = http::Request::builder().method("CONNECT").uri("http://a.test/ws");
+        let request = request.header("sec-websocket-version", "13").header("origin", origin).header("cookie", &cookie);
+        let request = request.extension(h2::ext::Protocol::from_static("websocket")).body(()).unwrap();
+        let (answer, _reads) = head(client.begin(request, false).await.answer).await.unwrap();
+        assert_eq!(answer.status, status, "{origin}");
+    }
+    let it = world("{ providers = ['main'] }\nupgrades = []", PLACES).await;
+    let cookie = self::cookie(&it.token());
+    let fields = [("cookie", cookie.as_str()), ("origin", "https://evil.test")];
+    assert_eq!(it.gateway.ask(handshake(&fields)).await.status, 426, "the service answers it");
 }

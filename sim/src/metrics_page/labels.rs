@@ -56,7 +56,11 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_auth_total" => &["provider", "result"],
         "gateway_token_cache_total" | "gateway_spans_total" => &["result"],
         "gateway_keys_age_seconds" | "gateway_keys_failing" | "gateway_issuer_failing" => &["provider"],
-        "gateway_connections" | "gateway_tls_certificate_expiry_seconds" => &["listener"],
+        "gateway_connections"
+        | "gateway_tls_certificate_expiry_seconds"
+        | "gateway_tls_certificate_due_seconds"
+        | "gateway_tls_crl_expiry_seconds"
+        | "gateway_tls_crl_due_seconds" => &["listener"],
         "gateway_tls_handshakes_total" | "gateway_proxy_protocol_total" => &["listener", "result"],
         "gateway_shed_total" => &["reason"],
         "gateway_worker_loop_delay_seconds" => &["worker"],

@@ -39,7 +39,10 @@ const TOLD = {
   discovery: e => e.failing ? ["bad", `${e.upstream}: its name cannot be resolved: ${e.detail}`] : ["good", `${e.upstream}: its name can be resolved again`],
   tracing: e => e.failing ? ["bad", `traces: the collector takes no spans: ${e.detail}`] : ["good", "traces: the collector takes spans again"],
   issuer: e => e.failing ? ["bad", `${e.provider}: its issuer does not say whether tokens hold: ${e.detail}`] : ["good", `${e.provider}: its issuer answers again`],
-  certificate: e => e.expires_in ? ["warn", `${e.listener}: the certificate of ${e.certificate} ends in ${span(e.expires_in)}`] : ["bad", `${e.listener}: the certificate of ${e.certificate} has ended, clients refuse it`],
+  certificate: e => {
+    const what = e.certificate ? `the certificate of ${e.certificate}` : `the revocation list of ${e.revocation_list}`;
+    return e.expires_in ? ["warn", `${e.listener}: ${what} ends in ${span(e.expires_in)}`] : ["bad", `${e.listener}: ${what} has ended, ${e.certificate ? "clients refuse it" : "none of its clients is let in"}`];
+  },
   log: e => e.failing ? ["bad", `the access log (${e.output}) cannot be written: ${e.detail}`] : ["good", "the access log can be written again"],
   clock_step: e => ["warn", `the machine's clock was set ${e.stepped_ms < 0 ? "back" : "forward"} by ${span(Math.round(Math.abs(e.stepped_ms) / 1000))}`],
   client_unknown: e => ["warn", e.detail],

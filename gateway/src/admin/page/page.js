@@ -240,6 +240,7 @@ const WRONG = {
   access_log: p => `The access log (${p.name}) could not be written`,
   access_log_drops: p => `Access records (${p.name}) were dropped`,
   certificate: p => `The certificate of ${p.name}`,
+  revocation_list: p => `The revocation list of ${p.name}`,
 };
 const clockTime = when => {
   const at = new Date(when);

@@ -86,7 +86,7 @@ function facts(r) {
     ["Missing parts", r.missing_parts?.map(p => `${p.part}: ${words(p.result)}${p.in_its_place ? `, ${p.in_its_place} in its place` : ""}${p.why ? ". " + p.why : ""}`).join("\n")],
     ["Shared call", r.shared_call],
     ["Identity", identity.filter(Boolean).join(", ")],
-    ["Limits", r.limits.map(l => `${l.rule}: ${words(l.decision)}, ${l.remaining} left`).join("; ")],
+    ["Limits", r.limits.map(l => `${l.rule}: ${words(l.decision)}${l.remaining === undefined ? "" : `, ${l.remaining} left`}`).join("; ")],
     ["Bytes", `${r.bytes_in.toLocaleString()} in, ${r.bytes_out.toLocaleString()} out`],
     ["Trace", r.trace_id],
     ["Received", list(r.received)],

@@ -1,19 +1,18 @@
-//! What is wrong with what the gateway works with: stores, keys, issuers, the collector, its log, certificates, its
-//! configuration, and what it turns away for its own sake.
+//! What is wrong with what the gateway works with: stores, keys, issuers, the collector, its log, certificates, lists
+//! of revoked ones, its configuration, and what it turns away for its own sake.
 
 use std::sync::Arc;
 
 use super::board::{Feels, Problem, Rising, Severity};
 use super::upstreams::ns;
 use crate::clock::Clock;
-use crate::config::certificates::{DAY, SOON_DAYS, days_left};
 use crate::network::Network;
 use crate::reload::ReloadReport;
 use crate::shard::Shared;
 use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::metrics::ShedReason;
-use crate::tls::expiry;
+use crate::tls::expiry::What;
 
 /// A log that failed so lately fails still, nanoseconds: it is written each moment, and tried again every two seconds.
 const STILL_FAILING: i64 = 5_000_000_000;
@@ -110,20 +109,21 @@ fn monotonic((now, unix_us): (i64, i64), at_unix: i64) -> i64 {
 
 pub(super) fn of_certificates<N: Network>(shared: &Shared<N>, now: (i64, i64), found: &mut Vec<Problem>) {
     let now_unix = now.1.div_euclid(1_000_000);
-    for held in shared.tls.certificates() {
-        let left = held.ends_unix.saturating_sub(now_unix);
-        if days_left(left) > SOON_DAYS {
-            continue;
-        }
-        let began = if left <= 0 { held.ends_unix } else { held.ends_unix - SOON_DAYS * DAY };
+    for held in shared.tls.held() {
+        let Some((began, is_urgent)) = held.ending(now_unix) else { continue };
         found.push(Problem {
-            what: "certificate",
+            what: held.what.as_str(),
             name: format!("{} at {}", held.names, held.listener),
-            severity: if left <= DAY { Severity::Bad } else { Severity::Warn },
+            severity: if is_urgent { Severity::Bad } else { Severity::Warn },
             since: Some(monotonic(now, began)),
-            why: expiry::in_words(left),
+            why: held.in_words(now_unix),
             feels: Feels::All,
-            remedy: "put a new one into its file: it is in force at once, and no connection ends by that",
+            remedy: match held.what {
+                What::Certificate => {
+                    "put a new one into its file: it is in force at once, and no connection ends by that"
+                }
+                What::RevocationList => "put its issuer's next list into its file: it is in force at once",
+            },
         });
     }
 }

@@ -56,7 +56,8 @@ pub(super) fn one(request: &Value) -> String {
     line(&mut out, "shared", shared);
     line(&mut out, "identity", &identity(request));
     for limit in items(&request["limits"]) {
-        let shown = format!("{}: {}, {} left", word(limit, "rule"), word(limit, "decision"), limit["remaining"]);
+        let left = limit["remaining"].as_u64().map(|left| format!(", {left} left")).unwrap_or_default();
+        let shown = format!("{}: {}{left}", word(limit, "rule"), word(limit, "decision"));
         line(&mut out, "limit", &shown);
     }
     for part in items(&request["missing_parts"]) {

@@ -120,6 +120,26 @@ fn answers_of_one_key_are_bounded_the_oldest_go() {
     assert!(matches!(store.find((key.bytes(), Place::of(&key)), 0, |_| true), Found::Nothing));
 }
 
+#[test]
+fn the_path_that_was_asked_for_is_counted_too() {
+    let store = store();
+    let key = Key::plain(1, "/a", "");
+    let place = Place::of(&key);
+    let put = |path| {
+        let parcel = Parcel { key: key.bytes(), place, stamp: store.stamp(place), path, variants: 1 };
+        assert!(store.put(&parcel, answer(100, 0), |_| true));
+        store.fill().bytes
+    };
+    let without = put(None);
+    assert_eq!(store.purge(1, |_| true), 1);
+    let path = format!("/{}", "x".repeat(2999));
+    assert_eq!(put(Some(&path)), without + path.len());
+    assert_eq!(store.purge(1, |asked| asked == path), 1);
+    assert_eq!(store.fill(), Fill::default());
+    let parcel = Parcel { key: key.bytes(), place, stamp: store.stamp(place), path: Some(&path), variants: 1 };
+    assert!(!store.put(&parcel, answer(MOST - 2500, 0), |_| true), "it is too large with its path");
+}
+
 #[derive(Debug, Clone)]
 enum Act {
     Put(u8, u16),

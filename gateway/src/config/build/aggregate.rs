@@ -41,6 +41,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
             name: Arc::from(&*part.text("name")),
             route: Arc::new(called),
             call: call::parse(&part.text("path"), &parameters, &names).ok()?,
+            written: part.get("path").map_or("", |node| node.shown()).into(),
             required: part.flag("required"),
             fallback: part.get("fallback").map(|_| Bytes::from(part.text("fallback").into_owned())),
         })

@@ -330,11 +330,22 @@ impl<'a> Context<'a> {
             return;
         }
         match self.registered.lacks(kind, name) {
-            Some((message, help)) if self.purpose == Purpose::Check && !self.registered.is_open() => {
+            Some((message, help)) if self.purpose != Purpose::Run && !self.registered.is_open() => {
                 self.report.warning(at, message, help);
             }
             Some((message, help)) => self.report.error_with(at, message, help),
             None => {}
+        }
+    }
+
+    /// A file or a folder that is named is not here, or cannot be read: an error, unless that is looked at elsewhere
+    /// than where it is to be served.
+    pub(crate) fn is_not_here(&mut self, at: Span, message: String, help: Option<&str>) {
+        if self.purpose == Purpose::CheckElsewhere {
+            let help = "nothing that hangs on it was checked; where the configuration is served it has to be there";
+            self.report.warning(at, message, help);
+        } else {
+            self.report.error_maybe(at, message, help.map(str::to_owned));
         }
     }
 

@@ -223,16 +223,23 @@ fn file_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
     // Looked at before it is opened: opening a pipe would wait for its other end.
     let from = "a relative path starts from the folder of the file it is written in";
     let told = |error: std::io::Error| match error.kind() {
-        ErrorKind::PermissionDenied => (reason(&error), "it has to be readable for the user that runs the gateway"),
-        _ => (reason(&error), from),
+        ErrorKind::PermissionDenied => {
+            (reason(&error), "it has to be readable for the user that runs the gateway", false)
+        }
+        _ => (reason(&error), from, false),
     };
     let opened = match std::fs::metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => Err(("it is not a file".to_owned(), from)),
+        Ok(metadata) if !metadata.is_file() => Err(("it is not a file".to_owned(), from, true)),
         Ok(_) => std::fs::File::open(&path).map(drop).map_err(told),
         Err(error) => Err(told(error)),
     };
-    let Err((why, help)) = opened else { return true };
-    refuse(context, node, format!("cannot read the file {}: {why}", quoted(text.shown())), Some(help))
+    let Err((why, help, is_here)) = opened else { return true };
+    let message = format!("cannot read the file {}: {why}", quoted(text.shown()));
+    if is_here {
+        return refuse(context, node, message, Some(help));
+    }
+    context.is_not_here(node.at, message, Some(help));
+    context.purpose == Purpose::CheckElsewhere
 }
 
 fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
@@ -245,7 +252,8 @@ fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
         return refuse(context, node, format!("{} is a folder", quoted(text.shown())), None);
     }
     if !folder.is_dir() {
-        return refuse(context, node, format!("the folder of {} does not exist", quoted(text.shown())), None);
+        context.is_not_here(node.at, format!("the folder of {} does not exist", quoted(text.shown())), None);
+        return context.purpose == Purpose::CheckElsewhere;
     }
     // Who checks is perhaps another user than who runs it; who runs it is told when the file is opened.
     let written_to = if path.exists() { path.as_path() } else { folder };

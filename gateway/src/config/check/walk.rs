@@ -312,7 +312,9 @@ fn secret(context: &mut Context<'_>, key: &str, node: &Node) {
     };
     let message = format!("the environment variable {} is {state}", quoted(name));
     match context.purpose {
-        Purpose::Check => context.report.warning(node.at, message, "`gateway run` refuses to start without it"),
+        Purpose::Check | Purpose::CheckElsewhere => {
+            context.report.warning(node.at, message, "`gateway run` refuses to start without it");
+        }
         Purpose::Run => {
             let help =
                 format!("set it where the gateway is started, the file has only its name: {}", environment::AT_START);

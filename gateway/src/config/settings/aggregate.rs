@@ -26,6 +26,8 @@ pub struct Part {
     pub route: Arc<Route>,
     /// What is called.
     pub call: Vec<CallPiece>,
+    /// The same as the file has it, where variables stand by their names.
+    pub written: Box<str>,
     /// Without it the whole answer fails.
     pub required: bool,
     /// The JSON that stands in for it; `None` = `null` does.
@@ -72,38 +74,26 @@ impl Aggregate {
 
     /// Each part in a line, for people.
     pub fn described(&self) -> Vec<String> {
-        self.parts.iter().map(|part| self.describe(part)).collect()
+        self.parts.iter().map(describe).collect()
     }
+}
 
-    fn describe(&self, part: &Part) -> String {
-        let mut call = String::new();
-        for piece in &part.call {
-            match piece {
-                CallPiece::Literal(literal) => call.push_str(literal),
-                CallPiece::Param(name) => call.push_str(&format!("{{{name}}}")),
-                CallPiece::Query(name) => call.push_str(&format!("{{query.{name}}}")),
-                CallPiece::Value(other, path) => {
-                    let other = self.parts.get(*other).map_or("", |other| &*other.name);
-                    call.push_str(&format!("{{{other}.{}}}", path.join(".")));
-                }
-            }
+fn describe(part: &Part) -> String {
+    let mut text = format!("{}: GET {}", part.name, target::as_written(&part.written));
+    text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
+    let edits = &part.route.request_headers;
+    let (set, added): (Vec<_>, Vec<_>) = (edits.names_set().collect(), edits.names_added().collect());
+    for (what, names) in [("sets", set), ("adds", added), ("without", edits.remove.iter().collect())] {
+        if !names.is_empty() {
+            let names: Vec<&str> = names.into_iter().map(HeaderName::as_str).collect();
+            text.push_str(&format!(", {what} {}", names.join(" and ")));
         }
-        let mut text = format!("{}: GET {}", part.name, target::shown(&call));
-        text.push_str(&format!(" of {}, {}", part.route.upstream, if part.required { "required" } else { "optional" }));
-        let edits = &part.route.request_headers;
-        let (set, added): (Vec<_>, Vec<_>) = (edits.names_set().collect(), edits.names_added().collect());
-        for (what, names) in [("sets", set), ("adds", added), ("without", edits.remove.iter().collect())] {
-            if !names.is_empty() {
-                let names: Vec<&str> = names.into_iter().map(HeaderName::as_str).collect();
-                text.push_str(&format!(", {what} {}", names.join(" and ")));
-            }
-        }
-        if let Some(timeout) = part.route.timeout {
-            text.push_str(&format!(", within {timeout:?}"));
-        }
-        if let Some(fallback) = &part.fallback {
-            text.push_str(&format!(", else {} bytes of JSON", fallback.len()));
-        }
-        text
     }
+    if let Some(timeout) = part.route.timeout {
+        text.push_str(&format!(", within {timeout:?}"));
+    }
+    if let Some(fallback) = &part.fallback {
+        text.push_str(&format!(", else {} bytes of JSON", fallback.len()));
+    }
+    text
 }

@@ -26,6 +26,22 @@ pub fn shown(path: &str) -> String {
     format!("{path}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
 }
 
+/// A path as a file has it, in which variables stand by their names: it hides nothing that the file does not show, but
+/// for the values of a query whose names say that they may be secret.
+pub fn as_written(path: &str) -> String {
+    let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
+    let pair = |pair: &str| match pair.split_once('=') {
+        Some((name, value)) if may_be_secret(name) && !value.is_empty() && !is_placeholder(value) => {
+            format!("{name}={NOT_SHOWN}")
+        }
+        Some(_) => pair.to_owned(),
+        // What has no name may be anything.
+        None if pair.is_empty() || is_placeholder(pair) => pair.to_owned(),
+        None => NOT_SHOWN.to_owned(),
+    };
+    format!("{path}?{}", query.split('&').map(pair).collect::<Vec<_>>().join("&"))
+}
+
 /// A body of JSON without its texts; names, numbers and what stands for values of a request (`{ids}`) are told.
 pub fn shown_body(body: &str) -> String {
     let (mut shown, mut rest) = (String::new(), body);
@@ -58,7 +74,7 @@ fn is_placeholder(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{may_be_secret, shown, shown_body};
+    use super::{as_written, may_be_secret, shown, shown_body};
 
     #[test]
     fn secrets_are_known_by_their_names() {
@@ -81,6 +97,19 @@ mod tests {
             ("/orders?{a}?", "/orders?(not shown)"),
         ] {
             assert_eq!(shown(path), expected);
+        }
+    }
+
+    #[test]
+    fn what_a_file_shows_is_shown_but_for_what_is_called_a_secret() {
+        for (path, expected) in [
+            ("/items?ids={id},9&lang={query.lang}", "/items?ids={id},9&lang={query.lang}"),
+            ("/items?ids=${FEW},{id}&page=", "/items?ids=${FEW},{id}&page="),
+            ("/items?api_key=s3cret&token={token}", "/items?api_key=(not shown)&token={token}"),
+            ("/items?s3cret", "/items?(not shown)"),
+            ("/items/{id}", "/items/{id}"),
+        ] {
+            assert_eq!(as_written(path), expected);
         }
     }
 

@@ -25,9 +25,15 @@ pub(crate) fn readable(context: &mut Context<'_>, route: &Reader<'_>) {
     }
     let path = context.sources.resolve(written, node.at);
     context.held.look_at(&path);
-    let document = key_files::read(&path, MAX_DOCUMENT_BYTES as u64).and_then(|text| Source::read(&text).map(drop));
-    if let Err(why) = document {
-        let help = "a file is named as seen from this one, a path of the upstream begins with a slash";
-        context.report.error_with(node.at, format!("{}: {why}", quoted(written)), help);
+    let help = "a file is named as seen from this one, a path of the upstream begins with a slash";
+    match key_files::read(&path, MAX_DOCUMENT_BYTES as u64) {
+        Err(why) if context.file(node).is_none() && !path.is_dir() => {
+            context.is_not_here(node.at, format!("{}: {why}", quoted(written)), Some(help));
+        }
+        text => {
+            if let Err(why) = text.and_then(|text| Source::read(&text).map(drop)) {
+                context.report.error_with(node.at, format!("{}: {why}", quoted(written)), help);
+            }
+        }
     }
 }

@@ -55,6 +55,13 @@ fn told(context: &mut Context<'_>, (at, shown): (crate::config::source::Span, &s
             format!("{shown} has ended ({when}): no client is let in whose certificate its issuer has signed"),
             "get a new one, well before its `nextUpdate`; a changed file is in force at once",
         ),
+        Doubt::Ending(left, when) => (
+            format!(
+                "{shown} ends in {left} ({when}): no client is let in from then on whose certificate its issuer has \
+                 signed"
+            ),
+            "get a new one; a changed file is in force at once",
+        ),
         Doubt::Unknown(issuer) => (
             format!("{shown} is the list of {issuer}, whom `client_ca` does not have"),
             "it counts where clients show that issuer's certificate beside their own",

@@ -37,7 +37,7 @@ fn system_roots(context: &mut Context<'_>, at: Span) {
     let help = "install the system's certificates (ca-certificates), set SSL_CERT_FILE, or write `ca`";
     match context.purpose {
         // Checks often run elsewhere.
-        Purpose::Check => context.report.warning(at, message, help),
+        Purpose::Check | Purpose::CheckElsewhere => context.report.warning(at, message, help),
         Purpose::Run => context.report.error_with(at, message, help),
     }
 }

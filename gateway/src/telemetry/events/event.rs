@@ -13,7 +13,7 @@ use crate::algorithms::ejection::Place;
 use crate::context::RequestId;
 use crate::telemetry::metrics::{AttemptOutcome, HandshakeResult, LimitDecision, ShedReason};
 use crate::telemetry::timestamp::rfc3339;
-use crate::tls::expiry::Certificate;
+use crate::tls::expiry::Held;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -174,10 +174,10 @@ pub enum Event {
     },
     /// The admin API was asked to change something.
     Admin(Box<AdminWrite>),
-    /// A listener's certificate ends soon, or has ended: each day once.
+    /// A listener's certificate, or its list of revoked ones, ends soon, or has ended: each day once.
     Certificate {
         /// Which.
-        certificate: Certificate,
+        held: Held,
         /// How long it lasts, seconds; not above 0 where it has ended.
         left: i64,
     },
@@ -261,10 +261,10 @@ impl Event {
     /// The same of what the gateway stands on.
     fn of_machine(&self) -> Value {
         match self {
-            Self::Certificate { certificate, left } => json!({
-                "listener": &*certificate.listener,
-                "certificate": &*certificate.names,
-                "ends": rfc3339(certificate.ends_unix.saturating_mul(1_000_000)),
+            Self::Certificate { held, left } => json!({
+                "listener": &*held.listener,
+                held.what.as_str(): &*held.names,
+                "ends": rfc3339(held.ends_unix.saturating_mul(1_000_000)),
                 "expires_in": left.max(&0),
             }),
             Self::ClockStep { stepped_ms } => json!({ "stepped_ms": stepped_ms }),

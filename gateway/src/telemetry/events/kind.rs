@@ -32,7 +32,7 @@ pub enum Kind {
     Handshake,
     /// An issuer does not say whether tokens hold, or does again.
     Issuer,
-    /// A listener's certificate ends soon, or has ended.
+    /// A listener's certificate, or its list of revoked ones, ends soon, or has ended.
     Certificate,
     /// The access log cannot be written, or can be again.
     Log,

@@ -4,6 +4,7 @@ mod admin;
 mod cache;
 mod identity;
 mod in_flight;
+mod listeners;
 mod process;
 
 pub use cache::KeptAnswers;
@@ -14,10 +15,10 @@ use crate::algorithms::gathering::Reason;
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    Announcement, AskedIssuer, AttemptOutcome, CoalesceResult, Discovered, Ejections, EndpointBreaker,
-    EndpointInFlight, EndpointState, EndpointStates, FallbackResult, HandshakeResult, HedgeResult, HeldPlaces, Keys,
-    LimitDecision, MirrorResult, PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult,
-    UpstreamHandshake, UpstreamTotals, WordResult,
+    AskedIssuer, AttemptOutcome, CoalesceResult, Discovered, Ejections, EndpointBreaker, EndpointInFlight,
+    EndpointState, EndpointStates, FallbackResult, HedgeResult, HeldPlaces, Keys, LimitDecision, MirrorResult,
+    PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult, UpstreamHandshake,
+    UpstreamTotals, WordResult,
 };
 use crate::telemetry::process::ProcessStats;
 
@@ -44,8 +45,11 @@ pub struct ScrapeInputs {
     pub reload_refused: bool,
     /// Some of what is configured is in force only after a restart.
     pub needs_restart: bool,
-    /// When the first certificate of a listener ends, seconds since the Unix epoch.
-    pub certificates: Vec<(String, i64)>,
+    /// When the first certificate of a listener ends, and when the first ought to have been replaced, seconds since the
+    /// Unix epoch.
+    pub certificates: Vec<(String, [i64; 2])>,
+    /// The same of the first list of revoked certificates, where a listener has some.
+    pub revocation_lists: Vec<(String, [i64; 2])>,
     /// Upstreams whose endpoints are discovered.
     pub discoveries: Vec<Discovered>,
     /// Dropped lines of the access log.
@@ -387,48 +391,9 @@ fn stores(page: &mut Page, registry: &Registry) {
     }
 }
 
-fn listeners(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
-    page.family("gateway_connections", Kind::Gauge, "Open client connections of a listener.");
-    for listener in registry.listeners() {
-        page.number(&[("listener", listener.name())], listener.open());
-    }
-    page.family("gateway_tls_handshakes_total", Kind::Counter, "TLS handshakes by what they came to.");
-    for listener in registry.listeners() {
-        for result in HandshakeResult::ALL {
-            // A listener in the clear has none.
-            let count = listener.handshakes(*result);
-            if count > 0 {
-                page.number(&[("listener", listener.name()), ("result", result.as_str())], count);
-            }
-        }
-    }
-    page.family(
-        "gateway_proxy_protocol_total",
-        Kind::Counter,
-        "Connections where the PROXY protocol is spoken, by what was said of whose they are.",
-    );
-    for listener in registry.listeners() {
-        for what in Announcement::ALL {
-            // Where it is not spoken there are none.
-            if listener.announcements(what) > 0 {
-                let labels = [("listener", &**listener.name()), ("result", what.as_str())];
-                page.number(&labels, listener.announcements(what));
-            }
-        }
-    }
-    page.family(
-        "gateway_tls_certificate_expiry_seconds",
-        Kind::Gauge,
-        "When the first of a listener's certificates ends, seconds since the Unix epoch.",
-    );
-    for (listener, expires) in &inputs.certificates {
-        page.float(&[("listener", listener)], *expires as f64);
-    }
-}
-
 fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     let gateway = registry.gateway();
-    listeners(page, registry, inputs);
+    listeners::render(page, registry, inputs);
     page.family("gateway_shed_total", Kind::Counter, "Connections and requests turned away to protect the gateway.");
     for reason in ShedReason::ALL {
         page.number(&[("reason", reason.as_str())], gateway.shed_total(reason));

@@ -11,11 +11,11 @@ use crate::telemetry::record::AccessRecord;
 pub struct Consulted<'a> {
     /// The rule's name.
     pub rule: &'a str,
-    /// `let_through`, `refused`, `would_refuse` (it only watches), `given_back` (another rule refused) or `open` (its
-    /// store does not answer).
+    /// `let_through`, `refused`, `would_refuse` (it only watches), `given_back` (another rule refused), or where its
+    /// store does not answer `open` (everybody is let through meanwhile) or `store_down` (nobody is).
     pub decision: &'static str,
-    /// Tokens that its bucket had afterwards.
-    pub remaining: u64,
+    /// Tokens that its bucket had afterwards; absent where nobody knows, as its store does not answer.
+    pub remaining: Option<u64>,
     /// Where the tokens came from: `gateway`, `lease`, `store`, `share`; absent where none were taken.
     pub taken_from: Option<&'static str>,
 }
@@ -161,7 +161,9 @@ impl Details<'_> {
 fn write_limit(out: &mut Vec<u8>, limit: &Consulted<'_>) {
     text(out, "{\"rule\":", limit.rule);
     text(out, ",\"decision\":", limit.decision);
-    number(out, ",\"remaining\":", limit.remaining);
+    if let Some(remaining) = limit.remaining {
+        number(out, ",\"remaining\":", remaining);
+    }
     if let Some(place) = limit.taken_from {
         text(out, ",\"taken_from\":", place);
     }

@@ -51,6 +51,9 @@ async fn operators_see_what_is_kept_and_let_go_of_it() {
     assert_eq!(purge("?route=shop&path=/shop/a").await, 0, "that one alone");
     assert_eq!(purge("?route=shop&path=/shop/a/1").await, 1, "as it was asked for");
     assert_eq!(purge("?route=shop&path=/a/*").await, 1, "or as it was sent");
+    // The spelling that was asked for first need not be the one that is named.
+    assert_eq!(purge("?route=shop&path=/shop/x/../%2562").await, 1);
+    assert_eq!(gateway.get("/shop/b").await.status, 200);
     assert_eq!(purge("?route=shop").await, 1);
     assert_eq!((kept(&gateway, "shop").await.0, kept(&gateway, "blog").await.0), (0, 1));
     assert_eq!(purge("?route=nobody").await, 404);
@@ -58,6 +61,27 @@ async fn operators_see_what_is_kept_and_let_go_of_it() {
     assert_eq!(purge("?route=blog&path=a").await, 400);
     assert_eq!(gateway.admin("GET", "/cache/purge?route=blog").await.status, 405);
     assert!(told(&gateway.get("/shop/b").await).contains("uri-miss"));
+}
+
+#[tokio::test]
+async fn what_is_sent_as_one_path_is_let_go_of_by_any_that_leads_to_it() {
+    let origin = Origin::always(&ok("cache-control: max-age=600\r\n", "hello"));
+    let up = served(&origin).await;
+    let gateway = Gateway::start(&format!(
+        "[upstreams.up]\nendpoints = ['{}']\n\
+         [[routes]]\nname = 'r'\nhosts = ['*.a.test']\npath = '/{{version}}/{{*rest}}'\nupstream = 'up'\ncache = true\n\
+         rewrite = {{ path = '/{{rest}}' }}\n",
+        up.addr()
+    ))
+    .await;
+    for path in ["/v1/a", "/v2/a", "/v1/b"] {
+        let answer = gateway.client().await.ask(format!("GET {path} HTTP/1.1\r\nhost: x.a.test\r\n\r\n")).await;
+        assert_eq!(answer.status, 200);
+    }
+    let purge = async |path: &str| gateway.admin("POST", &format!("/cache/purge?route=r&path={path}")).await.json();
+    assert_eq!(purge("/v3").await["purged"], 0);
+    assert_eq!(purge("/v2/a").await["purged"], 1, "it was asked for as /v1/a first");
+    assert_eq!(purge("/b").await["purged"], 1, "as it is sent");
 }
 
 #[tokio::test]

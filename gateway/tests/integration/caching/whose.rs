@@ -116,13 +116,13 @@ async fn what_proxies_say_was_asked_for_is_apart() {
         ok("cache-control: max-age=60\r\n", host)
     });
     let world = World::with("cache = true", "[server]\ntrusted_proxies = ['0.0.0.0/0', '::/0']", &origin);
-    for host in ["a.example", "b.example"] {
+    for host in ["a.example", "b.example", "a;1", "a;2"] {
         for client in 1..3 {
-            let fields = format!("forwarded: for=203.0.113.{client};host={host};proto=https\r\n");
+            let fields = format!("forwarded: for=203.0.113.{client};host=\"{host}\";proto=https\r\n");
             assert_eq!(world.ask("GET /a", &fields).await.body, host.as_bytes());
         }
     }
-    assert_eq!(origin.asked(), 2, "whoever it is for");
+    assert_eq!(origin.asked(), 4, "whoever it is for");
 }
 
 #[tokio::test(start_paused = true)]

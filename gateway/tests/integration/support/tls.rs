@@ -81,11 +81,20 @@ impl Authority {
         path
     }
 
-    /// The same, which ends in so many seconds.
+    /// A certificate and its key, likewise, which ends in so many seconds.
     pub(crate) fn write_ending_in(&self, file: &str, names: &[&str], seconds: u64) -> (PathBuf, PathBuf) {
         let end = std::time::Duration::from_secs(u64::try_from(super::now()).unwrap() + seconds);
         let mut params = self.params(names);
         params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end;
+        self.write_made(file, &params)
+    }
+
+    /// The same, which began so many seconds ago.
+    pub(crate) fn write_living(&self, file: &str, names: &[&str], ago: u64, seconds: u64) -> (PathBuf, PathBuf) {
+        let begin = std::time::Duration::from_secs(u64::try_from(super::now()).unwrap() - ago);
+        let mut params = self.params(names);
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1) + begin;
+        params.not_after = params.not_before + std::time::Duration::from_secs(ago + seconds);
         self.write_made(file, &params)
     }
 

@@ -153,7 +153,8 @@ fn page(format: Format) -> Parsed {
         discoveries: vec![Discovered { upstream: "orders".into(), failing: true }],
         reload_refused: true,
         needs_restart: false,
-        certificates: vec![("127.0.0.1:8443".into(), 2_000_000_000)],
+        certificates: vec![("127.0.0.1:8443".into(), [2_000_000_000, 1_990_000_000])],
+        revocation_lists: vec![("127.0.0.1:8443".into(), [1_900_000_000, 1_890_000_000])],
         log_dropped: 9,
         log_write_failures: 3,
         log_failing: true,
@@ -208,6 +209,9 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_ejections", &endpoint[..1]), 1.0);
         let listener = [("listener", "127.0.0.1:8443")];
         assert_eq!(page.value("gateway_tls_certificate_expiry_seconds", &listener), 2e9);
+        assert_eq!(page.value("gateway_tls_certificate_due_seconds", &listener), 1.99e9);
+        assert_eq!(page.value("gateway_tls_crl_expiry_seconds", &listener), 1.9e9);
+        assert_eq!(page.value("gateway_tls_crl_due_seconds", &listener), 1.89e9);
         assert_eq!(page.value("gateway_connections", &[("listener", "127.0.0.1:8080")]), 1.0);
         assert_eq!(page.value("gateway_shed_total", &[("reason", "in_flight")]), 1.0);
         let refused = [("rule", "exports"), ("decision", "refused")];
@@ -286,6 +290,9 @@ const OURS: &[&str] = &[
     "gateway_upstream_tls_handshakes_total",
     "gateway_proxy_protocol_total",
     "gateway_tls_certificate_expiry_seconds",
+    "gateway_tls_certificate_due_seconds",
+    "gateway_tls_crl_expiry_seconds",
+    "gateway_tls_crl_due_seconds",
 ];
 
 /// The metrics that the contract names, each with its labels.

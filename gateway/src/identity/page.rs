@@ -1,0 +1,150 @@
+//! Whether a web page may open a WebSocket by a credential that its browser sends by itself.
+//!
+//! A browser sends cookies, passwords and certificates to a host with whatever any page asks for there. Of other
+//! requests it keeps the answer from pages that are not let in (`cors`), or asks before; of a WebSocket it does
+//! neither: whichever page opens one reads and writes it in its user's name (cross-site WebSocket hijacking). It tells
+//! who asks in `Origin`, and no page can change that (RFC 6455, sections 4.1 and 10.2). So that has to be the request's
+//! own host, or one that
+//! `cors` of the route lets in with credentials. Who says no `Origin` is no browser, and what a page has to write
+//! itself, a token in a header, no other page has.
+
+use http::{HeaderMap, HeaderValue, header};
+
+use super::credential::Credential;
+use super::places;
+use super::provider::{Place, Provider};
+use crate::config::settings::Cors;
+use crate::context::forwarded;
+use crate::error::{Code, GatewayError};
+use crate::exchange::Exchange;
+use crate::network::Network;
+
+/// Lets a WebSocket's handshake pass, or not, before anything is proven. Nothing is taken out here.
+///
+/// # Errors
+/// 403 for a page of another origin, where the credential is one that browsers send by themselves.
+#[cold]
+pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap) -> Result<(), GatewayError> {
+    let Some(route) = exchange.route().filter(|route| route.settings.websocket) else { return Ok(()) };
+    let Some(auth) = route.auth.as_deref().filter(|_| headers.contains_key(header::ORIGIN)) else { return Ok(()) };
+    let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
+    // What is no credential, or none at all, is judged where identity is.
+    let Ok(Some((provider, credential))) = auth.present(&mut headers.clone(), certificate) else { return Ok(()) };
+    if !is_ambient(provider, &credential, headers) {
+        return Ok(());
+    }
+    let told = exchange.peer_trusted.then(|| forwarded::told_host(headers, &exchange.snapshot.trusted)).flatten();
+    let own = told.as_ref().or(exchange.host.as_deref().map(|host| &host.value));
+    if may_open(headers, (own, exchange.secure), route.settings.cors.as_deref()) {
+        return Ok(());
+    }
+    let shown: Vec<_> =
+        headers.get_all(header::ORIGIN).iter().map(|it| it.as_bytes().escape_ascii().to_string()).collect();
+    let why = format!(
+        "{} is neither the host that was asked for nor among `origins` of the route's `cors`, with credentials = true",
+        shown.join(", ")
+    );
+    Err(GatewayError::new(Code::Forbidden, "Pages of this origin may not open a WebSocket here.").because(why))
+}
+
+/// Whether a browser sends it by itself.
+fn is_ambient(provider: &Provider, credential: &Credential, headers: &HeaderMap) -> bool {
+    match provider.place() {
+        Place::Password => true,
+        Place::Handshake => matches!(credential, Credential::Certificate(_)),
+        Place::Tokens(all) => places::is_in_cookies_alone(headers, all),
+        Place::Bearer | Place::Header(_) => false,
+    }
+}
+
+/// Whether a page of this `Origin` may; `own`: the host that was asked for, and whether that was over TLS.
+fn may_open(headers: &HeaderMap, own: (Option<&HeaderValue>, bool), cors: Option<&Cors>) -> bool {
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let Some(origin) = origins.next() else { return true };
+    if origins.next().is_some() {
+        return false;
+    }
+    is_own(origin.as_bytes(), own) || cors.is_some_and(|cors| cors.credentials && cors.allows(origin).is_some())
+}
+
+/// Whether an origin is of the host that was asked for. Where a balancer that nobody trusts ends TLS, the page's is
+/// `https` and the request's in the clear; the other way about, somebody on the way has written the page.
+fn is_own(origin: &[u8], (host, secure): (Option<&HeaderValue>, bool)) -> bool {
+    let Some(host) = host else { return false };
+    let (page, usual) = match (origin.strip_prefix(b"https://"), origin.strip_prefix(b"http://")) {
+        (Some(page), _) => (page, &b":443"[..]),
+        (None, Some(page)) if !secure => (page, &b":80"[..]),
+        _ => return false,
+    };
+    let bare = |host: &[u8]| host.strip_suffix(usual).unwrap_or(host).to_ascii_lowercase();
+    bare(page) == bare(host.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::settings::cors::AllowedOrigin;
+
+    fn may(origins: &[&'static str], host: &'static str, secure: bool, cors: Option<&Cors>) -> bool {
+        let mut headers = HeaderMap::new();
+        for origin in origins {
+            headers.append(header::ORIGIN, HeaderValue::from_static(origin));
+        }
+        may_open(&headers, (Some(&HeaderValue::from_static(host)), secure), cors)
+    }
+
+    #[test]
+    fn a_page_of_the_same_host_may_and_so_may_who_is_no_page() {
+        for (origins, host, secure) in [
+            (&[][..], "a.test", true),
+            (&["https://a.test"], "a.test", true),
+            (&["https://a.test"], "A.test:443", true),
+            (&["https://a.test:8443"], "a.test:8443", true),
+            (&["http://a.test"], "a.test", false),
+            (&["http://a.test:8080"], "a.test:8080", false),
+            // A balancer has ended TLS.
+            (&["https://a.test"], "a.test", false),
+            (&["https://[::1]:8443"], "[::1]:8443", true),
+        ] {
+            assert!(may(origins, host, secure, None), "{origins:?} {host}");
+        }
+        for (origins, host, secure) in [
+            (&["https://evil.test"][..], "a.test", true),
+            (&["https://a.test.evil.test"], "a.test", true),
+            (&["https://evila.test"], "a.test", true),
+            (&["https://a.test:8443"], "a.test", true),
+            (&["https://a.test:80"], "a.test", true),
+            (&["http://a.test"], "a.test", true),
+            (&["null"], "a.test", true),
+            (&[""], "a.test", true),
+            (&["https://"], "a.test", true),
+            (&["https://a.test", "https://a.test"], "a.test", true),
+            (&["a.test"], "a.test", true),
+        ] {
+            assert!(!may(origins, host, secure, None), "{origins:?} {host}");
+        }
+        assert!(!may_open(
+            &HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("https://a.test"))]),
+            (None, true),
+            None
+        ));
+    }
+
+    #[test]
+    fn cors_lets_others_in_where_it_lets_them_send_credentials() {
+        let cors = |origins: Option<&'static str>, credentials| Cors {
+            origins: origins.map(|origin| vec![AllowedOrigin::Exact(HeaderValue::from_static(origin))]),
+            methods: None,
+            headers: Vec::new(),
+            credentials,
+            max_age: Duration::ZERO,
+        };
+        let app = "https://app.test";
+        let of = |cors: &Cors, origin: &'static str| may(&[origin], "a.test", true, Some(cors));
+        assert!(of(&cors(Some(app), true), app) && of(&cors(Some(app), true), "https://a.test"));
+        assert!(!of(&cors(Some(app), true), "https://evil.test"));
+        assert!(!of(&cors(Some(app), false), app) && !of(&cors(None, false), app), "without credentials");
+    }
+}
