@@ -67,6 +67,7 @@ pub mod build;
 #[doc(hidden)]
 pub mod clock;
 pub mod error;
+mod fetch_failure;
 mod labelled;
 #[doc(hidden)]
 pub mod network;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{BAD, COULD_NOT_RUN, DONE, output};
-use crate::error::with_causes;
+use crate::fetch_failure::reason;
 use crate::terminal::one_line;
 
 /// The longest that it is asked for.
@@ -59,11 +59,10 @@ impl Status {
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| error.to_string())?.block_on(async {
-            let failed = |error: reqwest::Error| with_causes(&error.without_url());
-            let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(failed)?;
+            let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(reason)?;
             let request = client.get(format!("{base}/status"));
             let request = token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
-            let answer = request.send().await.map_err(failed)?;
+            let answer = request.send().await.map_err(reason)?;
             let status = answer.status();
             let told: Value = answer.json().await.map_err(|_| format!("it answers {status}, and no status"))?;
             match &told["problems"] {

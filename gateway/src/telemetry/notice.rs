@@ -151,6 +151,11 @@ pub fn keys(provider: &str, failed: Option<&str>) {
     begins_or_ends(json!({ "event": "keys", "provider": provider }), failed);
 }
 
+/// A provider's keys are others than before: the names of those that came and of those that went.
+pub fn keys_rotated(provider: &str, came: &[String], went: &[String]) {
+    event(json!({ "event": "keys", "provider": provider, "what": "rotate", "came": came, "went": went }));
+}
+
 /// A provider's issuer is left alone as it does not say whether tokens hold, and why; or it does again.
 pub fn issuer(provider: &str, failed: Option<&str>) {
     begins_or_ends(json!({ "event": "issuer", "provider": provider }), failed);
