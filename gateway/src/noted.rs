@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Code, Fault, GatewayError, with_causes};
+use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
@@ -120,8 +120,8 @@ impl<N: Network> Exchange<N> {
 
     /// Notes why an answer broke off behind its head.
     #[cold]
-    pub(crate) fn note_cut(&self, why: &dyn std::error::Error) {
-        let cause = || format!("The answer broke off behind its head. ({})", with_causes(why));
+    pub(crate) fn note_cut(&self, why: &str) {
+        let cause = || format!("The answer broke off behind its head. ({why})");
         self.note_failure(&HeaderMap::new(), by_whom(false), cause);
     }
 

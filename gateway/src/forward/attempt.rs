@@ -231,7 +231,7 @@ async fn head_of_answer<N: Network>(
             Err((out_of_time(exchange).into(), false))
         }
         Some(Err(http1::Error::RequestBody(fault))) => Err((body_failure(fault), false)),
-        Some(Err(error @ http1::Error::Invalid(_))) => {
+        Some(Err(error @ (http1::Error::Invalid(_) | http1::Error::NotHttp(_)))) => {
             let detail = "The upstream's answer is not valid HTTP.";
             Err((GatewayError::new(Code::UpstreamInvalid, detail).because(error).into(), false))
         }
