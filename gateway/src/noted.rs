@@ -139,8 +139,11 @@ impl<N: Network> Exchange<N> {
     #[cold]
     fn failure(&self, code: Option<Code>, by_client: bool) -> Failure {
         // Codes that say no more than that nobody was asked.
-        let turns_away =
-            |code| matches!(code, Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded | Code::LimitStoreDown);
+        let turns_away = |code| {
+            let of_upstreams = matches!(code, Code::BreakerOpen | Code::NoEndpoint);
+            let by_others = matches!(code, Code::IdentityUnavailable | Code::AuthorityUnavailable);
+            of_upstreams || by_others || matches!(code, Code::Overloaded | Code::LimitStoreDown)
+        };
         let asked_somebody = self.attempts > 0
             || self.parts.as_ref().is_some_and(|parts| parts.attempts() > 0)
             || self.calls.as_ref().is_some_and(|calls| calls.has_attempts());

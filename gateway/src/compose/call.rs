@@ -159,7 +159,11 @@ pub async fn called<N: Network>(sending: impl Future<Output = Called<N>>, watch:
 pub(super) fn result_of(code: Code) -> PartResult {
     match code {
         Code::UpstreamTimeout | Code::ConnectTimeout => PartResult::Timeout,
-        Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded => PartResult::Refused,
+        Code::BreakerOpen
+        | Code::NoEndpoint
+        | Code::Overloaded
+        | Code::IdentityUnavailable
+        | Code::AuthorityUnavailable => PartResult::Refused,
         Code::UpstreamInvalid => PartResult::Invalid,
         Code::PartFailed => PartResult::Status,
         _ => PartResult::Failed,

@@ -295,6 +295,7 @@ pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), Gatewa
     let result = match ledger {
         // What is remembered of it may have gone with its end.
         _ if now >= identity.until => Err(AuthResult::Expired),
+    let is_own = ledger.is_none();
         Some(ledger) => {
             let asked = ledger.use_up(exchange.by(), &identity, (used.name_of_use(), now));
             let result = in_time(exchange, asked).await?;
@@ -306,7 +307,12 @@ pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), Gatewa
         None => used.use_up(&identity, now),
     };
     if let Err(why) = result {
-        return Err(refuse(exchange, &auth, provider.map(|provider| &**provider), why));
+        let mut refused = refuse(exchange, &auth, provider.map(|provider| &**provider), why);
+        // What this process remembers of tokens is full: that is nobody else's outage.
+        if is_own && why == AuthResult::Unavailable {
+            refused.code = Code::Overloaded;
+        }
+        return Err(refused);
     }
     if let Some(provider) = provider {
         provider.series.count(exchange.shard.index, AuthResult::Granted);
@@ -362,7 +368,9 @@ fn refuse<N: Network>(
         // It may hold: whoever could say so is not there.
         AuthResult::NoKeys | AuthResult::Unavailable => {
             let detail = "Credentials cannot be checked now.";
-            return GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
+            // That too many passwords wait to be hashed is nobody's outage.
+            let code = if provider.is_some_and(Provider::hashes) { Code::Overloaded } else { why.code() };
+            return GatewayError::new(code, detail).retry_after(Duration::from_secs(1));
         }
         _ => (Code::Unauthorized, "The credential does not hold.", challenge("Bearer error=\"invalid_token\"")),
     };

@@ -129,6 +129,7 @@ async fn h10_the_gateway_starts_without_its_key_server_and_finds_it_later() {
     let world = world(&format!("url = 'http://{address}/keys', cooldown = '1s'")).await;
     let answer = world.gateway.ask(request(&issuer.token(&json!({})))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "it may hold: nobody can say");
+    assert_eq!(answer.code(), "identity_unavailable");
     let listener = reserved.listen(64).unwrap().into_std().unwrap();
     let server = MockServer::builder().listener(listener).start().await;
     publish(&server, &[&issuer]).await;

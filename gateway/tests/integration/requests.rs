@@ -6,7 +6,7 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Reset, Rule};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Issuer, echo, eventually, one_route};
+use crate::support::{Gateway, Issuer, echo, eventually, nowhere, one_route};
 
 /// A recorder with these keys, before a configuration.
 fn recording(keys: &str, text: &str) -> String {
@@ -407,6 +407,23 @@ async fn another_services_no_is_told_with_who_said_it() {
     let exchange = &told["exchanges"][0];
     assert_eq!((&exchange["upstream"], &exchange["status"]), (&json!(authority.addr().to_string()), &json!(403)));
     assert!(names(&told["received"]).contains(&"authorization") && !told.to_string().contains("secret"), "{told:#}");
+}
+
+#[tokio::test]
+async fn another_service_that_cannot_say_is_told_with_where_it_was_asked_and_one_reason() {
+    let (upstream, authority) = (echo().await, echo().await);
+    authority.set_rules([Rule::any().status(500)]);
+    let nobody = nowhere();
+    let refused = format!("http://{nobody}/ask: Connection refused (os error 111)");
+    let failed = format!("http://{}/ask: it answered 500", authority.addr());
+    for (at, why) in [(nobody.to_string(), refused), (authority.addr().to_string(), failed)] {
+        let route = format!("forward_auth = {{ upstream = 'http://{at}', path = '/ask?key=secret' }}");
+        let gateway = Gateway::start(&recording("sample = 0.0", &one_route("", &route, upstream.addr()))).await;
+        assert_eq!(gateway.get("/a").await.status, 503);
+        let told = gateway.only("failed", 1).await;
+        let cause = format!("Whether this request may pass cannot be found out now. ({at}: {why})");
+        assert_eq!(told["cause"], cause);
+    }
 }
 
 #[tokio::test]

@@ -99,6 +99,7 @@ fn busy_registry() -> Registry {
     registry.route("orders").told_grpc_status(1, 14);
     registry.route("orders").coalesced(1, CoalesceResult::Shared);
     registry.route("orders").came_by(1, CacheUse::Hit);
+    registry.route("orders").heard(1, WordResult::Failed);
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
     registry.gateway().shed(ShedReason::InFlight);
