@@ -15,6 +15,7 @@ use crate::network::Network;
 use crate::overload::{self, Episodes};
 use crate::plugins::Plugins;
 use crate::rate_limit::{self, Registry as Limits};
+use crate::roll_call::RollCall;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::store::{self, Stores};
@@ -113,6 +114,7 @@ impl<N: Network> Gateway<N> {
             in_flight: Arc::new(InFlight::default()),
             episodes: Episodes::default(),
             draining: AtomicBool::new(false),
+            roll_call: RollCall::default(),
             cutting: AtomicBool::new(false),
         });
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), 1, &shared));
@@ -253,7 +255,9 @@ impl<N: Network> Gateway<N> {
     /// From now on answers close their connections, and readiness is false.
     pub fn begin_drain(&self) {
         if !self.shared.draining.swap(true, Ordering::Relaxed) {
-            self.shared.report(self.shared.clock.now(), Event::Drain);
+            let now = self.shared.clock.now();
+            self.shared.roll_call.drain_begins(now);
+            self.shared.report(now, Event::Drain);
         }
     }
 

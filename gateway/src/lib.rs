@@ -146,6 +146,8 @@ pub mod replay;
 pub mod reply;
 #[doc(hidden)]
 pub mod request_body;
+#[doc(hidden)]
+pub mod roll_call;
 
 // HTTP/1.1 on the wire.
 #[doc(hidden)]

@@ -164,7 +164,9 @@ impl<N: Network> Exchange<N> {
     #[inline]
     fn is_noted(&self) -> bool {
         let was_of_note = |calls: &Calls| !calls.notes().sent.is_empty();
-        self.notes.get().is_some() || self.calls.as_ref().is_some_and(was_of_note) || self.missing_parts().is_some()
+        self.aside.notes.get().is_some()
+            || self.calls.as_ref().is_some_and(was_of_note)
+            || self.missing_parts().is_some()
     }
 
     /// Notes what the client is answered, where the request is of note, and what of it its record tells.
@@ -192,10 +194,10 @@ impl<N: Network> Exchange<N> {
 
     /// Notes something, unless too much is going on for the request to be written down.
     fn note(&self, lane: Lane, note: impl FnOnce(&mut Notes)) {
-        if self.notes.get().is_none() && !self.has_room(lane) {
+        if self.aside.notes.get().is_none() && !self.has_room(lane) {
             return;
         }
-        let notes = self.notes.get_or_init(Box::default);
+        let notes = self.aside.notes.get_or_init(Box::default);
         note(&mut lock(notes));
     }
 
@@ -233,7 +235,7 @@ impl<N: Network> Exchange<N> {
     }
 
     fn write_down(&self, wanted: Wanted, record: &AccessRecord<'_>, now: Instant, out: &mut Vec<u8>) {
-        let notes = self.notes.get().map(|notes| lock(notes));
+        let notes = self.aside.notes.get().map(|notes| lock(notes));
         let calls = self.calls.as_ref().map(Calls::notes);
         let limits = self.route().and_then(|route| Some(self.limits.as_ref()?.consulted(route.limits.as_deref()?)));
         let noted = |began: Instant| notes.as_ref().is_some_and(|it| it.attempts.iter().any(|one| one.began == began));

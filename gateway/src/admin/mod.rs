@@ -4,6 +4,8 @@ mod access;
 mod audit;
 mod breakers;
 mod cache;
+mod drain;
+mod endpoints;
 mod events;
 mod explain;
 mod limits;

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{State, problems};
+use super::{State, drain, problems};
 use crate::algorithms::ejection::Place;
 use crate::clock::Clock;
 use crate::config::settings::Config;
@@ -71,6 +71,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "problems": problems,
         "healed": healed,
         "draining": state.gateway.is_draining(),
+        "drain": drain::progress(&state).map(|progress| progress.told(&shared.clock)),
         "workers": state.gateway.shards().len(),
         "connections": state.connections.open(),
         "worker_connections": state.loads.iter().map(|load| load.load(Ordering::Relaxed)).collect::<Vec<_>>(),

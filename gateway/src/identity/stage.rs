@@ -180,7 +180,10 @@ async fn in_time<N: Network, T>(exchange: &Exchange<N>, work: impl Future<Output
     let (mut work, deadlines) = (pin!(work), &exchange.connection.deadlines);
     let waited = poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Pending if deadlines.has_expired(Wait::Exchange) => Poll::Ready(None),
-        polled => polled.map(Some),
+        polled => {
+            exchange.answer_roll_call(None);
+            polled.map(Some)
+        }
     });
     waited.await.ok_or_else(out_of_time)
 }

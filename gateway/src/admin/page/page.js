@@ -200,7 +200,7 @@ function showTop(status, upstreams, of) {
   const endpoints = upstreams.flatMap(u => u.endpoints), sum = key => endpoints.reduce((n, e) => n + e[key], 0);
   const share = total.rate > 0 ? 100 * total.failed / total.rate : 0;
   const worst = failing(total)[0];
-  const wrong = status.problems.length, doing = status.draining ? "draining" : "serving";
+  const wrong = status.problems.filter(p => p.what !== "drain").length, doing = status.draining ? "draining" : "serving";
   const worstOf = status.problems.some(p => p.severity === "bad") ? "bad" : wrong || status.draining ? "warn" : "good";
   pill(wrong ? `${doing}, ${wrong} problem${wrong === 1 ? "" : "s"}` : doing, worstOf);
   document.title = (total.failed > 0 || worstOf === "bad" ? "✕ " : "") + (status.draining ? "draining · " : "") + "Portcullis";
@@ -240,6 +240,7 @@ const WRONG = {
   access_log: p => `The access log (${p.name}) could not be written`,
   access_log_drops: p => `Access records (${p.name}) were dropped`,
   certificate: p => `The certificate of ${p.name}`,
+  drain: () => "The gateway drains",
 };
 const clockTime = when => {
   const at = new Date(when);
@@ -253,6 +254,15 @@ function told(p) {
   return [`${(WRONG[p.what] ?? (it => it.what + " " + it.name))(p)}${sinceWhen(p)}: ${p.why}`, more];
 }
 
+// The requests that a drain waits for longest.
+function waitedFor(drain) {
+  if (!drain.oldest.length) return [];
+  const all = make("details"), few = drain.oldest.slice(0, 20), more = drain.more + drain.oldest.length - few.length;
+  const line = r => `${time(r.age_ms / 1000)} ${r.method} ${r.path} (${[r.route, r.upstream, r.endpoint].filter(Boolean).join(" ")})`;
+  all.append(make("summary", "what it waits for"), few.map(line).join("\n") + (more ? `\nand ${more} more` : ""));
+  return [all];
+}
+
 const inALine = p => `${p.file}:${p.line}:${p.column}: ${p.severity === "warning" ? "warning: " : ""}${p.message}${p.help ? " (" + p.help + ")" : ""}`;
 function showAlerts(status) {
   const reload = status.last_reload, alerts = [];
@@ -262,7 +272,7 @@ function showAlerts(status) {
   if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
   for (const p of status.problems) {
     if (p.what === "reload") alert("bad", `The configuration was refused${sinceWhen(p)}; version ${status.config.version} stays in force.\n`, ...few(problems));
-    else alert(p.severity, ...told(p));
+    else alert(p.severity, ...told(p), ...(p.what === "drain" && status.drain ? waitedFor(status.drain) : []));
   }
   // What could not be written may be lost, though it is written again.
   for (const h of status.healed.filter(h => h.what.startsWith("access_log"))) alert("warn", `${WRONG[h.what](h)} from ${clockTime(h.since)} until ${clockTime(h.until)}, and not any more: ${h.why}`);

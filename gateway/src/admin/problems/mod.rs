@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use self::board::{Board, Healed, Problem};
 use self::own::LogWatch;
-use super::State;
+use super::{State, drain};
 use crate::clock::Clock;
 use crate::network::Network;
 use crate::telemetry::timestamp::rfc3339;
@@ -109,6 +109,7 @@ fn look<N: Network>(state: &State<N>) -> (Vec<Problem>, Vec<Healed>, Moment<'_>)
     let file = state.reloader.path().map(|path| path.display().to_string()).unwrap_or_default();
     found.extend(own::of_reload(state.reloader.last().as_ref(), &file, both));
     own::of_overload(shared, &mut found);
+    found.extend(drain::progress(state).map(|progress| own::of_drain(&progress, &shared.clock)));
     let problems = board.look(found, now.ns);
     (problems, board.healed().cloned().collect(), now)
 }
