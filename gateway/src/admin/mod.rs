@@ -19,6 +19,7 @@ mod serve;
 mod view;
 mod write;
 
+pub use endpoints::keep_counting;
 pub use metrics::metrics_page;
 pub use problems::keep_looking;
 pub use serve::serve;

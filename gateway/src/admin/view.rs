@@ -219,13 +219,17 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 .map(|(index, (endpoint, weight))| {
                     let idle = endpoint.idle_connections();
                     let clock = &state.gateway.shared().clock;
-                    let seen = endpoint.seen(clock.monotonic_ns(clock.now()));
+                    let now_ns = clock.monotonic_ns(clock.now());
+                    let (seen, (_, passed)) = (endpoint.seen(now_ns), endpoint.passed(now_ns));
                     json!({
                         "address": &*endpoint.address,
                         "weight": weight,
                         "in_flight": endpoint.in_flight.count(),
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,
+                        "attempts_per_second": passed.map(|passed| thousandths(passed.begun)),
+                        "failing_per_second": passed.map(|passed| thousandths(passed.failed)),
+                        "in_flight_ms": passed.and_then(|passed| passed.stays).map(|stays| thousandths(stays * 1e3)),
                         "last_answer": last_answer(endpoint, clock),
                         "unanswered": unanswered(endpoint, clock),
                         "cancelled": endpoint.answers.left_in_all(),
@@ -258,6 +262,10 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+fn thousandths(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
 }
 
 /// What the last attempt that failed there came to.

@@ -289,9 +289,15 @@ function showAlerts(status) {
 function showTables(upstreams, routes, of) {
   by("upstreams").replaceChildren(...upstreams.flatMap(u => {
     const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
-    const did = [number(rate(it.rate)), failing(it), number(time(quantile(it, 0.99)))];
-    if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", "", "", ""], "failing")];
-    return u.endpoints.map((e, index) => row([[index ? "" : u.name, "wraps"], e.address, place(e), ...(index ? ["", "", ""] : did), e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length ? "failing" : style));
+    const did = [number(rate(it.rate)), failing(it)], p99 = number(time(quantile(it, 0.99)));
+    const stays = e => number(time(e.in_flight_ms === null ? undefined : e.in_flight_ms / 1000));
+    const own = e => [number(rate(e.attempts_per_second ?? 0)), e.failing_per_second > 0 ? [rate(e.failing_per_second), "bad"] : ["–", "quiet"]];
+    const sum = what => u.endpoints.reduce((all, e) => all + e[what], 0);
+    if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", p99, "", "", "", ""], "failing")];
+    const one = u.endpoints.length === 1;
+    const rows = u.endpoints.map(e => row([[one ? u.name : "", "wraps"], e.address, place(e), ...(one ? did : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length || e.failing_per_second > 0 ? "failing" : one ? style : ""));
+    // Of several, what they come to together stands above them.
+    return one ? rows : [row([[u.name, "wraps"], `${u.endpoints.length} endpoints`, "", ...did, "", p99, "", sum("in_flight"), sum("connections"), sum("idle_connections")], style), ...rows];
   }));
   by("no-upstreams").hidden = upstreams.length > 0;
   const words = by("filter").value.toLowerCase().split(/\s+/);
