@@ -295,10 +295,10 @@ pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), Gatewa
     let shared = &exchange.shard.shared;
     let (used, now) = (shared.identity.used(), shared.clock.unix_seconds(exchange.now()));
     let ledger = provider.and_then(|provider| auth.ledger(provider)).filter(|ledger| ledger.remembers());
+    let is_own = ledger.is_none();
     let result = match ledger {
         // What is remembered of it may have gone with its end.
         _ if now >= identity.until => Err(AuthResult::Expired),
-    let is_own = ledger.is_none();
         Some(ledger) => {
             let asked = ledger.use_up(exchange.by(), &identity, (used.name_of_use(), now));
             let result = in_time(exchange, asked).await?;

@@ -386,7 +386,6 @@ async fn a_source_that_fails_for_another_reason_than_before_is_told_again_on_sta
 }
 
 #[tokio::test]
-#[tokio::test]
 async fn keys_that_came_and_went_are_named_on_standard_error() {
     let (server, issuer, upstream) = (MockServer::start().await, Issuer::new("k1"), echo().await);
     publish(&server, &[&issuer]).await;
@@ -411,6 +410,7 @@ async fn keys_that_came_and_went_are_named_on_standard_error() {
     assert_eq!((&told["came"], &told["went"]), (&json!(["k2"]), &json!(["k1"])), "{told}");
 }
 
+#[tokio::test]
 async fn explain_without_a_gateway_does_not_call_keys_missing_that_it_does_not_fetch() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
