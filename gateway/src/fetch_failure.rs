@@ -1,5 +1,5 @@
-//! Why the gateway's own client of HTTP got nothing, in one line for operators: where it went, and the innermost reason,
-//! which is the only one of a library's layers that says anything.
+//! Why the gateway's own client of HTTP got nothing, in one line for operators: where it went, and the innermost
+//! reason, the only one of a library's layers that says anything.
 //!
 //! For keys, introspection, collectors of spans and `gateway status`; never for a client's request.
 

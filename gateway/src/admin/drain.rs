@@ -63,14 +63,14 @@ impl Progress {
     /// As JSON.
     pub(super) fn told(&self, clock: &Clock) -> Value {
         let day = |at: Instant| rfc3339(clock.unix_us(at));
-        let routes: Vec<Value> = self
-            .routes()
-            .into_iter()
-            .map(|(route, (requests, oldest))| {
-                json!({ "route": route, "requests": requests, "oldest_ms": millis(self.age(oldest)) })
-            })
-            .collect();
-        let endpoint = |(upstream, endpoint, in_flight): &(Arc<str>, Arc<str>, u32)| json!({ "upstream": &**upstream, "endpoint": &**endpoint, "in_flight": in_flight });
+        let route = |(route, counted): (&str, (usize, Instant))| {
+            let (requests, oldest) = counted;
+            json!({ "route": route, "requests": requests, "oldest_ms": millis(self.age(oldest)) })
+        };
+        let endpoint = |one: &(Arc<str>, Arc<str>, u32)| {
+            let (upstream, endpoint, in_flight) = one;
+            json!({ "upstream": &**upstream, "endpoint": &**endpoint, "in_flight": in_flight })
+        };
         json!({
             "since": day(self.times.since),
             "until": self.times.until.map(day),
@@ -78,7 +78,7 @@ impl Progress {
             "closing": self.is_closing,
             "connections": self.connections,
             "requests": self.requests().count(),
-            "routes": routes,
+            "routes": self.routes().into_iter().map(route).collect::<Vec<_>>(),
             "endpoints": self.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
             "oldest": self.present.iter().take(MOST_SHOWN).map(|one| self.one(one)).collect::<Vec<_>>(),
             "more": self.present.len().saturating_sub(MOST_SHOWN),

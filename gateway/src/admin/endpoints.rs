@@ -1,5 +1,4 @@
-//! Looks at what passes each endpoint, so that operators are told rates: of counters that requests keep anyway, by whoever
-//! looks.
+//! Looks at what passes each endpoint, so that operators are told rates: at counters that requests keep anyway.
 
 use std::sync::Weak;
 use std::time::Duration;
