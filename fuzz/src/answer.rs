@@ -46,7 +46,7 @@ pub fn read(bytes: &[u8], method: &Method, piece: usize) -> Seen {
             let fields = head.fields.iter().map(|(name, value)| (text(name), value.to_vec()));
             seen.head = Some((head.status.as_u16(), fields.collect()));
         }
-        Poll::Ready(Err(Error::Invalid(_) | Error::Broken(_))) => return seen,
+        Poll::Ready(Err(Error::Invalid(_) | Error::NotHttp(_) | Error::Broken(_))) => return seen,
         Poll::Ready(Err(Error::RequestBody(_))) => panic!("there is no request body that could fail"),
         Poll::Pending => panic!("everything is there, and nothing is waited for"),
     }

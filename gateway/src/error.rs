@@ -115,10 +115,14 @@ codes! {
     NoEndpoint = "no_endpoint", SERVICE_UNAVAILABLE, Upstream, "No endpoint is available";
     /// The upstream's breaker is open.
     BreakerOpen = "breaker_open", SERVICE_UNAVAILABLE, Upstream, "The upstream is failing and is left to recover";
-    /// The gateway is at its limit, or cannot find out now whether the request may pass.
+    /// The gateway is at its limit, or time ran out in it.
     Overloaded = "overloaded", SERVICE_UNAVAILABLE, Gateway, "The gateway cannot serve this now";
     /// The limit's store is down and the rule says closed.
     LimitStoreDown = "limit_store_down", SERVICE_UNAVAILABLE, Gateway, "The rate limit cannot be checked";
+    /// Whoever would have to say whether the credential holds cannot be asked: a server of keys, an issuer, a store.
+    IdentityUnavailable = "identity_unavailable", SERVICE_UNAVAILABLE, Gateway, "The credential cannot be checked now";
+    /// The service that is asked whether a request may pass does not say.
+    AuthorityUnavailable = "authority_unavailable", SERVICE_UNAVAILABLE, Gateway, "Nobody says whether this may pass";
     /// No connection in time.
     ConnectTimeout = "connect_timeout", GATEWAY_TIMEOUT, Upstream, "The upstream did not accept a connection in time";
     /// No answer in time.

@@ -6,6 +6,7 @@
 mod ended;
 mod heads;
 mod part;
+mod present;
 mod recorded;
 mod time;
 mod traced;
@@ -34,6 +35,7 @@ use crate::network::Network;
 use crate::plugins::Seen;
 use crate::rate_limit;
 use crate::request_body::BodyProgress;
+use crate::roll_call::Present;
 use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
 use crate::telemetry::metrics::{AuthResult, ShedReason};
@@ -160,8 +162,8 @@ pub struct Exchange<N: Network> {
     pub page: Option<Box<Page>>,
     /// What its record is to tell of heads, where the configuration names headers.
     heads: Option<Box<Heads>>,
-    /// What the flight recorder is to be told, where something was noted.
-    pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
+    /// What is written down of it on its way, where somebody wants to know.
+    pub(crate) aside: Aside,
     /// The same of calls that are made for it, or that it shares; of a call, where it notes its own.
     pub(crate) calls: Option<Calls>,
     /// Its place in its trace, where it is traced.
@@ -194,6 +196,15 @@ pub struct Page {
     pub allowed: HeaderValue,
     /// It asks whether it may, and no more: a preflight.
     pub asks: bool,
+}
+
+/// What is written down of an exchange on its way; mostly nothing.
+#[derive(Debug, Default)]
+pub(crate) struct Aside {
+    /// What the flight recorder is to be told, where something was noted.
+    pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
+    /// What it has said of itself, where a drain wanted to know.
+    present: OnceLock<Arc<Present>>,
 }
 
 /// What an exchange begins with.
@@ -279,7 +290,7 @@ impl<N: Network> Exchange<N> {
             covered: None,
             page: None,
             heads: None,
-            notes: OnceLock::new(),
+            aside: Aside::default(),
             calls: None,
             track: None,
             shared: None,

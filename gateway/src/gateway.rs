@@ -16,6 +16,7 @@ use crate::overload::{self, Episodes};
 use crate::plugins::Plugins;
 use crate::rate_limit::{self, Registry as Limits};
 use crate::reload::Reloads;
+use crate::roll_call::RollCall;
 use crate::shard::{Shard, Shared};
 use crate::snapshot::Snapshot;
 use crate::store::{self, Stores};
@@ -120,6 +121,7 @@ impl<N: Network> Gateway<N> {
             episodes: Episodes::default(),
             tells_of_unknown: AtomicBool::new(false),
             draining: AtomicBool::new(false),
+            roll_call: RollCall::default(),
             cutting: AtomicBool::new(false),
         });
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), 1, &shared));
@@ -268,7 +270,9 @@ impl<N: Network> Gateway<N> {
     /// [`Handle::drain`](crate::running::Handle::drain).
     pub fn begin_drain(&self) {
         if !self.shared.draining.swap(true, Ordering::Relaxed) {
-            self.shared.report(self.shared.clock.now(), Event::Drain);
+            let now = self.shared.clock.now();
+            self.shared.roll_call.drain_begins(now);
+            self.shared.report(now, Event::Drain);
             self.drains.send_replace(true);
         }
     }

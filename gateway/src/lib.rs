@@ -84,6 +84,7 @@ pub mod build;
 #[doc(hidden)]
 pub mod clock;
 pub mod error;
+mod fetch_failure;
 mod labelled;
 #[doc(hidden)]
 pub mod network;
@@ -166,6 +167,8 @@ pub mod replay;
 pub mod reply;
 #[doc(hidden)]
 pub mod request_body;
+#[doc(hidden)]
+pub mod roll_call;
 
 // HTTP/1.1 on the wire.
 #[doc(hidden)]

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
-use crate::error::{Code, Fault, GatewayError, with_causes};
+use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
@@ -135,8 +135,8 @@ impl<N: Network> Exchange<N> {
 
     /// Notes why an answer broke off behind its head.
     #[cold]
-    pub(crate) fn note_cut(&self, why: &dyn std::error::Error) {
-        let cause = || format!("The answer broke off behind its head. ({})", with_causes(why));
+    pub(crate) fn note_cut(&self, why: &str) {
+        let cause = || format!("The answer broke off behind its head. ({why})");
         self.note_failure(&HeaderMap::new(), by_whom(false), cause);
     }
 
@@ -154,8 +154,11 @@ impl<N: Network> Exchange<N> {
     #[cold]
     fn failure(&self, code: Option<Code>, by_client: bool) -> Failure {
         // Codes that say no more than that nobody was asked.
-        let turns_away =
-            |code| matches!(code, Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded | Code::LimitStoreDown);
+        let turns_away = |code| {
+            let of_upstreams = matches!(code, Code::BreakerOpen | Code::NoEndpoint);
+            let by_others = matches!(code, Code::IdentityUnavailable | Code::AuthorityUnavailable);
+            of_upstreams || by_others || matches!(code, Code::Overloaded | Code::LimitStoreDown)
+        };
         let asked_somebody = self.attempts > 0
             || self.parts.as_ref().is_some_and(|parts| parts.attempts() > 0)
             || self.calls.as_ref().is_some_and(|calls| calls.has_attempts());
@@ -176,7 +179,9 @@ impl<N: Network> Exchange<N> {
     #[inline]
     fn is_noted(&self) -> bool {
         let was_of_note = |calls: &Calls| !calls.notes().sent.is_empty();
-        self.notes.get().is_some() || self.calls.as_ref().is_some_and(was_of_note) || self.missing_parts().is_some()
+        self.aside.notes.get().is_some()
+            || self.calls.as_ref().is_some_and(was_of_note)
+            || self.missing_parts().is_some()
     }
 
     /// Notes what the client is answered, where the request is of note, and what of it its record tells.
@@ -204,10 +209,10 @@ impl<N: Network> Exchange<N> {
 
     /// Notes something, unless too much is going on for the request to be written down.
     fn note(&self, lane: Lane, note: impl FnOnce(&mut Notes)) {
-        if self.notes.get().is_none() && !self.has_room(lane) {
+        if self.aside.notes.get().is_none() && !self.has_room(lane) {
             return;
         }
-        let notes = self.notes.get_or_init(Box::default);
+        let notes = self.aside.notes.get_or_init(Box::default);
         note(&mut lock(notes));
     }
 
@@ -245,7 +250,7 @@ impl<N: Network> Exchange<N> {
     }
 
     fn write_down(&self, wanted: Wanted, record: &AccessRecord<'_>, now: Instant, out: &mut Vec<u8>) {
-        let notes = self.notes.get().map(|notes| lock(notes));
+        let notes = self.aside.notes.get().map(|notes| lock(notes));
         let calls = self.calls.as_ref().map(Calls::notes);
         let limits = self.route().and_then(|route| Some(self.limits.as_ref()?.consulted(route.limits.as_deref()?)));
         let noted = |began: Instant| notes.as_ref().is_some_and(|it| it.attempts.iter().any(|one| one.began == began));

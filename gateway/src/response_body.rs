@@ -248,6 +248,24 @@ impl<N: Network> ResponseBody<N> {
         self.with_exchange(Exchange::await_delivery);
     }
 
+    /// Its exchange says that it is still there, where a drain wants to know: its client takes it slowly, or more of
+    /// it is to come.
+    #[inline]
+    pub fn answer_roll_call(&mut self, is_on: bool) {
+        if is_on {
+            self.is_present();
+        }
+    }
+
+    #[cold]
+    fn is_present(&mut self) {
+        self.with_exchange(|exchange| {
+            if !exchange.is_finished() {
+                exchange.answer_roll_call(None);
+            }
+        });
+    }
+
     /// All that was read from here has gone.
     pub fn delivered(&mut self) {
         self.with_exchange(Exchange::delivered);

@@ -20,6 +20,7 @@ use crate::network::Network;
 use crate::overload::{Episodes, Gate};
 use crate::plugins::Plugins;
 use crate::rate_limit::Registry as Limits;
+use crate::roll_call::RollCall;
 use crate::snapshot::Snapshot;
 use crate::store::Stores;
 use crate::telemetry::access_log::AccessLog;
@@ -73,6 +74,8 @@ pub struct Shared<N: Network> {
     pub tells_of_unknown: AtomicBool,
     /// Set when a drain begins: answers close their connections from then on.
     pub draining: AtomicBool,
+    /// Who is still there while a drain lasts.
+    pub roll_call: RollCall,
     /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
     pub cutting: AtomicBool,
 }

@@ -57,10 +57,14 @@ pub async fn drain<N: Network>(
 async fn finish<N: Network>(gateway: &Arc<Gateway<N>>, switches: &Switches, connections: &Connections) -> Drained {
     let snapshot = gateway.snapshot();
     let (delay, timeout) = (snapshot.config.server.drain_delay, snapshot.config.server.drain_timeout);
+    let shared = gateway.shared();
+    shared.roll_call.drain_ends(shared.clock.now() + delay + timeout);
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }
     switches.stop_accepting.send_replace(true);
+    // Before connections are woken: who waits says so then.
+    shared.roll_call.begin();
     switches.close_idle.send_replace(true);
     let all_gone = async {
         // A count of none says nothing before: what the kernel has accepted may still be in its queue.

@@ -190,6 +190,7 @@ fn serve_admin(
     tokio::spawn(Keeper::keep(Arc::downgrade(&documents)));
     let state = admin::State::new(gateway, reloader, connections, loads, ask_drain, documents);
     tokio::spawn(admin::keep_looking(Arc::downgrade(&state)));
+    tokio::spawn(admin::keep_counting(Arc::downgrade(&state)));
     // It ends with the process.
     tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))

@@ -9,7 +9,7 @@ mod in_flight;
 mod sync {
     pub(crate) use std::sync::Arc;
 
-    pub(crate) use loom::sync::atomic::{AtomicU32, Ordering};
+    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
 }
 
 use std::sync::Arc;
@@ -34,7 +34,9 @@ fn what_enters_and_leaves_adds_up() {
         }
         assert_eq!(counter.count(), 1);
         drop(mine);
-        assert_eq!(counter.count(), 0);
+        assert_eq!((counter.count(), counter.ever()), (0, 3));
+        drop(counter.enter_again());
+        assert_eq!((counter.count(), counter.ever()), (0, 3), "it is no other one");
     });
 }
 

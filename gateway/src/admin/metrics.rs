@@ -84,6 +84,7 @@ fn add<N: Network>(upstream: &Upstream<N>, clock: &Clock, inputs: &mut ScrapeInp
             upstream: Arc::clone(&name),
             endpoint: Arc::clone(&address),
             in_flight: endpoint.in_flight.count().into(),
+            attempts: endpoint.passed(clock.monotonic_ns(clock.now())).0,
             failures: endpoint.failures(),
             cancelled: endpoint.answers.left_in_all(),
             last_answer: last_answer(endpoint, clock),

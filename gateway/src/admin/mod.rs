@@ -4,6 +4,8 @@ mod access;
 mod audit;
 mod breakers;
 mod cache;
+mod drain;
+mod endpoints;
 mod events;
 mod explain;
 mod limits;
@@ -17,6 +19,7 @@ mod serve;
 mod view;
 mod write;
 
+pub use endpoints::keep_counting;
 pub use metrics::metrics_page;
 pub(crate) use metrics::whole_page;
 pub use problems::keep_looking;

@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{State, problems};
+use super::{State, drain, problems};
 use crate::algorithms::ejection::Place;
 use crate::clock::Clock;
 use crate::config::settings::Config;
@@ -71,6 +71,7 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         "problems": problems,
         "healed": healed,
         "draining": state.gateway.is_draining(),
+        "drain": drain::progress(&state).map(|progress| progress.told(&shared.clock)),
         "workers": state.gateway.shards().len(),
         // A program that mounts the gateway has them.
         "connections": state.serves.as_ref().map(|serves| serves.connections.open()),
@@ -226,13 +227,17 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 .map(|(index, (endpoint, weight))| {
                     let idle = endpoint.idle_connections();
                     let clock = &state.gateway.shared().clock;
-                    let seen = endpoint.seen(clock.monotonic_ns(clock.now()));
+                    let now_ns = clock.monotonic_ns(clock.now());
+                    let (seen, (_, passed)) = (endpoint.seen(now_ns), endpoint.passed(now_ns));
                     json!({
                         "address": &*endpoint.address,
                         "weight": weight,
                         "in_flight": endpoint.in_flight.count(),
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,
+                        "attempts_per_second": passed.map(|passed| thousandths(passed.begun)),
+                        "failing_per_second": passed.map(|passed| thousandths(passed.failed)),
+                        "in_flight_ms": passed.and_then(|passed| passed.stays).map(|stays| thousandths(stays * 1e3)),
                         "last_answer": last_answer(endpoint, clock),
                         "unanswered": unanswered(endpoint, clock),
                         "cancelled": endpoint.answers.left_in_all(),
@@ -265,6 +270,10 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
         })
         .collect();
     Json(json!({ "upstreams": upstreams }))
+}
+
+fn thousandths(number: f64) -> f64 {
+    (number * 1e3).round() / 1e3
 }
 
 /// What the last attempt that failed there came to.

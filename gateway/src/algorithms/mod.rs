@@ -10,6 +10,7 @@ pub mod balancer;
 pub mod breaker;
 pub mod criticality;
 pub mod ejection;
+pub mod flow;
 pub mod gathering;
 pub mod gcra;
 pub mod hash_ring;

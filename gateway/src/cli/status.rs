@@ -6,11 +6,14 @@ use clap::Args;
 use serde_json::Value;
 
 use super::{BAD, COULD_NOT_RUN, DONE, output};
-use crate::error::with_causes;
+use crate::fetch_failure::reason;
 use crate::terminal::one_line;
 
 /// The longest that it is asked for.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Requests of a drain that are listed.
+const MOST_IN_FLIGHT: usize = 10;
 
 /// Say what is wrong with a gateway that runs, since when, why, which routes feel it, and what to do.
 #[derive(Debug, Args)]
@@ -44,7 +47,7 @@ impl Status {
         } else {
             output::result(&in_words(&told, &problems));
         }
-        if problems.is_empty() { DONE } else { BAD }
+        if wrong(&problems) == 0 { DONE } else { BAD }
     }
 
     fn ask(&self) -> Result<Value, String> {
@@ -59,11 +62,10 @@ impl Status {
         let base = if base.contains("://") { base.to_owned() } else { format!("http://{base}") };
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         runtime.map_err(|error| error.to_string())?.block_on(async {
-            let failed = |error: reqwest::Error| with_causes(&error.without_url());
-            let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(failed)?;
+            let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(reason)?;
             let request = client.get(format!("{base}/status"));
             let request = token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
-            let answer = request.send().await.map_err(failed)?;
+            let answer = request.send().await.map_err(reason)?;
             let status = answer.status();
             let told: Value = answer.json().await.map_err(|_| format!("it answers {status}, and no status"))?;
             match &told["problems"] {
@@ -74,11 +76,22 @@ impl Status {
     }
 }
 
+/// How many problems there are; a drain is told among them, and is none.
+fn wrong(problems: &[Value]) -> usize {
+    problems.iter().filter(|problem| problem["what"] != "drain").count()
+}
+
 /// The head, and each problem with what belongs to it.
 fn in_words(told: &Value, problems: &[Value]) -> String {
     let doing = if told["draining"] == true { "draining" } else { "serving" };
+    let drain = &told["drain"];
+    let doing = match (drain["since"].as_str(), drain["until"].as_str()) {
+        (Some(since), Some(until)) => format!("{doing} since {}, until {} at most", one_line(since), one_line(until)),
+        (Some(since), None) => format!("{doing} since {}", one_line(since)),
+        (None, _) => doing.to_owned(),
+    };
     let version = &told["config"]["version"];
-    let mut text = match problems.len() {
+    let mut text = match wrong(problems) {
         0 => format!("{doing}, configuration {version}: nothing is wrong"),
         1 => format!("{doing}, configuration {version}, 1 problem"),
         many => format!("{doing}, configuration {version}, {many} problems"),
@@ -103,6 +116,34 @@ fn in_words(told: &Value, problems: &[Value]) -> String {
             word("remedy"),
         ));
     }
+    text.push_str(&oldest(drain));
+    text
+}
+
+/// The requests that a drain waits for longest.
+fn oldest(drain: &Value) -> String {
+    let all = drain["oldest"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if all.is_empty() {
+        return String::new();
+    }
+    let mut text = "\n\nin flight, the oldest first".to_owned();
+    for one in all.iter().take(MOST_IN_FLIGHT) {
+        let word = |name: &str| one_line(one[name].as_str().unwrap_or("-"));
+        text.push_str(&format!(
+            "\n  {:>7.1} s  {} {}  route {}  at {} {}  {}",
+            one["age_ms"].as_f64().unwrap_or(0.0) / 1e3,
+            word("method"),
+            word("path"),
+            word("route"),
+            word("upstream"),
+            word("endpoint"),
+            word("request_id"),
+        ));
+    }
+    let more = drain["more"].as_u64().unwrap_or(0) + all.len().saturating_sub(MOST_IN_FLIGHT) as u64;
+    if more > 0 {
+        text.push_str(&format!("\n  and {more} more: GET /status, `drain`"));
+    }
     text
 }
 
@@ -126,5 +167,27 @@ mod tests {
         assert!(text.starts_with(expected), "{text}");
         assert!(text.ends_with(" and 3 more\n  to do    look at the store") && !text.contains('\u{1b}'), "{text}");
         assert_eq!(in_words(&told, &[]), "serving, configuration 2: nothing is wrong");
+    }
+
+    #[test]
+    fn a_drain_is_told_with_its_times_and_what_it_waits_for() {
+        let one = |route: &str, age_ms: u64| {
+            json!({
+                "request_id": "r-1", "age_ms": age_ms, "route": route, "upstream": "up", "endpoint": "127.0.0.1:1",
+                "method": "GET", "path": "/a\u{1b}", "part": false,
+            })
+        };
+        let oldest: Vec<Value> = (0..12).map(|_| one("bytes", 31_250)).collect();
+        let drain =
+            json!({ "since": "2026-11-30T07:05:12Z", "until": "2026-11-30T07:05:42Z", "oldest": oldest, "more": 3 });
+        let text = in_words(&json!({ "draining": true, "drain": drain, "config": { "version": 2 } }), &[]);
+        let head =
+            "draining since 2026-11-30T07:05:12Z, until 2026-11-30T07:05:42Z at most, configuration 2: nothing is";
+        assert!(text.starts_with(head), "{text}");
+        assert!(
+            text.contains("\n     31.2 s  GET /a") && text.contains("  route bytes  at up 127.0.0.1:1  r-1"),
+            "{text}"
+        );
+        assert!(text.ends_with("\n  and 5 more: GET /status, `drain`") && !text.contains('\u{1b}'), "{text}");
     }
 }

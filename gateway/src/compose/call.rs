@@ -26,6 +26,9 @@ use crate::timer::{Deadlines, Wait, Watch};
 /// Of an answer that is not wanted so much is read, if it is there already, so that its connection can be used again.
 const UNWANTED_BYTES: usize = 64 * 1024;
 
+/// What is said of an answer whose rest did not come.
+pub(super) const NOT_IN_TIME: &str = "the rest of it did not come in time";
+
 /// A call, for who makes calls.
 pub struct Call<N: Network> {
     /// Its exchange.
@@ -156,7 +159,11 @@ pub async fn called<N: Network>(sending: impl Future<Output = Called<N>>, watch:
 pub(super) fn result_of(code: Code) -> PartResult {
     match code {
         Code::UpstreamTimeout | Code::ConnectTimeout => PartResult::Timeout,
-        Code::BreakerOpen | Code::NoEndpoint | Code::Overloaded => PartResult::Refused,
+        Code::BreakerOpen
+        | Code::NoEndpoint
+        | Code::Overloaded
+        | Code::IdentityUnavailable
+        | Code::AuthorityUnavailable => PartResult::Refused,
         Code::UpstreamInvalid => PartResult::Invalid,
         Code::PartFailed => PartResult::Status,
         _ => PartResult::Failed,
@@ -253,14 +260,14 @@ pub(super) async fn read<N: Network>(
         .await;
         let Ok(frame) = frame else {
             source.leg.timed_out();
-            exchange.blame(&source, AttemptOutcome::Timeout);
+            exchange.blame(&source, AttemptOutcome::Timeout, NOT_IN_TIME);
             return Err(Box::new(GatewayError::new(Code::UpstreamTimeout, "It did not arrive in time.")));
         };
         let data = match frame {
             None => break,
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             Some(Err(error)) => {
-                exchange.blame(&source, AttemptOutcome::Reset);
+                exchange.blame(&source, AttemptOutcome::Reset, &error.reason());
                 let problem = GatewayError::new(Code::UpstreamReset, "Its answer was cut.");
                 return Err(Box::new(problem.because(error)));
             }

@@ -14,7 +14,7 @@ use bytes::{Bytes, BytesMut};
 use http_body::Frame;
 
 use super::aggregate::{Aggregate, Part};
-use super::call::{Streaming, discard, result_of};
+use super::call::{NOT_IN_TIME, Streaming, discard, result_of};
 use crate::algorithms::json_scan::JsonScan;
 use crate::error::Code;
 use crate::exchange::Exchange;
@@ -274,7 +274,7 @@ impl<N: Network> Document<N> {
             let waited = turn.waited + now.saturating_duration_since(since);
             let most = turn.streaming.exchange.timeout;
             if was_silent || most.is_some_and(|most| waited >= most / 2) {
-                turn.streaming.exchange.blame(&turn.streaming.source, AttemptOutcome::Timeout);
+                turn.streaming.exchange.blame(&turn.streaming.source, AttemptOutcome::Timeout, NOT_IN_TIME);
             }
         }
         let why = "a part did not arrive in time".into();
@@ -342,7 +342,8 @@ impl<N: Network> Document<N> {
                 turn.streaming.tally.result = PartResult::Failed;
                 let is_cut = matches!(error, crate::http1::Error::Broken(_));
                 if !(is_cut && turn.was_unread) {
-                    turn.streaming.exchange.blame(&turn.streaming.source, AttemptOutcome::Reset);
+                    let source = &turn.streaming.source;
+                    turn.streaming.exchange.blame(source, AttemptOutcome::Reset, &error.reason());
                 }
                 return Err(Cut { ended: Ended::UpstreamCut, code: Code::UpstreamReset, why: error.into() });
             }

@@ -171,7 +171,10 @@ pub(super) async fn wait<N: Network, T: Clone>(
     poll_fn(|cx| match Pin::new(&mut flight).poll(cx) {
         Poll::Ready(landed) => Poll::Ready(Some(landed)),
         Poll::Pending if deadlines.has_expired(Wait::Exchange) && !is_in_time() => Poll::Ready(None),
-        Poll::Pending => Poll::Pending,
+        Poll::Pending => {
+            exchange.answer_roll_call(None);
+            Poll::Pending
+        }
     })
     .await
 }

@@ -70,7 +70,7 @@ pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) 
             // Trailers are left out: nobody was promised any.
             Some(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             Some(Some(Err(error))) => {
-                exchange.blame(&source, AttemptOutcome::Reset);
+                exchange.blame(&source, AttemptOutcome::Reset, &error.reason());
                 let problem = GatewayError::new(Code::UpstreamReset, "The upstream broke its answer off.");
                 return What::Failed(Box::new(problem.because(error)), false);
             }

@@ -2,7 +2,7 @@
 //! it is in the answer.
 
 use std::borrow::Cow;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -72,7 +72,11 @@ where
             }
         }
         if settled.is_empty() {
-            let Some(came) = calls.next().await else { break };
+            let next = poll_fn(|cx| {
+                exchange.answer_roll_call(None);
+                calls.poll_next_unpin(cx)
+            });
+            let Some(came) = next.await else { break };
             settled.push(came);
         }
         for (number, outcome) in settled {

@@ -221,11 +221,11 @@ impl<N: Network> Exchange<N> {
         self.attempts + self.hedges.load(Ordering::Relaxed)
     }
 
-    /// Tells the endpoint's breaker that it broke its answer off, or did not go on with it in a time that says so.
-    pub fn blame(&self, source: &Source<N>, outcome: AttemptOutcome) {
+    /// Tells the endpoint's breaker that it broke its answer off, or did not go on with it in a time that says so: why.
+    pub fn blame(&self, source: &Source<N>, outcome: AttemptOutcome, why: &str) {
         let says_nothing = self.is_doubtful || outcome == AttemptOutcome::Timeout && self.hurried;
         if let Some(upstream) = self.upstream().filter(|_| !says_nothing) {
-            upstream.broke_off(&source.selected, outcome, None, self.now());
+            upstream.broke_off(&source.selected, (outcome, None), Some(why), self.now());
             self.amend_attempt(source.span, (outcome, None), self.now());
         }
     }

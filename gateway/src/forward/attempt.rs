@@ -219,6 +219,7 @@ async fn head_of_answer<N: Network>(
         if let Poll::Ready(done) = leg.poll_head(cx) {
             return Poll::Ready(Some(done));
         }
+        exchange.answer_roll_call(Some(&selected.endpoint));
         let over = limits.poll_over(exchange, selected, cx)
             || deadline::takes_nothing(exchange, || !limits.waits_for_client && leg.is_sending());
         if over || deadlines.has_expired(Wait::Exchange) { Poll::Ready(None) } else { Poll::Pending }
@@ -231,7 +232,7 @@ async fn head_of_answer<N: Network>(
             Err((out_of_time(exchange).into(), false))
         }
         Some(Err(http1::Error::RequestBody(fault))) => Err((body_failure(fault), false)),
-        Some(Err(error @ http1::Error::Invalid(_))) => {
+        Some(Err(error @ (http1::Error::Invalid(_) | http1::Error::NotHttp(_)))) => {
             let detail = "The upstream's answer is not valid HTTP.";
             Err((GatewayError::new(Code::UpstreamInvalid, detail).because(error).into(), false))
         }

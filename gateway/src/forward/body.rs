@@ -182,6 +182,7 @@ async fn gather<N: Network>(
         if deadlines.has_expired(Wait::Exchange) {
             return Poll::Ready(Err(BodyFault::Stalled));
         }
+        exchange.answer_roll_call(None);
         body.poll_gathered(limit, cx)
     });
     let began = exchange.now();

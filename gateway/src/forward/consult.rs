@@ -21,13 +21,14 @@ use crate::config::settings::forward_auth::ForwardAuth;
 use crate::context::{names, passes, set_forwarded};
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
+use crate::fetch_failure::innermost;
 use crate::http1::{RequestHead, ResponseHead, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::response_body::Source;
 use crate::telemetry::metrics::WordResult;
 use crate::upstream::stage::select_authority;
-use crate::upstream::{Selected, Upstream};
+use crate::upstream::{Endpoint, Selected, Upstream};
 
 const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
 const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
@@ -66,7 +67,8 @@ pub struct Refused {
 /// Asks. `None`: the request passes, and its headers have what the service says.
 ///
 /// # Errors
-/// 503 where it cannot be asked, or fails.
+/// 503 where it cannot be asked, or fails: `authority_unavailable`, or `overloaded` where the gateway or its client is
+/// what stands in the way.
 #[cold]
 pub async fn consult<N: Network>(
     exchange: &mut Exchange<N>,
@@ -113,12 +115,39 @@ pub async fn consult<N: Network>(
         }
         Err(mut error) => {
             heard(exchange, WordResult::Failed);
+            // Not where the gateway is at a limit of its own, nor where a client leaves it no time.
+            let is_its_own = error.shed.is_some()
+                || error.code.fault() != Fault::Upstream
+                || exchange.hurried && exchange.is_out_of_time(exchange.now());
             exchange.count_shed(&mut error);
+            let code = if is_its_own { Code::Overloaded } else { Code::AuthorityUnavailable };
             let detail = "Whether this request may pass cannot be found out now.";
-            let refused = GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
-            Err(refused.because(error).into())
+            let refused = GatewayError::new(code, detail).retry_after(Duration::from_secs(1));
+            Err(refused.because(unheard(&authority, &error)).into())
         }
     }
+}
+
+/// Why nobody said whether the request may pass, as operators may know it: who was to say it, and one reason.
+#[cold]
+fn unheard<N: Network>(authority: &Authority<N>, error: &GatewayError) -> String {
+    let upstream = &authority.upstream;
+    match error.code {
+        Code::BreakerOpen | Code::NoEndpoint => upstream.and_what_is_wrong(None),
+        _ => format!("{}: {}", upstream.name, reason(error)),
+    }
+}
+
+/// The same where an endpoint was asked: where that is, without a query.
+#[cold]
+fn unheard_there<N: Network>(endpoint: &Endpoint<N>, settings: &ForwardAuth, error: GatewayError) -> GatewayError {
+    let scheme = if endpoint.way().tls().is_some() { "https" } else { "http" };
+    let why = format!("{scheme}://{}{}: {}", endpoint.address, settings.path.path(), reason(&error));
+    error.because(why)
+}
+
+fn reason(error: &GatewayError) -> String {
+    error.internal.as_ref().map_or_else(|| error.detail.to_string(), |internal| innermost(&**internal))
 }
 
 /// Counts what came of it.
@@ -246,13 +275,16 @@ async fn ask<N: Network>(
     let began = exchange.now();
     let span = exchange.begin_attempt(&selected.endpoint, &mut head, began);
     let manner = Manner { began, most: Some(settings.timeout), switches: false, span, replayed: false };
+    let endpoint = Arc::clone(&selected.endpoint);
     let tried: Tried<N> = Box::pin(attempt(exchange, selected, &head, RequestBody::Empty, manner)).await;
     let answer = tried.map_err(|lost| match lost.failure {
-        Failure::Problem(error) | Failure::Covered(error) => *error,
+        Failure::Problem(error) | Failure::Covered(error) => unheard_there(&endpoint, settings, *error),
         Failure::ClientLeft => GatewayError::new(Code::Internal, "The client left."),
     })?;
     if answer.head.status.is_server_error() {
-        return Err(GatewayError::new(Code::UpstreamInvalid, "The service failed."));
+        let failed = format!("it answered {}", answer.head.status.as_u16());
+        let error = GatewayError::new(Code::UpstreamInvalid, "The service failed.").because(failed);
+        return Err(unheard_there(&endpoint, settings, error));
     }
     let left = exchange.time_left(exchange.now()).unwrap_or(settings.timeout).min(settings.timeout);
     let read = tokio::time::timeout(left, body(exchange, answer.source, settings.max_response)).await;

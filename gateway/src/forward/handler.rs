@@ -67,6 +67,7 @@ enum Stopped {
 /// Whether a handler is stopped before it has answered. Asked while the body is still where it reads it: one that was
 /// dropped is waited for by nobody.
 fn why_stopped<N: Network>(exchange: &Exchange<N>) -> Option<Stopped> {
+    exchange.answer_roll_call(None);
     let deadlines = &exchange.connection.deadlines;
     let waits = exchange.waits_for_client();
     let body_is_late = deadlines.has_expired(Wait::RequestBody) || deadlines.has_expired(Wait::RequestTotal);

@@ -176,6 +176,7 @@ pub async fn run<N: Network, S: AsyncRead + AsyncWrite + Unpin>(client: S, clien
     let (mut client_read, mut client_write) = tokio::io::split(&mut client);
     let (mut upstream_read, mut upstream_write) = tokio::io::split(&mut stream);
     let ended = poll_fn(|cx| {
+        exchange.answer_roll_call(None);
         let mut progress = false;
         let up_done = up.poll(cx, Pin::new(&mut client_read), Pin::new(&mut upstream_write), &mut progress);
         let down_done = down.poll(cx, Pin::new(&mut upstream_read), Pin::new(&mut client_write), &mut progress);

@@ -81,6 +81,16 @@ impl Decoder {
         }
     }
 
+    /// What is missing where nothing more comes.
+    #[cold]
+    pub(super) fn missing(&self) -> String {
+        match self.at {
+            At::Data(left) => format!("it ended in a chunk, {left} bytes of which did not come"),
+            At::Trailers => "it ended in its trailers".to_owned(),
+            At::Size | At::DataEnd | At::End => "it ended without a last chunk".to_owned(),
+        }
+    }
+
     fn take_trailers(&mut self, buffer: &mut BytesMut) -> Result<Decoded, &'static str> {
         if buffer.starts_with(b"\r\n") {
             buffer.advance(2);
@@ -122,12 +132,12 @@ fn take_size(buffer: &mut BytesMut) -> Result<Option<u64>, &'static str> {
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
     let extension = &line[digits..];
     if digits == 0 || digits > 16 {
-        return Err("a chunk's size is not a number");
+        return Err("a chunk's size is no hexadecimal number");
     }
     // RFC 9112, section 7.1.1: `BWS ";"`; the white space is a known way to smuggle, and nobody sends it.
     if !extension.is_empty() && (extension[0] != b';' || extension.iter().any(|b| b.is_ascii_control() && *b != b'\t'))
     {
-        return Err("a chunk's size is not a number");
+        return Err("a chunk's size is no hexadecimal number");
     }
     let size = line[..digits].iter().fold(0_u64, |size, digit| size << 4 | u64::from(hex(*digit)));
     buffer.advance(end + 1);

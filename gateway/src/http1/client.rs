@@ -21,6 +21,9 @@ use super::response_head::{self, Body, ResponseHead, Taken};
 use super::write_queue::{Framing, Misfit, WriteQueue};
 use crate::request_body::{BodyFault, RequestBody};
 
+/// So many bytes are shown of what is no HTTP.
+const SHOWN_BYTES: usize = 16;
+
 /// Why there is no answer, or no more of it.
 #[derive(Debug)]
 pub enum Error {
@@ -30,6 +33,8 @@ pub enum Error {
     Broken(io::Error),
     /// The answer breaks a rule of HTTP.
     Invalid(&'static str),
+    /// The answer is something else: its first bytes, escaped.
+    NotHttp(Box<str>),
 }
 
 impl std::fmt::Display for Error {
@@ -37,12 +42,25 @@ impl std::fmt::Display for Error {
         match self {
             Self::RequestBody(fault) => fault.fmt(f),
             Self::Broken(error) => write!(f, "the upstream's connection broke: {error}"),
-            Self::Invalid(why) => write!(f, "the upstream's answer is invalid: {why}"),
+            Self::Invalid(_) | Self::NotHttp(_) => write!(f, "the upstream's answer is invalid: {}", self.reason()),
         }
     }
 }
 
 impl std::error::Error for Error {}
+
+impl Error {
+    /// Why, without whose answer it is about.
+    #[cold]
+    pub fn reason(&self) -> String {
+        match self {
+            Self::RequestBody(fault) => fault.to_string(),
+            Self::Broken(error) => error.to_string(),
+            Self::Invalid(why) => (*why).to_owned(),
+            Self::NotHttp(beginning) => format!("the head begins with \"{beginning}\", and not with HTTP/"),
+        }
+    }
+}
 
 /// The answer's side of an exchange.
 #[derive(Debug)]
@@ -176,7 +194,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         if self.read.bytes.is_empty() {
             return Ok(None);
         }
-        response_head::take(&mut self.read.bytes, &mut self.lines, &self.method).map_err(Error::Invalid)
+        match response_head::take(&mut self.read.bytes, &mut self.lines, &self.method) {
+            Ok(taken) => Ok(taken),
+            Err(why) => Err(self.invalid(why)),
+        }
+    }
+
+    /// A head that breaks a rule; of what does not even look like one, how it begins says more.
+    #[cold]
+    fn invalid(&self, why: &'static str) -> Error {
+        if why != response_head::NOT_HTTP {
+            return Error::Invalid(why);
+        }
+        let shown = &self.read.bytes[..self.read.bytes.len().min(SHOWN_BYTES)];
+        Error::NotHttp(shown.escape_ascii().to_string().into())
     }
 
     fn accept(&mut self, taken: Taken) -> ResponseHead {
@@ -208,12 +239,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 Ok(None) => {}
                 Err(why) => return Poll::Ready(Some(Err(Error::Invalid(why)))),
             }
-            if ready!(self.poll_read(cx))? == 0
-                && let Answer::Body(body) = &mut self.answer
-                && body.end().is_err()
-            {
-                return Poll::Ready(Some(Err(Error::Broken(io::ErrorKind::UnexpectedEof.into()))));
+            match ready!(self.poll_read(cx)) {
+                Ok(0) => {
+                    if let Answer::Body(body) = &mut self.answer
+                        && let Err(missing) = body.end()
+                    {
+                        let cut = io::Error::new(io::ErrorKind::UnexpectedEof, missing);
+                        return Poll::Ready(Some(Err(Error::Broken(cut))));
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Some(Err(self.broke(error)))),
             }
+        }
+    }
+
+    /// The connection broke within an answer's body: with how far that had come.
+    #[cold]
+    fn broke(&self, error: Error) -> Error {
+        match (error, &self.answer) {
+            (Error::Broken(error), Answer::Body(body)) => {
+                Error::Broken(io::Error::new(error.kind(), format!("{error}{}", body.so_far())))
+            }
+            (error, _) => error,
         }
     }
 

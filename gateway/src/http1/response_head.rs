@@ -81,6 +81,9 @@ pub(super) fn take(buffer: &mut BytesMut, lines: &mut Lines, request: &Method) -
 /// What every answer begins with.
 const BEGINNING: &[u8] = b"HTTP/";
 
+/// What is said of one that begins otherwise, and with nothing that is known.
+pub(super) const NOT_HTTP: &str = "the head does not begin with HTTP/";
+
 /// What is not even that may become it.
 #[cold]
 fn beginning(buffer: &[u8]) -> Result<Option<Taken>, &'static str> {
@@ -92,7 +95,7 @@ fn beginning(buffer: &[u8]) -> Result<Option<Taken>, &'static str> {
         [0x15 | 0x16, 3, ..] => Err("it speaks TLS: `tls = {}` of the upstream, or https:// in its URL, says so"),
         // RFC 4253, section 4.2
         [b'S', b'S', b'H', b'-', ..] => Err("it speaks SSH: is this the right port?"),
-        _ => Err("the head does not begin with HTTP/"),
+        _ => Err(NOT_HTTP),
     }
 }
 
@@ -269,7 +272,7 @@ mod tests {
         let said = |bytes: &[u8]| take(&mut BytesMut::from(bytes), &mut Lines::default(), &Method::GET).unwrap_err();
         assert!(said(settings).contains("protocol = \"http2\""));
         for other in [&settings[..8], b"\0\0\x06\x04\0\0\0\0\x01", b"\0\0\x08\x06\0\0\0\0\0"] {
-            assert_eq!(said(other), "the head does not begin with HTTP/");
+            assert_eq!(said(other), NOT_HTTP);
         }
     }
 
@@ -279,8 +282,8 @@ mod tests {
         assert!(said(b"\x15\x03\x01\x00\x02\x02\x46").starts_with("it speaks TLS"));
         assert!(said(b"\x16\x03\x03\x00").starts_with("it speaks TLS"));
         assert!(said(b"SSH-2.0-OpenSSH_9.6\r\n").starts_with("it speaks SSH"));
-        assert_eq!(said(b"\x15\x04"), "the head does not begin with HTTP/");
-        assert_eq!(said(b"SMTP"), "the head does not begin with HTTP/");
+        assert_eq!(said(b"\x15\x04"), NOT_HTTP);
+        assert_eq!(said(b"SMTP"), NOT_HTTP);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! about one token once, whoever else brings it meanwhile; and an issuer that does not answer is left alone by a
 //! breaker, so that a request waits for it once, and not each. What it says of one token is no word about itself.
 
+use std::fmt::Display;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use super::turns::Waiter;
 use crate::algorithms::breaker::{Breaker, Policy, Transition, Verdict, WHOLE};
 use crate::clock::Clock;
 use crate::config::settings::identity::Introspection;
+use crate::fetch_failure::place;
 use crate::jws::parse_json;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::AuthResult;
@@ -134,8 +136,14 @@ impl Issuer {
 
     #[cold]
     fn crowded(&self) -> AuthResult {
-        self.health.note("its answers come too slowly for as many questions");
+        self.health.note(&self.there("its answers come too slowly for as many questions"));
         AuthResult::Unavailable
+    }
+
+    /// What is said of it, with where it is asked.
+    #[cold]
+    fn there(&self, what: impl Display) -> String {
+        format!("{}: {what}", place(&self.settings.url))
     }
 
     /// Keeps what a question came to, and says when the issuer begins to fail, fails for another reason than before,
@@ -166,11 +174,12 @@ impl Question {
         let answer = remote::read(request.timeout(left), MAX_ANSWER_BYTES).await;
         let now = clock.now();
         let turned = issuer.breaker().settle(ticket, verdict(&answer), now);
-        issuer.tell(answer.as_ref().err().map(ToString::to_string), turned, (&events, clock.monotonic_ns(now)));
+        let failed = answer.as_ref().err().map(|failed| issuer.there(failed));
+        issuer.tell(failed, turned, (&events, clock.monotonic_ns(now)));
         let claims =
             read(&answer.map_err(|_| AuthResult::Unavailable)?.body, &issuer.settings, clock.unix_seconds(now));
         if matches!(claims, Err(AuthResult::Unavailable)) {
-            issuer.health.note("its answer is no JSON object with `active`, true or false");
+            issuer.health.note(&issuer.there("its answer is no JSON object with `active`, true or false"));
         }
         claims
     }

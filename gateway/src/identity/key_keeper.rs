@@ -11,6 +11,7 @@ use super::key_store::{Fetched, KeyStore};
 use super::remote::{self, Answer};
 use crate::clock::Clock;
 use crate::config::settings::identity::KeySource;
+use crate::fetch_failure::place;
 use crate::jws::{KeySet, MAX_KEY_SET_BYTES, decode_base64url, parse_json};
 use crate::telemetry::events::{Event, Events, KeysEvent};
 use crate::telemetry::notice;
@@ -73,9 +74,13 @@ impl<A: Ask> Keeper<A> {
             let fetched = self.fetch(&source.from).await;
             let Some(store) = store.upgrade() else { return };
             let now = self.clock.now();
-            let failed = match fetched.and_then(|answer| self.accept(&store, &answer, now).map(|()| answer)) {
-                Ok(answer) => {
-                    schedule.succeeded(now, answer.fresh_for);
+            let accepted = fetched.and_then(|(url, answer)| match self.accept(&store, &answer, now) {
+                Ok(()) => Ok(answer.fresh_for),
+                Err(why) => Err(format!("{}: {why}", place(&url))),
+            });
+            let failed = match accepted {
+                Ok(fresh_for) => {
+                    schedule.succeeded(now, fresh_for);
                     None
                 }
                 Err(why) => {
@@ -89,15 +94,18 @@ impl<A: Ask> Keeper<A> {
         }
     }
 
-    async fn fetch(&self, from: &KeySource) -> Result<Answer, String> {
-        match from {
-            KeySource::Url(url) => self.client.ask(url).await,
+    /// What the server of the keys answers, and where that is.
+    async fn fetch(&self, from: &KeySource) -> Result<(String, Answer), String> {
+        let url = match from {
+            KeySource::Url(url) => url.to_string(),
             KeySource::Discovery(issuer) => {
                 let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
                 let document = self.client.ask(&url).await?;
-                self.client.ask(&keys_of(issuer, &document.body)?).await
+                keys_of(issuer, &document.body).map_err(|why| format!("{}: {why}", place(&url)))?
             }
-        }
+        };
+        let answer = self.client.ask(&url).await?;
+        Ok((url, answer))
     }
 
     /// Puts a set in force, if it is one.
@@ -109,12 +117,17 @@ impl<A: Ask> Keeper<A> {
         let jwks: BTreeSet<String> =
             document.get("keys").and_then(Value::as_array).into_iter().flatten().map(Value::to_string).collect();
         let before = store.keys();
-        let is_first = before.is_none();
-        let has_changed = before.is_some_and(|before| before.jwks != jwks);
+        let has_changed = before.as_ref().is_none_or(|before| before.jwks != jwks);
         let kids = set.keys().iter().filter_map(|key| key.kid.as_deref().map(str::to_owned)).collect();
-        store.put(Some(Fetched { set, jwks, at: now }));
-        if has_changed || is_first {
-            self.report(now, KeysEvent::Rotate { kids, left_out });
+        let fetched = Fetched { set, jwks, at: now };
+        let (came, went) = before.as_ref().map(|before| moved(before, &fetched)).unwrap_or_default();
+        store.put(Some(fetched));
+        if has_changed {
+            // The first keys are no news; nor are keys that no token is verified with.
+            if !came.is_empty() || !went.is_empty() {
+                notice::keys_rotated(&self.provider, &came, &went);
+            }
+            self.report(now, KeysEvent::Rotate { kids, came, went, left_out });
         }
         Ok(())
     }
@@ -138,6 +151,20 @@ impl<A: Ask> Keeper<A> {
         let event = Event::Keys { provider: Arc::clone(&self.provider), what };
         self.events.report(self.clock.monotonic_ns(at), event);
     }
+}
+
+/// The names of keys that tokens are verified with from now on, and of those that none is any more: `kid`s, empty for a
+/// key without one. A key that was replaced under its name is both.
+fn moved(before: &Fetched, now: &Fetched) -> (Vec<String>, Vec<String>) {
+    let beyond = |these: &Fetched, those: &Fetched| {
+        let names = these.jwks.difference(&those.jwks).filter_map(|jwk| {
+            let jwk = parse_json(jwk.as_bytes()).ok()?;
+            let kid = jwk.get("kid").and_then(Value::as_str);
+            these.set.keys().iter().any(|key| key.kid.as_deref() == kid).then(|| kid.unwrap_or("").to_owned())
+        });
+        names.collect()
+    };
+    (beyond(now, before), beyond(before, now))
 }
 
 /// Where the keys of an issuer are, by its own configuration (OpenID Connect Discovery 1.0, section 4.3): it must be
@@ -379,6 +406,57 @@ mod tests {
         drop(store);
         task.await.unwrap();
         assert_eq!(server.asked(), [0]);
+    }
+
+    /// What a server said, of these keys.
+    fn fetched(keys: &[&str]) -> Fetched {
+        let body = format!("{{\"keys\":[{}]}}", keys.join(","));
+        let (set, _) = KeySet::parse(body.as_bytes()).unwrap();
+        let jwks = keys.iter().map(|key| (*key).to_owned()).collect();
+        Fetched { set, jwks, at: Clock::starting_at(Duration::ZERO).now() }
+    }
+
+    #[test]
+    fn a_rotation_names_the_keys_that_came_and_those_that_went() {
+        let key = |more: &str| {
+            let x = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+            format!("{{\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"alg\":\"EdDSA\",\"x\":\"{x}\"{more}}}")
+        };
+        let (k1, k2, nameless) = (key(",\"kid\":\"k1\""), key(",\"kid\":\"k2\""), key(""));
+        let other_k1 = key(",\"kid\":\"k1\",\"use\":\"sig\"");
+        let encrypts = r#"{"kty":"RSA","kid":"e1","use":"enc","n":"AQAB","e":"AQAB"}"#;
+        for (before, now, came, went) in [
+            (vec![&*k1], vec![&*k1, &k2], vec!["k2"], vec![]),
+            (vec![&*k1, &k2], vec![&*k2], vec![], vec!["k1"]),
+            (vec![&*k1], vec![&*k2], vec!["k2"], vec!["k1"]),
+            (vec![&*k1], vec![&*other_k1], vec!["k1"], vec!["k1"]),
+            (vec![&*k1], vec![&*nameless], vec![""], vec!["k1"]),
+            (vec![&*k1], vec![&*k1, encrypts], vec![], vec![]),
+        ] {
+            let told = moved(&fetched(&before), &fetched(&now));
+            let named = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(told, (named(came), named(went)), "{before:?} {now:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_fetch_that_fails_is_told_with_where_it_went() {
+        let (issuer, keys) = ("http://127.0.0.1:9", "http://127.0.0.1:9/keys");
+        let configuration = format!("{issuer}/.well-known/openid-configuration");
+        let document = format!("{{\"issuer\":\"{issuer}\",\"jwks_uri\":\"{keys}?secret=1\"}}");
+        for (says, expected) in [
+            (vec![(&*configuration, "<html>")], format!("{configuration}: the issuer's configuration is not JSON")),
+            (vec![(&*configuration, &*document), ("http://127.0.0.1:9/keys?secret=1", "{}")], format!("{keys}: ")),
+        ] {
+            let server = Server::default();
+            for (url, document) in says {
+                server.says(url, document, None);
+            }
+            let (store, _, _task) = kept(&server, KeySource::Discovery(issuer.into()));
+            pass(SECOND / 2).await;
+            let why = store.failure().unwrap();
+            assert!(why.starts_with(&expected) && !why.contains("secret"), "{why}");
+        }
     }
 
     #[test]

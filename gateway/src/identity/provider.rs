@@ -231,6 +231,11 @@ impl Provider {
         matches!(self.kind, Kind::Signed(_))
     }
 
+    /// Whether threads of the gateway's own verify its credentials, for which they wait in line.
+    pub(super) fn hashes(&self) -> bool {
+        matches!(self.kind, Kind::Password(_))
+    }
+
     /// Whether it remembers credentials as they are presented.
     #[inline]
     pub(super) fn remembers(&self) -> bool {

@@ -9,7 +9,7 @@ use reqwest::redirect::Policy;
 
 use super::key_store::FETCH_TIMEOUT;
 pub(super) use crate::config::may_be_asked;
-use crate::error::with_causes;
+use crate::fetch_failure::{innermost, place, reason};
 
 /// What a server answered.
 #[derive(Debug)]
@@ -45,19 +45,19 @@ impl fmt::Display for Failed {
 pub(super) fn client() -> Result<reqwest::Client, String> {
     let builder = reqwest::Client::builder().http1_only().redirect(Policy::none()).no_proxy().timeout(FETCH_TIMEOUT);
     let builder = builder.connect_timeout(Duration::from_secs(2)).user_agent("portcullis");
-    builder.build().map_err(|error| with_causes(&error))
+    builder.build().map_err(|error| innermost(&error))
 }
 
 /// Gets a document of at most this many bytes.
 ///
 /// # Errors
-/// There is none, in time, of that size, with status 200.
+/// There is none, in time, of that size, with status 200: where it was asked for, and why.
 pub(super) async fn get(client: &reqwest::Client, url: &str, most: usize) -> Result<Answer, String> {
     if !may_be_asked(url) {
-        return Err(format!("{url:?} is neither https nor on this machine"));
+        return Err(format!("{} is neither https nor on this machine", place(url)));
     }
     let read = read(client.get(url).header(ACCEPT, "application/json"), most).await;
-    read.map_err(|failed| failed.to_string())
+    read.map_err(|failed| format!("{}: {failed}", place(url)))
 }
 
 /// Sends a request, and reads what comes within its bounds.
@@ -65,7 +65,7 @@ pub(super) async fn get(client: &reqwest::Client, url: &str, most: usize) -> Res
 /// # Errors
 /// As [`get`].
 pub(super) async fn read(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, Failed> {
-    let broken = |error: reqwest::Error| Failed::Other(with_causes(&error.without_url()));
+    let broken = |error: reqwest::Error| Failed::Other(reason(error));
     let mut response = request.send().await.map_err(broken)?;
     if response.status() != reqwest::StatusCode::OK {
         return Err(Failed::Status(response.status().as_u16()));

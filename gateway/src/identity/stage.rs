@@ -180,7 +180,10 @@ async fn in_time<N: Network, T>(exchange: &Exchange<N>, work: impl Future<Output
     let (mut work, deadlines) = (pin!(work), &exchange.connection.deadlines);
     let waited = poll_fn(|cx| match work.as_mut().poll(cx) {
         Poll::Pending if deadlines.has_expired(Wait::Exchange) => Poll::Ready(None),
-        polled => polled.map(Some),
+        polled => {
+            exchange.answer_roll_call(None);
+            polled.map(Some)
+        }
     });
     waited.await.ok_or_else(out_of_time)
 }
@@ -292,6 +295,7 @@ pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), Gatewa
     let shared = &exchange.shard.shared;
     let (used, now) = (shared.identity.used(), shared.clock.unix_seconds(exchange.now()));
     let ledger = provider.and_then(|provider| auth.ledger(provider)).filter(|ledger| ledger.remembers());
+    let is_own = ledger.is_none();
     let result = match ledger {
         // What is remembered of it may have gone with its end.
         _ if now >= identity.until => Err(AuthResult::Expired),
@@ -306,7 +310,12 @@ pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), Gatewa
         None => used.use_up(&identity, now),
     };
     if let Err(why) = result {
-        return Err(refuse(exchange, &auth, provider.map(|provider| &**provider), why));
+        let mut refused = refuse(exchange, &auth, provider.map(|provider| &**provider), why);
+        // What this process remembers of tokens is full: that is nobody else's outage.
+        if is_own && why == AuthResult::Unavailable {
+            refused.code = Code::Overloaded;
+        }
+        return Err(refused);
     }
     if let Some(provider) = provider {
         provider.series.count(exchange.shard.index, AuthResult::Granted);
@@ -362,7 +371,9 @@ fn refuse<N: Network>(
         // It may hold: whoever could say so is not there.
         AuthResult::NoKeys | AuthResult::Unavailable => {
             let detail = "Credentials cannot be checked now.";
-            return GatewayError::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));
+            // That too many passwords wait to be hashed is nobody's outage.
+            let code = if provider.is_some_and(Provider::hashes) { Code::Overloaded } else { why.code() };
+            return GatewayError::new(code, detail).retry_after(Duration::from_secs(1));
         }
         _ => (Code::Unauthorized, "The credential does not hold.", challenge("Bearer error=\"invalid_token\"")),
     };

@@ -216,6 +216,7 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
                     }
                     self.note_write(seat);
                     self.poll_draining(cx, seat);
+                    body.answer_roll_call(self.shard.shared.roll_call.is_on());
                     if self.watch.poll_expired(cx).is_pending() {
                         return Poll::Pending;
                     }

@@ -194,6 +194,7 @@ async fn answer<N: Network>(
                 sending.stream.send_reset(Reason::INTERNAL_ERROR);
                 return Poll::Ready(());
             }
+            sending.body.answer_roll_call(shard.shared.roll_call.is_on());
             let moved = std::mem::take(&mut sending.moved);
             if moved {
                 pace = Pace::at(place.written());

@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
 use super::limits;
+use crate::config::settings::identity::{Auth, Keys, ProviderKind};
 use crate::config::settings::own_answer::{Https, OwnAnswer};
 use crate::config::settings::rate_limit::OnFailure;
 use crate::config::settings::route::Fallback;
@@ -54,7 +55,27 @@ pub(super) fn codes(config: &Config, route: &Route, method: &Method) -> Vec<Code
     if rules.iter().any(is_closed) {
         codes.push(Code::LimitStoreDown);
     }
+    if route.auth.as_ref().is_some_and(|auth| asks_others(config, auth)) {
+        codes.push(Code::IdentityUnavailable);
+    }
+    if is_asked {
+        codes.push(Code::AuthorityUnavailable);
+    }
     codes
+}
+
+/// Whether anybody else has to be asked to prove who a client is: a server of keys, an issuer, a store, the program.
+fn asks_others(config: &Config, auth: &Auth) -> bool {
+    let mut used = config.providers.iter().filter(|provider| auth.providers.contains(&provider.name));
+    used.any(|provider| match &provider.kind {
+        ProviderKind::Jwt(jwt) => {
+            matches!(jwt.keys, Some(Keys::Fetched(_)))
+                || jwt.revocation.is_some()
+                || auth.single_use && jwt.replay_store.is_some()
+        }
+        ProviderKind::Introspection(_) | ProviderKind::Custom(_) => true,
+        ProviderKind::ApiKey(_) | ProviderKind::Basic(_) | ProviderKind::Mtls(_) => false,
+    })
 }
 
 /// What a route answers in the status of others: of a part without which there is no answer, of a call for many, or of an

@@ -77,6 +77,8 @@ fn identity_and_limits_are_told_for_programs_and_for_people() {
     assert_eq!((&limit["quota"], &limit["window_seconds"]), (&json!(250), &json!(5)), "as `RateLimit-Policy` says");
     assert_eq!(get["responses"]["429"]["$ref"], "#/components/responses/TooManyRequests");
     assert!(get["responses"]["401"].is_object() && get["responses"]["403"].is_object());
+    let unavailable = get["responses"]["503"]["description"].as_str().unwrap();
+    assert!(unavailable.contains("`identity_unavailable`") && !unavailable.contains("`authority_"), "{unavailable}");
     let said = get["description"].as_str().unwrap();
     assert!(said.contains("`orders:read`") && said.contains("50/s, at most 250 at once"), "{said}");
 }

@@ -61,6 +61,8 @@ fn status(code: Code) -> u16 {
         | Code::BreakerOpen
         | Code::Overloaded
         | Code::LimitStoreDown
+        | Code::IdentityUnavailable
+        | Code::AuthorityUnavailable
         | Code::ConnectTimeout => UNAVAILABLE,
     }
 }

@@ -147,7 +147,10 @@ impl<N: Network> Handled<N> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         // An upstream's body that stands still says so itself, and tells its breaker.
         let Ok(polled) = std::panic::catch_unwind(AssertUnwindSafe(|| Pin::new(body).poll_frame(cx))) else {
-            self.held.with(|exchange| exchange.shard.shared.metrics.gateway().panicked());
+            self.held.with(|exchange| {
+                exchange.shard.shared.metrics.gateway().panicked();
+                exchange.note_cut("the program's own code panicked");
+            });
             return self.abort((Ended::UpstreamCut, Some(Code::Internal)), "the response body panicked".into());
         };
         if polled.is_pending() {
@@ -164,7 +167,10 @@ impl<N: Network> Handled<N> {
                 Poll::Ready(None)
             }
             Some(Err(error)) => {
-                let cut = self.held.cut().unwrap_or((Ended::UpstreamCut, Some(Code::UpstreamReset)));
+                let cut = self.held.cut().unwrap_or_else(|| {
+                    self.held.with(|exchange| exchange.note_cut(&error.to_string()));
+                    (Ended::UpstreamCut, Some(Code::UpstreamReset))
+                });
                 self.abort(cut, error.into())
             }
             Some(Ok(frame)) => Poll::Ready(Some(Ok(self.pass(frame)))),
@@ -205,6 +211,7 @@ impl<N: Network> Handled<N> {
             return self.abort(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
         }
         let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
+        self.held.with(|exchange| exchange.note_cut("it did not go on in time"));
         self.abort(cut, "the response body did not move in time".into())
     }
 

@@ -141,7 +141,10 @@ impl<N: Network> Relay<N> {
             return self.end_cut(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
         }
         source.leg.timed_out();
-        self.blame(AttemptOutcome::Timeout);
+        let to_come = source.leg.length_left().map(|left| format!(", with {left} bytes to come")).unwrap_or_default();
+        let why = format!("it did not go on in time{to_come}");
+        self.exchange.note_cut(&why);
+        self.blame(AttemptOutcome::Timeout, &why);
         let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
         self.end_cut(cut, "the upstream's response body did not move in time".into())
     }
@@ -152,10 +155,11 @@ impl<N: Network> Relay<N> {
         if let http1::Error::RequestBody(fault) = error {
             return ended_by(*fault);
         }
-        self.exchange.note_cut(error);
+        let why = error.reason();
+        self.exchange.note_cut(&why);
         // An upstream that no longer waits for a client that is slow is not to blame.
         if !(self.was_unread && matches!(error, http1::Error::Broken(_))) {
-            self.blame(AttemptOutcome::Reset);
+            self.blame(AttemptOutcome::Reset, &why);
         }
         (Ended::UpstreamCut, Some(Code::UpstreamReset))
     }
@@ -231,10 +235,10 @@ impl<N: Network> Relay<N> {
         }
     }
 
-    /// Tells the endpoint's breaker that it broke its answer off.
-    fn blame(&self, outcome: AttemptOutcome) {
+    /// Tells the endpoint's breaker that it broke its answer off, and why.
+    fn blame(&self, outcome: AttemptOutcome, why: &str) {
         if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
-            upstream.broke_off(&source.selected, outcome, None, self.exchange.now());
+            upstream.broke_off(&source.selected, (outcome, None), Some(why), self.exchange.now());
             self.exchange.amend_attempt(source.span, (outcome, None), self.exchange.now());
         }
     }
@@ -251,7 +255,7 @@ impl<N: Network> Relay<N> {
         let failed = status.and_then(|status| grpc_failure(status, hurried));
         if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
             let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
-            upstream.broke_off(&source.selected, outcome, status, self.exchange.now());
+            upstream.broke_off(&source.selected, (outcome, status), None, self.exchange.now());
             self.exchange.amend_attempt(source.span, (outcome, status), self.exchange.now());
         }
     }

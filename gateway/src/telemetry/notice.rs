@@ -182,6 +182,11 @@ pub fn keys(voice: &Voice, provider: &str, failed: Option<&str>) {
     begins_or_ends(voice, beside_its_event, json!({ "event": "keys", "provider": provider }), failed);
 }
 
+/// A provider's keys are others than before: the names of those that came and of those that went.
+pub fn keys_rotated(provider: &str, came: &[String], went: &[String]) {
+    event(json!({ "event": "keys", "provider": provider, "what": "rotate", "came": came, "went": went }));
+}
+
 /// A provider's issuer is left alone as it does not say whether tokens hold, and why; or it does again.
 pub fn issuer(voice: &Voice, provider: &str, failed: Option<&str>) {
     begins_or_ends(voice, beside_its_event, json!({ "event": "issuer", "provider": provider }), failed);

@@ -18,6 +18,7 @@ use super::silence::Answers;
 use super::standing::Standing;
 use super::way::Way;
 use crate::algorithms::breaker::{Mode, Policy};
+use crate::algorithms::flow::{Flow, Look, Passed};
 use crate::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use crate::clock::Clock;
 use crate::config::settings::upstream::{self, Protocol, Target};
@@ -64,6 +65,8 @@ pub struct Endpoint<N: Network> {
     last_failure: Mutex<Option<LastFailure>>,
     /// When it answered last, and whom it kept waiting since.
     pub answers: Answers,
+    /// What passes it, as far as somebody looks.
+    flow: Mutex<Flow>,
 }
 
 impl<N: Network> Endpoint<N> {
@@ -95,6 +98,7 @@ impl<N: Network> Endpoint<N> {
             failures: AtomicU64::new(0),
             last_failure: Mutex::default(),
             answers: Answers::default(),
+            flow: Mutex::default(),
         }
     }
 
@@ -113,6 +117,15 @@ impl<N: Network> Endpoint<N> {
     /// What the last attempt came to that failed here.
     pub fn last_failure(&self) -> Option<LastFailure> {
         self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Looks at what passes: how many attempts there were so far, and what passed in the last seconds. Whoever wants to
+    /// know has to look now and then; attempts are counted by their places in flight, so that they pay nothing for it.
+    pub fn passed(&self, now_ns: u64) -> (u64, Option<Passed>) {
+        let (begun, there) = (self.in_flight.ever(), self.in_flight.count());
+        let mut flow = self.flow.lock().unwrap_or_else(PoisonError::into_inner);
+        flow.look(Look { at: now_ns, begun, there, failed: self.failures() });
+        (flow.begun(), flow.passed())
     }
 
     /// Attempts that failed here.

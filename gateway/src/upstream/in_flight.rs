@@ -1,28 +1,45 @@
-//! Requests in flight, exact over all workers.
+//! Requests in flight, exact over all workers; and, for nothing, how many there ever were.
 //!
 //! One shared counter: an approximate one for each worker would let a limit be exceeded and would send a burst of
 //! workers to the same endpoint. The permit gives its place back when it is dropped, whatever ended the request.
 //! `tests/loom_in_flight.rs` checks every interleaving of this file.
 
-use super::sync::{Arc, AtomicU32, Ordering};
+use super::sync::{Arc, AtomicU64, Ordering};
+
+/// A place that is taken, in the lower half of the counter, and one more that ever was, in the upper half, which goes
+/// round: one addition does both.
+const PLACE: u64 = 1;
+const EVER: u64 = 1 << 32;
 
 /// A counter of what is in flight.
 #[derive(Debug, Default)]
 pub struct InFlight {
-    count: AtomicU32,
+    count: AtomicU64,
 }
 
 impl InFlight {
     /// How many there are now.
     #[inline]
     pub fn count(&self) -> u32 {
-        self.count.load(Ordering::Relaxed)
+        there(self.count.load(Ordering::Relaxed))
+    }
+
+    /// How many there ever were; goes round.
+    #[inline]
+    pub fn ever(&self) -> u32 {
+        there(self.count.load(Ordering::Relaxed) >> 32)
     }
 
     /// Takes a place.
     #[inline]
     pub fn enter(self: &Arc<Self>) -> Permit {
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(EVER + PLACE, Ordering::Relaxed);
+        Permit { counter: Arc::clone(self) }
+    }
+
+    /// Takes a place again that was given back: it is no other request.
+    pub fn enter_again(self: &Arc<Self>) -> Permit {
+        self.count.fetch_add(PLACE, Ordering::Relaxed);
         Permit { counter: Arc::clone(self) }
     }
 
@@ -31,15 +48,27 @@ impl InFlight {
     pub fn try_enter(self: &Arc<Self>, limit: u32) -> Option<Permit> {
         let mut now = self.count.load(Ordering::Relaxed);
         loop {
-            if now >= limit {
+            if there(now) >= limit {
                 return None;
             }
-            match self.count.compare_exchange_weak(now, now + 1, Ordering::Relaxed, Ordering::Relaxed) {
+            match self.count.compare_exchange_weak(now, taken(now), Ordering::Relaxed, Ordering::Relaxed) {
                 Ok(_) => return Some(Permit { counter: Arc::clone(self) }),
                 Err(changed) => now = changed,
             }
         }
     }
+}
+
+/// The lower half.
+#[inline]
+fn there(count: u64) -> u32 {
+    count as u32
+}
+
+/// With one more.
+#[inline]
+fn taken(count: u64) -> u64 {
+    count.wrapping_add(EVER + PLACE)
 }
 
 /// One place in flight, given back when dropped.
@@ -50,6 +79,6 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.counter.count.fetch_sub(1, Ordering::Relaxed);
+        self.counter.count.fetch_sub(PLACE, Ordering::Relaxed);
     }
 }

@@ -191,16 +191,19 @@ impl<N: Network> Upstream<N> {
         }
     }
 
-    /// Tells the breaker that an answer broke off behind its head, or said only there that it failed.
-    pub fn broke_off(&self, selected: &Selected<N>, outcome: AttemptOutcome, status: Option<u16>, now: Instant) {
+    /// Tells the breaker that an answer broke off behind its head, and why; or said only there that it failed, with
+    /// this status.
+    pub fn broke_off(
+        &self,
+        selected: &Selected<N>,
+        (outcome, status): (AttemptOutcome, Option<u16>),
+        why: Option<&str>,
+        now: Instant,
+    ) {
         selected.has_failed();
         let at_ns = self.surroundings.clock.monotonic_ns(now);
-        let failure = LastFailure::new(
-            at_ns,
-            (outcome, status),
-            status.is_none().then_some("the answer broke off behind its head"),
-        );
-        selected.endpoint.keep_failure(failure);
+        let why = why.map(|why| format!("the answer broke off behind its head: {why}"));
+        selected.endpoint.keep_failure(LastFailure::new(at_ns, (outcome, status), why.as_deref()));
         let Some(ticket) = selected.settled_ticket() else { return };
         if !selected.breaker_settings().failures.has(outcome, status) {
             return;

@@ -127,7 +127,7 @@ impl<N: Network> Selected<N> {
 
     /// Takes them again, as there was no next attempt: its answer has come, so that no limit turns it away.
     pub fn step_back(&mut self, upstream: &Upstream<N>) {
-        self.permit = Some(self.endpoint.in_flight.enter());
+        self.permit = Some(self.endpoint.in_flight.enter_again());
         if self.settings.concurrency.max_in_flight.is_some() {
             self.places.get_or_insert_default().in_flight = Some(upstream.in_flight.enter());
         }

@@ -129,6 +129,7 @@ async fn h10_the_gateway_starts_without_its_key_server_and_finds_it_later() {
     let world = world(&format!("url = 'http://{address}/keys', cooldown = '1s'")).await;
     let answer = world.gateway.ask(request(&issuer.token(&json!({})))).await;
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("1")), "it may hold: nobody can say");
+    assert_eq!(answer.code(), "identity_unavailable");
     let listener = reserved.listen(64).unwrap().into_std().unwrap();
     let server = MockServer::builder().listener(listener).start().await;
     publish(&server, &[&issuer]).await;
@@ -287,11 +288,15 @@ async fn the_keys_events_say_what_happened() {
     server.reset().await;
     let told = events.until(|event| event["what"] == "stale").await;
     let failed = told.iter().find(|event| event["ok"] == false).unwrap();
-    assert_eq!((&failed["provider"], &failed["detail"]), (&json!("main"), &json!("the server answered 404")));
+    let detail = format!("{}/keys: the server answered 404", server.uri());
+    assert_eq!((&failed["provider"], &failed["detail"]), (&json!("main"), &json!(detail)));
     publish(&server, &[&Issuer::new("k2")]).await;
     let told = events.until(|event| event["what"] == "rotate").await;
     let rotated = told.iter().find(|event| event["what"] == "rotate").unwrap();
-    assert_eq!(rotated["kids"], json!(["k2"]));
+    assert_eq!(
+        (&rotated["kids"], &rotated["came"], &rotated["went"]),
+        (&json!(["k2"]), &json!(["k2"]), &json!(["k1"]))
+    );
 }
 
 /// A key server behind TLS, on a thread of its own that ends with the process.
@@ -371,12 +376,38 @@ async fn a_source_that_fails_for_another_reason_than_before_is_told_again_on_sta
     std::fs::write(&file, format!("{text}{around}")).unwrap();
     let mut process = Process::start(&file).await;
     let told = process.event("keys").await;
-    assert_eq!((&told["failing"], &told["detail"]), (&json!(true), &json!("the server answered 404")));
+    let detail = |status: u16| json!(format!("{}/keys: the server answered {status}", server.uri()));
+    assert_eq!((&told["failing"], &told["detail"]), (&json!(true), &detail(404)));
     Mock::given(method("GET")).respond_with(ResponseTemplate::new(500)).mount(&server).await;
     let told = process.event("keys").await;
-    assert_eq!((&told["failing"], &told["detail"]), (&json!(true), &json!("the server answered 500")));
+    assert_eq!((&told["failing"], &told["detail"]), (&json!(true), &detail(500)));
     publish(&server, &[&issuer]).await;
     assert_eq!(process.event("keys").await["failing"], false);
+}
+
+#[tokio::test]
+async fn keys_that_came_and_went_are_named_on_standard_error() {
+    let (server, issuer, upstream) = (MockServer::start().await, Issuer::new("k1"), echo().await);
+    publish(&server, &[&issuer]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let around = "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                  [telemetry.access_log]\noutput = 'off'\n";
+    let source = format!("url = '{}/keys', refresh = '1s', cooldown = '1s'", server.uri());
+    std::fs::write(&file, format!("{}{around}", text(&source, upstream.addr()))).unwrap();
+    let mut process = Process::start(&file).await;
+    let mut client = Client::connect(process.address).await;
+    assert_eq!(client.ask(request(&issuer.token(&json!({})))).await.status, 200, "the first keys are no news");
+    server.reset().await;
+    publish(&server, &[&Issuer::new("k2")]).await;
+    // A fetch between the two may have found nobody.
+    let told = loop {
+        let told = process.event("keys").await;
+        if told["what"] == "rotate" {
+            break told;
+        }
+    };
+    assert_eq!((&told["came"], &told["went"]), (&json!(["k2"]), &json!(["k1"])), "{told}");
 }
 
 #[tokio::test]

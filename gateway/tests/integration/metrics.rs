@@ -43,6 +43,41 @@ async fn requests_connections_and_attempts_are_counted() {
 }
 
 #[tokio::test]
+async fn what_passes_each_endpoint_is_told_whatever_the_balance() {
+    let (good, sick) = (echo().await, echo().await);
+    sick.set_rules([mocks::Rule::any().status(503)]);
+    for balance in ["round_robin", "random", "least_request"] {
+        let gateway = Gateway::start(&format!(
+            "[upstreams.up]\nendpoints = ['{}', '{}']\nbalance = '{balance}'\nbreaker = {{ failures = [] }}\n\
+             [[routes]]\nname = 'a'\npath = '/{{*rest}}'\nupstream = 'up'\nretry = {{ attempts = 1 }}\n",
+            good.addr(),
+            sick.addr()
+        ))
+        .await;
+        let (mut client, mut sent) = (gateway.client().await, 0.0);
+        // Rates are those of the last seconds, however slow the machine is.
+        let endpoints = loop {
+            client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+            sent += 1.0;
+            let shown = gateway.admin("GET", "/upstreams").await.json();
+            let endpoints = shown["upstreams"][0]["endpoints"].clone();
+            let passes = |number: usize| endpoints[number]["attempts_per_second"].as_f64().unwrap_or(0.0) > 0.0;
+            if passes(0) && passes(1) && endpoints[1]["failing_per_second"].as_f64() > Some(0.0) {
+                break endpoints;
+            }
+        };
+        assert_eq!(endpoints[0]["failing_per_second"], 0.0, "{balance}: {endpoints:#}");
+        assert!(endpoints[0]["in_flight_ms"].is_f64(), "{balance}: {endpoints:#}");
+        let mut counted = 0.0;
+        for endpoint in [good.addr(), sick.addr()] {
+            let sample = format!("gateway_endpoint_attempts_total{{upstream=\"up\",endpoint=\"{endpoint}\"}}");
+            counted += gateway.metric(&sample).await.unwrap();
+        }
+        assert_eq!(counted, sent, "{balance}");
+    }
+}
+
+#[tokio::test]
 async fn client_connections_are_counted_for_each_listener() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;

@@ -6,7 +6,7 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Reset, Rule};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Issuer, echo, eventually, one_route};
+use crate::support::{Gateway, Issuer, echo, eventually, nowhere, one_route};
 
 /// A recorder with these keys, before a configuration.
 fn recording(keys: &str, text: &str) -> String {
@@ -306,6 +306,52 @@ async fn a_client_that_leaves_and_an_answer_that_is_cut_are_told() {
 }
 
 #[tokio::test]
+async fn why_an_answer_broke_off_behind_its_head_is_told_to_the_letter() {
+    const LENGTH: &str = "HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\n";
+    const CHUNKED: &str = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+    for (head, body, why) in [
+        (LENGTH, "ab", "it ended after 2 of 200 bytes"),
+        (CHUNKED, "5\r\nab", "it ended in a chunk, 3 bytes of which did not come"),
+        (CHUNKED, "2\r\nab\r\n", "it ended without a last chunk"),
+        (CHUNKED, "2\r\nab\r\nzz\r\n", "a chunk's size is no hexadecimal number"),
+        (CHUNKED, "2\r\nabc\r\n", "a chunk is longer than its size"),
+    ] {
+        let answer = format!("{head}{body}");
+        let upstream = Raw::script(Script::new().read_request().send(&answer)).await.unwrap();
+        let gateway = Gateway::start(&recording("sample = 0.0", &one_route("", "", upstream.addr()))).await;
+        let mut client = gateway.client().await;
+        client.send("GET /a HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        client.rest().await;
+        let told = gateway.only("failed", 1).await;
+        assert_eq!((&told["ended"], &told["code"]), (&json!("upstream_cut"), &json!("upstream_reset")));
+        assert_eq!(told["cause"], format!("The answer broke off behind its head. ({why})"));
+        let shown = gateway.admin("GET", "/upstreams").await.json();
+        let last = &shown["upstreams"][0]["endpoints"][0]["last_failure"];
+        assert_eq!(
+            (&last["outcome"], &last["detail"]),
+            (&json!("reset"), &json!(format!("the answer broke off behind its head: {why}")))
+        );
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_speaks_something_else_is_shown_with_how_it_begins() {
+    for (says, why) in [
+        ("220 mail.test ESMTP ready\r\n", r#"the head begins with "220 mail.test ES", and not with HTTP/"#),
+        ("\0\u{1}\"\r\n", r#"the head begins with "\x00\x01\"\r\n", and not with HTTP/"#),
+        ("SSH-2.0-OpenSSH_9.6\r\n", "it speaks SSH: is this the right port?"),
+        ("\u{15}\u{3}\u{1}\0\u{2}\u{2}F", "it speaks TLS: `tls = {}` of the upstream, or https:// in its URL, says so"),
+    ] {
+        let upstream = Raw::script(Script::new().read_request().send(says)).await.unwrap();
+        let gateway = Gateway::start(&recording("sample = 0.0", &one_route("", "", upstream.addr()))).await;
+        assert_eq!(gateway.get("/a").await.code(), "upstream_invalid");
+        let told = gateway.only("failed", 1).await;
+        let cause = format!("The upstream's answer is not valid HTTP. (the upstream's answer is invalid: {why})");
+        assert_eq!(told["cause"], cause);
+    }
+}
+
+#[tokio::test]
 async fn a_breaker_that_is_open_and_a_fallback_are_told() {
     let (upstream, stand_in) = (echo().await, echo().await);
     upstream.set_rules([Rule::any().status(503)]);
@@ -372,6 +418,23 @@ async fn another_services_no_is_told_with_who_said_it() {
     let exchange = &told["exchanges"][0];
     assert_eq!((&exchange["upstream"], &exchange["status"]), (&json!(authority.addr().to_string()), &json!(403)));
     assert!(names(&told["received"]).contains(&"authorization") && !told.to_string().contains("secret"), "{told:#}");
+}
+
+#[tokio::test]
+async fn another_service_that_cannot_say_is_told_with_where_it_was_asked_and_one_reason() {
+    let (upstream, authority) = (echo().await, echo().await);
+    authority.set_rules([Rule::any().status(500)]);
+    let nobody = nowhere();
+    let refused = format!("http://{nobody}/ask: Connection refused (os error 111)");
+    let failed = format!("http://{}/ask: it answered 500", authority.addr());
+    for (at, why) in [(nobody.to_string(), refused), (authority.addr().to_string(), failed)] {
+        let route = format!("forward_auth = {{ upstream = 'http://{at}', path = '/ask?key=secret' }}");
+        let gateway = Gateway::start(&recording("sample = 0.0", &one_route("", &route, upstream.addr()))).await;
+        assert_eq!(gateway.get("/a").await.status, 503);
+        let told = gateway.only("failed", 1).await;
+        let cause = format!("Whether this request may pass cannot be found out now. ({at}: {why})");
+        assert_eq!(told["cause"], cause);
+    }
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use gateway::gateway::World;
 use gateway::network::Sockets;
 use gateway::shutdown::Switches;
 use mocks::raw::{Gate, Raw, Script};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::support::{Answer, Client, Gateway, Process, echo, eventually, guarded};
@@ -134,6 +135,56 @@ async fn l7_a_drain_ends_at_its_deadline() {
         ["/ 503 overloaded gateway timeout"],
         "what was cut has its record, and its client had not left"
     );
+}
+
+#[tokio::test]
+async fn a_drain_tells_until_when_it_lasts_and_which_requests_it_waits_for() {
+    let upstream = echo().await;
+    upstream.set_rules([mocks::Rule::on("/hang").effect(mocks::Effect::Hang)]);
+    let folder = tempfile::tempdir().unwrap();
+    let patient = "drain_timeout = '1h'\nbody_idle_timeout = '1h'\n\
+                   [defaults.route]\ntimeout = '1h'\nidle_timeout = '1h'";
+    let mut process = Process::start(&file(folder.path(), patient, upstream.addr())).await;
+    assert!(admin(&process, "GET", "/status").await.json()["drain"].is_null());
+    let (mut hangs, mut slow) = (Client::connect(process.address).await, Client::connect(process.address).await);
+    hangs.send("GET /hang?token=secret HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    upstream.wait_for_requests(1).await;
+    slow.send("GET /bytes/100000000 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(slow.head().await.status, 200);
+    upstream.wait_for_requests(2).await;
+    process.signal("TERM").await;
+    process.event("drain").await;
+    let told = loop {
+        let told = admin(&process, "GET", "/status").await.json();
+        if told["drain"]["requests"] == 2 {
+            break told;
+        }
+    };
+    let drain = &told["drain"];
+    assert_eq!((&told["draining"], &drain["closing"]), (&json!(true), &json!(true)), "{drain:#}");
+    assert!(
+        drain["since"].as_str() < drain["until"].as_str() && drain["left_ms"].as_u64() > Some(1_000_000),
+        "{drain:#}"
+    );
+    assert_eq!((&drain["routes"][0]["route"], &drain["routes"][0]["requests"]), (&json!("all"), &json!(2)));
+    assert_eq!(drain["endpoints"][0]["in_flight"], 2);
+    let paths: Vec<&str> = drain["oldest"].as_array().unwrap().iter().filter_map(|one| one["path"].as_str()).collect();
+    assert_eq!(paths, ["/hang", "/bytes/100000000"]);
+    for one in drain["oldest"].as_array().unwrap() {
+        assert_eq!((&one["endpoint"], &one["part"]), (&json!(upstream.addr().to_string()), &json!(false)), "{one}");
+        assert!(one["age_ms"].is_u64() && one["request_id"].is_string(), "{one}");
+    }
+    let problem = told["problems"].as_array().unwrap().iter().find(|problem| problem["what"] == "drain").unwrap();
+    assert!(
+        problem["why"].as_str().unwrap().starts_with("it waits for 2 requests (2 of all) on 2 connections"),
+        "{problem}"
+    );
+    // What has ended is waited for no more.
+    drop(slow);
+    while admin(&process, "GET", "/status").await.json()["drain"]["requests"] != 1 {}
+    process.signal("TERM").await;
+    assert_eq!(process.ended().await, 0);
+    hangs.closed().await;
 }
 
 /// What the access records of a process that has ended say of their requests, in the order of their paths.

@@ -41,7 +41,7 @@ async fn a_collector_that_fails_is_told_once_and_once_more_when_it_is_well() {
     serve(&gateway, 3).await;
     let told = guarded("two events", events.next(2)).await;
     assert_eq!((&told[0]["failing"], &told[1]["failing"]), (&true.into(), &false.into()), "{told:?}");
-    assert_eq!(told[0]["detail"], "it answered 503");
+    assert_eq!(told[0]["detail"], format!("{}/v1/traces: it answered 503", collector.endpoint()));
     collector.spans(6).await;
     assert_eq!(collector.messages(), 3, "the same message, until it was taken");
     eventually("all is counted", || gateway.inner().shared().metrics.spans().dropped() == 0).await;

@@ -19,6 +19,7 @@ const feed = { events: [], last: null, started: null, clock: null, group: "Every
 
 const where = e => [e.upstream, e.endpoint, e.route && "for route " + e.route].filter(Boolean).join(" ");
 const words = name => String(name).replaceAll("_", " ");
+const named = kids => kids.map(kid => kid || "one without a name").join(", ");
 const STATES = { open: "bad", half_open: "warn", closed: "good" };
 
 // [style, text] of an event.
@@ -48,7 +49,7 @@ const TOLD = {
   client_unknown: e => ["warn", e.detail],
   handshake: e => ["warn", `${e.listener}: a TLS handshake of ${e.client} failed, ${words(e.result)}: ${e.detail}` + (e.untold ? ` (and ${e.untold} before it)` : "")],
   keys: e => e.what === "stale" ? ["warn", `keys of ${e.provider}: can be fetched no more, and are used on`]
-    : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]
+    : e.what === "rotate" ? ["good", `keys of ${e.provider}: now ${e.kids.join(", ") || "without names"}` + (e.came.length ? `; came: ${named(e.came)}` : "") + (e.went.length ? `; went: ${named(e.went)}` : "") + (e.left_out.length ? `; not used: ${e.left_out.join("; ")}` : "")]
     : [e.ok ? "quiet" : "bad", `keys of ${e.provider}: ${e.ok ? "fetched" : "could not be fetched: " + e.detail}`],
   admin: e => [e.result === "done" ? "quiet" : "warn", `${words(e.action)} was asked for by ${e.client ?? "somebody"} (${e.who}): ${words(e.result)}; ${e.target}` +
     (e.untold ? ` (and ${e.untold} before it that were not let through)` : "")],

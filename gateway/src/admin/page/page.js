@@ -200,7 +200,7 @@ function showTop(status, upstreams, of) {
   const endpoints = upstreams.flatMap(u => u.endpoints), sum = key => endpoints.reduce((n, e) => n + e[key], 0);
   const share = total.rate > 0 ? 100 * total.failed / total.rate : 0;
   const worst = failing(total)[0];
-  const wrong = status.problems.length, doing = status.draining ? "draining" : "serving";
+  const wrong = status.problems.filter(p => p.what !== "drain").length, doing = status.draining ? "draining" : "serving";
   const worstOf = status.problems.some(p => p.severity === "bad") ? "bad" : wrong || status.draining ? "warn" : "good";
   pill(wrong ? `${doing}, ${wrong} problem${wrong === 1 ? "" : "s"}` : doing, worstOf);
   document.title = (total.failed > 0 || worstOf === "bad" ? "✕ " : "") + (status.draining ? "draining · " : "") + "Portcullis";
@@ -241,6 +241,7 @@ const WRONG = {
   access_log_drops: p => `Access records (${p.name}) were dropped`,
   certificate: p => `The certificate of ${p.name}`,
   revocation_list: p => `The revocation list of ${p.name}`,
+  drain: () => "The gateway drains",
 };
 const clockTime = when => {
   const at = new Date(when);
@@ -254,6 +255,15 @@ function told(p) {
   return [`${(WRONG[p.what] ?? (it => it.what + " " + it.name))(p)}${sinceWhen(p)}: ${p.why}`, more];
 }
 
+// The requests that a drain waits for longest.
+function waitedFor(drain) {
+  if (!drain.oldest.length) return [];
+  const all = make("details"), few = drain.oldest.slice(0, 20), more = drain.more + drain.oldest.length - few.length;
+  const line = r => `${time(r.age_ms / 1000)} ${r.method} ${r.path} (${[r.route, r.upstream, r.endpoint].filter(Boolean).join(" ")})`;
+  all.append(make("summary", "what it waits for"), few.map(line).join("\n") + (more ? `\nand ${more} more` : ""));
+  return [all];
+}
+
 const inALine = p => `${p.file}:${p.line}:${p.column}: ${p.severity === "warning" ? "warning: " : ""}${p.message}${p.help ? " (" + p.help + ")" : ""}`;
 function showAlerts(status) {
   const reload = status.last_reload, alerts = [];
@@ -263,7 +273,7 @@ function showAlerts(status) {
   if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
   for (const p of status.problems) {
     if (p.what === "reload") alert("bad", `The configuration was refused${sinceWhen(p)}; version ${status.config.version} stays in force.\n`, ...few(problems));
-    else alert(p.severity, ...told(p));
+    else alert(p.severity, ...told(p), ...(p.what === "drain" && status.drain ? waitedFor(status.drain) : []));
   }
   // What could not be written may be lost, though it is written again.
   for (const h of status.healed.filter(h => h.what.startsWith("access_log"))) alert("warn", `${WRONG[h.what](h)} from ${clockTime(h.since)} until ${clockTime(h.until)}, and not any more: ${h.why}`);
@@ -280,9 +290,15 @@ function showAlerts(status) {
 function showTables(upstreams, routes, of) {
   by("upstreams").replaceChildren(...upstreams.flatMap(u => {
     const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
-    const did = [number(rate(it.rate)), failing(it), number(time(quantile(it, 0.99)))];
-    if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", "", "", ""], "failing")];
-    return u.endpoints.map((e, index) => row([[index ? "" : u.name, "wraps"], e.address, place(e), ...(index ? ["", "", ""] : did), e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length ? "failing" : style));
+    const did = [number(rate(it.rate)), failing(it)], p99 = number(time(quantile(it, 0.99)));
+    const stays = e => number(time(e.in_flight_ms === null ? undefined : e.in_flight_ms / 1000));
+    const own = e => [number(rate(e.attempts_per_second ?? 0)), e.failing_per_second > 0 ? [rate(e.failing_per_second), "bad"] : ["–", "quiet"]];
+    const sum = what => u.endpoints.reduce((all, e) => all + e[what], 0);
+    if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", p99, "", "", "", ""], "failing")];
+    const one = u.endpoints.length === 1;
+    const rows = u.endpoints.map(e => row([[one ? u.name : "", "wraps"], e.address, place(e), ...(one ? did : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length || e.failing_per_second > 0 ? "failing" : one ? style : ""));
+    // Of several, what they come to together stands above them.
+    return one ? rows : [row([[u.name, "wraps"], `${u.endpoints.length} endpoints`, "", ...did, "", p99, "", sum("in_flight"), sum("connections"), sum("idle_connections")], style), ...rows];
   }));
   by("no-upstreams").hidden = upstreams.length > 0;
   const words = by("filter").value.toLowerCase().split(/\s+/);

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use self::board::{Board, Healed, Problem};
 use self::own::LogWatch;
-use super::State;
+use super::{State, drain};
 use crate::clock::Clock;
 use crate::network::Network;
 use crate::reload::TEXT;
@@ -111,6 +111,7 @@ fn look<N: Network>(state: &State<N>) -> (Vec<Problem>, Vec<Healed>, Moment<'_>)
     let file = state.reloader.path().unwrap_or(Path::new(TEXT)).display().to_string();
     found.extend(own::of_reload(state.reloader.refused().as_ref(), &file, both));
     own::of_overload(shared, &mut found);
+    found.extend(drain::progress(state).map(|progress| own::of_drain(&progress, &shared.clock)));
     let problems = board.look(found, now.ns);
     (problems, board.healed().cloned().collect(), now)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::board::{Feels, Problem, Rising, Severity};
 use super::upstreams::ns;
+use crate::admin::drain::Progress;
 use crate::clock::Clock;
 use crate::network::Network;
 use crate::reload::ReloadReport;
@@ -144,6 +145,18 @@ pub(super) fn of_reload(refused: Option<&ReloadReport>, file: &str, now: (i64, i
         feels: Feels::Nobody,
         remedy: "mend the file: what was in force before stays so until then",
     })
+}
+
+pub(super) fn of_drain(progress: &Progress, clock: &Clock) -> Problem {
+    Problem {
+        what: "drain",
+        name: "this gateway".to_owned(),
+        severity: Severity::Warn,
+        since: Some(ns(clock.monotonic_ns(progress.since()))),
+        why: progress.in_words(),
+        feels: Feels::Nobody,
+        remedy: "wait, or look at what it waits for: GET /status, `drain`; a second SIGTERM cuts it at once",
+    }
 }
 
 /// What is turned away is not turned away to protect the gateway: it is a route that has its fill, or one client.

@@ -210,6 +210,10 @@ pub enum KeysEvent {
     Rotate {
         /// The names of all that are used.
         kids: Vec<String>,
+        /// Those that were not before, or were another key; none where these are the first.
+        came: Vec<String>,
+        /// Those that are used no more.
+        went: Vec<String>,
         /// Those that are not used though they are meant for signatures, and why.
         left_out: Vec<String>,
     },
@@ -224,9 +228,9 @@ impl KeysEvent {
             Self::Fetch { failed: Some(why) } => {
                 json!({ "provider": provider, "what": "fetch", "ok": false, "detail": why })
             }
-            Self::Rotate { kids, left_out } => {
-                json!({ "provider": provider, "what": "rotate", "kids": kids, "left_out": left_out })
-            }
+            Self::Rotate { kids, came, went, left_out } => json!({
+                "provider": provider, "what": "rotate", "kids": kids, "came": came, "went": went, "left_out": left_out,
+            }),
             Self::Stale => json!({ "provider": provider, "what": "stale" }),
         }
     }

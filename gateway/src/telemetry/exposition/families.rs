@@ -302,6 +302,10 @@ fn endpoints(page: &mut Page, endpoints: &[EndpointInFlight]) {
     for endpoint in endpoints {
         page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.in_flight);
     }
+    page.family("gateway_endpoint_attempts_total", Kind::Counter, "Attempts that began at an endpoint.");
+    for endpoint in endpoints {
+        page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.attempts);
+    }
     page.family("gateway_endpoint_failures_total", Kind::Counter, "Attempts that failed at an endpoint.");
     for endpoint in endpoints {
         page.number(&[("upstream", &endpoint.upstream), ("endpoint", &endpoint.endpoint)], endpoint.failures);

@@ -82,7 +82,7 @@ impl AuthResult {
         match self {
             Self::Malformed => Code::BadRequest,
             Self::Scope | Self::ClaimRule => Code::Forbidden,
-            Self::NoKeys | Self::Unavailable => Code::Overloaded,
+            Self::NoKeys | Self::Unavailable => Code::IdentityUnavailable,
             _ => Code::Unauthorized,
         }
     }

@@ -24,6 +24,8 @@ pub struct EndpointInFlight {
     pub endpoint: Arc<str>,
     /// Requests now.
     pub in_flight: u64,
+    /// Attempts that began there.
+    pub attempts: u64,
     /// Attempts that failed there.
     pub failures: u64,
     /// Attempts that clients left there before the first byte of an answer.

@@ -11,7 +11,7 @@ use reqwest::redirect::Policy;
 use super::exporter::Carrier;
 use super::verdict::Verdict;
 use crate::config::settings::telemetry::{Export, OtlpProtocol};
-use crate::error::with_causes;
+use crate::fetch_failure::{innermost, reason};
 
 /// Opening a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -51,10 +51,10 @@ impl Wire {
             Some(ca) => {
                 let certificates: Result<Vec<_>, _> =
                     ca.certificates.iter().map(|der| Certificate::from_der(der)).collect();
-                builder.tls_certs_only(certificates.map_err(|error| with_causes(&error))?)
+                builder.tls_certs_only(certificates.map_err(|error| innermost(&error))?)
             }
         };
-        let client = builder.build().map_err(|error| with_causes(&error))?;
+        let client = builder.build().map_err(|error| innermost(&error))?;
         let base = export.endpoint.trim_end_matches('/');
         let (path, kind) = match export.protocol {
             OtlpProtocol::Http => (TRACES, "application/x-protobuf"),
@@ -100,10 +100,11 @@ impl Wire {
 
 impl Carrier for Wire {
     async fn carry(&self, message: Bytes) -> Verdict {
-        match self.send(message).await {
+        let verdict = match self.send(message).await {
             Ok(verdict) => verdict,
-            Err(error) => Verdict::unanswered(with_causes(&error.without_url())),
-        }
+            Err(error) => Verdict::unanswered(reason(error)),
+        };
+        verdict.at(&self.url)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use prost::Message as _;
 
 use super::message::{Any, RetryInfo, Status, TracesAnswer};
+use crate::fetch_failure::place;
 
 /// The longest reason that is told, bytes.
 const MOST_REASON: usize = 200;
@@ -68,6 +69,17 @@ impl Verdict {
             // Resource exhausted: only where it says when there will be some again.
             8 if after.is_some() => Self::Later { after, why },
             _ => Self::Refused(why),
+        }
+    }
+
+    /// The same, told with where that was.
+    pub(super) fn at(self, url: &str) -> Self {
+        let there = |why: String| format!("{}: {why}", place(url));
+        match self {
+            Self::Taken { rejected, why } if rejected > 0 => Self::Taken { rejected, why: there(why) },
+            taken @ Self::Taken { .. } => taken,
+            Self::Refused(why) => Self::Refused(there(why)),
+            Self::Later { after, why } => Self::Later { after, why: there(why) },
         }
     }
 

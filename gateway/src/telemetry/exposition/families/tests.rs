@@ -99,6 +99,7 @@ fn busy_registry() -> Registry {
     registry.route("orders").told_grpc_status(1, 14);
     registry.route("orders").coalesced(1, CoalesceResult::Shared);
     registry.route("orders").came_by(1, CacheUse::Hit);
+    registry.route("orders").heard(1, WordResult::Failed);
     registry.listener("127.0.0.1:8080").opened();
     registry.listener("127.0.0.1:8080").shook_hands(HandshakeResult::Ok);
     registry.gateway().shed(ShedReason::InFlight);
@@ -119,6 +120,7 @@ fn page(format: Format) -> Parsed {
             upstream: "orders".into(),
             endpoint: "127.0.0.1:9001".into(),
             in_flight: 4,
+            attempts: 40,
             failures: 6,
             cancelled: 5,
             last_answer: 1_795_958_482,
@@ -188,6 +190,7 @@ fn both_formats_say_the_same() {
         let endpoint = [("upstream", "orders"), ("endpoint", "127.0.0.1:9001")];
         assert_eq!(page.value("gateway_endpoint_in_flight", &endpoint), 4.0);
         assert_eq!(page.value("gateway_concurrency_limit", &endpoint), 12.0);
+        assert_eq!(page.value("gateway_endpoint_attempts_total", &endpoint), 40.0);
         assert_eq!(page.value("gateway_endpoint_failures_total", &endpoint), 6.0);
         assert_eq!(page.value("gateway_endpoint_cancelled_total", &endpoint), 5.0);
         assert_eq!(page.value("gateway_endpoint_last_answer_seconds", &endpoint), 1_795_958_482.0);
@@ -268,6 +271,7 @@ const OURS: &[&str] = &[
     "gateway_discovery_failing",
     "gateway_route_breaker_state",
     "gateway_log_write_failures_total",
+    "gateway_endpoint_attempts_total",
     "gateway_endpoint_failures_total",
     "gateway_endpoint_cancelled_total",
     "gateway_endpoint_last_answer_seconds",

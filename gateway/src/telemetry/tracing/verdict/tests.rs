@@ -67,3 +67,13 @@ fn reasons_are_one_bounded_line() {
     let Verdict::Later { why, .. } = Verdict::unanswered("a\nb".repeat(1000)) else { panic!() };
     assert!(why.len() == MOST_REASON && !why.contains('\n'), "{why}");
 }
+
+#[test]
+fn what_went_wrong_is_told_with_where_that_was() {
+    let at = |verdict: Verdict| verdict.at("http://ada:word@127.0.0.1:4318/v1/traces?x=y");
+    let why = "http://127.0.0.1:4318/v1/traces: no".to_owned();
+    assert_eq!(at(Verdict::WHOLE), Verdict::WHOLE);
+    assert_eq!(at(Verdict::Refused("no".to_owned())), Verdict::Refused(why.clone()));
+    assert_eq!(at(Verdict::unanswered("no")), Verdict::Later { after: None, why: why.clone() });
+    assert_eq!(at(Verdict::Taken { rejected: 2, why: "no".to_owned() }), Verdict::Taken { rejected: 2, why });
+}

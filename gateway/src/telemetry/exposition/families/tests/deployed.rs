@@ -32,6 +32,7 @@ fn values_of(metric: &str, label: &str) -> Option<Vec<&'static str>> {
         ("gateway_tls_handshakes_total", "result") => all(HandshakeResult::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_limit_decisions_total", "decision") => all(LimitDecision::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_shed_total", "reason") => all(ShedReason::ALL, |one| one.as_str()),
+        ("gateway_forward_auth_total", "result") => all(WordResult::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_auth_total", "result") => all(AuthResult::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_endpoints", "state") => all(EndpointState::ALL.iter().copied(), |one| one.as_str()),
         ("gateway_grpc_answers_total", "grpc_status") => {
