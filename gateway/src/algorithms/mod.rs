@@ -12,6 +12,7 @@ pub mod criticality;
 pub mod ejection;
 pub mod gathering;
 pub mod gcra;
+pub mod grpc_web;
 pub mod hash_ring;
 pub mod health;
 pub mod joint_work;
