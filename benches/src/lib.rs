@@ -121,6 +121,7 @@ fn route(path: &str) -> Arc<Route> {
         fallback: None,
         problems: None,
         cors: None,
+        grpc_web: false,
         coalesce: false,
         aggregate: None,
         split: None,

@@ -194,6 +194,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         ("fallback", &policies.fallback),
         ("compress", &policies.compress),
         ("cache", &policies.cache),
+        ("grpc web", &policies.grpc_web),
         ("cors", &policies.cors),
         ("page", &policies.page),
     ];

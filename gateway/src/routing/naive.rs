@@ -59,6 +59,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         fallback: None,
         problems: None,
         cors: None,
+        grpc_web: false,
         coalesce: false,
         aggregate: None,
         batch: None,
