@@ -122,6 +122,7 @@ fn route(path: &str) -> Arc<Route> {
         problems: None,
         intercept: None,
         cors: None,
+        grpc_web: false,
         coalesce: false,
         aggregate: None,
         split: None,

@@ -12,6 +12,8 @@ pub mod chunked;
 pub mod configuration;
 #[path = "frames.rs"]
 pub mod frames;
+#[path = "grpc_web.rs"]
+pub mod grpc_web;
 #[path = "key_set.rs"]
 pub mod key_set;
 #[path = "mutants.rs"]
@@ -40,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     ("chunked", chunked::check),
     ("configuration", configuration::check),
     ("frames", frames::check),
+    ("grpc_web", grpc_web::check),
     ("key_set", key_set::check),
     ("openapi", openapi::check),
     ("path", path::check),

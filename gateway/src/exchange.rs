@@ -23,6 +23,7 @@ use ended::Delivery;
 use heads::Heads;
 
 use crate::algorithms::criticality::Criticality;
+use crate::algorithms::grpc_web::Web;
 use crate::caching::Caching;
 use crate::client::ClientConnection;
 use crate::compression::Accepted;
@@ -85,8 +86,8 @@ pub struct Exchange<N: Network> {
     pub timed: bool,
     /// It is gRPC.
     pub is_grpc: bool,
-    /// What goes wrong behind its answer's head can be told in trailers.
-    pub tells_behind: bool,
+    /// How its caller speaks, where that is one of gRPC.
+    pub speech: Speech,
     /// The client gave it less time than the route does.
     pub hurried: bool,
     /// What a client of gRPC gives its whole call, from its start; `timeout` is until response headers.
@@ -207,6 +208,15 @@ pub(crate) struct Aside {
     present: OnceLock<Arc<Present>>,
 }
 
+/// How a caller of gRPC speaks.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Speech {
+    /// As web pages do; whether that is translated is for the route to say.
+    pub web: Option<Web>,
+    /// What goes wrong behind its answer's head can be told in trailers.
+    pub tells_behind: bool,
+}
+
 /// What an exchange begins with.
 pub struct Arrival<N: Network> {
     /// The worker.
@@ -253,7 +263,7 @@ impl<N: Network> Exchange<N> {
             traced: false,
             timed: false,
             is_grpc: false,
-            tells_behind: false,
+            speech: Speech::default(),
             hurried: false,
             call_timeout: None,
             timeout: None,

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue, Method};
 use serde::Serialize;
 
+use crate::algorithms::grpc_web::Web;
 use crate::clock::Clock;
 use crate::compression::Accepted;
 use crate::config::settings::compress::Coding;
@@ -143,6 +144,9 @@ pub struct Policies {
     pub adaptive: bool,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
+    /// Calls of web pages are gRPC to the upstream; what becomes of this request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc_web: Option<String>,
     /// Identical concurrent GETs share one call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub coalesce: bool,
@@ -262,7 +266,8 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
                     shared(config, (route, split, ask.method), (target, limits), &shown)
                 }
             };
-            Some(Policies { auth, page, compress, origin, ..told })
+            let grpc_web = grpc_web(route, (ask.method, &headers));
+            Some(Policies { auth, page, compress, origin, grpc_web, ..told })
         }
         Found::MethodNotAllowed { .. } | Found::None => None,
     };
@@ -343,6 +348,21 @@ fn compress(route: &Route, headers: &HeaderMap) -> Option<String> {
     Some(format!("{compress}; this client takes {takes}"))
 }
 
+/// What becomes of a call of a web page.
+fn grpc_web(route: &Route, (method, headers): (&Method, &HeaderMap)) -> Option<String> {
+    if !route.grpc_web {
+        return None;
+    }
+    let accept = headers.get_all(http::header::ACCEPT).iter().map(HeaderValue::as_bytes);
+    let kind = headers.get(http::header::CONTENT_TYPE).filter(|_| *method == Method::POST);
+    let form = |is_text| if is_text { "base64" } else { "bytes" };
+    let told = match kind.and_then(|kind| Web::of(kind.as_bytes(), accept)) {
+        None => "this request is none, and passes as it is".to_owned(),
+        Some(web) => format!("this one is {}, and is answered in {}", form(web.sends_text), form(web.reads_text)),
+    };
+    Some(format!("calls of web pages are gRPC to the upstream; {told}"))
+}
+
 /// What becomes of a preflight that a route answers; its routing is that of the request that is to follow.
 fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answer> {
     let preflight = Preflight::of(ask.method, ask.headers)?;
@@ -419,6 +439,7 @@ fn policies(
         upstream_places: concurrency.max_in_flight.map(|max| route.criticality.places(max, concurrency.highest)),
         adaptive: concurrency.adaptive,
         websocket: route.websocket,
+        grpc_web: None,
         coalesce: route.coalesce,
         intercept: route.intercept.as_ref().map(ToString::to_string),
         hedge: route.hedge.as_ref().map(ToString::to_string),

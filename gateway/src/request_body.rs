@@ -6,6 +6,7 @@
 mod fault;
 mod progress;
 mod tap;
+mod text;
 mod twin;
 
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt as _, Full};
 
+use crate::algorithms::grpc_web::FromText;
 use crate::clock::Clock;
 use crate::context::{HeaderRules, screen_trailers};
 use crate::held_bytes::Gathered;
@@ -101,6 +103,8 @@ pub struct Streaming {
     twin: Option<Arc<OnceLock<Replay>>>,
     /// What copies it as it passes.
     tap: Option<Box<Tap>>,
+    /// What decodes it, where it is text that stands for other bytes.
+    text: Option<Box<FromText>>,
 }
 
 /// What came of reading a body before it is passed on.
@@ -123,7 +127,7 @@ impl RequestBody {
                 replay.keep_up_to(most);
                 return;
             }
-            let hint = streaming.source.size_hint();
+            let hint = streaming.size_hint();
             streaming.replay = Replay::may_hold(most, &hint).then(|| Box::new(Replay::new(most, hint)));
         }
     }
@@ -270,6 +274,7 @@ impl RequestBody {
             replay: None,
             twin: None,
             tap: None,
+            text: None,
         };
         (Self::Streaming(Box::new(streaming)), Some(progress))
     }
@@ -314,6 +319,7 @@ impl Streaming {
     fn size_hint(&self) -> SizeHint {
         match &self.replay {
             Some(replay) => replay.hint(),
+            None if self.text.is_some() => SizeHint::default(),
             None => self.source.size_hint(),
         }
     }
@@ -345,6 +351,7 @@ impl Streaming {
                 self.wait();
                 Poll::Pending
             }
+            Poll::Ready(None) if !self.may_end() => self.fail(BodyFault::Malformed),
             Poll::Ready(None) => {
                 self.forget_deadlines();
                 self.deadlines.clear(Wait::ResponseBody);
@@ -358,7 +365,7 @@ impl Streaming {
                 Poll::Ready(None)
             }
             Poll::Ready(Some(Err(fault))) => self.fail(fault),
-            Poll::Ready(Some(Ok(frame))) => self.pass(frame),
+            Poll::Ready(Some(Ok(frame))) => self.pass(frame, cx),
         }
     }
 
@@ -375,7 +382,7 @@ impl Streaming {
         }
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+    fn pass(&mut self, frame: Frame<Bytes>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         self.deadlines.clear(Wait::RequestBody);
         // An exchange whose answer has begun is not idle while its request moves.
         self.deadlines.clear(Wait::ResponseBody);
@@ -386,6 +393,15 @@ impl Streaming {
                 return self.fail(BodyFault::TooLarge);
             }
         }
+        if self.text.is_some() {
+            return self.pass_text(frame, cx);
+        }
+        self.hand_on(frame)
+    }
+
+    /// What was counted goes on.
+    #[inline]
+    fn hand_on(&mut self, frame: Frame<Bytes>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let frame = match frame.into_trailers() {
             Ok(mut trailers) => {
                 screen_trailers(&mut trailers, &self.rules);

@@ -6,6 +6,7 @@
 mod handled;
 mod packed;
 mod relay;
+mod web;
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use http::StatusCode;
 use http_body::{Body, Frame, SizeHint};
 use smallvec::SmallVec;
 
+use crate::algorithms::grpc_web::ToPage;
 use crate::client::Tunnel;
 use crate::error::Code;
 use crate::exchange::Exchange;
@@ -37,6 +39,7 @@ use handled::Handled;
 use packed::Packed;
 pub use packed::Packing;
 pub use relay::Relay;
+use web::Web;
 
 /// So much of the gateway's own answer is handed on at once, bytes: who reads slowly keeps its place among the requests
 /// in flight.
@@ -60,6 +63,8 @@ pub enum ResponseBody<N: Network> {
     Composed(Box<Composed<N>>),
     /// An upstream's answer, compressed on its way.
     Packed(Box<Packed<N>>),
+    /// An upstream's answer of gRPC, as a web page reads it.
+    Web(Box<Web<N>>),
     /// What the program's own code answers.
     Handled(Box<Handled<N>>),
 }
@@ -212,6 +217,17 @@ impl<N: Network> ResponseBody<N> {
         Self::Packed(Box::new(Packed::new(relay, packing)))
     }
 
+    /// An upstream's answer of gRPC for a web page. One without messages is over at once.
+    #[cold]
+    pub fn web(exchange: Box<Exchange<N>>, source: Source<N>, idle: Option<Duration>, translation: ToPage) -> Self {
+        if source.leg.is_over() {
+            return Self::relay(exchange, source, idle);
+        }
+        let mut relay = Relay::new(exchange, Some(source), idle);
+        relay.is_packed = true;
+        Self::Web(Box::new(Web::new(relay, translation)))
+    }
+
     /// An answer that is there as a whole, compressed.
     #[cold]
     pub fn packed_whole(exchange: Box<Exchange<N>>, body: Bytes, packing: Packing) -> Self {
@@ -284,6 +300,7 @@ impl<N: Network> ResponseBody<N> {
             Self::Composed(composed) => work(&mut composed.exchange),
             Self::Behind(prefixed) => prefixed.rest.with_exchange(work),
             Self::Packed(packed) => work(packed.exchange()),
+            Self::Web(web) => work(web.exchange()),
             Self::Handled(handled) => handled.with_exchange(work),
         }
     }
@@ -295,6 +312,7 @@ impl<N: Network> ResponseBody<N> {
             Self::Upstream(relay) => relay.poll_request(cx),
             Self::Behind(prefixed) => prefixed.rest.poll_request(cx),
             Self::Packed(packed) => packed.poll_request(cx),
+            Self::Web(web) => web.poll_request(cx),
             Self::Handled(handled) => handled.poll_request(cx),
             Self::Empty | Self::Switched(_) | Self::Own(_) | Self::Composed(_) => Poll::Pending,
         }
@@ -307,6 +325,7 @@ impl<N: Network> ResponseBody<N> {
             Self::Upstream(relay) => relay.has_request_moved(),
             Self::Behind(prefixed) => prefixed.rest.has_request_moved(),
             Self::Packed(packed) => packed.has_request_moved(),
+            Self::Web(web) => web.has_request_moved(),
             Self::Handled(handled) => handled.has_request_moved(),
             Self::Empty | Self::Switched(_) | Self::Own(_) | Self::Composed(_) => false,
         }
@@ -325,6 +344,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Composed(composed) => composed.poll_frame(cx),
             Self::Behind(prefixed) => prefixed.poll_frame(cx),
             Self::Packed(packed) => packed.poll_frame(cx),
+            Self::Web(web) => web.poll_frame(cx),
             Self::Handled(handled) => handled.poll_frame(cx),
         }
     }
@@ -337,6 +357,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Composed(composed) => composed.document.is_none(),
             Self::Behind(prefixed) => prefixed.behind.read.is_empty() && prefixed.rest.is_end_stream(),
             Self::Packed(packed) => packed.is_over(),
+            Self::Web(web) => web.is_over(),
             Self::Handled(handled) => handled.is_over(),
         }
     }
@@ -351,7 +372,7 @@ impl<N: Network> Body for ResponseBody<N> {
                 Some(rest) => SizeHint::with_exact(rest + prefixed.behind.length()),
                 None => SizeHint::default(),
             },
-            Self::Packed(_) => SizeHint::default(),
+            Self::Packed(_) | Self::Web(_) => SizeHint::default(),
             Self::Handled(handled) => handled.size_hint(),
         }
     }

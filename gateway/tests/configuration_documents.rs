@@ -93,6 +93,7 @@ const OURS: &[&str] = &[
     "effort",
     "forward_auth",
     "forward_credentials",
+    "grpc_web",
     "h2_keepalive",
     "hsts",
     "https",

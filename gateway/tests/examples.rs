@@ -339,6 +339,34 @@ fn services_of_grpc_are_spoken_to_and_checked_in_their_own_way() {
 }
 
 #[test]
+fn web_pages_call_the_service_by_the_route_of_all_callers() {
+    let loaded = example("grpc-web.toml");
+    for kind in ["", "+proto", "-web", "-web+proto", "-web-text", "-web-text+proto"] {
+        let kind = format!("content-type: application/grpc{kind}");
+        assert_eq!(sent(&loaded, "POST", "/mocks.Echo/Unary", &[&kind]), to("greeter", "/mocks.Echo/Unary"));
+    }
+    assert_eq!(sent(&loaded, "POST", "/mocks.Echo/Unary", &["content-type: application/json"]), None);
+    let told = |headers: &[&str]| {
+        let question = Question::parse("POST", "/mocks.Echo/Unary", headers).expect("a question");
+        answer(&loaded.config, &question).policies.expect("a route")
+    };
+    let all = "calls of web pages are gRPC to the upstream; ";
+    for (headers, this) in [
+        (&["content-type: application/grpc-web"][..], "this one is bytes, and is answered in bytes"),
+        (&["content-type: application/grpc-web-text"], "this one is base64, and is answered in base64"),
+        (
+            &["content-type: application/grpc-web", "accept: application/grpc-web-text"],
+            "this one is bytes, and is answered in base64",
+        ),
+        (&["content-type: application/grpc"], "this request is none, and passes as it is"),
+    ] {
+        assert_eq!(told(headers).grpc_web, Some(format!("{all}{this}")), "{headers:?}");
+    }
+    let cors = told(&["content-type: application/grpc"]).cors.expect("rules");
+    assert!(cors.contains("authorization, content-type, grpc-timeout, x-grpc-web, x-user-agent"), "{cors}");
+}
+
+#[test]
 fn the_shared_limits_say_what_holds_without_their_store() {
     use gateway::config::settings::rate_limit::{Mode, OnFailure};
     let loaded = example("rate-limits-shared.toml");

@@ -71,4 +71,17 @@ macro_rules! targets {
     };
 }
 
-targets!(answer, chunked, configuration, frames, key_set, openapi, path, proxy_header, request, token, traceparent);
+targets!(
+    answer,
+    chunked,
+    configuration,
+    frames,
+    grpc_web,
+    key_set,
+    openapi,
+    path,
+    proxy_header,
+    request,
+    token,
+    traceparent
+);

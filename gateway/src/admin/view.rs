@@ -198,6 +198,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "max_in_flight": settings.max_in_flight,
                 "timeout_ms": settings.timeout.map(millis),
                 "max_body": route.max_body,
+                "grpc_web": settings.grpc_web,
                 "coalesce": settings.coalesce,
                 "intercept": settings.intercept.as_ref().map(ToString::to_string),
                 "cache": settings.cache.as_ref().map(ToString::to_string),

@@ -13,6 +13,7 @@ pub mod ejection;
 pub mod flow;
 pub mod gathering;
 pub mod gcra;
+pub mod grpc_web;
 pub mod hash_ring;
 pub mod health;
 pub mod joint_work;

@@ -199,6 +199,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         ("intercept", &policies.intercept),
         ("compress", &policies.compress),
         ("cache", &policies.cache),
+        ("grpc web", &policies.grpc_web),
         ("cors", &policies.cors),
         ("page", &policies.page),
     ];

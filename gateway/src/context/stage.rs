@@ -9,6 +9,7 @@ use http::{HeaderMap, Method};
 use super::screen::screen_request_headers;
 use super::survey::{Single, Survey};
 use super::{Host, Peer, RequestId, TraceContext, client_address, forwarded, http2, is_websocket, target};
+use crate::algorithms::grpc_web::Web;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
@@ -64,6 +65,9 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
     // First of all: it decides how whatever follows is answered. A call is a POST, and nothing else is one, whatever it
     // says of itself: 200, by which a problem is told, would open a tunnel, or be kept by a cache as a GET's answer.
     exchange.is_grpc = survey.is_grpc && exchange.method == Method::POST;
+    if survey.is_web && exchange.is_grpc {
+        exchange.speech.web = of_page(headers);
+    }
     let (declared_length, host) =
         check(exchange, headers, &survey).inspect_err(|_| tell_of_refused(exchange, &survey))?;
     let websocket = exchange.connection.websocket_key.is_some()
@@ -84,6 +88,13 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
         names.keep(headers);
     }
     Ok(Admitted { websocket, declared_length })
+}
+
+/// How a web page writes its call of gRPC, and how it wants the answer.
+#[cold]
+fn of_page(headers: &HeaderMap) -> Option<Web> {
+    let accept = headers.get_all(header::ACCEPT).iter().map(HeaderValue::as_bytes);
+    Web::of(headers.get(header::CONTENT_TYPE)?.as_bytes(), accept)
 }
 
 /// What its record tells of a request that is refused here.

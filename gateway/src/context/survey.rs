@@ -42,6 +42,8 @@ pub struct Survey<'h> {
     pub timed: bool,
     /// `content-type: application/grpc`, or a form of it
     pub is_grpc: bool,
+    /// The same as web pages send it: `application/grpc-web`, or a form of that
+    pub is_web: bool,
     /// Bytes of all fields as on the wire: name, colon, space, value, line end.
     pub bytes: usize,
 }
@@ -66,7 +68,7 @@ impl<'h> Survey<'h> {
                 EXPECT => survey.expect.see(value),
                 UPGRADE => survey.upgrade.see(value),
                 FORWARDED => survey.forwarded = true,
-                CONTENT_TYPE => survey.is_grpc |= is_grpc(value.as_bytes()),
+                CONTENT_TYPE => survey.see_type(value.as_bytes()),
                 _ => {
                     survey.traced |= *name == TRACEPARENT || *name == TRACESTATE;
                     survey.timed |= *name == X_REQUEST_TIMEOUT_MS || *name == GRPC_TIMEOUT;
@@ -74,6 +76,14 @@ impl<'h> Survey<'h> {
             }
         }
         survey
+    }
+
+    #[inline]
+    fn see_type(&mut self, content_type: &[u8]) {
+        if is_grpc(content_type) {
+            self.is_grpc = true;
+            self.is_web |= is_web(content_type);
+        }
     }
 }
 
@@ -86,6 +96,11 @@ pub fn is_grpc(content_type: &[u8]) -> bool {
         Some(form) => form.starts_with(b"-web"),
         None => false,
     }
+}
+
+/// Whether a type of gRPC is one that web pages send.
+pub fn is_web(content_type: &[u8]) -> bool {
+    content_type.starts_with(b"application/grpc-web")
 }
 
 #[cfg(test)]

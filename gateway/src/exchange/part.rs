@@ -116,7 +116,7 @@ impl<N: Network> Exchange<N> {
         copy.made.clone_from(&self.made);
         // It has no span, and a slow one would hold back those of the request.
         copy.track = None;
-        (copy.timed, copy.is_grpc) = (self.timed, self.is_grpc);
+        (copy.timed, copy.is_grpc, copy.speech.web) = (self.timed, self.is_grpc, self.speech.web);
         copy.timeout = copy.route().and_then(|route| route.settings.timeout);
         copy
     }

@@ -8,6 +8,7 @@ use http_body::Body as _;
 use serde_json::Value;
 
 use super::attempt::{Failure, body_failure};
+use super::grpc_web;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::held_bytes::Gathered;
@@ -39,7 +40,10 @@ pub fn prepare<N: Network>(
     if source.is_end_stream() {
         return Ok(RequestBody::Empty);
     }
-    let body = wrap(exchange, max_bytes, source);
+    let mut body = wrap(exchange, max_bytes, source);
+    if exchange.speech.web.is_some() {
+        grpc_web::read(exchange, &mut body);
+    }
     let passed = exchange.request_body.as_ref().map_or(0, |progress| progress.bytes());
     if max_bytes.is_some_and(|max| passed > max) {
         return Err(too_large());
@@ -98,11 +102,13 @@ fn wrap<N: Network>(exchange: &mut Exchange<N>, max_bytes: Option<u64>, source: 
 }
 
 /// Whether a body may decide about the route: some route looks into bodies, and this one is not too long for all of
-/// them.
+/// them. A call of gRPC-Web is no JSON.
 #[inline]
 pub fn may_decide<N: Network>(exchange: &Exchange<N>, declared_length: Option<u64>, source: &Source) -> bool {
     let Some(limit) = exchange.snapshot.table.body_limit() else { return false };
-    !source.is_end_stream() && declared_length.is_none_or(|length| length <= limit as u64)
+    !source.is_end_stream()
+        && exchange.speech.web.is_none()
+        && declared_length.is_none_or(|length| length <= limit as u64)
 }
 
 /// Reads a body for routing, as far as a route that it may take looks, and puts it back: what is sent later begins with

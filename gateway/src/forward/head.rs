@@ -6,7 +6,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
 
-use super::deadline;
+use super::{deadline, grpc_web};
 use crate::config::settings::route::HostPolicy;
 use crate::context::{names, passes, set_forwarded};
 use crate::exchange::Exchange;
@@ -36,6 +36,9 @@ pub fn build<N: Network>(
     body: RequestBody,
 ) -> Outgoing {
     deadline::read(exchange, &mut headers);
+    if exchange.speech.web.is_some() {
+        grpc_web::address(exchange, &mut headers);
+    }
     let mut lines = add_context(exchange, &mut headers);
     if let Some(identity) = &exchange.identity {
         // Their names are the gateway's alone: nothing of the client's, and no edit, has them.

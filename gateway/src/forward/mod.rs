@@ -8,6 +8,7 @@ pub mod deadline;
 pub mod fallback;
 mod frames;
 mod grpc_status;
+mod grpc_web;
 pub mod handler;
 pub mod head;
 mod hedge;

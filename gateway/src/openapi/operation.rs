@@ -171,6 +171,9 @@ impl Of<'_> {
         paragraphs.extend(answers::in_words(route));
         paragraphs.extend(when(&route.matches).map(|when| format!("Only {when}.")));
         paragraphs.extend(security::in_words(route));
+        if route.grpc_web && *method == Method::POST {
+            paragraphs.push("Web pages may call it as gRPC-Web.".to_owned());
+        }
         let rules = limits::all_in_words(config, route);
         if !rules.is_empty() {
             paragraphs.push(format!("Limits: {}.", rules.join("; ")));
@@ -211,6 +214,9 @@ impl Of<'_> {
         }
         if let Some(regex) = &route.matches.path_regex {
             told["path_regex"] = (*regex.written).into();
+        }
+        if route.grpc_web && *method == Method::POST {
+            told["grpc_web"] = true.into();
         }
         if let Some(cors) = &route.cors {
             let origins = cors.origins.as_ref().map_or_else(|| json!("*"), |_| json!(cors.origins_texts()));

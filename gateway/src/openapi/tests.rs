@@ -61,6 +61,20 @@ fn a_route_is_there_though_its_service_says_nothing() {
 }
 
 #[test]
+fn a_route_whose_calls_web_pages_make_says_so_where_calls_are() {
+    let document = document(
+        "[upstreams.up]\nendpoints = ['127.0.0.1:1']\nprotocol = 'http2'\n[[routes]]\nname = 'calls'\npath = '/a.B/M'\n\
+         methods = ['GET', 'POST']\nupstream = 'up'\ngrpc_web = true\n",
+    );
+    let told = |method: &str| {
+        let operation = &document["paths"]["/a.B/M"][method];
+        let words = operation["description"].as_str().unwrap().contains("Web pages may call it as gRPC-Web.");
+        (words, operation["x-gateway"]["grpc_web"] == true)
+    };
+    assert_eq!((told("post"), told("get")), ((true, true), (false, false)));
+}
+
+#[test]
 fn identity_and_limits_are_told_for_programs_and_for_people() {
     let document = document(&format!(
         "{UP}[identity.providers.main]\nkind = 'jwt'\nissuer = 'https://idp.test'\naudiences = ['api']\nalgorithms = ['ES256']\n\

@@ -137,6 +137,7 @@ impl RequestBody {
             replay: Some(Box::new(whole)),
             twin: None,
             tap: None,
+            text: None,
         }))
     }
 }

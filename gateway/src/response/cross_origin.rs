@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::{close_while_draining, secure_own};
+use super::{close_while_draining, grpc_web, secure_own};
 use crate::config::settings::Cors;
 use crate::context::names::X_REQUEST_ID;
 use crate::exchange::Exchange;
@@ -100,6 +100,9 @@ pub(super) fn tell_in<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
     let mut lines = Vec::with_capacity(4);
     if allow(exchange, cors, |name, value| lines.push((name, value))) {
         lines.push((ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(OWN)));
+        if exchange.speech.web.is_some() && exchange.translated().is_some() {
+            lines.push((ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(grpc_web::READABLE)));
+        }
     }
     lines.retain(|(name, _)| !(varies_already && *name == VARY));
     let lines: Vec<_> = lines.iter().filter_map(|(name, value)| Some((name, value.to_str().ok()?))).collect();

@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_encode};
 
 use super::cross_origin;
 use super::own::tell_limits;
+use crate::algorithms::grpc_web::Web;
 use crate::context::names::X_REQUEST_ID;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -17,7 +18,6 @@ use crate::reply::Reply;
 use crate::response_body::ResponseBody;
 use crate::telemetry::metrics::ShedReason;
 
-const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 /// When a client's own retries are worth it (gRFC A6).
@@ -115,7 +115,8 @@ pub fn trailers(code: Code) -> HeaderMap {
 
 /// The headers by which a failure is told.
 pub(super) fn describe<N: Network>(headers: &mut HeaderMap, exchange: &Exchange<N>, error: &GatewayError) {
-    headers.insert(header::CONTENT_TYPE, GRPC);
+    let kind = exchange.speech.web.map_or("application/grpc", Web::own_type);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     // To who knows nothing of gRPC it is a success.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     // Whose own time is up has nothing to come back for.

@@ -5,6 +5,7 @@ mod compress;
 mod cross_origin;
 mod edited;
 mod grpc;
+mod grpc_web;
 mod handled;
 mod intercept;
 mod own;

@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::header::{AGE, SET_COOKIE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
-use super::{compress, cross_origin, edited, is_draining, problem, secure_relayed};
+use super::{compress, cross_origin, edited, grpc_web, is_draining, problem, secure_relayed};
 use crate::client::Tunnel;
 use crate::context::names::{CACHE_STATUS, RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
-use crate::context::survey::is_grpc;
+use crate::context::survey::{is_grpc, is_web};
 use crate::context::{mark_websocket, remove_from_response};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -22,7 +22,9 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     if exchange.is_grpc {
         note_grpc(&mut exchange, &answer.head.fields);
     }
-    let fields = with_affinity(&exchange, &answer.source, status, answer.head.fields);
+    let mut fields = answer.head.fields;
+    let translation = if exchange.speech.web.is_some() { grpc_web::prepare(&mut exchange, &mut fields) } else { None };
+    let fields = with_affinity(&exchange, &answer.source, status, fields);
     let mut fields = dress(&exchange, fields);
     exchange.status = Some(status);
     let settings = exchange.route().map(|route| &route.settings);
@@ -32,9 +34,10 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let told = (leg.length_left(), leg.is_over());
     let packing = compresses.then(|| compress::prepare(&exchange, status, &mut fields, told)).flatten();
     exchange.note_relayed(&fields);
-    let body = match packing {
-        None => ResponseBody::relay(exchange, answer.source, idle_timeout),
-        Some(packing) => ResponseBody::packed(exchange, answer.source, idle_timeout, packing),
+    let body = match (packing, translation) {
+        (None, None) => ResponseBody::relay(exchange, answer.source, idle_timeout),
+        (Some(packing), _) => ResponseBody::packed(exchange, answer.source, idle_timeout, packing),
+        (None, Some(translation)) => ResponseBody::web(exchange, answer.source, idle_timeout, translation),
     };
     Reply { status, head: AnswerHead::Wire(fields), body }
 }
@@ -45,8 +48,9 @@ fn note_grpc<N: Network>(exchange: &mut Exchange<N>, fields: &Fields) {
     if let Some(told) = fields.get("grpc-status") {
         exchange.tells_grpc_status(told);
     }
-    let has_trailers = |kind: &[u8]| is_grpc(kind) && !kind.starts_with(b"application/grpc-web");
-    exchange.tells_behind = exchange.version == Version::HTTP_2 && fields.get("content-type").is_some_and(has_trailers);
+    let has_trailers = |kind: &[u8]| is_grpc(kind) && !is_web(kind);
+    exchange.speech.tells_behind =
+        exchange.version == Version::HTTP_2 && fields.get("content-type").is_some_and(has_trailers);
 }
 
 /// Passes an answer on of whose body some has been read.

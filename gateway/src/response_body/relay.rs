@@ -36,7 +36,7 @@ pub struct Relay<N: Network> {
     pub(super) is_lent: bool,
     /// Who reads a lent one.
     pub(super) reader: Option<Waker>,
-    /// How a lent one has ended that did not come whole.
+    /// How a lent one has ended that did not come whole; or one that ends in trailers which somebody has yet to tell.
     pub(super) cut: Option<Ending>,
 }
 
@@ -169,10 +169,16 @@ impl<N: Network> Relay<N> {
     #[cold]
     fn end_cut(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let is_open = self.source.as_ref().is_some_and(|source| source.leg.length_left().is_none());
-        let told = cut.1.filter(|_| self.exchange.tells_behind && is_open && !self.is_packed && !self.is_lent);
+        let told = cut.1.filter(|_| self.exchange.speech.tells_behind && is_open && !self.is_lent);
         let Some(trailers) = told.map(response::trailers) else { return self.abort(cut, error) };
         if let Some(status) = trailers.get("grpc-status") {
             self.exchange.tells_grpc_status(status.as_bytes());
+        }
+        if self.is_packed {
+            // Who makes something else of them counts that, and records the end.
+            self.leave();
+            self.cut = Some(cut);
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
         }
         self.abort(cut, error).map(|_| Some(Ok(Frame::trailers(trailers))))
     }
@@ -260,10 +266,14 @@ impl<N: Network> Relay<N> {
         }
     }
 
-    fn abort(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        // The connection is dropped with its source: nobody may read what is left on it.
+    /// The connection is dropped with its source: nobody may read what is left on it.
+    fn leave(&mut self) {
         self.source = None;
         self.exchange.keep_nothing();
+    }
+
+    fn abort(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        self.leave();
         if self.is_lent {
             // Who reads it may answer all the same: what becomes of the exchange is told at its own end.
             self.cut = Some(cut);

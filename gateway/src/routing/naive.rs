@@ -60,6 +60,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         problems: None,
         intercept: None,
         cors: None,
+        grpc_web: false,
         coalesce: false,
         aggregate: None,
         batch: None,

@@ -4,6 +4,7 @@ mod aggregates;
 mod api_documents;
 mod batches;
 mod edge;
+mod grpc_web;
 mod habits;
 mod header_edits;
 mod identity;

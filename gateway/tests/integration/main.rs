@@ -38,6 +38,7 @@ mod forwarding;
 mod framing;
 mod grpc;
 mod grpc_ends;
+mod grpc_web;
 mod handlers;
 mod handlers_ends;
 mod header_case;

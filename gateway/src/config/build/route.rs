@@ -97,6 +97,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         fallback: fallback(table),
         problems: None,
         cors: pages(table),
+        grpc_web: false,
         coalesce: table.flag("coalesce"),
         compress: compress(table).map(Box::new),
         cache: cache(table).map(Box::new),
@@ -104,6 +105,10 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         batch: None,
         openapi: None,
     };
+    route.grpc_web = table.flag("grpc_web") && route.own_answer.is_none();
+    if let Some(cors) = route.cors.as_mut().filter(|_| route.grpc_web) {
+        cors.let_calls_in();
+    }
     route.mirror = mirror::mirror(table, &route).map(Arc::new);
     route.split = split::split(table, &route).map(Arc::new);
     route

@@ -9,7 +9,7 @@ use super::server::{ADMIN, LISTENER, SERVER};
 use super::telemetry::TELEMETRY;
 use super::upstream::UPSTREAM;
 use super::{Key, Kind, TableDef, key};
-use crate::config::validate::{addresses, limits, mounted, own_answer, route};
+use crate::config::validate::{addresses, grpc_web, limits, mounted, own_answer, route};
 use crate::config::value::text;
 
 /// Everything that a configuration may hold.
@@ -23,6 +23,7 @@ pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's conf
     own_answer::redirect_to_a_scheme,
     route::slash_is_meant,
     route::buffers_have_room,
+    grpc_web::upstreams_speak_http2,
 ]);
 
 const KEYS: &[Key] = &[

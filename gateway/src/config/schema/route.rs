@@ -7,8 +7,8 @@ use super::route_policy::{
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, MANY, TableDef, key};
 use crate::config::validate::{
-    api_document, cache, compress, edit_effects, forward_auth, header_edits, mirror, own_answer, passwords, plugins,
-    references, route, screening, split,
+    api_document, cache, compress, edit_effects, forward_auth, grpc_web, header_edits, mirror, own_answer, passwords,
+    plugins, references, route, screening, split,
 };
 use crate::config::value::text;
 
@@ -49,6 +49,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         passwords::in_the_clear,
         compress::upstreams_answers,
         cache::upstreams_answers,
+        grpc_web::calls_of_an_upstream,
         api_document::readable,
         references::route,
         references::listeners,
@@ -233,6 +234,13 @@ const KEYS: &[Key] = &[
          (`upstream_error`), or what `problems` has.",
     )
     .default("[]"),
+    key(
+        "grpc_web",
+        Kind::Bool,
+        "Web pages may call its service of gRPC (gRPC-Web, also as base64): their calls are gRPC to the upstream, which speaks \
+         HTTP/2, and they are answered in theirs. With `cors`, pages may send and read the headers that this takes.",
+    )
+    .default("false"),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
     key("openapi", Kind::Text(&text::DOCUMENT), "A file or an upstream path whose document is merged into /openapi.json.")
         .default("\"\""),

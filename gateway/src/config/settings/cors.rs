@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Method};
 
 /// One of `origins`.
@@ -69,9 +70,29 @@ pub struct Cors {
     pub max_age: Duration,
 }
 
+/// What a page sends that calls gRPC, beside what its program adds: its type, which is none that every page may send,
+/// its deadline, and who it is.
+const OF_CALLS: [HeaderName; 4] = [
+    CONTENT_TYPE,
+    HeaderName::from_static("grpc-timeout"),
+    HeaderName::from_static("x-grpc-web"),
+    HeaderName::from_static("x-user-agent"),
+];
+
 const EVERY: HeaderValue = HeaderValue::from_static("*");
 
 impl Cors {
+    /// Lets pages call gRPC, where they may call at all.
+    pub fn let_calls_in(&mut self) {
+        if let Some(methods) = self.methods.as_mut().filter(|methods| !methods.contains(&Method::POST)) {
+            methods.push(Method::POST);
+        }
+        if self.headers.iter().all(|name| name.as_str() != "*") {
+            let missing = OF_CALLS.into_iter().filter(|name| !self.headers.contains(name)).collect::<Vec<_>>();
+            self.headers.extend(missing);
+        }
+    }
+
     /// What a page of this origin is answered as `access-control-allow-origin`; `None` where it may not call.
     pub fn allows(&self, origin: &HeaderValue) -> Option<HeaderValue> {
         match &self.origins {

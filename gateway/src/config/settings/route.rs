@@ -86,6 +86,8 @@ pub struct Route {
     pub intercept: Option<Intercept>,
     /// Which pages of other origins may use it; `None` = the gateway says nothing of it.
     pub cors: Option<Box<Cors>>,
+    /// Calls of web pages (gRPC-Web) are calls of gRPC to the upstream, which speaks HTTP/2.
+    pub grpc_web: bool,
     /// Identical concurrent GETs share one call.
     pub coalesce: bool,
     /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.

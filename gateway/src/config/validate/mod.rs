@@ -9,6 +9,7 @@ pub(crate) mod compress;
 pub(crate) mod conflicts;
 pub(crate) mod edit_effects;
 pub(crate) mod forward_auth;
+pub(crate) mod grpc_web;
 pub(crate) mod header_edits;
 pub(crate) mod identity;
 pub(crate) mod known_secrets;

@@ -1,0 +1,137 @@
+//! A service's answer of gRPC on its way to a web page (gRPC-Web): its trailers become its last message, and all of it
+//! text where the page wants that.
+//!
+//! The relay below it drives the upstream's connection as ever, and hears what the call came to. What breaks off
+//! between two messages ends in such a last message, too, whatever its client speaks; within one it is cut.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::Frame;
+
+use super::{Ending, Relay};
+use crate::algorithms::grpc_web::ToPage;
+use crate::error::Code;
+use crate::exchange::Exchange;
+use crate::network::Network;
+use crate::request_body::BoxError;
+use crate::telemetry::record::Ended;
+
+/// The translated body.
+pub struct Web<N: Network> {
+    relay: Relay<N>,
+    translation: ToPage,
+    /// All is out.
+    is_over: bool,
+}
+
+type Frames = Option<Result<Frame<Bytes>, BoxError>>;
+
+impl<N: Network> Web<N> {
+    pub(super) fn new(relay: Relay<N>, translation: ToPage) -> Self {
+        Self { relay, translation, is_over: false }
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    pub(super) fn exchange(&mut self) -> &mut Exchange<N> {
+        &mut self.relay.exchange
+    }
+
+    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.relay.poll_request(cx)
+    }
+
+    pub(super) fn has_request_moved(&mut self) -> bool {
+        self.relay.has_request_moved()
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Frames> {
+        while !self.is_over {
+            self.relay.exchange.speech.tells_behind = self.translation.is_between();
+            let frame = match ready!(self.relay.poll_frame(cx)) {
+                None => return Poll::Ready(self.end()),
+                // The relay has recorded why.
+                Some(Err(error)) => {
+                    self.is_over = true;
+                    return Poll::Ready(Some(Err(error)));
+                }
+                Some(Ok(frame)) => frame,
+            };
+            let passed = match frame.into_data() {
+                Ok(data) => self.pass(data),
+                Err(frame) => self.close(&frame.into_trailers().unwrap_or_default()),
+            };
+            if passed.is_some() {
+                return Poll::Ready(passed);
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    /// Messages, or a part of one. `None` where nothing of them can be told yet.
+    fn pass(&mut self, data: Bytes) -> Frames {
+        let out = match self.translation.messages(&data) {
+            None => data,
+            Some(text) => text.into(),
+        };
+        if self.relay.source.is_none() {
+            // No trailers come.
+            if !self.translation.is_between() {
+                return Some(Err(self.cut()));
+            }
+            self.is_over = true;
+        }
+        self.count(out.len());
+        if out.is_empty() { None } else { Some(Ok(Frame::data(out))) }
+    }
+
+    /// What the call came to. Nobody reads it behind a message that is not whole: it would be taken for a part of that.
+    fn close(&mut self, trailers: &HeaderMap) -> Frames {
+        if !self.translation.is_between() {
+            return Some(Err(self.cut()));
+        }
+        let fields = trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+        let out = self.translation.trailers(fields);
+        // Nothing comes behind them, whether that has been heard or not.
+        self.relay.let_go();
+        self.is_over = true;
+        self.count(out.len());
+        Some(Ok(Frame::data(out.into())))
+    }
+
+    /// The end of an answer that had no trailers: its page finds no status.
+    fn end(&mut self) -> Frames {
+        if !self.translation.is_between() {
+            return Some(Err(self.cut()));
+        }
+        self.is_over = true;
+        self.count(0);
+        None
+    }
+
+    /// So many bytes are handed on at this moment.
+    fn count(&mut self, bytes: usize) {
+        let exchange = &mut self.relay.exchange;
+        exchange.bytes_out += bytes as u64;
+        if self.is_over {
+            let ending = self.relay.cut.take().unwrap_or((Ended::Complete, None));
+            exchange.finish_with(ending);
+        } else if exchange.answered.is_none() {
+            exchange.answered = Some(exchange.now());
+        }
+    }
+
+    /// It ends within a message. A cut answer never looks like a whole one.
+    #[cold]
+    fn cut(&mut self) -> BoxError {
+        const ENDING: Ending = (Ended::UpstreamCut, Some(Code::UpstreamInvalid));
+        self.is_over = true;
+        self.relay.source = None;
+        self.relay.exchange.finish_with(ENDING);
+        "the answer ended within a message".into()
+    }
+}
