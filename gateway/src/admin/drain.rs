@@ -22,7 +22,8 @@ const MOST_NAMED: usize = 5;
 pub(super) struct Progress {
     times: Times,
     now: Instant,
-    connections: usize,
+    /// `None` where they are the program's around the gateway.
+    connections: Option<usize>,
     /// Requests that have said that they are there, the oldest first, with calls on their behalf.
     present: Vec<Arc<Present>>,
     /// Connections are told to close: before, requests are not asked whether they are there.
@@ -47,7 +48,7 @@ pub(super) fn progress<N: Network>(state: &State<N>) -> Option<Progress> {
     Some(Progress {
         times,
         now: shared.clock.now(),
-        connections: state.connections.open(),
+        connections: state.serves.as_ref().map(|serves| serves.connections.open()),
         present: shared.roll_call.look(),
         is_closing: shared.roll_call.is_on(),
         endpoints,
@@ -88,14 +89,15 @@ impl Progress {
     /// In a sentence, for the list of what is wrong.
     pub(super) fn in_words(&self) -> String {
         let left = self.left().map(|left| format!(", and has {} s left", left.as_secs())).unwrap_or_default();
-        let (requests, connections) = (self.requests().count(), self.connections);
+        let requests = self.requests().count();
+        let connections = self.connections.map(|open| format!(" on {open} connections")).unwrap_or_default();
         let mut routes: Vec<_> = self.routes().into_iter().collect();
         routes.sort_by_key(|(_, (requests, oldest))| (std::cmp::Reverse(*requests), *oldest));
         let more = if routes.len() > MOST_NAMED { ", and more" } else { "" };
         let named: Vec<String> =
             routes.iter().take(MOST_NAMED).map(|(route, (requests, _))| format!("{requests} of {route}")).collect();
         let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
-        format!("it waits for {requests} requests{named} on {connections} connections{left}")
+        format!("it waits for {requests} requests{named}{connections}{left}")
     }
 
     /// Those of clients.

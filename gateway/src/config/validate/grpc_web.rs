@@ -71,7 +71,7 @@ fn is_translated(route: &Reader<'_>) -> bool {
 /// What an upstream speaks, by its name or its URL; `None` where there is none, which is said elsewhere.
 fn protocol(context: &Context<'_>, root: &Reader<'_>, upstream: &Node) -> Option<String> {
     let name = upstream.text()?;
-    let shared = context.shared(&UPSTREAM);
+    let shared = context.shared(&UPSTREAM, None);
     if upstream_url::is_url(name) {
         return Some(Reader::new(None, shared, &UPSTREAM, upstream.at).text("protocol").into_owned());
     }
