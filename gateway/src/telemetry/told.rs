@@ -150,19 +150,14 @@ mod tests {
     use super::*;
     use crate::telemetry::events::{self, Stamped};
 
-    fn heard() -> (TakesEvents, Arc<Mutex<Vec<(String, String)>>>) {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let into = Arc::clone(&heard);
-        let take = move |event: &Event<'_>| {
-            into.lock().unwrap().push((event.kind().to_owned(), event.to_string()));
-            assert_ne!(event.kind(), "missed", "a bug in the program");
-        };
-        (TakesEvents::new(take), heard)
-    }
-
     #[test]
     fn an_event_is_told_with_its_kind_and_text_and_a_panic_costs_one_call() {
-        let (takes, heard) = heard();
+        let heard = Arc::new(Mutex::new(Vec::<(String, String)>::new()));
+        let into = Arc::clone(&heard);
+        let takes = TakesEvents::new(move |event| {
+            into.lock().unwrap().push((event.kind().to_owned(), event.to_string()));
+            assert_ne!(event.kind(), "missed", "a bug in the program");
+        });
         let event = Arc::new(Stamped { seq: 1, ts_ns: 5, event: events::Event::Drain });
         takes.tell_batch(&Batch { missed: 2, events: vec![event] });
         let heard = heard.lock().unwrap();
