@@ -95,7 +95,8 @@ impl Progress {
         let named: Vec<String> =
             routes.iter().take(MOST_NAMED).map(|(route, (requests, _))| format!("{requests} of {route}")).collect();
         let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
-        format!("it waits for {requests} requests{named} on {connections} connections{left}")
+        let (requests, connections) = (counted(requests, "request"), counted(connections, "connection"));
+        format!("it waits for {requests}{named} on {connections}{left}")
     }
 
     /// Those of clients.
@@ -135,6 +136,10 @@ impl Progress {
             "part": one.is_part,
         })
     }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn millis(duration: Duration) -> u64 {
