@@ -90,14 +90,16 @@ impl Progress {
     pub(super) fn in_words(&self) -> String {
         let left = self.left().map(|left| format!(", and has {} s left", left.as_secs())).unwrap_or_default();
         let requests = self.requests().count();
-        let connections = self.connections.map(|open| format!(" on {open} connections")).unwrap_or_default();
+        let connections =
+            self.connections.map(|open| format!(" on {}", counted(open, "connection"))).unwrap_or_default();
         let mut routes: Vec<_> = self.routes().into_iter().collect();
         routes.sort_by_key(|(_, (requests, oldest))| (std::cmp::Reverse(*requests), *oldest));
         let more = if routes.len() > MOST_NAMED { ", and more" } else { "" };
         let named: Vec<String> =
             routes.iter().take(MOST_NAMED).map(|(route, (requests, _))| format!("{requests} of {route}")).collect();
         let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
-        format!("it waits for {requests} requests{named}{connections}{left}")
+        let requests = counted(requests, "request");
+        format!("it waits for {requests}{named}{connections}{left}")
     }
 
     /// Those of clients.
@@ -137,6 +139,10 @@ impl Progress {
             "part": one.is_part,
         })
     }
+}
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -271,6 +271,7 @@ const OURS: &[&str] = &[
     "gateway_discovery_failing",
     "gateway_route_breaker_state",
     "gateway_log_write_failures_total",
+    "gateway_forward_auth_total",
     "gateway_endpoint_attempts_total",
     "gateway_endpoint_failures_total",
     "gateway_endpoint_cancelled_total",
