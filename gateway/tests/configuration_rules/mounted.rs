@@ -20,8 +20,8 @@ const UNTOLD: &str = "a gateway that is mounted in a program is not told";
 fn what_hangs_on_tls_needs_somebody_who_tells_of_it() {
     let https = |value: &str| format!("[[routes]]\npath = \"/\"\nanswer = {{}}\nhttps = \"{value}\"\n");
     let redirected = format!("4:9: {UNTOLD} who comes over TLS: every client is redirected, for ever");
-    assert_eq!(said(&https("redirect"), Doors::Mounted), [redirected.clone()]);
-    assert_eq!(said(&https("redirect"), Doors::Unsaid), [redirected.clone()], "no listener is written");
+    assert_eq!(said(&https("redirect"), Doors::Mounted), [redirected.as_str()]);
+    assert_eq!(said(&https("redirect"), Doors::Unsaid), [redirected.as_str()], "no listener is written");
     let refused = format!("4:9: {UNTOLD} who comes over TLS: every client gets 403");
     assert_eq!(said(&https("require"), Doors::Mounted), [refused]);
     assert_eq!(said(&https("redirect"), Doors::Told), [""; 0]);
