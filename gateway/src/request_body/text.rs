@@ -32,10 +32,7 @@ impl Streaming {
         frame: Frame<Bytes>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        let frame = match self.decoded(frame) {
-            Some(frame) => frame,
-            None => return self.fail(BodyFault::Malformed),
-        };
+        let Some(frame) = self.decoded(frame) else { return self.fail(BodyFault::Malformed) };
         // Of a body whose length was told, nobody has to ask for the end behind the last byte.
         if (frame.is_trailers() || self.source.is_end_stream()) && !self.may_end() {
             return self.fail(BodyFault::Malformed);
