@@ -216,6 +216,11 @@ impl<N: Network> Exchange<N> {
         note(&mut lock(notes));
     }
 
+    /// Whether there is room to write down why a request failed.
+    pub(crate) fn has_room_for_failures(&self) -> bool {
+        self.has_room(Lane::Failed)
+    }
+
     fn has_room(&self, lane: Lane) -> bool {
         let shared = &self.shard.shared;
         shared.recorder.has_room(self.shard.index, lane, shared.clock.ticks_ms(self.started) / 1000)

@@ -15,6 +15,8 @@ use crate::context::RequestId;
 
 /// Requests that are known at once.
 const MOST: usize = 10_000;
+/// So many are looked at for one that has ended, where all places are taken.
+const LOOKED_AT: usize = 8;
 
 /// A request that is there.
 #[derive(Debug)]
@@ -58,7 +60,33 @@ pub struct Times {
 pub struct RollCall {
     is_on: AtomicBool,
     times: Mutex<Option<Times>>,
-    present: Mutex<Vec<Weak<Present>>>,
+    present: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    all: Vec<Weak<Present>>,
+    /// Of a full list the next that is looked at for whether it has ended.
+    next: usize,
+}
+
+impl Known {
+    /// A place for one more: at the end, or that of one that has ended. Of a full list only a few are looked at each time,
+    /// as requests wait for this.
+    fn take(&mut self, one: Weak<Present>) {
+        if self.all.len() < MOST {
+            self.all.push(one);
+            return;
+        }
+        for _ in 0..LOOKED_AT {
+            let at = self.next % MOST;
+            self.next = at + 1;
+            if self.all[at].strong_count() == 0 {
+                self.all[at] = one;
+                return;
+            }
+        }
+    }
 }
 
 impl RollCall {
@@ -91,31 +119,30 @@ impl RollCall {
     /// A request says that it is there. It is, for as long as somebody holds what this returns.
     pub fn enter(&self, present: Present) -> Arc<Present> {
         let present = Arc::new(present);
-        let mut known = self.known();
-        if known.len() >= MOST {
-            known.retain(|one| one.strong_count() > 0);
-        }
-        if known.len() < MOST {
-            known.push(Arc::downgrade(&present));
-        }
+        self.known().take(Arc::downgrade(&present));
         present
     }
 
     /// Those that are there, the oldest first.
     pub fn look(&self) -> Vec<Arc<Present>> {
         let mut known = self.known();
-        known.retain(|one| one.strong_count() > 0);
-        let mut there: Vec<_> = known.iter().filter_map(Weak::upgrade).collect();
+        known.all.retain(|one| one.strong_count() > 0);
+        let mut there: Vec<_> = known.all.iter().filter_map(Weak::upgrade).collect();
         drop(known);
         there.sort_by_key(|one| one.began);
         there
+    }
+
+    /// Whether there may be more than are known.
+    pub fn is_full(there: usize) -> bool {
+        there >= MOST
     }
 
     fn times(&self) -> MutexGuard<'_, Option<Times>> {
         self.times.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known(&self) -> MutexGuard<'_, Vec<Weak<Present>>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.present.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -151,7 +178,7 @@ mod tests {
         drop(old);
         assert_eq!(told(), ["young"]);
         drop(young);
-        assert!(told().is_empty() && call.known().is_empty());
+        assert!(told().is_empty() && call.known().all.is_empty());
     }
 
     #[test]
@@ -159,9 +186,9 @@ mod tests {
         let (call, start) = (RollCall::default(), Clock::system().now());
         let mut there: Vec<_> = (0..MOST + 5).map(|_| call.enter(present("all", start))).collect();
         assert_eq!(call.look().len(), MOST);
-        there.truncate(10);
-        there.push(call.enter(present("late", start)));
-        assert_eq!(call.look().len(), 11);
+        there.drain(..MOST - 10);
+        there.extend((0..3).map(|_| call.enter(present("late", start))));
+        assert_eq!(call.look().len(), 10 + 3, "the places of the first ones are theirs");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::State;
 use crate::clock::Clock;
 use crate::network::Network;
-use crate::roll_call::{Present, Times};
+use crate::roll_call::{Present, RollCall, Times};
 use crate::telemetry::timestamp::rfc3339;
 
 /// Requests that are shown; more are counted.
@@ -98,7 +98,12 @@ impl Progress {
         let named: Vec<String> =
             routes.iter().take(MOST_NAMED).map(|(route, (requests, _))| format!("{requests} of {route}")).collect();
         let named = if named.is_empty() { String::new() } else { format!(" ({}{more})", named.join(", ")) };
-        let requests = counted(requests, "request");
+        if !self.is_closing {
+            return format!("it is not ready any more, and goes on to accept{connections}{left}");
+        }
+        // Requests that wait for nobody, as streams of HTTP/2 that are silent, do not say that they are there.
+        let least = if RollCall::is_full(self.present.len()) { "at least " } else { "" };
+        let requests = format!("{least}{}", counted(requests, "request"));
         format!("it waits for {requests}{named}{connections}{left}")
     }
 
@@ -180,7 +185,7 @@ mod tests {
         let progress = Progress {
             times: Times { since: at(60), until: Some(at(90)) },
             now: at(70),
-            connections: 7,
+            connections: Some(7),
             present: vec![
                 present(Some("bytes"), at(10), false),
                 present(Some("board"), at(20), false),

@@ -32,7 +32,8 @@ pub struct Passed {
     pub begun: f64,
     /// How many failed in a second.
     pub failed: f64,
-    /// How long one stays on the average, seconds; `None` where none came.
+    /// How long one stays on the average where as many go as come, seconds; `None` where none came, or that is longer than
+    /// was looked.
     pub stays: Option<f64>,
 }
 
@@ -91,7 +92,8 @@ impl Flow {
         Some(Passed {
             begun: begun as f64 / seconds,
             failed: now.failed.saturating_sub(first.failed) as f64 / seconds,
-            stays: (begun > 0).then(|| stayed / begun as f64),
+            // Where far more are there than came, as tunnels are, those who came tell nothing of how long.
+            stays: (begun > 0 && stayed <= begun as f64 * seconds).then(|| stayed / begun as f64),
         })
     }
 }

@@ -109,28 +109,40 @@ pub async fn consult<N: Network>(
             heard(exchange, WordResult::Refused);
             Ok(Some(Box::new(Refused { head, body })))
         }
-        Err(error) if authority.settings.allows_on_error && is_its_fault(exchange, &error) => {
-            heard(exchange, WordResult::FailedOpen);
-            Ok(None)
-        }
-        Err(mut error) => {
-            heard(exchange, WordResult::Failed);
-            // Not where the gateway is at a limit of its own, nor where a client leaves it no time.
-            let is_its_own = error.shed.is_some()
-                || error.code.fault() != Fault::Upstream
-                || exchange.hurried && exchange.is_out_of_time(exchange.now());
-            exchange.count_shed(&mut error);
-            let code = if is_its_own { Code::Overloaded } else { Code::AuthorityUnavailable };
-            let detail = "Whether this request may pass cannot be found out now.";
-            let refused = GatewayError::new(code, detail).retry_after(Duration::from_secs(1));
-            Err(refused.because(unheard(&authority, &error)).into())
-        }
+        Err(error) => unheard(exchange, &authority, error),
     }
+}
+
+/// What becomes of a request of which the service has said nothing.
+#[cold]
+fn unheard<N: Network>(
+    exchange: &mut Exchange<N>,
+    authority: &Authority<N>,
+    mut error: GatewayError,
+) -> Result<Option<Box<Refused>>, Failure> {
+    let is_out_of_time = exchange.is_out_of_time(exchange.now());
+    // Not what a client can bring about, by asking much or by giving little time.
+    let is_its_fault =
+        error.shed.is_none() && error.code.fault() == Fault::Upstream && !(exchange.hurried && is_out_of_time);
+    // A request whose own time is up does not pass unasked, whoever set the time.
+    if is_its_fault && !is_out_of_time && authority.settings.allows_on_error {
+        heard(exchange, WordResult::FailedOpen);
+        return Ok(None);
+    }
+    heard(exchange, if is_its_fault { WordResult::Failed } else { WordResult::Unasked });
+    exchange.count_shed(&mut error);
+    let code = if is_its_fault { Code::AuthorityUnavailable } else { Code::Overloaded };
+    let detail = "Whether this request may pass cannot be found out now.";
+    let refused = GatewayError::new(code, detail).retry_after(Duration::from_secs(1));
+    // Written down for the flight recorder alone, and not where it has no room for it.
+    let refused =
+        if exchange.has_room_for_failures() { refused.because(why_unheard(authority, &error)) } else { refused };
+    Err(refused.into())
 }
 
 /// Why nobody said whether the request may pass, as operators may know it: who was to say it, and one reason.
 #[cold]
-fn unheard<N: Network>(authority: &Authority<N>, error: &GatewayError) -> String {
+fn why_unheard<N: Network>(authority: &Authority<N>, error: &GatewayError) -> String {
     let upstream = &authority.upstream;
     match error.code {
         Code::BreakerOpen | Code::NoEndpoint => upstream.and_what_is_wrong(None),
@@ -155,12 +167,6 @@ fn heard<N: Network>(exchange: &Exchange<N>, result: WordResult) {
     if let Some(route) = exchange.route() {
         route.series.heard(exchange.shard.index, result);
     }
-}
-
-/// Whether the service failed, or is known to fail; not what a client can bring about, by asking much or by giving
-/// little time: a request whose own time is up does not pass unasked.
-fn is_its_fault<N: Network>(exchange: &Exchange<N>, error: &GatewayError) -> bool {
-    error.shed.is_none() && error.code.fault() == Fault::Upstream && !exchange.is_out_of_time(exchange.now())
 }
 
 /// What the service is sent of the request, but for ids.

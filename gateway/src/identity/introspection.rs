@@ -136,7 +136,8 @@ impl Issuer {
 
     #[cold]
     fn crowded(&self) -> AuthResult {
-        self.health.note(&self.there("its answers come too slowly for as many questions"));
+        let what = "its answers come too slowly for as many questions";
+        self.health.note_again(what, || self.there(what));
         AuthResult::Unavailable
     }
 

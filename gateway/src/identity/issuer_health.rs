@@ -53,6 +53,14 @@ impl IssuerHealth {
         self.seen().last = Some(why.to_owned());
     }
 
+    /// The same of what is said again and again, whose end is `what`: the whole is made up once.
+    pub(super) fn note_again(&self, what: &str, whole: impl FnOnce() -> String) {
+        let mut seen = self.seen();
+        if !seen.last.as_ref().is_some_and(|last| last.ends_with(what)) {
+            seen.last = Some(whole());
+        }
+    }
+
     /// Whether it fails.
     pub(super) fn is_failing(&self) -> bool {
         self.seen().told.is_some()

@@ -122,8 +122,9 @@ impl<N: Network> Endpoint<N> {
     /// Looks at what passes: how many attempts there were so far, and what passed in the last seconds. Whoever wants to
     /// know has to look now and then; attempts are counted by their places in flight, so that they pay nothing for it.
     pub fn passed(&self, now_ns: u64) -> (u64, Option<Passed>) {
-        let (begun, there) = (self.in_flight.ever(), self.in_flight.count());
         let mut flow = self.flow.lock().unwrap_or_else(PoisonError::into_inner);
+        // Within the lock: of two who look at once, the later one sees no less.
+        let (begun, there) = self.in_flight.ever_and_now();
         flow.look(Look { at: now_ns, begun, there, failed: self.failures() });
         (flow.begun(), flow.passed())
     }

@@ -24,10 +24,11 @@ impl InFlight {
         there(self.count.load(Ordering::Relaxed))
     }
 
-    /// How many there ever were; goes round.
+    /// How many there ever were, which goes round, and how many there are now, at one moment.
     #[inline]
-    pub fn ever(&self) -> u32 {
-        there(self.count.load(Ordering::Relaxed) >> 32)
+    pub fn ever_and_now(&self) -> (u32, u32) {
+        let both = self.count.load(Ordering::Relaxed);
+        (there(both >> 32), there(both))
     }
 
     /// Takes a place.

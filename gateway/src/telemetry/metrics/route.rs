@@ -73,6 +73,8 @@ labelled! {
     Failed = "failed";
     /// It could not be asked, or failed, and the request passed: the route says so.
     FailedOpen = "failed_open";
+    /// It was not asked to the end, for a reason of the gateway's or the client's: a limit, a client's deadline.
+    Unasked = "unasked";
 }
 
 labelled! {
@@ -444,7 +446,7 @@ mod tests {
         for (at, result) in WordResult::ALL.iter().enumerate() {
             (0..=at).for_each(|n| series.heard(n % 2, *result));
         }
-        assert_eq!(series.totals().unwrap().words, [1, 2, 3, 4, 5]);
+        assert_eq!(series.totals().unwrap().words, [1, 2, 3, 4, 5, 6]);
     }
 
     #[test]
