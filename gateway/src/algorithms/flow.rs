@@ -1,9 +1,9 @@
 //! What passes somewhere, told from looks at counters that are kept anyway: how much begins and fails in a second, and
 //! how long one stays.
 //!
-//! Nothing is timed. How many are there at each look, over time, divided by how many have come, is how long one stays on
-//! the average (Little, "A Proof for the Queuing Formula: L = λW", 1961). So it is the better the more often somebody
-//! looks, and the longer one stays.
+//! Nothing is timed. How many are there at each look, over time, divided by how many have come, is how long one stays
+//! on the average (Little, "A Proof for the Queuing Formula: L = λW", 1961). So it is the better the more often
+//! somebody looks, and the longer one stays.
 
 use std::collections::VecDeque;
 
