@@ -267,9 +267,9 @@ impl Builder {
     }
 
     /// A gateway without listeners, to be mounted in an axum program by [`Gateway::into_service`]; `[[listeners]]` and
-    /// `[admin]` of its configuration are not looked at, but for the names of listeners, which is a warning where they are
-    /// written. So are `https`, `hsts`, providers of `kind = "mtls"` and `listeners` of routes, where the program does not
-    /// say how requests come ([`Builder::with_client_info`]).
+    /// `[admin]` of its configuration are not looked at, but for the names of listeners, which is a warning where they
+    /// are written. So are `https`, `hsts`, providers of `kind = "mtls"` and `listeners` of routes, where the program
+    /// does not say how requests come ([`Builder::with_client_info`]).
     ///
     /// It writes nothing on the program's standard output and standard error, unless `output = "stdout"` of
     /// `[telemetry.access_log]` is written in the configuration: what happens goes to [`Builder::events`], warnings too

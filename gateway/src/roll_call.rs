@@ -71,8 +71,8 @@ struct Known {
 }
 
 impl Known {
-    /// A place for one more: at the end, or that of one that has ended. Of a full list only a few are looked at each time,
-    /// as requests wait for this.
+    /// A place for one more: at the end, or that of one that has ended. Of a full list only a few are looked at each
+    /// time, as requests wait for this.
     fn take(&mut self, one: Weak<Present>) {
         if self.all.len() < MOST {
             self.all.push(one);

@@ -32,8 +32,8 @@ pub struct Passed {
     pub begun: f64,
     /// How many failed in a second.
     pub failed: f64,
-    /// How long one stays on the average where as many go as come, seconds; `None` where none came, or that is longer than
-    /// was looked.
+    /// How long one stays on the average where as many go as come, seconds; `None` where none came, or that is longer
+    /// than was looked.
     pub stays: Option<f64>,
 }
 

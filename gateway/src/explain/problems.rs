@@ -23,8 +23,8 @@ pub struct OwnProblem {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
     /// The codes of which it is told. Where another body comes first for each, there are none; one for a status may
-    /// be told still, where a part of an aggregate is answered so; `upstream_error` stands with those for the statuses that
-    /// the route's `intercept` names.
+    /// be told still, where a part of an aggregate is answered so; `upstream_error` stands with those for the statuses
+    /// that the route's `intercept` names.
     pub codes: Vec<&'static str>,
 }
 

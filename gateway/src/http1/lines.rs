@@ -53,8 +53,8 @@ impl Lines {
 /// both is enough.
 #[inline]
 pub(super) fn all_end_with_cr(head: &[u8]) -> bool {
-    // A vector's length at a time, known to the compiler: with any other length a build by profile took the loop over the
-    // bytes of a short head for cheaper than vector instructions, and it took a fiftieth of the gateway's own time.
+    // A vector's length at a time, known to the compiler: with any other length a build by profile took the loop over
+    // the bytes of a short head for cheaper than vector instructions, and it took a fiftieth of the gateway's own time.
     let (vectors, rest) = head.as_chunks::<16>();
     vectors.iter().map(|vector| balance(vector)).sum::<i32>() + balance(rest) == 0
 }

@@ -78,8 +78,8 @@ fn asks_others(config: &Config, auth: &Auth) -> bool {
     })
 }
 
-/// What a route answers in the status of others: of a part without which there is no answer, of a call for many, or of an
-/// error of which nothing else is passed on.
+/// What a route answers in the status of others: of a part without which there is no answer, of a call for many, or of
+/// an error of which nothing else is passed on.
 pub(super) fn of_others(route: &Route) -> Vec<(&'static str, Value)> {
     let needs_a_part = route.aggregate.as_ref().is_some_and(|it| it.parts.iter().any(|part| part.required));
     let (code, statuses, words) = if needs_a_part {

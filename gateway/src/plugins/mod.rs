@@ -84,8 +84,8 @@ impl Plugins {
         self.records = Some(takes);
     }
 
-    /// The gateway is to be mounted in the program, which listens itself, and requests come so. Nothing is said on its standard
-    /// error.
+    /// The gateway is to be mounted in the program, which listens itself, and requests come so. Nothing is said on its
+    /// standard error.
     pub(crate) fn mount(&mut self, doors: Doors) {
         self.doors = doors;
         if matches!(self.voice, Voice::StandardError) {

@@ -10,8 +10,8 @@ use crate::retry_after::retry_after;
 
 /// What the gateway answers in the place of an answer with this head; `None` where that is passed on.
 ///
-/// When to come back, how to prove who one is and which methods would do are kept: a 401 and a 405 without them would be
-/// no answers (RFC 9110, sections 15.5.2 and 15.5.6).
+/// When to come back, how to prove who one is and which methods would do are kept: a 401 and a 405 without them would
+/// be no answers (RFC 9110, sections 15.5.2 and 15.5.6).
 #[inline]
 pub fn intercepted<N: Network>(exchange: &Exchange<N>, head: &ResponseHead) -> Option<GatewayError> {
     let intercept = exchange.route()?.settings.intercept.as_ref()?;

@@ -1,8 +1,8 @@
-//! `[policies.NAME]`: what a route takes over by naming it. The layers of a route, the first that says something counts:
-//! its own table, its `policies` from the last to the first, `[defaults.route]`.
+//! `[policies.NAME]`: what a route takes over by naming it. The layers of a route, the first that says something
+//! counts: its own table, its `policies` from the last to the first, `[defaults.route]`.
 //!
-//! Layers below a route's own are laid over each other once for each list of names, as the reader lays a table over what
-//! it shares: tables key by key, everything else as a whole.
+//! Layers below a route's own are laid over each other once for each list of names, as the reader lays a table over
+//! what it shares: tables key by key, everything else as a whole.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,5 @@
-//! `intercept`: which answers of an upstream the gateway gives itself, so that nothing of them but their status is seen.
+//! `intercept`: which answers of an upstream the gateway gives itself, so that nothing of them but their status is
+//! seen.
 
 use std::collections::BTreeSet;
 use std::fmt;
