@@ -64,6 +64,11 @@ impl ClientInfo {
         Self { address, is_encrypted: false, server_name: None, shown: None, certificate: None, listener: None }
     }
 
+    /// The address it was made with.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// It is encrypted.
     pub fn tls(self) -> Self {
         Self { is_encrypted: true, ..self }

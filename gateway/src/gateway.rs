@@ -272,6 +272,10 @@ impl<N: Network> Gateway<N> {
         if !self.shared.draining.swap(true, Ordering::Relaxed) {
             let now = self.shared.clock.now();
             self.shared.roll_call.drain_begins(now);
+            if self.shared.plugins.is_mounted() {
+                // The program's server closes its connections now; nobody else begins it.
+                self.shared.roll_call.begin();
+            }
             self.shared.report(now, Event::Drain);
             self.drains.send_replace(true);
         }

@@ -155,10 +155,15 @@ impl Running {
         let (end, runtime) = (watch::Sender::default(), tokio::runtime::Handle::current());
         let served = Arc::new(Served { parts, threads, end, runtime });
         let weak = Arc::downgrade(&served);
+        let begun = served.parts.gateway.drain_begun();
         tokio::spawn(async move {
-            let is_asked = asked.wait_for(|asked| *asked).await.is_ok();
-            if let Some(served) = weak.upgrade().filter(|_| is_asked) {
-                served.begin(Some("admin"));
+            let cause = tokio::select! {
+                asked = asked.wait_for(|asked| *asked) => asked.is_ok().then_some("admin"),
+                // By the gateway itself, as an admin API elsewhere in the program does.
+                () = begun => Some(BY_PROGRAM),
+            };
+            if let Some((served, cause)) = weak.upgrade().zip(cause) {
+                served.begin(Some(cause));
             }
         });
         Self { served, listeners, admin }
@@ -294,10 +299,10 @@ impl Served {
         }
         // At once, so that who looks behind the call sees it.
         self.parts.gateway.begin_drain();
-        let served = Arc::clone(self);
+        // Made here: a runtime that is gone drops the task before it is ever polled.
+        let over = Over(Arc::clone(self));
         self.runtime.spawn(async move {
-            let over = Over(&served);
-            let drained = served.run_down().await;
+            let drained = over.0.run_down().await;
             over.0.end.send_modify(|end| end.drained = Some(drained));
         });
     }
@@ -363,9 +368,9 @@ impl Served {
 }
 
 /// An end that its runtime does not bring to an end is one all the same: nobody waits for it for ever.
-struct Over<'a>(&'a Served);
+struct Over(Arc<Served>);
 
-impl Drop for Over<'_> {
+impl Drop for Over {
     fn drop(&mut self) {
         let open = self.0.parts.connections.open();
         self.0.end.send_if_modified(|end| {

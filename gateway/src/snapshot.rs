@@ -199,7 +199,7 @@ impl<N: Network> Snapshot<N> {
             in_flight,
             table,
             routes,
-            listeners: shared.tls.names(&config.listeners),
+            listeners: listener_names(&config, shared),
             trusted: TrustedProxies::new(&config.server.trusted_proxies),
             header_rules: Arc::new(HeaderRules::new(&config.identity, config.server.underscores_in_headers)),
             trace_policy: TracePolicy::new(&config.telemetry.tracing),
@@ -245,6 +245,15 @@ impl<N: Network> Snapshot<N> {
 }
 
 /// How paths are brought to one form.
+/// What the listeners are called by whose numbers requests know them. Those of a gateway that is mounted are names alone,
+/// and others with each configuration; those of one that listens are the sockets that it began with.
+fn listener_names<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<str>]> {
+    if !shared.plugins.is_mounted() {
+        return shared.tls.names(&config.listeners);
+    }
+    config.listeners.iter().map(|listener| listener.name.clone().unwrap_or_else(|| Arc::from(""))).collect()
+}
+
 fn path_rules(config: &Config) -> PathRules {
     PathRules {
         keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,

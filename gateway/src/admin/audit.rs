@@ -13,6 +13,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 
 use super::State;
+use crate::client_info::ClientInfo;
 use crate::network::Network;
 use crate::telemetry::events::{AdminWrite, Event};
 use crate::telemetry::metrics::{AdminAction, AdminResult};
@@ -46,7 +47,8 @@ pub(super) async fn watch<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
 fn peer(request: &Request) -> Option<SocketAddr> {
     let extensions = request.extensions();
     let own = extensions.get::<Peer>().map(|peer| peer.0);
-    own.or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0))
+    let told = || extensions.get::<ClientInfo>().map(ClientInfo::address);
+    own.or_else(told).or_else(|| extensions.get::<ConnectInfo<SocketAddr>>().map(|info| info.0))
 }
 
 /// Whether a call may change something.

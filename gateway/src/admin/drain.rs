@@ -61,6 +61,11 @@ impl Progress {
         self.times.since
     }
 
+    /// Whether connections are those of the program around the gateway, which also says when it ends.
+    pub(super) fn is_of_program(&self) -> bool {
+        self.connections.is_none()
+    }
+
     /// As JSON.
     pub(super) fn told(&self, clock: &Clock) -> Value {
         let day = |at: Instant| rfc3339(clock.unix_us(at));
@@ -78,7 +83,8 @@ impl Progress {
             "left_ms": self.left().map(millis),
             "closing": self.is_closing,
             "connections": self.connections,
-            "requests": self.requests().count(),
+            // Before connections close nobody is asked.
+            "requests": self.is_closing.then(|| self.requests().count()),
             "routes": self.routes().into_iter().map(route).collect::<Vec<_>>(),
             "endpoints": self.endpoints.iter().map(endpoint).collect::<Vec<_>>(),
             "oldest": self.present.iter().take(MOST_SHOWN).map(|one| self.one(one)).collect::<Vec<_>>(),

@@ -26,6 +26,8 @@ use crate::telemetry::events::{Batch, Follower, Kinds};
 const AHEAD: usize = 4;
 /// A line that says nothing, so that both ends notice when the other is gone.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long the event that ends the answer is waited for.
+const LAST: Duration = Duration::from_millis(100);
 
 #[derive(Deserialize)]
 pub(super) struct Asked {
@@ -62,12 +64,20 @@ pub(super) async fn events<N: Network>(
         (after, _) => events.follow(kinds, after),
     };
     let (sender, receiver) = mpsc::channel(AHEAD);
-    tokio::spawn(send(follower, sender));
+    // A program's server waits for every answer when it ends: this one ends with the drain then.
+    let drain = state.serves.is_none().then(|| state.gateway.drain_begun());
+    tokio::spawn(send(follower, sender, drain));
     ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(Stream(receiver))).into_response()
 }
 
-/// Follows until the reader is gone.
-async fn send(mut follower: Follower, sender: mpsc::Sender<Bytes>) {
+/// Follows until the reader is gone, or `end` has come, whose own event is the last.
+async fn send(mut follower: Follower, sender: mpsc::Sender<Bytes>, end: Option<impl Future<Output = ()>>) {
+    let mut end = std::pin::pin!(async {
+        match end {
+            Some(end) => end.await,
+            None => std::future::pending().await,
+        }
+    });
     // At once, so that the reader knows that it is heard.
     let mut text = Bytes::from_static(b": events\n\n");
     while sender.send(text).await.is_ok() {
@@ -76,7 +86,11 @@ async fn send(mut follower: Follower, sender: mpsc::Sender<Bytes>) {
                 batch.map_or(Bytes::from_static(b": still here\n\n"), |batch| told(&batch).into())
             }
             () = sender.closed() => return,
+            () = &mut end => break,
         };
+    }
+    if let Ok(batch) = tokio::time::timeout(LAST, follower.next()).await {
+        let _ = sender.send(told(&batch).into()).await;
     }
 }
 

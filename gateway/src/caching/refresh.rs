@@ -14,7 +14,7 @@ use super::store::Store;
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::response_body::{Answer, Source};
-use crate::telemetry::metrics::CacheUse;
+use crate::telemetry::metrics::{AttemptOutcome, CacheUse};
 
 /// So many are asked for at once in the whole gateway.
 const MOST: usize = 256;
@@ -96,7 +96,12 @@ pub async fn take_in<N: Network>(exchange: &mut Exchange<N>, mut source: Source<
                     }
                     Err(_trailers) => exchange.keep_nothing(),
                 },
-                Some(Err(_)) => return false,
+                Some(Err(error)) => {
+                    let why = error.reason();
+                    exchange.note_cut(&why);
+                    exchange.blame(&source, AttemptOutcome::Reset, &why);
+                    return false;
+                }
                 None => break,
             }
         }

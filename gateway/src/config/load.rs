@@ -16,7 +16,7 @@ use super::parse::document::Parsed;
 use super::parse::environment::{Environment, ProcessEnvironment};
 use super::parse::{document, foreign, include};
 use super::problem::{Problem, Problems, Report, quoted};
-use super::registered::Registered;
+use super::registered::{Doors, Registered};
 use super::schema::ROOT;
 use super::settings::Config;
 use super::settings::telemetry::LogOutput;
@@ -328,18 +328,25 @@ fn tell_of_open(context: &mut Context<'_>, (config, places): (&Config, &[Span]))
     }
 }
 
-/// What a configuration comes to where the program around the gateway listens: there are no listeners and no admin API
-/// of its own, and records go to standard output only where that is written.
+/// What a configuration comes to where the program around the gateway listens: of listeners there are the names alone, by
+/// which the program may say how a request came, there is no admin API, and records go to standard output only where
+/// that is written.
 fn mount(context: &mut Context<'_>, root: &Reader<'_>, config: &mut Config) {
-    for (key, help) in [
-        ("listeners", "the program listens: `start` and `run` serve on these"),
-        ("admin", "`admin_router` is this API, for the program to serve; `start` and `run` serve it here"),
+    let has_use_of_names =
+        context.doors() == Doors::Told || config.routes.iter().any(|route| !route.matches.listeners.is_empty());
+    for (key, is_used, help) in [
+        ("listeners", has_use_of_names, "the program listens: `start` and `run` serve on these"),
+        ("admin", false, "`admin_router` is this API, for the program to serve; `start` and `run` serve it here"),
     ] {
-        if let Some(written) = root.get(key) {
+        if let Some(written) = root.get(key).filter(|_| !is_used) {
             let message = format!("`{key}` is not looked at by a gateway that is mounted in a program");
             context.report.warning(written.at, message, help);
         }
     }
+    if root.get("listeners").is_none() {
+        config.listeners.clear();
+    }
+    config.listeners.iter_mut().for_each(|listener| listener.tls = None);
     let log = &mut config.telemetry.access_log;
     if log.output == LogOutput::Stdout && root.table("telemetry").table("access_log").get("output").is_none() {
         log.output = LogOutput::Off;

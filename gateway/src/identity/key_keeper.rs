@@ -125,7 +125,7 @@ impl<A: Ask> Keeper<A> {
         if has_changed {
             // The first keys are no news; nor are keys that no token is verified with.
             if !came.is_empty() || !went.is_empty() {
-                notice::keys_rotated(&self.provider, &came, &went);
+                notice::keys_rotated(self.events.voice(), &self.provider, &came, &went);
             }
             self.report(now, KeysEvent::Rotate { kids, came, went, left_out });
         }

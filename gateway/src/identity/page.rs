@@ -8,7 +8,7 @@
 //! `cors` of the route lets in with credentials. Who says no `Origin` is no browser, and what a page has to write
 //! itself, a token in a header, no other page has.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use super::credential::Credential;
 use super::places;
@@ -26,11 +26,17 @@ use crate::network::Network;
 #[cold]
 pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap) -> Result<(), GatewayError> {
     let Some(route) = exchange.route().filter(|route| route.settings.websocket) else { return Ok(()) };
-    let Some(auth) = route.auth.as_deref().filter(|_| headers.contains_key(header::ORIGIN)) else { return Ok(()) };
+    if !headers.contains_key(header::ORIGIN) {
+        return Ok(());
+    }
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
-    // What is no credential, or none at all, is judged where identity is.
-    let Ok(Some((provider, credential))) = auth.present(&mut headers.clone(), certificate) else { return Ok(()) };
-    if !is_ambient(provider, &credential, headers) {
+    let proves_by_itself = route.auth.as_deref().is_some_and(|auth| {
+        // What is no credential, or none at all, is judged where identity is.
+        let shown = auth.present(&mut headers.clone(), certificate);
+        shown.is_ok_and(|shown| shown.is_some_and(|(provider, credential)| is_ambient(provider, &credential, headers)))
+    });
+    let asked = route.settings.forward_auth.as_ref();
+    if !proves_by_itself && !asked.is_some_and(|asked| shows_what_browsers_send(&asked.request_headers, headers)) {
         return Ok(());
     }
     let told = exchange.peer_trusted.then(|| forwarded::told_host(headers, &exchange.snapshot.trusted)).flatten();
@@ -53,8 +59,24 @@ fn is_ambient(provider: &Provider, credential: &Credential, headers: &HeaderMap)
         Place::Password => true,
         Place::Handshake => matches!(credential, Credential::Certificate(_)),
         Place::Tokens(all) => places::is_in_cookies_alone(headers, all),
+        Place::Header(name) if *name == header::COOKIE => true,
+        Place::Header(name) if *name == header::AUTHORIZATION => is_basic(headers),
         Place::Bearer | Place::Header(_) => false,
     }
+}
+
+/// Whether the service of `forward_auth` is shown what a browser sends by itself, and nothing that a page has to write:
+/// no page can give a handshake a token in `Authorization`.
+fn shows_what_browsers_send(shown: &[HeaderName], headers: &HeaderMap) -> bool {
+    let is_shown = |name: &HeaderName| shown.contains(name) && headers.contains_key(name);
+    let is_written = headers.contains_key(header::AUTHORIZATION) && !is_basic(headers);
+    !is_written && (is_shown(&header::COOKIE) || is_shown(&header::AUTHORIZATION))
+}
+
+/// Whether `Authorization` is a name and a password, which browsers remember and send.
+fn is_basic(headers: &HeaderMap) -> bool {
+    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+    all.any(|value| value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic ")))
 }
 
 /// Whether a page of this `Origin` may; `own`: the host that was asked for, and whether that was over TLS.
@@ -130,6 +152,21 @@ mod tests {
             (None, true),
             None
         ));
+    }
+
+    #[test]
+    fn a_service_that_is_asked_is_shown_what_browsers_send_by_themselves() {
+        let both = [header::AUTHORIZATION, header::COOKIE];
+        let of = |shown: &[HeaderName], fields: &[(&'static str, &'static str)]| {
+            let fields =
+                fields.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            shows_what_browsers_send(shown, &fields.collect())
+        };
+        assert!(of(&both, &[("cookie", "a=b")]) && of(&both, &[("authorization", "Basic YTpi")]));
+        assert!(of(&both, &[("cookie", "a=b"), ("authorization", "basic YTpi")]));
+        assert!(!of(&both, &[]) && !of(&both, &[("authorization", "Bearer t")]));
+        assert!(!of(&both, &[("cookie", "a=b"), ("authorization", "Bearer t")]), "no page writes that in a handshake");
+        assert!(!of(&both[..1], &[("cookie", "a=b")]), "it is not shown");
     }
 
     #[test]

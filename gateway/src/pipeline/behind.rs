@@ -16,8 +16,10 @@ use crate::response_body::Held;
 use crate::timer::Wait;
 use crate::{caching, response};
 
-/// The longest that is waited for what an upstream has to say of its error, which nobody hears.
-const UNHEARD: Duration = Duration::from_secs(1);
+/// The longest that is waited for what an upstream has to say of its error, which nobody hears: where a copy is kept for
+/// the next who asks, and where it is read for its connection alone.
+const KEPT: Duration = Duration::from_secs(1);
+const UNHEARD: Duration = Duration::from_millis(20);
 /// The most of it that is read where no copy is kept, so that the connection can be used again.
 const UNHEARD_BYTES: usize = 64 * 1024;
 
@@ -43,7 +45,11 @@ pub(super) async fn unheard<N: Network>(exchange: &mut Exchange<N>, outcome: Res
         Ok(Outcome::Taken(taken)) => taken.0.source,
         _ => return,
     };
-    let left = exchange.time_left(exchange.now()).unwrap_or(UNHEARD).min(UNHEARD);
+    let longest = if exchange.is_kept() { KEPT } else { UNHEARD };
+    if !exchange.is_kept() && source.leg.length_left().is_some_and(|left| left > UNHEARD_BYTES as u64) {
+        return;
+    }
+    let left = exchange.time_left(exchange.now()).unwrap_or(longest).min(longest);
     caching::take_in(exchange, source, (UNHEARD_BYTES, left)).await;
 }
 

@@ -183,8 +183,9 @@ pub fn keys(voice: &Voice, provider: &str, failed: Option<&str>) {
 }
 
 /// A provider's keys are others than before: the names of those that came and of those that went.
-pub fn keys_rotated(provider: &str, came: &[String], went: &[String]) {
-    event(json!({ "event": "keys", "provider": provider, "what": "rotate", "came": came, "went": went }));
+pub fn keys_rotated(voice: &Voice, provider: &str, came: &[String], went: &[String]) {
+    let line = json!({ "event": "keys", "provider": provider, "what": "rotate", "came": came, "went": went });
+    beside_its_event(voice, line);
 }
 
 /// A provider's issuer is left alone as it does not say whether tokens hold, and why; or it does again.

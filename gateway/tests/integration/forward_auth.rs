@@ -418,3 +418,27 @@ async fn what_a_yes_says_to_the_client_reaches_it_with_whatever_answer_and_is_no
     }
     assert_eq!(up.counters().requests, 2);
 }
+
+#[tokio::test]
+async fn h_no_page_of_another_site_opens_a_websocket_by_what_its_browser_shows_the_service() {
+    let (up, authority) = (echo().await, authority(YES).await);
+    let gateway = Gateway::start(&text(up.addr(), authority.addr(), "", "")).await;
+    let open = async |fields: &str| {
+        let handshake = format!(
+            "GET /api/ws HTTP/1.1\r\nhost: a.test\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+             sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n{fields}\r\n"
+        );
+        gateway.ask(handshake).await.status
+    };
+    assert_eq!(open("cookie: s=1\r\norigin: https://evil.test\r\n").await, 403);
+    assert_eq!(open("authorization: Basic YTpi\r\norigin: https://evil.test\r\n").await, 403);
+    assert!(asked(&authority).is_empty(), "the service is not asked about it");
+    for fields in [
+        "cookie: s=1\r\norigin: https://a.test\r\n",
+        "cookie: s=1\r\n",
+        "authorization: Bearer t\r\norigin: https://evil.test\r\n",
+        "origin: https://evil.test\r\n",
+    ] {
+        assert_ne!(open(fields).await, 403, "{fields}");
+    }
+}

@@ -425,3 +425,29 @@ async fn a_mounted_gateway_takes_no_socket() {
     let missing = Path::new("/no/such/gateway.toml");
     assert!(Gateway::builder().config_file(missing).build().is_err());
 }
+
+#[tokio::test]
+async fn who_follows_what_happens_does_not_keep_the_program_from_its_end() {
+    let (gateway, admin) = built("[[routes]]\npath = '/a'\nanswer = {}\n", |builder| builder);
+    let request = http::Request::builder().uri("/events").header("host", "a").body(Body::empty()).unwrap();
+    let answer = admin.oneshot(request).await.unwrap();
+    gateway.begin_drain();
+    let all = guarded("the answer ends", answer.into_body().collect()).await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&all).contains("event: drain"), "the last that is told: {all:?}");
+}
+
+#[tokio::test]
+async fn what_a_mounted_gateway_still_answers_in_a_drain_is_told() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::any().effect(mocks::Effect::Hang)]);
+    let (gateway, admin) = built(&route("/{*rest}", &upstream), |builder| builder);
+    let hanging = tokio::spawn(path_asked(&gateway, "/slow"));
+    upstream.wait_for_requests(1).await;
+    gateway.begin_drain();
+    let drain = json(&admin, "/status").await["drain"].clone();
+    let seen = (&drain["closing"], &drain["connections"], &drain["endpoints"][0]["in_flight"]);
+    assert_eq!(seen, (&Value::Bool(true), &Value::Null, &Value::from(1)), "{drain}");
+    let problems = json(&admin, "/problems").await.to_string();
+    assert!(problems.contains("the program around the gateway ends when it thinks fit"), "{problems}");
+    hanging.abort();
+}

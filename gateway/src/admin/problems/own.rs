@@ -155,7 +155,11 @@ pub(super) fn of_drain(progress: &Progress, clock: &Clock) -> Problem {
         since: Some(ns(clock.monotonic_ns(progress.since()))),
         why: progress.in_words(),
         feels: Feels::Nobody,
-        remedy: "wait, or look at what it waits for: GET /status, `drain`; a second SIGTERM cuts it at once",
+        remedy: if progress.is_of_program() {
+            "look at what it waits for: GET /status, `drain`; the program around the gateway ends when it thinks fit"
+        } else {
+            "wait, or look at what it waits for: GET /status, `drain`; a second SIGTERM cuts it at once"
+        },
     }
 }
 

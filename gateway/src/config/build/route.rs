@@ -346,7 +346,7 @@ fn cors(table: &Reader<'_>) -> Cors {
     }
 }
 
-/// Which answers are kept; none of those that the gateway or its program makes itself.
+/// Which errors of an upstream are not passed on.
 fn intercept(table: &Reader<'_>) -> Option<Intercept> {
     if own_answer(table).is_some() {
         None
@@ -355,6 +355,7 @@ fn intercept(table: &Reader<'_>) -> Option<Intercept> {
     }
 }
 
+/// Which answers are kept; none of those that the gateway or its program makes itself.
 fn cache(table: &Reader<'_>) -> Option<Cache> {
     let written = table.get("cache")?;
     if matches!(written.value, TreeValue::Bool(false)) || own_answer(table).is_some() {

@@ -55,7 +55,7 @@ pub use upstream::Upstream;
 pub struct Config {
     /// `[server]`
     pub server: Server,
-    /// `[[listeners]]`; never empty.
+    /// `[[listeners]]`; empty only of a gateway that is mounted in a program.
     pub listeners: Vec<Listener>,
     /// `[admin]`; `None` when its address is empty.
     pub admin: Option<Admin>,
