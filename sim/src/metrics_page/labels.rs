@@ -43,6 +43,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         | "gateway_ejections" => &["upstream"],
         "gateway_upstream_connections" | "gateway_endpoints" => &["upstream", "state"],
         "gateway_endpoint_in_flight"
+        | "gateway_endpoint_attempts_total"
         | "gateway_endpoint_failures_total"
         | "gateway_endpoint_cancelled_total"
         | "gateway_endpoint_last_answer_seconds"
