@@ -33,8 +33,9 @@ impl<N: Network> Gateway<N> {
     /// **Whoever reaches it may do all of it**: it shows configuration, addresses and requests, and has `POST /reload`,
     /// `/drain`, `/cache/purge` and `/breakers/...`. Who that is, is the program's to say; `[admin]` with its token is
     /// not looked at. Pages of other sites cannot change anything: a call that would, with an `Origin` that is not its
-    /// `Host`, is 403. (A program that lets in by network alone holds `Host` against its own names too: a name that leads
-    /// to this machine for a moment, DNS rebinding, makes a foreign page's calls look like its own.) `POST /reload` is [`Gateway::reload`]; `POST /drain` is [`Gateway::begin_drain`].
+    /// `Host`, is 403. (A program that lets in by network alone holds `Host` against its own names too: a name that
+    /// leads to this machine for a moment, DNS rebinding, makes a foreign page's calls look like its own.) `POST
+    /// /reload` is [`Gateway::reload`]; `POST /drain` is [`Gateway::begin_drain`].
     ///
     /// Within a tokio runtime, what was wrong is remembered, and services are asked for their documents, from here on
     /// and until the router is dropped; elsewhere only what is known when somebody asks is told. The router holds the

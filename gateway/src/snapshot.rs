@@ -245,8 +245,8 @@ impl<N: Network> Snapshot<N> {
 }
 
 /// How paths are brought to one form.
-/// What the listeners are called by whose numbers requests know them. Those of a gateway that is mounted are names alone,
-/// and others with each configuration; those of one that listens are the sockets that it began with.
+/// What the listeners are called by whose numbers requests know them. Those of a gateway that is mounted are names
+/// alone, and others with each configuration; those of one that listens are the sockets that it began with.
 fn listener_names<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<str>]> {
     if !shared.plugins.is_mounted() {
         return shared.tls.names(&config.listeners);

@@ -328,8 +328,8 @@ fn tell_of_open(context: &mut Context<'_>, (config, places): (&Config, &[Span]))
     }
 }
 
-/// What a configuration comes to where the program around the gateway listens: of listeners there are the names alone, by
-/// which the program may say how a request came, there is no admin API, and records go to standard output only where
+/// What a configuration comes to where the program around the gateway listens: of listeners there are the names alone,
+/// by which the program may say how a request came, there is no admin API, and records go to standard output only where
 /// that is written.
 fn mount(context: &mut Context<'_>, root: &Reader<'_>, config: &mut Config) {
     let has_use_of_names =

@@ -16,8 +16,8 @@ use crate::response_body::Held;
 use crate::timer::Wait;
 use crate::{caching, response};
 
-/// The longest that is waited for what an upstream has to say of its error, which nobody hears: where a copy is kept for
-/// the next who asks, and where it is read for its connection alone.
+/// The longest that is waited for what an upstream has to say of its error, which nobody hears: where a copy is kept
+/// for the next who asks, and where it is read for its connection alone.
 const KEPT: Duration = Duration::from_secs(1);
 const UNHEARD: Duration = Duration::from_millis(20);
 /// The most of it that is read where no copy is kept, so that the connection can be used again.
