@@ -1,5 +1,5 @@
 //! What a program gets of a gateway beside its service: the admin API as a router, metrics as a text, another
-//! configuration. For one that is mounted; one that serves by itself has them too.
+//! configuration. For one that is mounted; one that serves by itself has an admin API and an end of its own.
 
 use std::sync::Arc;
 

@@ -140,7 +140,8 @@ impl Handle {
         self.served.parts.admin
     }
 
-    /// The gateway: its metrics, a reload from a text, an admin API elsewhere too.
+    /// The gateway: its metrics, a reload from a text. Its end is [`Handle::drain`]: `Gateway::begin_drain`, which
+    /// `POST /drain` of an `admin_router` is, is only a mounted gateway's.
     pub fn gateway(&self) -> &Arc<Gateway<Sockets>> {
         &self.served.parts.gateway
     }
@@ -155,15 +156,10 @@ impl Running {
         let (end, runtime) = (watch::Sender::default(), tokio::runtime::Handle::current());
         let served = Arc::new(Served { parts, threads, end, runtime });
         let weak = Arc::downgrade(&served);
-        let begun = served.parts.gateway.drain_begun();
         tokio::spawn(async move {
-            let cause = tokio::select! {
-                asked = asked.wait_for(|asked| *asked) => asked.is_ok().then_some("admin"),
-                // By the gateway itself, as an admin API elsewhere in the program does.
-                () = begun => Some(BY_PROGRAM),
-            };
-            if let Some((served, cause)) = weak.upgrade().zip(cause) {
-                served.begin(Some(cause));
+            let is_asked = asked.wait_for(|asked| *asked).await.is_ok();
+            if let Some(served) = weak.upgrade().filter(|_| is_asked) {
+                served.begin(Some("admin"));
             }
         });
         Self { served, listeners, admin }
