@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 use crate::config::schema::route::ROUTE;
 use crate::config::schema::{Kind, TableDef};
-use crate::config::tree::{Entry, Node, Table};
+use crate::config::tree::{Entry, Node, Table, Value};
 
 /// What routes share, by the policies that they name. Made before the check, which only looks at it.
 #[derive(Debug, Default)]
@@ -73,13 +73,11 @@ fn laid_over(below: &Table, above: &Table, def: &TableDef) -> Table {
 }
 
 fn over(below: &Entry, above: &Entry, def: &TableDef) -> Entry {
-    let inner = match def.key(&above.key).map(|key| key.kind) {
-        Some(Kind::Table(inner) | Kind::OrFalse(inner) | Kind::Short(_, inner)) => inner,
-        _ => return above.clone(),
-    };
+    let kind = def.key(&above.key).map(|key| key.kind);
+    let Some(Kind::Table(inner) | Kind::OrFalse(inner) | Kind::Short(_, inner)) = kind else { return above.clone() };
     match (below.node.table(), above.node.table()) {
         (Some(low), Some(high)) => {
-            let value = crate::config::tree::Value::Table(laid_over(low, high, inner));
+            let value = Value::Table(laid_over(low, high, inner));
             Entry { node: Node { value, at: above.node.at }, ..above.clone() }
         }
         _ => above.clone(),

@@ -58,11 +58,6 @@ impl<'a> Reader<'a> {
         written(self.own).or_else(|| written(self.base)).is_some_and(|node| self.is_none(key, node))
     }
 
-    /// Whether the table itself says that there is to be none, and not what it shares.
-    pub(crate) fn itself_says_none(&self, key: &str) -> bool {
-        self.own.and_then(|own| own.get(key)).is_some_and(|node| self.is_none(key, node))
-    }
-
     /// `false` in place of a table.
     fn is_none(&self, key: &str, node: &Node) -> bool {
         matches!(node.value, Value::Bool(false))
