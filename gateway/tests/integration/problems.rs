@@ -92,17 +92,22 @@ async fn a_reload_that_is_refused_is_a_problem_until_one_is_not() {
     assert_eq!(peace(&gateway).await[0]["what"], "reload");
 }
 
+/// A gateway whose one listener, `web`, shows this certificate.
+async fn over_tls(cert: &std::path::Path, key: &std::path::Path, upstream: &mocks::Mock) -> Gateway {
+    let tls = format!("cert = {}, key = {}", quoted(cert), quoted(key));
+    Gateway::start(&format!(
+        "[[listeners]]\nname = 'web'\naddress = '127.0.0.1:0'\ntls = {{ {tls} }}\n\
+         [[routes]]\npath = '/'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    ))
+    .await
+}
+
 #[tokio::test]
 async fn a_certificate_that_ends_soon_is_told_of_by_a_reload_an_event_and_as_a_problem() {
     let (upstream, authority) = (echo().await, Authority::new());
     let (cert, key) = authority.write_ending_in("a", &["a.test"], 3 * 86_400 - 600);
-    let tls = format!("cert = {}, key = {}", quoted(&cert), quoted(&key));
-    let text = format!(
-        "[[listeners]]\nname = 'web'\naddress = '127.0.0.1:0'\ntls = {{ {tls} }}\n\
-         [[routes]]\npath = '/'\nupstream = 'http://{}'\n",
-        upstream.addr()
-    );
-    let gateway = Gateway::start(&text).await;
+    let gateway = over_tls(&cert, &key, &upstream).await;
     let told = problem(&gateway, "certificate").await;
     assert_eq!((&told["name"], &told["severity"]), (&json!("a.test at web"), &json!("warn")));
     assert_eq!((&told["why"], &told["affects"]["all"]), (&json!("it ends in 3 days"), &json!(true)));
@@ -123,13 +128,7 @@ async fn a_certificate_that_lives_for_hours_is_no_problem_while_it_may_still_be_
     let (upstream, authority) = (echo().await, Authority::new());
     // Six hours of eight are left, then two.
     let (cert, key) = authority.write_living("a", &["a.test"], 7_200, 6 * 3_600);
-    let tls = format!("cert = {}, key = {}", quoted(&cert), quoted(&key));
-    let text = format!(
-        "[[listeners]]\nname = 'web'\naddress = '127.0.0.1:0'\ntls = {{ {tls} }}\n\
-         [[routes]]\npath = '/'\nupstream = 'http://{}'\n",
-        upstream.addr()
-    );
-    let gateway = Gateway::start(&text).await;
+    let gateway = over_tls(&cert, &key, &upstream).await;
     let status = gateway.admin("GET", "/problems").await.json();
     assert_eq!(status["problems"], json!([]));
     let listener = "gateway_tls_certificate_due_seconds{listener=\"127.0.0.1:0\"}";

@@ -1,5 +1,6 @@
 //! `compress`: what is named can be compressed, and is there to be.
 
+use super::references;
 use crate::config::check::{Context, Reader};
 use crate::config::settings::compress::is_grpc;
 use crate::config::tree::{Node, Value};
@@ -19,12 +20,7 @@ pub(crate) fn upstreams_answers(context: &mut Context<'_>, route: &Reader<'_>) {
 
 /// Each coding once.
 pub(crate) fn codings(context: &mut Context<'_>, compress: &Reader<'_>) {
-    let written = compress.nodes("codings");
-    for (position, node) in written.iter().enumerate() {
-        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
-            context.report.error(node.at, "this coding is named twice");
-        }
-    }
+    references::each_once(context, compress.nodes("codings"), "coding");
 }
 
 /// Kinds of content that are compressed already.

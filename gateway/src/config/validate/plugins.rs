@@ -1,5 +1,6 @@
 //! What a route has from the program around the gateway: it is registered, and what stands beside it makes sense.
 
+use super::references;
 use crate::config::check::{Context, Reader};
 use crate::config::registered::PluginKind;
 use crate::config::tree::Value;
@@ -23,12 +24,8 @@ pub(crate) fn handler(context: &mut Context<'_>, route: &Reader<'_>) {
 /// Stages are there, each once, and on a route whose answers are one request's and are passed on as they come.
 pub(crate) fn stages(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("stages");
-    for (position, node) in written.iter().enumerate() {
-        context.is_registered(PluginKind::Stage, node);
-        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
-            context.report.error(node.at, "this stage is named twice");
-        }
-    }
+    written.iter().for_each(|node| context.is_registered(PluginKind::Stage, node));
+    references::each_once(context, written, "stage");
     if written.is_empty() {
         return;
     }

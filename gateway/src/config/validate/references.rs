@@ -9,6 +9,15 @@ use crate::config::value::upstream_url;
 /// Routes that one warning names.
 const MOST_NAMED: usize = 20;
 
+/// A list of names has each once; `what` they are called.
+pub(crate) fn each_once(context: &mut Context<'_>, written: &[Node], what: &str) {
+    for (position, node) in written.iter().enumerate() {
+        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
+            context.report.error(node.at, format!("this {what} is named twice"));
+        }
+    }
+}
+
 /// A route's upstream and limits.
 pub(crate) fn route(context: &mut Context<'_>, route: &Reader<'_>) {
     upstream_or_url(context, route);
@@ -62,33 +71,23 @@ pub(crate) fn limits(context: &mut Context<'_>, route: &Reader<'_>) {
 /// The listeners by which a route, an aggregate or a batch is reached.
 pub(crate) fn listeners(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("listeners");
-    for (position, node) in written.iter().enumerate() {
-        context.listener_exists(node);
-        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
-            context.report.error(node.at, "this listener is named twice");
-        }
-    }
+    written.iter().for_each(|node| context.listener_exists(node));
+    each_once(context, written, "listener");
 }
 
 fn policies(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("policies");
-    for (position, node) in written.iter().enumerate() {
-        context.policy_exists(node);
-        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
-            context.report.error(node.at, "this policy is named twice");
-        }
-    }
+    written.iter().for_each(|node| context.policy_exists(node));
+    each_once(context, written, "policy");
 }
 
 fn rate_limits(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("rate_limits");
-    for (position, node) in written.iter().enumerate() {
+    for node in written {
         context.limit_exists(node);
-        if node.text().is_some() && written[..position].iter().any(|before| before.text() == node.text()) {
-            context.report.error(node.at, "this limit is named twice");
-        }
         counted_by_address(context, route, node);
     }
+    each_once(context, written, "limit");
 }
 
 /// Where nobody proves who they are, a limit by identity counts by address: that has to be meant.
