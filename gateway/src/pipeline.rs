@@ -284,6 +284,7 @@ async fn composed<N: Network>(
     params: &Params,
 ) -> Result<Outcome<N>, Failure> {
     forward::deadline::begin(exchange, &mut headers);
+    response::note_accepted(exchange, &headers);
     let document = compose::stage::gather(exchange, headers, params, part).await.map_err(Failure::Problem)?;
     Ok(Outcome::Composed(Box::new(document)))
 }

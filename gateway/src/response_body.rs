@@ -3,6 +3,8 @@
 //! The upstream's connection is driven from here while its body streams, and goes back to its pool at the body's last
 //! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
 
+mod below;
+mod composed;
 mod handled;
 mod packed;
 mod relay;
@@ -26,7 +28,6 @@ use crate::http1;
 use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
-use crate::telemetry::recorder::MissingPart;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
 use crate::upstream::{Leg, Selected};
@@ -35,6 +36,8 @@ pub use crate::compose::Document;
 
 pub use handled::Held;
 
+use below::Below;
+use composed::Composed;
 use handled::Handled;
 use packed::Packed;
 pub use packed::Packing;
@@ -61,7 +64,7 @@ pub enum ResponseBody<N: Network> {
     Behind(Box<Prefixed<N>>),
     /// An answer that is put together of several.
     Composed(Box<Composed<N>>),
-    /// An upstream's answer, compressed on its way.
+    /// An upstream's answer, or an aggregate's, compressed on its way.
     Packed(Box<Packed<N>>),
     /// An upstream's answer of gRPC, as a web page reads it.
     Web(Box<Web<N>>),
@@ -113,14 +116,6 @@ impl<N: Network> Prefixed<N> {
         }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
-}
-
-/// An aggregate's document as it streams through, and the exchange that it answers.
-pub struct Composed<N: Network> {
-    exchange: Box<Exchange<N>>,
-    /// Taken when it has ended.
-    document: Option<Document<N>>,
-    length: Option<u64>,
 }
 
 /// The connection that a body comes from, and the endpoint's place in flight.
@@ -214,7 +209,7 @@ impl<N: Network> ResponseBody<N> {
     ) -> Self {
         let mut relay = Relay::new(exchange, Some(source), idle_timeout);
         relay.is_packed = true;
-        Self::Packed(Box::new(Packed::new(relay, packing)))
+        Self::Packed(Box::new(Packed::new(Below::Relayed(relay), packing)))
     }
 
     /// An upstream's answer of gRPC for a web page. One without messages is over at once.
@@ -233,7 +228,7 @@ impl<N: Network> ResponseBody<N> {
     pub fn packed_whole(exchange: Box<Exchange<N>>, body: Bytes, packing: Packing) -> Self {
         let mut relay = Relay::new(exchange, None, None);
         relay.is_packed = true;
-        Self::Packed(Box::new(Packed::of(relay, packing, body)))
+        Self::Packed(Box::new(Packed::of(Below::Relayed(relay), packing, body)))
     }
 
     /// The same, behind what has been read of it.
@@ -253,8 +248,15 @@ impl<N: Network> ResponseBody<N> {
 
     /// An aggregate's answer.
     pub fn composed(exchange: Box<Exchange<N>>, document: Document<N>) -> Self {
-        let length = document.length();
-        Self::Composed(Box::new(Composed { exchange, document: Some(document), length }))
+        Self::Composed(Box::new(Composed::new(exchange, document)))
+    }
+
+    /// An aggregate's answer, compressed.
+    #[cold]
+    pub fn packed_document(exchange: Box<Exchange<N>>, document: Document<N>, packing: Packing) -> Self {
+        let mut composed = Composed::new(exchange, document);
+        composed.is_packed = true;
+        Self::Packed(Box::new(Packed::new(Below::Composed(composed), packing)))
     }
 }
 
@@ -354,7 +356,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Empty | Self::Switched(_) => true,
             Self::Own(own) => own.as_ref().is_none_or(|(bytes, _)| bytes.is_empty()),
             Self::Upstream(relay) => relay.source.is_none(),
-            Self::Composed(composed) => composed.document.is_none(),
+            Self::Composed(composed) => composed.is_over(),
             Self::Behind(prefixed) => prefixed.behind.read.is_empty() && prefixed.rest.is_end_stream(),
             Self::Packed(packed) => packed.is_over(),
             Self::Web(web) => web.is_over(),
@@ -367,7 +369,7 @@ impl<N: Network> Body for ResponseBody<N> {
             Self::Empty | Self::Switched(_) => SizeHint::with_exact(0),
             Self::Own(own) => SizeHint::with_exact(own.as_ref().map_or(0, |(bytes, _)| bytes.len() as u64)),
             Self::Upstream(relay) => relay.size_hint(),
-            Self::Composed(composed) => composed.length.map_or_else(SizeHint::default, SizeHint::with_exact),
+            Self::Composed(composed) => composed.size_hint(),
             Self::Behind(prefixed) => match prefixed.rest.size_hint().exact() {
                 Some(rest) => SizeHint::with_exact(rest + prefixed.behind.length()),
                 None => SizeHint::default(),
@@ -390,43 +392,4 @@ fn next_piece<N: Network>(own: &mut Option<(Bytes, Box<Exchange<N>>)>) -> Option
         }
     }
     Some(piece)
-}
-
-impl<N: Network> Composed<N> {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let Some(document) = &mut self.document else { return Poll::Ready(None) };
-        let polled = document.poll_frame(&self.exchange, cx);
-        if self.exchange.answered.is_none() {
-            self.exchange.answered = Some(self.exchange.now());
-        }
-        let frame = match std::task::ready!(polled) {
-            Some(Ok(frame)) => frame,
-            None => {
-                self.end();
-                return Poll::Ready(None);
-            }
-            Some(Err(cut)) => {
-                if let Some(part) = document.turn_of() {
-                    let (result, why) = (cut.result(), Some(cut.why.to_string().into()));
-                    self.exchange.lacks(MissingPart { part, result, why, in_its_place: None });
-                }
-                self.document = None;
-                self.exchange.code = Some(cut.code);
-                self.exchange.finish(cut.ended);
-                return Poll::Ready(Some(Err(cut.why)));
-            }
-        };
-        let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-        self.exchange.bytes_out += bytes;
-        self.length = self.length.map(|left| left.saturating_sub(bytes));
-        if self.document.as_ref().is_some_and(Document::is_over) {
-            self.end();
-        }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn end(&mut self) {
-        self.document = None;
-        self.exchange.finish_whole(self.exchange.now());
-    }
 }

@@ -281,6 +281,11 @@ impl<N: Network> Document<N> {
         Poll::Ready(Some(Err(Cut { ended: Ended::Timeout, code: Code::UpstreamTimeout, why })))
     }
 
+    /// What came goes to a client that takes it when it likes: nobody waits for a part until nothing comes again.
+    pub fn pause(&mut self, exchange: &Exchange<N>) {
+        self.came(exchange);
+    }
+
     /// Something came: nobody waits, until nothing comes again.
     fn came(&mut self, exchange: &Exchange<N>) {
         let Some(since) = self.waits_since.take() else { return };

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::own::tell_limits;
-use super::{close_while_draining, cross_origin, edited, secure_own};
+use super::{close_while_draining, compress, cross_origin, edited, secure_own};
 use crate::context::names::{X_AGGREGATE_MISSING, X_REQUEST_ID};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -28,16 +28,24 @@ pub fn composed<N: Network>(mut exchange: Box<Exchange<N>>, document: Document<N
         }
     }
     edit(&exchange, &mut headers);
-    if exchange.method == Method::HEAD {
-        if let Some(length) = document.length() {
-            headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
-        }
-        document.discard();
-        exchange.note_answered(&headers);
-        return Reply::own(StatusCode::OK, headers, ResponseBody::own(Bytes::new(), exchange));
+    let length = document.length();
+    let is_head = exchange.method == Method::HEAD;
+    if is_head && let Some(length) = length {
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
     }
+    let compresses = exchange.route().is_some_and(|route| route.settings.compress.is_some());
+    let told = (length, false);
+    let packing = compresses.then(|| compress::prepare(&exchange, StatusCode::OK, &mut headers, told)).flatten();
     exchange.note_answered(&headers);
-    Reply::own(StatusCode::OK, headers, ResponseBody::composed(exchange, document))
+    let body = match packing {
+        _ if is_head => {
+            document.discard();
+            ResponseBody::own(Bytes::new(), exchange)
+        }
+        None => ResponseBody::composed(exchange, document),
+        Some(packing) => ResponseBody::packed_document(exchange, document, packing),
+    };
+    Reply::own(StatusCode::OK, headers, body)
 }
 
 /// Passes an item on, as it stood in the answer for many. It is not to be kept either.

@@ -1,4 +1,5 @@
-//! Which answers are compressed, on routes that say so, and what their heads say of it.
+//! Which answers are compressed, on routes and aggregates that say so, and what their heads say of it: an upstream's
+//! head, or one that is made here.
 //!
 //! An answer whose bytes somebody vouches for (a digest, a range of them, `no-transform`) is left as it is, and so is
 //! one that has a coding already: its upstream knew better. Whatever could have been compressed says that it varies,
@@ -8,7 +9,7 @@ use http::header::{
     ACCEPT_ENCODING, ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     IF_NONE_MATCH, TRAILER, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
 use crate::compression::{Accepted, DIGESTS, Encoder};
 use crate::config::settings::Compress;
@@ -33,43 +34,96 @@ pub fn note_accepted<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap
     }
 }
 
+/// A head as far as this is about it. Names are looked for in any letters.
+pub(super) trait Head {
+    /// All values under a name.
+    fn all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]>;
+    /// Adds a field behind those of its name.
+    fn add(&mut self, name: &HeaderName, value: &'static str);
+    /// Takes fields away, and puts others in the place of those of their name. None of them frames the answer.
+    fn edit(&mut self, gone: &[HeaderName], set: &[(HeaderName, HeaderValue)]);
+    /// Its length was that of other bytes than those that come.
+    fn drop_length(&mut self);
+}
+
+impl Head for Fields {
+    fn all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.all(name)
+    }
+
+    fn add(&mut self, name: &HeaderName, value: &'static str) {
+        self.push_more(&[(name, value)]);
+    }
+
+    fn edit(&mut self, gone: &[HeaderName], set: &[(HeaderName, HeaderValue)]) {
+        self.edit(gone, set);
+    }
+
+    fn drop_length(&mut self) {
+        self.retain(|name| !name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()));
+    }
+}
+
+impl Head for HeaderMap {
+    fn all<'a>(&'a self, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
+        self.get_all(name).iter().map(HeaderValue::as_bytes)
+    }
+
+    fn add(&mut self, name: &HeaderName, value: &'static str) {
+        self.append(name, HeaderValue::from_static(value));
+    }
+
+    fn edit(&mut self, gone: &[HeaderName], set: &[(HeaderName, HeaderValue)]) {
+        for name in gone {
+            self.remove(name);
+        }
+        for (name, value) in set {
+            self.insert(name, value.clone());
+        }
+    }
+
+    fn drop_length(&mut self) {
+        self.remove(CONTENT_LENGTH);
+    }
+}
+
 /// Says in the head what is done with the body, and how to do it; `None` where it passes as it is. Of the body it is
 /// told how long it is, where that is known, and whether it has ended.
 #[cold]
 pub(super) fn prepare<N: Network>(
     exchange: &Exchange<N>,
     status: StatusCode,
-    fields: &mut Fields,
+    head: &mut impl Head,
     (length_left, is_over): (Option<u64>, bool),
 ) -> Option<Packing> {
     let route = exchange.route()?;
     let compress = route.settings.compress.as_deref()?;
-    if exchange.is_grpc || !may_differ(compress, (status, exchange.accepts.has_weak_tag), fields) {
+    if exchange.is_grpc || !may_differ(compress, (status, exchange.accepts.has_weak_tag), head) {
         return None;
     }
-    if !fields.all(&VARY).any(|value| value.trim_ascii() == b"*" || lists(value, b"accept-encoding")) {
-        fields.push_more(&[(&VARY, ACCEPT_ENCODING.as_str())]);
+    if !head.all(&VARY).any(|value| value.trim_ascii() == b"*" || lists(value, b"accept-encoding")) {
+        head.add(&VARY, "accept-encoding");
     }
     let coding = exchange.accepts.coding?;
     if status == StatusCode::NOT_MODIFIED {
         // It speaks of an answer that the client has. Whether that was made smaller is told by the tag that it came
         // with.
         if exchange.accepts.has_weak_tag {
-            weaken(fields);
-            drop_length(fields);
+            weaken(head);
+            head.drop_length();
         }
         return None;
     }
     let is_head = exchange.method == Method::HEAD;
-    let length = if is_head { told_length(fields) } else { length_left };
+    let length = if is_head { told_length(head) } else { length_left };
     if length == Some(0) || (length.is_some_and(|length| length < compress.min_size) && !exchange.accepts.only) {
         return None;
     }
     if is_head {
         // As GET would say it (RFC 9110, section 8.6: else nothing is said of the length).
-        weaken(fields);
-        drop_length(fields);
-        fields.edit(&[ACCEPT_RANGES], &[]);
+        weaken(head);
+        head.drop_length();
+        head.edit(&[ACCEPT_RANGES], &[]);
         return None;
     }
     if is_over {
@@ -81,17 +135,17 @@ pub(super) fn prepare<N: Network>(
         route.series.left_uncompressed(exchange.shard.index);
         return None;
     };
-    weaken(fields);
-    drop_length(fields);
+    weaken(head);
+    head.drop_length();
     // Events are not to wait for others, however many were announced.
-    let length = length.filter(|_| !is_event_stream(fields));
+    let length = length.filter(|_| !is_event_stream(head));
     // A range would be one of other bytes.
-    fields.edit(&[ACCEPT_RANGES], &[(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()))]);
+    head.edit(&[ACCEPT_RANGES], &[(CONTENT_ENCODING, HeaderValue::from_static(coding.as_str()))]);
     Some(Packing { coding, encoder, room, length })
 }
 
 /// Whether such an answer is compressed for some client.
-fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), fields: &Fields) -> bool {
+fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), head: &impl Head) -> bool {
     let is_not_modified = status == StatusCode::NOT_MODIFIED;
     let has_body = !matches!(
         status,
@@ -100,8 +154,8 @@ fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), f
             | StatusCode::PARTIAL_CONTENT
             | StatusCode::RANGE_NOT_SATISFIABLE
     );
-    let is_plain = fields.all(&CONTENT_ENCODING).all(|value| value.trim_ascii().eq_ignore_ascii_case(b"identity"));
-    let covered = match fields.all(&CONTENT_TYPE).next() {
+    let is_plain = head.all(&CONTENT_ENCODING).all(|value| value.trim_ascii().eq_ignore_ascii_case(b"identity"));
+    let covered = match head.all(&CONTENT_TYPE).next() {
         Some(value) => std::str::from_utf8(value).is_ok_and(|value| compress.covers(value)),
         // A 304 need not say it; the tag of what was made smaller is weak.
         None => is_not_modified && has_weak_tag,
@@ -109,30 +163,25 @@ fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), f
     (has_body || is_not_modified)
         && is_plain
         && covered
-        && fields.all(&CONTENT_RANGE).next().is_none()
-        && !fields.all(&CACHE_CONTROL).any(|value| lists(value, b"no-transform"))
-        && DIGESTS.iter().all(|digest| fields.all(digest).next().is_none())
-        && !fields.all(&TRAILER).any(|value| DIGESTS.iter().any(|digest| lists(value, digest.as_str().as_bytes())))
+        && head.all(&CONTENT_RANGE).next().is_none()
+        && !head.all(&CACHE_CONTROL).any(|value| lists(value, b"no-transform"))
+        && DIGESTS.iter().all(|digest| head.all(digest).next().is_none())
+        && !head.all(&TRAILER).any(|value| DIGESTS.iter().any(|digest| lists(value, digest.as_str().as_bytes())))
 }
 
-/// The length of other bytes than those that come.
-fn drop_length(fields: &mut Fields) {
-    fields.retain(|name| !name.eq_ignore_ascii_case(CONTENT_LENGTH.as_str().as_bytes()));
+fn is_event_stream(head: &impl Head) -> bool {
+    head.all(&CONTENT_TYPE).any(|value| value.to_ascii_lowercase().starts_with(b"text/event-stream"))
 }
 
-fn is_event_stream(fields: &Fields) -> bool {
-    fields.all(&CONTENT_TYPE).any(|value| value.to_ascii_lowercase().starts_with(b"text/event-stream"))
-}
-
-fn told_length(fields: &Fields) -> Option<u64> {
-    std::str::from_utf8(fields.all(&CONTENT_LENGTH).next()?).ok()?.trim().parse().ok()
+fn told_length(head: &impl Head) -> Option<u64> {
+    std::str::from_utf8(head.all(&CONTENT_LENGTH).next()?).ok()?.trim().parse().ok()
 }
 
 /// A tag that stood for each byte stands for what they mean (RFC 9110, section 8.8.1).
-fn weaken(fields: &mut Fields) {
-    let Some(tag) = fields.all(&ETAG).next().filter(|tag| tag.starts_with(b"\"")) else { return };
+fn weaken(head: &mut impl Head) {
+    let Some(tag) = head.all(&ETAG).next().filter(|tag| tag.starts_with(b"\"")) else { return };
     if let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag].concat()) {
-        fields.edit(&[], &[(ETAG, weak)]);
+        head.edit(&[], &[(ETAG, weak)]);
     }
 }
 

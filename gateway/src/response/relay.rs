@@ -32,7 +32,7 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let compresses = settings.is_some_and(|settings| settings.compress.is_some());
     let leg = &answer.source.leg;
     let told = (leg.length_left(), leg.is_over());
-    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut fields, told)).flatten();
+    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut *fields, told)).flatten();
     exchange.note_relayed(&fields);
     let body = match (packing, translation) {
         (None, None) => ResponseBody::relay(exchange, answer.source, idle_timeout),
@@ -72,7 +72,7 @@ pub fn given<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, bod
     let mut fields = dress(&exchange, head.fields);
     let compresses = exchange.route().is_some_and(|route| route.settings.compress.is_some());
     let told = (Some(body.len() as u64), body.is_empty());
-    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut fields, told)).flatten();
+    let packing = compresses.then(|| compress::prepare(&exchange, status, &mut *fields, told)).flatten();
     exchange.note_relayed(&fields);
     // What is kept of a GET answers HEAD too.
     let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };

@@ -1,6 +1,6 @@
-//! An upstream's answer that is compressed on its way to the client.
+//! An answer of an upstream, or of an aggregate, that is compressed on its way to the client.
 //!
-//! The relay below it drives the upstream's connection as ever. Where nothing more has come for now and nobody knows
+//! What is below it drives connections of upstreams as ever. Where nothing more has come for now and nobody knows
 //! how much is to come, what has come is flushed, so that an event is never held back. A worker's other requests have
 //! their turn between pieces.
 
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::Relay;
+use super::Below;
 use crate::compression::{DIGESTS, Encoder, Failed};
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
@@ -21,7 +21,6 @@ use crate::held_bytes::Kept;
 use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
-use crate::timer::Wait;
 
 /// What is compressed in one step, bytes: about a tenth of a millisecond. (zstd gathers 128 KiB and compresses them in
 /// one step, which takes one to two.)
@@ -37,13 +36,13 @@ pub struct Packing {
     pub encoder: Box<Encoder>,
     /// Its part of the worker's memory.
     pub room: Kept,
-    /// The answer's length as its upstream told it.
+    /// The answer's length, where that is known.
     pub length: Option<u64>,
 }
 
 /// The compressed body.
 pub struct Packed<N: Network> {
-    relay: Relay<N>,
+    below: Below<N>,
     coding: Coding,
     /// Taken when all is out.
     encoder: Option<Box<Encoder>>,
@@ -65,14 +64,14 @@ pub struct Packed<N: Network> {
 type Polled = Poll<Option<Result<Frame<Bytes>, BoxError>>>;
 
 impl<N: Network> Packed<N> {
-    pub(super) fn new(relay: Relay<N>, packing: Packing) -> Self {
-        Self::of(relay, packing, Bytes::new())
+    pub(super) fn new(below: Below<N>, packing: Packing) -> Self {
+        Self::of(below, packing, Bytes::new())
     }
 
     /// The same of what has come already.
-    pub(super) fn of(relay: Relay<N>, packing: Packing, input: Bytes) -> Self {
+    pub(super) fn of(below: Below<N>, packing: Packing, input: Bytes) -> Self {
         Self {
-            relay,
+            below,
             coding: packing.coding,
             encoder: Some(packing.encoder),
             _room: packing.room,
@@ -91,15 +90,15 @@ impl<N: Network> Packed<N> {
     }
 
     pub(super) fn exchange(&mut self) -> &mut Exchange<N> {
-        &mut self.relay.exchange
+        self.below.exchange_mut()
     }
 
     pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.relay.poll_request(cx)
+        self.below.poll_request(cx)
     }
 
     pub(super) fn has_request_moved(&mut self) -> bool {
-        self.relay.has_request_moved()
+        self.below.has_request_moved()
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {
@@ -114,7 +113,7 @@ impl<N: Network> Packed<N> {
                 Poll::Ready(went) => went,
             };
             match went {
-                // The relay has recorded why.
+                // What is below has recorded why.
                 Err(Cut::Upstream(error)) => return Poll::Ready(Some(Err(error))),
                 Err(Cut::Encoder) => return Poll::Ready(Some(Err(self.fail()))),
                 Ok(Step::Last) => encoder.give_back(),
@@ -145,17 +144,16 @@ impl<N: Network> Packed<N> {
             encoder.finish(out)?;
             return Poll::Ready(Ok(Step::Last));
         }
-        match self.relay.poll_frame(cx) {
+        match self.below.poll_frame(cx) {
             Poll::Pending => {
                 self.in_turn = 0;
-                let all_came = self.relay.source.as_ref().is_some_and(|source| source.leg.length_left() == Some(0));
-                if !((self.is_open || all_came) && std::mem::take(&mut self.holds)) {
+                if !((self.is_open || self.below.has_all()) && std::mem::take(&mut self.holds)) {
                     return Poll::Pending;
                 }
                 encoder.flush(out)?;
                 // While the client takes its time with what came out, nobody waits for the upstream.
                 if !out.is_empty() {
-                    self.relay.exchange.connection.deadlines.clear(Wait::ResponseBody);
+                    self.below.pause();
                 }
             }
             Poll::Ready(None) => self.has_ended = true,
@@ -165,7 +163,7 @@ impl<N: Network> Packed<N> {
                     Ok(data) => self.input = data,
                     Err(frame) => self.trailers = frame.into_trailers().ok().map(without_digests),
                 }
-                self.has_ended = self.relay.source.is_none();
+                self.has_ended = self.below.is_over();
             }
         }
         Poll::Ready(Ok(Step::More))
@@ -178,8 +176,9 @@ impl<N: Network> Packed<N> {
         }
         self.in_turn = 0;
         // What is ready is handed on at this moment.
-        if self.relay.exchange.answered.is_none() {
-            self.relay.exchange.answered = Some(self.relay.exchange.now());
+        let exchange = self.below.exchange_mut();
+        if exchange.answered.is_none() {
+            exchange.answered = Some(exchange.now());
         }
         // Pending at its first poll, when it has seen to it that this task is woken again.
         pin!(tokio::task::yield_now()).poll(cx)
@@ -188,7 +187,7 @@ impl<N: Network> Packed<N> {
     /// What follows the compressed bytes.
     fn rest(&mut self) -> Option<Result<Frame<Bytes>, BoxError>> {
         let trailers = self.trailers.take().map(|trailers| Ok(Frame::trailers(trailers)));
-        let exchange = &mut self.relay.exchange;
+        let exchange = self.below.exchange_mut();
         exchange.finish_whole(exchange.now());
         trailers
     }
@@ -196,7 +195,7 @@ impl<N: Network> Packed<N> {
     /// So many bytes are handed on at this moment.
     fn count(&mut self, bytes: usize) {
         let is_over = self.is_over();
-        let exchange = &mut self.relay.exchange;
+        let exchange = self.below.exchange_mut();
         exchange.bytes_out += bytes as u64;
         if is_over {
             exchange.finish_whole(exchange.now());
@@ -208,9 +207,10 @@ impl<N: Network> Packed<N> {
     /// A cut answer never looks like a whole one.
     #[cold]
     fn fail(&mut self) -> BoxError {
-        self.relay.source = None;
-        self.relay.exchange.code = Some(Code::Internal);
-        self.relay.exchange.finish(Ended::Complete);
+        self.below.leave();
+        let exchange = self.below.exchange_mut();
+        exchange.code = Some(Code::Internal);
+        exchange.finish(Ended::Complete);
         "the answer could not be compressed to its end".into()
     }
 }
@@ -249,7 +249,7 @@ impl From<Failed> for Cut {
 
 impl<N: Network> Drop for Packed<N> {
     fn drop(&mut self) {
-        let exchange = &self.relay.exchange;
+        let exchange = self.below.exchange();
         if let Some(route) = exchange.route() {
             route.series.compressed(exchange.shard.index, self.coding, self.bytes_in, exchange.bytes_out);
         }

@@ -135,9 +135,8 @@ fn defaults_that_keep_requests_out_keep_none_out_here() {
          problems = { 404 = { body = \"no\" } }";
     let told = warnings(&text(pages));
     for expected in [
-        "\"cors\", \"response_headers\", \"problems\" of [defaults.route] does not hold for an aggregate (write it there too)",
-        "\"compress\" of [defaults.route] does not hold for an aggregate (what it answers is made here, and is not \
-         compressed)",
+        "\"cors\", \"response_headers\", \"problems\", \"compress\" of [defaults.route] does not hold for an aggregate (write \
+         it there too)",
     ] {
         assert!(told.iter().any(|it| it.ends_with(expected)), "{told:?}");
     }
@@ -161,6 +160,10 @@ fn what_it_says_to_clients_is_held_to_what_a_routes_edits_are() {
         &[],
     );
     check(&with("problems = { 5xx = { body = \"sorry\" } }"), &[]);
+    check(&with("compress = true"), &[]);
+    check(&with("compress = { codings = [\"zstd\"], min_size = \"4KiB\" }"), &[]);
+    let told = errors(&with("compress = { codings = [\"br\"] }"));
+    assert!(told[0].contains("\"br\""), "{told:?}");
     let told = errors(&with("response_headers = { set = { x-id = \"{idd}\" } }"));
     assert!(told[0].contains("{idd} is no value of a request, and no parameter of \"/d/{id}/{*rest}\""), "{told:?}");
     let told = errors(&with("response_headers = { set = { content-length = \"1\" } }"));

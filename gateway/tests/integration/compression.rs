@@ -12,7 +12,7 @@ use crate::support::{Answer, Gateway, echo, eventually, one_route};
 
 const TEXT: &str = "content-type: text/plain\r\n";
 
-fn unpacked(answer: &Answer) -> Vec<u8> {
+pub(crate) fn unpacked(answer: &Answer) -> Vec<u8> {
     let mut whole = Vec::new();
     match answer.header("content-encoding") {
         Some("gzip") => drop(flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut whole).unwrap()),
@@ -23,13 +23,13 @@ fn unpacked(answer: &Answer) -> Vec<u8> {
 }
 
 /// What a reader has of a gzip stream that goes on.
-fn so_far(bytes: &[u8]) -> String {
+pub(crate) fn so_far(bytes: &[u8]) -> String {
     let mut text = Vec::new();
     let _ = flate2::read::GzDecoder::new(bytes).read_to_end(&mut text);
     String::from_utf8(text).unwrap()
 }
 
-fn body(len: usize) -> String {
+pub(crate) fn body(len: usize) -> String {
     (0..).map(|n| format!("line {n} of a text that says much the same. ")).take(len / 40 + 1).collect::<String>()
 }
 

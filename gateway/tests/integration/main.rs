@@ -8,6 +8,7 @@ mod admin_page;
 mod affinity;
 mod aggregates;
 mod aggregates_clients;
+mod aggregates_compressed;
 mod aggregates_failures;
 mod balancing;
 mod batches;

@@ -54,6 +54,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     answered.auth = identity::auth(table);
     answered.cors = route::pages(table);
     answered.response_headers = route::edits(&table.table("response_headers"), &parameters);
+    answered.compress = route::compress(table).map(Box::new);
     answered.rate_limits = table.texts("rate_limits").iter().map(|name| Arc::from(name.as_str())).collect();
     answered.max_in_flight = rate_limit::most_at_once(table, "max_in_flight");
     answered.timeout = timeout;

@@ -374,7 +374,8 @@ fn cache(table: &Reader<'_>) -> Option<Cache> {
     })
 }
 
-fn compress(table: &Reader<'_>) -> Option<Compress> {
+/// Which answers of a route or an aggregate are compressed.
+pub(super) fn compress(table: &Reader<'_>) -> Option<Compress> {
     let written = table.get("compress")?;
     if let TreeValue::Bool(false) = written.value {
         return None;

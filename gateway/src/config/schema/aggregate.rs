@@ -2,7 +2,7 @@
 
 use super::problems::PROBLEMS;
 use super::route::HEADER_EDITS;
-use super::route_policy::{AUTH, CORS};
+use super::route_policy::{AUTH, COMPRESS, CORS};
 use super::{DAY, Kind, MANY, TableDef, key};
 use crate::config::validate::{compose, edit_effects, header_edits, passwords, references, route};
 use crate::config::value::text;
@@ -35,6 +35,12 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
             "As on a route: edits of the headers of every answer, problem documents too.",
         )
         .default("{}"),
+        key(
+            "compress",
+            Kind::Short(const { &Kind::Bool }, &COMPRESS),
+            "As on a route: its answer is compressed for clients that take it: true, or a table.",
+        )
+        .default("false"),
         key("problems", PROBLEMS, "As on a route: bodies in place of problem documents."),
         key("rate_limits", Kind::List(const { &Kind::Text(&text::NAME) }, 0), "As on a route.").default("[]"),
         key("max_in_flight", Kind::Integer(0, MANY), "As on a route.").default("0"),

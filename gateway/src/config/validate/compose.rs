@@ -46,11 +46,12 @@ pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reade
         _ => false,
     };
     let is_missing = |key: &&str| table.get(key).is_none() && !table.says_none(key);
-    let own = ["listeners", "hosts", "rate_limits", "max_in_flight", "cors", "response_headers", "problems"];
-    let missing = own.into_iter().filter(is_missing).filter(says_something);
-    tell(missing.map(quoted).collect(), "write it there too");
-    let unknown = ["compress"].into_iter().filter(says_something);
-    tell(unknown.map(quoted).collect(), "what it answers is made here, and is not compressed");
+    let own =
+        ["listeners", "hosts", "rate_limits", "max_in_flight", "cors", "response_headers", "problems", "compress"];
+    let is_own = |key: &&str| table.def().key(key).is_some();
+    let (own, unknown): (Vec<&str>, Vec<&str>) = own.into_iter().filter(says_something).partition(is_own);
+    tell(own.into_iter().filter(is_missing).map(quoted).collect(), "write it there too");
+    tell(unknown.into_iter().map(quoted).collect(), "an item of a batch is not compressed");
     let kept = ["cache"].into_iter().filter(says_something);
     tell(kept.map(quoted).collect(), "what it answers is put together for each request, and is not kept");
 }
