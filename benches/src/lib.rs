@@ -19,6 +19,7 @@ use gateway::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use gateway::algorithms::rng::Draws;
 use gateway::config::settings::Route;
 use gateway::config::settings::header_edits::HeaderEdits;
+use gateway::config::settings::query_edits::QueryEdits;
 use gateway::config::settings::route::{HostPolicy, RouteMatch};
 use gateway::config::settings::upstream::{Balance, ConsistentHash, HashKey};
 use gateway::routing::{Ask, Body, Found, PathRules, RouteTable};
@@ -108,6 +109,7 @@ fn route(path: &str) -> Arc<Route> {
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        request_query: QueryEdits::default(),
         timeout: None,
         idle_timeout: None,
         host: HostPolicy::Client,

@@ -4,6 +4,7 @@
 pub mod judge;
 mod limited;
 mod problems;
+mod queried;
 mod question;
 mod screened;
 pub mod sending;
@@ -250,7 +251,9 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
             let is_let_in = judge.lets_in(index, question.client);
             let refused = if is_let_in { refused } else { Some(crate::origin::refused()) };
             denied = refused.as_ref().map(Answer::refused).unwrap_or_default();
-            let target = way.target(route, question, judge.sent(index, &path, &params, query));
+            let sent = judge.sent(index, &path, &params, query);
+            let sent = queried::target(route, question, (&path, &params), sent);
+            let target = way.target(route, question, sent);
             let certificate = question.certificate.as_ref();
             let auth = judges(route).map(|auth| crate::identity::explain(&auth, &headers, certificate, now));
             let limits = limits(config, route, &headers);

@@ -212,6 +212,7 @@ fn render_sending(text: &mut String, sending: &Sending) {
     let told = [
         ("host sent", &sending.host),
         ("request", &sending.request_headers),
+        ("query", &sending.request_query),
         ("response", &sending.response_headers),
         ("retry", &sending.retry),
         ("breaker", &sending.breaker),

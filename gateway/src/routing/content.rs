@@ -184,7 +184,7 @@ pub(super) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Whether an encoded text says this.
-fn decodes_to(encoded: &str, plain: &str) -> bool {
+pub(crate) fn decodes_to(encoded: &str, plain: &str) -> bool {
     if !encoded.contains(['%', '+']) {
         return encoded == plain;
     }

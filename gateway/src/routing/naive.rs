@@ -13,6 +13,7 @@ use super::pattern::{Pattern, Segment};
 use super::table::{Ask, Found, Params, RouteTable, conditions};
 use crate::config::settings::Route;
 use crate::config::settings::header_edits::HeaderEdits;
+use crate::config::settings::query_edits::QueryEdits;
 use crate::config::settings::route::{HostPattern, HostPolicy, PathRegex, Retry, RouteMatch, ValueMatch};
 
 /// A route that matches this path, and no more.
@@ -42,6 +43,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        request_query: QueryEdits::default(),
         timeout: None,
         idle_timeout: None,
         host: HostPolicy::Client,

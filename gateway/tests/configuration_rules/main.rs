@@ -15,6 +15,7 @@ mod mounted;
 mod own_words;
 mod plugins;
 mod policies;
+mod query_edits;
 mod services;
 mod splits;
 mod turned_off;

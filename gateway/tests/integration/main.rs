@@ -88,6 +88,7 @@ mod pressure;
 mod problems;
 mod process;
 mod proxy_protocol;
+mod query_edits;
 mod rate_limits;
 mod recorded_headers;
 mod records;

@@ -20,6 +20,7 @@ pub mod listener;
 pub mod mirror;
 pub mod own_answer;
 pub mod problems;
+pub mod query_edits;
 pub mod rate_limit;
 pub mod route;
 pub mod server;

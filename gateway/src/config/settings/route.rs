@@ -21,6 +21,7 @@ use super::intercept::Intercept;
 use super::mirror::Mirror;
 use super::own_answer::{Origin, OwnAnswer};
 use super::problems::Problems;
+use super::query_edits::QueryEdits;
 use super::split::Split;
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
@@ -48,6 +49,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Edits of the response's headers.
     pub response_headers: HeaderEdits,
+    /// Edits of the query that the upstream or the handler is sent; nothing where the gateway answers itself.
+    pub request_query: QueryEdits,
     /// Who may use it; `None` = everybody.
     pub auth: Option<Auth>,
     /// Names of the program's own stages, in the order in which they see its requests.
