@@ -18,6 +18,7 @@ use gateway::algorithms::hash_ring::HashRing;
 use gateway::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use gateway::algorithms::rng::Draws;
 use gateway::config::settings::Route;
+use gateway::config::settings::clients::Clients;
 use gateway::config::settings::header_edits::HeaderEdits;
 use gateway::config::settings::query_edits::QueryEdits;
 use gateway::config::settings::route::{HostPolicy, RouteMatch};
@@ -62,6 +63,7 @@ impl Lookups {
             method: &Method::GET,
             path,
             query: None,
+            client: None,
             headers: &self.headers,
             body: Body::Absent,
         };
@@ -98,6 +100,7 @@ fn route(path: &str) -> Arc<Route> {
             methods: vec![Method::GET],
             headers: vec![],
             query: vec![],
+            clients: Clients::default(),
             body: vec![],
             body_limit: 0,
             priority: 0,

@@ -234,6 +234,7 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
         method: &question.method,
         path: &path,
         query,
+        client: question.client,
         headers: &headers,
         body,
     };
@@ -299,8 +300,8 @@ pub fn look_back(
     let (host, headers) = (routing_host(&host), HeaderMap::new());
     match Method::from_bytes(method.as_bytes()) {
         Ok(method) if path.starts_with('/') => {
-            let (query, body) = (None, Body::Absent);
-            let ask = Ask { listener: "", host: &host, method: &method, path, query, headers: &headers, body };
+            let (query, client, body) = (None, None, Body::Absent);
+            let ask = Ask { listener: "", host: &host, method: &method, path, query, client, headers: &headers, body };
             crate::routing::explain::look_back(table, &ask, took)
         }
         // What came was no request, or about the gateway itself.

@@ -84,6 +84,7 @@ const OURS: &[&str] = &[
     "cache_memory",
     "client_crl",
     "client_headers",
+    "clients",
     "codings",
     "compress",
     "compress_memory",

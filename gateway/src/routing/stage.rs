@@ -1,5 +1,7 @@
 //! The stage: finds the route of an exchange.
 
+use std::net::IpAddr;
+
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, header};
 
@@ -84,6 +86,7 @@ fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: 
         method: &exchange.method,
         path: exchange.path(),
         query: exchange.uri.query(),
+        client: if exchange.snapshot.table.has_clients() { asked_from(exchange) } else { None },
         headers,
         body,
     }
@@ -93,6 +96,13 @@ fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: 
 #[cold]
 fn came_by<N: Network>(exchange: &Exchange<N>) -> &str {
     exchange.snapshot.listener_name(exchange.connection.listener)
+}
+
+/// Where the client is, where somebody says it.
+#[cold]
+fn asked_from<N: Network>(exchange: &Exchange<N>) -> Option<IpAddr> {
+    let client = &exchange.client;
+    (!client.is_hidden && !exchange.is_client_unknown()).then_some(client.ip)
 }
 
 fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Found) -> Result<Params, GatewayError> {

@@ -3,6 +3,7 @@
 mod aggregates;
 mod api_documents;
 mod batches;
+mod clients;
 mod edge;
 mod grpc_web;
 mod habits;

@@ -20,6 +20,7 @@ mod breakers;
 mod breakers_clients;
 mod caching;
 mod certificates;
+mod clients;
 mod coalescing;
 mod coalescing_bounds;
 mod compression;

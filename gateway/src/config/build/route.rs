@@ -11,6 +11,7 @@ use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
 use crate::config::settings::cache::Cache;
+use crate::config::settings::clients::Clients;
 use crate::config::settings::compress::{Coding, Compress, Effort};
 use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
 use crate::config::settings::header_edits::HeaderEdits;
@@ -41,6 +42,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         methods: methods(&texts(table, "methods")?)?,
         headers: headers(table)?,
         query: query(table)?,
+        clients: clients(table)?,
         body: body(table)?,
         body_limit: table.bytes("body_match_limit"),
         priority: table.integer("priority"),
@@ -59,6 +61,7 @@ pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> R
         methods,
         headers: Vec::new(),
         query: Vec::new(),
+        clients: Clients::default(),
         body: Vec::new(),
         body_limit: table.bytes("body_match_limit"),
         priority: 0,
@@ -173,6 +176,16 @@ fn headers(table: &Reader<'_>) -> Option<Vec<(HeaderName, ValueMatch)>> {
 fn query(table: &Reader<'_>) -> Option<Vec<(String, ValueMatch)>> {
     let condition = |entry: &Entry| Some((entry.key.clone(), value_match::parse(entry.node.text()?).ok()?));
     entries(table, "query")?.iter().map(condition).collect()
+}
+
+/// Where clients are; `None` where a network is not understood, as without it others would be taken.
+fn clients(table: &Reader<'_>) -> Option<Clients> {
+    let mut clients = Clients::default();
+    for written in texts(table, "clients")? {
+        let (is_in, network) = text::client_network(written).ok()?;
+        if is_in { &mut clients.within } else { &mut clients.but }.push(network);
+    }
+    Some(clients)
 }
 
 fn body(table: &Reader<'_>) -> Option<Vec<(Box<str>, Value)>> {

@@ -12,7 +12,7 @@ use crate::config::tree::{Node, Text, Value};
 use crate::config::validate::addresses;
 use crate::config::value::quantity::{self, show_duration, show_size};
 use crate::config::value::text::{
-    CIDR, EDIT_VALUE, HEADER_VALUE, METHOD, PARAMETER_VALUE, PATH_PATTERN, TextKind, cidr,
+    CIDR, CLIENT_NETWORK, EDIT_VALUE, HEADER_VALUE, METHOD, PARAMETER_VALUE, PATH_PATTERN, TextKind, cidr,
 };
 use crate::config::value::{edit_value, method, path_pattern};
 
@@ -153,7 +153,7 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
             if std::ptr::eq(kind, &PATH_PATTERN) {
                 doubtful_path(context, node, text);
             }
-            if std::ptr::eq(kind, &CIDR) {
+            if std::ptr::eq(kind, &CIDR) || std::ptr::eq(kind, &CLIENT_NETWORK) {
                 doubtful_network(context, node, text);
             }
             if [&EDIT_VALUE, &HEADER_VALUE, &PARAMETER_VALUE].into_iter().any(|it| std::ptr::eq(kind, it)) {
@@ -224,7 +224,7 @@ fn encoded_twice(context: &mut Context<'_>, node: &Node, text: &str) {
 
 /// Who writes an address with a prefix length means one of both.
 fn doubtful_network(context: &mut Context<'_>, node: &Node, text: &Text) {
-    let Ok(network) = cidr(&text.content) else { return };
+    let Ok(network) = cidr(text.content.trim_start_matches('!')) else { return };
     // What a variable holds is not shown.
     if network.addr() != network.network() && text.written.is_none() {
         let message = format!("{} is all of {}", quoted(&text.content), network.trunc());

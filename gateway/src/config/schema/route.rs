@@ -23,6 +23,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
     .rules(&[
         route::one_destination,
         route::groups_are_new,
+        route::clients_are_somebody,
         forward_auth::beside_others,
         own_answer::no_upstream,
         own_answer::redirect_parameters,
@@ -106,6 +107,13 @@ const KEYS: &[Key] = &[
         "Query parameters that must be there, as with headers.",
     )
     .default("{}"),
+    key(
+        "clients",
+        Kind::List(const { &Kind::Text(&text::CLIENT_NETWORK) }, 0),
+        "Networks in which the client is, as trusted proxies tell it; with a `!` before it, one in which it is not. For other \
+         clients the route is not there: the next one is taken, or 404. `addresses` refuses.",
+    )
+    .default("[]"),
     key(
         "body",
         Kind::Map(&text::JSON_POINTER, &Kind::Scalar),

@@ -10,6 +10,7 @@ pub mod api_document;
 pub mod basic;
 pub mod batch;
 pub mod cache;
+pub mod clients;
 pub mod compress;
 pub mod cors;
 pub mod forward_auth;

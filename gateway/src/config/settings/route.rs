@@ -12,6 +12,7 @@ use super::aggregate::Aggregate;
 use super::api_document::ApiDocument;
 use super::batch::Batch;
 use super::cache::Cache;
+use super::clients::Clients;
 use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
@@ -218,6 +219,8 @@ pub struct RouteMatch {
     pub headers: Vec<(HeaderName, ValueMatch)>,
     /// All must hold.
     pub query: Vec<(String, ValueMatch)>,
+    /// Where the client is, as trusted proxies tell it.
+    pub clients: Clients,
     /// JSON pointers (RFC 6901) into the body, and the string, number or boolean that each has to lead to.
     pub body: Vec<(Box<str>, Value)>,
     /// The largest body in which they can hold, bytes.
@@ -229,8 +232,9 @@ pub struct RouteMatch {
 impl RouteMatch {
     /// Whether requests of its listeners, hosts, path pattern and methods have to meet something more to be its own.
     pub fn is_conditional(&self) -> bool {
-        let Self { path_regex, headers, query, body, .. } = self;
-        path_regex.is_some() || !headers.is_empty() || !query.is_empty() || !body.is_empty()
+        let Self { path_regex, headers, query, clients, body, .. } = self;
+        let asks_nothing = headers.is_empty() && query.is_empty() && clients.is_empty() && body.is_empty();
+        path_regex.is_some() || !asks_nothing
     }
 }
 
