@@ -120,6 +120,7 @@ impl Headers {
             method: &Method::GET,
             path,
             query: None,
+            client: None,
             headers: &headers,
             body: Body::Absent,
         };

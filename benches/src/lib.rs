@@ -18,7 +18,9 @@ use gateway::algorithms::hash_ring::HashRing;
 use gateway::algorithms::peak_ewma::{Estimate, Sample, Seen};
 use gateway::algorithms::rng::Draws;
 use gateway::config::settings::Route;
+use gateway::config::settings::clients::Clients;
 use gateway::config::settings::header_edits::HeaderEdits;
+use gateway::config::settings::query_edits::QueryEdits;
 use gateway::config::settings::route::{HostPolicy, RouteMatch};
 use gateway::config::settings::upstream::{Balance, ConsistentHash, HashKey};
 use gateway::routing::{Ask, Body, Found, PathRules, RouteTable};
@@ -61,6 +63,7 @@ impl Lookups {
             method: &Method::GET,
             path,
             query: None,
+            client: None,
             headers: &self.headers,
             body: Body::Absent,
         };
@@ -97,6 +100,7 @@ fn route(path: &str) -> Arc<Route> {
             methods: vec![Method::GET],
             headers: vec![],
             query: vec![],
+            clients: Clients::default(),
             body: vec![],
             body_limit: 0,
             priority: 0,
@@ -108,6 +112,7 @@ fn route(path: &str) -> Arc<Route> {
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        request_query: QueryEdits::default(),
         timeout: None,
         idle_timeout: None,
         host: HostPolicy::Client,

@@ -24,6 +24,8 @@ pub mod openapi;
 pub mod path;
 #[path = "proxy_header.rs"]
 pub mod proxy_header;
+#[path = "query.rs"]
+pub mod query;
 #[path = "request.rs"]
 pub mod request;
 #[path = "token.rs"]
@@ -47,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     ("openapi", openapi::check),
     ("path", path::check),
     ("proxy_header", proxy_header::check),
+    ("query", query::check),
     ("request", request::check),
     ("token", token::check),
     ("traceparent", traceparent::check),

@@ -143,6 +143,8 @@ pub(crate) fn what_suffers(config: &Config) -> String {
     let asks = |origin: &Origin| !origin.allow.is_empty() || !origin.deny.is_empty();
     let routes = config.routes.iter().filter(|route| route.origin.as_deref().is_some_and(asks));
     tell(&mut told, "routes with `addresses` refuse them", routes.map(|route| &*route.name));
+    let of_clients = config.routes.iter().filter(|route| !route.matches.clients.is_empty());
+    tell(&mut told, "routes for some `clients` alone are there for none", of_clients.map(|route| &*route.name));
     let rates = config.rate_limits.iter().map(|limit| (&limit.key, &limit.name));
     let limits = rates.chain(config.in_flight_limits.iter().map(|limit| (&limit.key, &limit.name)));
     let by_address = limits.filter(|(key, _)| matches!(key, LimitKey::ClientIp)).map(|(_, name)| &**name);
@@ -238,9 +240,11 @@ mod tests {
             text += &format!("[[routes]]\nname = 'r{number}'\npath = '/{number}'\nupstream = 'near'\n");
             text += "addresses = { deny = ['192.0.2.0/24'] }\n";
         }
+        text += "[[routes]]\nname = 'inner'\npath = '/8'\nupstream = 'near'\nclients = ['!192.0.2.0/24']\n";
         let told = of(&text);
         for part in [
             "; routes with `addresses` refuse them: r1, r2, r3, r4, r5 and 2 more; ",
+            "; routes for some `clients` alone are there for none: inner; ",
             "; limits by `client_ip` count all clients as one: few; ",
             "; upstreams that are hashed by `client_ip` have one endpoint for all clients: near. Serve by",
         ] {

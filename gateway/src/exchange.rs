@@ -357,6 +357,12 @@ impl<N: Network> Exchange<N> {
         self.path.as_deref().unwrap_or_else(|| self.uri.path())
     }
 
+    /// Nobody says where its client is: an address stands for it that is in no list. A trusted proxy may have told.
+    pub fn is_client_unknown(&self) -> bool {
+        let peer = &self.connection.peer;
+        peer.is_unknown && self.client.ip == peer.ip
+    }
+
     /// Monotonic time.
     pub fn now(&self) -> Instant {
         self.shard.shared.clock.now()

@@ -4,6 +4,7 @@
 pub mod judge;
 mod limited;
 mod problems;
+mod queried;
 mod question;
 mod screened;
 pub mod sending;
@@ -233,6 +234,7 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
         method: &question.method,
         path: &path,
         query,
+        client: question.client,
         headers: &headers,
         body,
     };
@@ -250,7 +252,9 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
             let is_let_in = judge.lets_in(index, question.client);
             let refused = if is_let_in { refused } else { Some(crate::origin::refused()) };
             denied = refused.as_ref().map(Answer::refused).unwrap_or_default();
-            let target = way.target(route, question, judge.sent(index, &path, &params, query));
+            let sent = judge.sent(index, &path, &params, query);
+            let sent = queried::target(route, question, (&path, &params), sent);
+            let target = way.target(route, question, sent);
             let certificate = question.certificate.as_ref();
             let auth = judges(route).map(|auth| crate::identity::explain(&auth, &headers, certificate, now));
             let limits = limits(config, route, &headers);
@@ -296,8 +300,8 @@ pub fn look_back(
     let (host, headers) = (routing_host(&host), HeaderMap::new());
     match Method::from_bytes(method.as_bytes()) {
         Ok(method) if path.starts_with('/') => {
-            let (query, body) = (None, Body::Absent);
-            let ask = Ask { listener: "", host: &host, method: &method, path, query, headers: &headers, body };
+            let (query, client, body) = (None, None, Body::Absent);
+            let ask = Ask { listener: "", host: &host, method: &method, path, query, client, headers: &headers, body };
             crate::routing::explain::look_back(table, &ask, took)
         }
         // What came was no request, or about the gateway itself.

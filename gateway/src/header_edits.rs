@@ -1,4 +1,5 @@
-//! Edits of headers, compiled: which fields go, and which lines are written in their place or beside them.
+//! Edits of headers, compiled: which fields go, and which lines are written in their place or beside them. With those
+//! of the query (`query_edits.rs`) they are all that a route edits of a request.
 //!
 //! Values of the request are made once, when its route is known and before anything of it is looked at further: of what
 //! its client sent and was let in with, whatever becomes of it later. So an answer can tell of a request whose headers
@@ -10,12 +11,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::percent_decode_str;
 
 use crate::config::settings::Route;
 use crate::config::settings::header_edits::{EditValue, HeaderEdits, KnownValue, ValuePiece};
 use crate::context::target::port;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::query_edits::QueryEdits;
 
 /// A value that was made; `None` = there is none, and its field is not written.
 pub type MadeValue = Option<HeaderValue>;
@@ -27,7 +30,9 @@ pub struct RouteEdits {
     pub request: Option<Box<Edits>>,
     /// Of its answers.
     pub response: Option<Box<Edits>>,
-    /// Some write values that are made for each request.
+    /// Of its requests' queries.
+    pub query: Option<Box<QueryEdits>>,
+    /// Something is made for each request: values of headers, or the query.
     pub make_values: bool,
 }
 
@@ -48,14 +53,37 @@ pub struct Made {
     pub request: Box<[MadeValue]>,
     /// For the client.
     pub response: Box<[MadeValue]>,
+    /// The query that the upstream is sent.
+    pub query: MadeQuery,
+}
+
+/// The query that an upstream is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MadeQuery {
+    /// As it came.
+    AsItCame,
+    /// This one in its place, or none.
+    Edited(Option<Box<str>>),
+}
+
+impl MadeQuery {
+    /// What is sent where this one came.
+    pub fn sent<'a>(&'a self, came: Option<&'a str>) -> Option<&'a str> {
+        match self {
+            Self::AsItCame => came,
+            Self::Edited(query) => query.as_deref(),
+        }
+    }
 }
 
 impl RouteEdits {
     /// Compiles them.
     pub fn new(route: &Route) -> Self {
         let (request, response) = (Edits::new(&route.request_headers), Edits::new(&route.response_headers));
-        let make_values = [&request, &response].into_iter().flatten().any(|edits| edits.makes_values);
-        Self { request, response, make_values }
+        let query = QueryEdits::new(&route.request_query);
+        let make_values =
+            query.is_some() || [&request, &response].into_iter().flatten().any(|edits| edits.makes_values);
+        Self { request, response, query, make_values }
     }
 }
 
@@ -119,8 +147,10 @@ impl Edits {
 /// Makes the values of an exchange's route. `headers` are the client's, `params` the ranges of the path's parameters.
 #[cold]
 pub fn of_route<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, params: &[(u32, u32)]) -> Option<Arc<Made>> {
-    let route = exchange.route()?;
-    of_both(exchange, (route.edits.request.as_deref(), route.edits.response.as_deref()), headers, params)
+    let edits = &exchange.route()?.edits;
+    let asked = Asked { exchange, headers, params };
+    let (request, response) = (asked.values(edits.request.as_deref()), asked.values(edits.response.as_deref()));
+    Some(Arc::new(Made { request, response, query: asked.query(edits.query.as_deref()) }))
 }
 
 /// The same of a call that is made for the exchange by this route.
@@ -132,18 +162,15 @@ pub fn of_call<N: Network>(
     params: &[(u32, u32)],
 ) -> Option<Arc<Made>> {
     let edits = exchange.snapshot.routes.get(route)?.edits.request.as_deref();
-    of_both(exchange, (edits, None), headers, params)
+    let request = Asked { exchange, headers, params }.values(edits);
+    Some(Arc::new(Made { request, response: Box::default(), query: MadeQuery::AsItCame }))
 }
 
-fn of_both<N: Network>(
-    exchange: &Exchange<N>,
-    (request, response): (Option<&Edits>, Option<&Edits>),
-    headers: &HeaderMap,
-    params: &[(u32, u32)],
-) -> Option<Arc<Made>> {
-    let asked = Asked { exchange, headers, params };
-    let make = |edits: Option<&Edits>| edits.map_or_else(Box::default, |edits| edits.make(&asked));
-    Some(Arc::new(Made { request: make(request), response: make(response) }))
+/// The query that this route would send of the exchange's URL, as far as that is all it hangs on.
+#[cold]
+pub fn query_of_url<N: Network>(exchange: &Exchange<N>, route: usize, params: &[(u32, u32)]) -> MadeQuery {
+    let edits = exchange.snapshot.routes.get(route).and_then(|route| route.edits.query.as_deref());
+    Asked { exchange, headers: &HeaderMap::new(), params }.query(edits)
 }
 
 /// A request, as its values are made of it.
@@ -154,17 +181,33 @@ struct Asked<'a, N: Network> {
 }
 
 impl<N: Network> Asked<'_, N> {
+    fn values(&self, edits: Option<&Edits>) -> Box<[MadeValue]> {
+        edits.map_or_else(Box::default, |edits| edits.make(self))
+    }
+
     fn value(&self, pieces: &[ValuePiece]) -> MadeValue {
         let mut out = Vec::with_capacity(64);
-        for piece in pieces {
-            match piece {
-                ValuePiece::Literal(text) => out.extend_from_slice(text.as_bytes()),
-                ValuePiece::Param(number) => out.extend_from_slice(self.param(*number).as_bytes()),
-                ValuePiece::Known(known) => self.write(*known, &mut out),
-                ValuePiece::Header(name) => write_header(self.headers, name, &mut out),
-            }
-        }
+        pieces.iter().for_each(|piece| self.piece(piece, &mut out));
         field_value(&out)
+    }
+
+    fn query(&self, edits: Option<&QueryEdits>) -> MadeQuery {
+        let Some(edits) = edits else { return MadeQuery::AsItCame };
+        let query = edits.apply(self.exchange.uri.query(), |piece, out| match piece {
+            // It is encoded in its path, and is about to be encoded for the query.
+            ValuePiece::Param(number) => out.extend(percent_decode_str(self.param(*number))),
+            piece => self.piece(piece, out),
+        });
+        MadeQuery::Edited(query.map(String::into_boxed_str))
+    }
+
+    fn piece(&self, piece: &ValuePiece, out: &mut Vec<u8>) {
+        match piece {
+            ValuePiece::Literal(text) => out.extend_from_slice(text.as_bytes()),
+            ValuePiece::Param(number) => out.extend_from_slice(self.param(*number).as_bytes()),
+            ValuePiece::Known(known) => self.write(*known, out),
+            ValuePiece::Header(name) => write_header(self.headers, name, out),
+        }
     }
 
     fn param(&self, number: usize) -> &str {

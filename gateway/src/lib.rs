@@ -162,6 +162,8 @@ pub mod prelude;
 #[doc(hidden)]
 pub mod proxy_protocol;
 #[doc(hidden)]
+pub mod query_edits;
+#[doc(hidden)]
 pub mod replay;
 #[doc(hidden)]
 pub mod reply;

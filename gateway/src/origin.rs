@@ -79,9 +79,7 @@ pub(crate) fn refused() -> GatewayError {
 /// Whether a route asks where a client is of whom nobody says it. The address that stands for it is in no list, and is
 /// no reason to let anybody in, or to keep them out.
 fn is_lost<N: Network>(exchange: &Exchange<N>, origin: &Origin) -> bool {
-    let peer = &exchange.connection.peer;
-    // A trusted proxy may have told.
-    peer.is_unknown && exchange.client.ip == peer.ip && origin.asks_for_address()
+    exchange.is_client_unknown() && origin.asks_for_address()
 }
 
 /// The program around the gateway has to be mended, not the request.

@@ -81,6 +81,7 @@ targets!(
     openapi,
     path,
     proxy_header,
+    query,
     request,
     token,
     traceparent

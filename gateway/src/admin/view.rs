@@ -184,6 +184,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "hosts": settings.matches.hosts.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "path": &*settings.matches.path,
                 "path_regex": settings.matches.path_regex.as_ref().map(|regex| &*regex.written),
+                "clients": Some(settings.matches.clients.to_string()).filter(|told| !told.is_empty()),
                 "methods": settings.matches.methods.iter().map(ToString::to_string).collect::<Vec<_>>(),
                 "priority": settings.matches.priority,
                 "criticality": settings.criticality.as_str(),

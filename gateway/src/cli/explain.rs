@@ -36,7 +36,8 @@ pub(super) struct Explain {
     /// The certificate (PEM) that the client shows in its handshake.
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
-    /// The client's address: whether the route's `addresses` let it in, and where a split keeps it by it.
+    /// The client's address: which routes are there for it (`clients`), whether the route's `addresses` let it in, and
+    /// where a split keeps it by it.
     #[arg(long, value_name = "ADDRESS")]
     client: Option<std::net::IpAddr>,
     /// The listener, by name, that the request comes by. Where none is said: one that speaks what the URL says
@@ -76,6 +77,10 @@ impl Explain {
             let has_listeners = loaded.config.routes.iter().any(|route| !route.matches.listeners.is_empty());
             if self.listener.is_none() && has_listeners && question.over_tls().is_none() {
                 output::result("listener   none is given, so the first: --listener NAME asks for another");
+            }
+            let has_clients = loaded.config.routes.iter().any(|route| !route.matches.clients.is_empty());
+            if self.client.is_none() && has_clients {
+                output::result("client     none is given: --client ADDRESS asks for routes that are for some alone");
             }
             if !question.names_a_host() && loaded.config.routes.iter().any(|route| !route.matches.hosts.is_empty()) {
                 output::result("host       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
@@ -212,6 +217,7 @@ fn render_sending(text: &mut String, sending: &Sending) {
     let told = [
         ("host sent", &sending.host),
         ("request", &sending.request_headers),
+        ("query", &sending.request_query),
         ("response", &sending.response_headers),
         ("retry", &sending.retry),
         ("breaker", &sending.breaker),

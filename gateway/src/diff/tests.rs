@@ -198,6 +198,18 @@ fn what_a_route_does_to_a_request_is_told_where_only_that_changes() {
 }
 
 #[test]
+fn where_a_client_was_decides_which_route_it_takes() {
+    let inner =
+        format!("{OLD}[[routes]]\nname = 'inner'\npath = '/orders/{{id}}'\nclients = ['10.9.0.0/16']\nanswer = {{}}\n");
+    let from = |client: &str| record("GET", "/orders/1", &json!({ "route": "orders", "client": client }));
+    let told = replayed(&inner, &[from("10.9.0.1"), from("10.8.0.1")].concat());
+    assert_eq!((told.same, told.differing, told.undecided), (1, 1, 0), "{told:?}");
+    assert!(told.groups[0].new.contains("inner"), "{told:?}");
+    let unknown = record("GET", "/orders/1", &json!({ "route": "orders" }));
+    assert_eq!(replayed(&inner, &unknown).undecided, 1, "where it was is not in the log");
+}
+
+#[test]
 fn what_hangs_on_the_page_or_on_tls_is_not_decided_where_nothing_else_changes() {
     let log = record("GET", "/orders/1", &json!({ "route": "orders" }));
     let with = |keys: &str| OLD.replace("rate_limits = ['each']\n", &format!("rate_limits = ['each']\n{keys}\n"));

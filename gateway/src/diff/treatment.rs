@@ -8,8 +8,19 @@ use super::{Side, changes, differing};
 use crate::config::settings::split::percent;
 
 /// What of a route decides which requests take it, and nothing else.
-pub(super) const MATCHING: [&str; 10] =
-    ["listeners", "hosts", "path", "path_regex", "methods", "headers", "query", "body", "body_match_limit", "priority"];
+pub(super) const MATCHING: [&str; 11] = [
+    "listeners",
+    "hosts",
+    "path",
+    "path_regex",
+    "methods",
+    "headers",
+    "query",
+    "clients",
+    "body",
+    "body_match_limit",
+    "priority",
+];
 /// What is told in words of its own, or decided for each request: whether `addresses` let it in.
 const TOLD: [&str; 6] = ["upstream", "split", "rate_limits", "auth", "forward_auth", "addresses"];
 /// What makes a difference only to requests that are known by what no log has: whether they came over TLS, and which

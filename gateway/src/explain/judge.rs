@@ -22,7 +22,7 @@ pub struct Judge<'a> {
     pub table: RouteTable,
     rewrites: Vec<Option<CompiledRewrite>>,
     origins: Vec<Option<Origin>>,
-    /// Routes that look at the listener, headers, query or body.
+    /// Routes that look at the listener, the client, headers, query or body.
     by_content: Vec<usize>,
 }
 
@@ -78,7 +78,7 @@ impl<'a> Judge<'a> {
         };
         let asks = |matches: &crate::config::settings::route::RouteMatch| {
             let asks_nothing = matches.headers.is_empty() && matches.query.is_empty() && matches.body.is_empty();
-            !asks_nothing || !matches.listeners.is_empty()
+            !asks_nothing || !matches.listeners.is_empty() || !matches.clients.is_empty()
         };
         let by_content = config.routes.iter().enumerate().filter(|(_, route)| asks(&route.matches));
         Self {
@@ -127,8 +127,9 @@ impl<'a> Judge<'a> {
         let host = HeaderValue::from_str(past.host).unwrap_or(HeaderValue::from_static(""));
         let (host, headers) = (routing_host(&host), HeaderMap::new());
         // What a listener decides is as unknown as what headers do.
-        let (listener, query, body) = ("", None, Body::Absent);
-        let ask = Ask { listener, host: &host, method: past.method, path: &path, query, headers: &headers, body };
+        let (listener, query, client, body) = ("", None, past.client, Body::Absent);
+        let (host, method) = (&*host, past.method);
+        let ask = Ask { listener, host, method, path: &path, query, client, headers: &headers, body };
         let (verdict, sent) = match self.table.find(&ask) {
             Found::Route { index, params } => {
                 let sent = self.sent(index, &path, &params, None);

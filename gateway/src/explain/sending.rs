@@ -1,4 +1,5 @@
-//! How a route sends a request on: the host, the edits of headers both ways, and what becomes of an attempt that fails.
+//! How a route sends a request on: the host, the edits of the query and of headers both ways, and what becomes of an
+//! attempt that fails.
 
 use std::time::Duration;
 
@@ -21,6 +22,9 @@ pub struct Sending {
     /// Edits of the request's headers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_headers: Option<String>,
+    /// Edits of the query.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_query: Option<String>,
     /// Edits of the answer's headers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_headers: Option<String>,
@@ -51,6 +55,7 @@ impl Sending {
         Self {
             host: Some(host),
             request_headers: edits(&route.request_headers),
+            request_query: Some(route.request_query.to_string()).filter(|told| !told.is_empty()),
             response_headers,
             // What a batch sends is its own call, whatever its requests are.
             retry: Some(retry(&route.retry, route.batch.as_ref().map_or(method, |batch| &batch.method))),

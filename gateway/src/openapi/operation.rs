@@ -270,6 +270,8 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
         let names = matches.listeners.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(" or ");
         parts.push(format!("by the listener {names}"));
     }
+    // Which ones is the operators' to know.
+    parts.extend((!matches.clients.is_empty()).then(|| "for clients at some addresses".to_owned()));
     if let Some(regex) = &matches.path_regex {
         parts.push(format!("where the whole path matches `{}`", regex.written));
     }
@@ -300,7 +302,7 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
 /// How many things a request has to bring to be this route's: what is asked for least stands first.
 pub(super) fn rank(matches: &RouteMatch) -> Rank {
     let of_listeners = usize::from(!matches.listeners.is_empty());
-    let of_path = usize::from(matches.path_regex.is_some());
+    let of_path = usize::from(matches.path_regex.is_some()) + usize::from(!matches.clients.is_empty());
     let conditions = matches.headers.len() + matches.query.len() + matches.body.len() + of_listeners + of_path;
     (conditions, !matches.hosts.is_empty(), matches.path.contains("{*"))
 }

@@ -106,6 +106,7 @@ mod tests {
             query: (0..conditions)
                 .map(|number| (number.to_string(), crate::config::settings::route::ValueMatch::Present))
                 .collect(),
+            clients: crate::config::settings::clients::Clients::default(),
             body: Vec::new(),
             body_limit: 0,
             priority,

@@ -1,4 +1,4 @@
-//! Conditions on the listener, the whole path, headers, query and body.
+//! Conditions on the listener, the client, the whole path, headers, query and body.
 //!
 //! A header's condition holds if one of its lines has the value. A query's condition holds if one of the parameters of
 //! that name has the value; names and values are decoded for the comparison (`%XX`, and `+` as a space). Conditions
@@ -9,6 +9,7 @@
 //! read the other one.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
@@ -16,6 +17,7 @@ use regex::Regex;
 
 use serde_json::Value;
 
+use super::clients::Clients;
 use super::tree::Params;
 use crate::config::settings::route::{RouteMatch, ValueMatch};
 
@@ -35,6 +37,8 @@ pub enum Body<'a> {
 pub struct Content {
     /// Those that it is reached by; empty is all.
     listeners: Box<[Arc<str>]>,
+    /// Where the client is.
+    clients: Option<Box<Clients>>,
     /// Of the whole path.
     path: Option<Regex>,
     pub(super) headers: Vec<(HeaderName, ValueMatch)>,
@@ -57,14 +61,15 @@ pub enum Unmet<'a> {
 impl Content {
     /// The conditions as they are written.
     pub fn new(matches: &RouteMatch) -> Self {
-        let RouteMatch { listeners, path_regex, headers, query, body, body_limit, .. } = matches.clone();
-        let path = path_regex.map(|path| path.regex);
-        Self { listeners: listeners.into(), path, headers, query, body, body_limit }
+        let RouteMatch { listeners, clients, path_regex, headers, query, body, body_limit, .. } = matches.clone();
+        let (clients, path) = (Clients::new(&clients), path_regex.map(|path| path.regex));
+        Self { listeners: listeners.into(), clients, path, headers, query, body, body_limit }
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.listeners.is_empty()
+            && self.clients.is_none()
             && self.path.is_none()
             && self.headers.is_empty()
             && self.query.is_empty()
@@ -96,7 +101,13 @@ impl Content {
         self.listeners.is_empty() || self.listeners.iter().any(|name| **name == *listener)
     }
 
-    /// Whether all hold but those on the listener and the path.
+    /// Whether it is there for a client at this address; `None` is one of which nobody knows.
+    #[inline]
+    pub fn is_for(&self, client: Option<IpAddr>) -> bool {
+        self.clients.as_ref().is_none_or(|clients| clients.have(client))
+    }
+
+    /// Whether all hold but those on the listener, the client and the path.
     pub fn holds(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> bool {
         self.unmet(headers, query, body).is_none()
     }
@@ -184,7 +195,7 @@ pub(super) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
 }
 
 /// Whether an encoded text says this.
-fn decodes_to(encoded: &str, plain: &str) -> bool {
+pub(crate) fn decodes_to(encoded: &str, plain: &str) -> bool {
     if !encoded.contains(['%', '+']) {
         return encoded == plain;
     }

@@ -146,6 +146,7 @@ enum Nearness {
     /// With the number of segments that fitted.
     Path(usize),
     Method,
+    Client,
     Content,
     /// All held, but another is better.
     Matched,
@@ -172,6 +173,12 @@ fn check(table: &RouteTable, ask: &Ask<'_>, index: usize) -> Result<(), (Nearnes
     }
     if !table.content(index).is_reached_by(ask.listener) {
         return Err((Nearness::Content, format!("reached by {} alone", named(&matches.listeners))));
+    }
+    if !table.content(index).is_for(ask.client) {
+        return Err(match ask.client {
+            Some(client) => (Nearness::Client, format!("client: {client} is not in {}", matches.clients)),
+            None => (Nearness::Content, format!("client: the address is not known; it asks for {}", matches.clients)),
+        });
     }
     match table.content(index).unmet(ask.headers, ask.query, ask.body) {
         None => Ok(()),
@@ -255,6 +262,7 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
     let mut because = vec![host, format!("path {}", matches.path), method];
     because.extend(matches.path_regex.iter().map(|regex| format!("path like {}", regex.written)));
     because.extend((!matches.listeners.is_empty()).then(|| named(&matches.listeners)));
+    because.extend((!matches.clients.is_empty()).then(|| format!("client in {}", matches.clients)));
     let headers = matches.headers.iter().map(|(name, value)| (name.as_str(), value));
     because.extend(headers.map(|(name, value)| format!("header {name} {}", value_text(name, value))));
     because.extend(matches.query.iter().map(|(name, value)| format!("query {name} {}", value_text(name, value))));
@@ -349,8 +357,8 @@ mod tests {
     fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
         let mut headers = HeaderMap::new();
         headers.insert("x-tenant", HeaderValue::from_static("secret"));
-        let (query, body, host) = (None, Body::Absent, "a.example");
-        let ask = Ask { listener: "", host, method: &Method::POST, path, query, headers: &headers, body };
+        let (query, client, body, host) = (None, None, Body::Absent, "a.example");
+        let ask = Ask { listener: "", host, method: &Method::POST, path, query, client, headers: &headers, body };
         let explanation = explain(&RouteTable::build(routes), &ask);
         explanation.misses.into_iter().map(|miss| format!("{} {}", miss.route, miss.reason)).collect()
     }
@@ -404,8 +412,8 @@ mod tests {
             headers.insert("x-edge-secret", HeaderValue::from_static(secret));
             headers.insert("x-tenant", HeaderValue::from_static(tenant));
             let body = Body::Json(body, 50);
-            let (listener, host, method) = ("", "", &Method::POST);
-            explain(&table, &Ask { listener, host, method, path: "/a", query, headers: &headers, body })
+            let (listener, host, method, client) = ("", "", &Method::POST, None);
+            explain(&table, &Ask { listener, host, method, path: "/a", query, client, headers: &headers, body })
         };
         let body = |password: &str| serde_json::json!({ "login": { "password": password }, "kind": "b" });
         let good = Some("token=hunter2&sig=1");
@@ -430,10 +438,42 @@ mod tests {
     }
 
     #[test]
+    fn where_a_client_is_not_is_told_and_that_nobody_knows_it() {
+        let nets = |list: &[&str]| list.iter().map(|net| net.parse().unwrap()).collect();
+        let inner =
+            route("/a", |it| (it.clients.within, it.clients.but) = (nets(&["10.0.0.0/8"]), nets(&["10.1.0.0/16"])));
+        let table = RouteTable::build(&[inner, route("/{*rest}", |_| {})]);
+        let (headers, query, body) = (HeaderMap::new(), None, Body::Absent);
+        let told = |client: Option<&str>| {
+            let (listener, host, method, path) = ("", "", &Method::GET, "/a");
+            let client = client.map(|client| client.parse().unwrap());
+            let told = explain(&table, &Ask { listener, host, method, path, query, client, headers: &headers, body });
+            (told.route.unwrap(), told.misses[0].reason.clone(), told.because.last().unwrap().clone())
+        };
+        let in_it = "client in 10.0.0.0/8, but not 10.1.0.0/16";
+        assert_eq!((told(Some("10.2.0.1")).0, told(Some("10.2.0.1")).2), ("/a".to_owned(), in_it.to_owned()));
+        assert_eq!(told(Some("10.1.0.1")).1, "client: 10.1.0.1 is not in 10.0.0.0/8, but not 10.1.0.0/16");
+        assert_eq!(told(None).1, "client: the address is not known; it asks for 10.0.0.0/8, but not 10.1.0.0/16");
+        let ask = |client| Ask {
+            listener: "",
+            host: "",
+            method: &Method::GET,
+            path: "/a",
+            query,
+            client,
+            headers: &headers,
+            body,
+        };
+        assert!(could_be_instead(&table, &ask(None), 0, Some(1)));
+        assert!(!could_be_instead(&table, &ask("10.1.0.1".parse().ok()), 0, Some(1)), "it is known, and is not there");
+    }
+
+    #[test]
     fn misses_are_bounded() {
         let routes: Vec<Arc<Route>> = (0..50).map(|number| route(&format!("/r{number}"), |_| {})).collect();
-        let (headers, query, body) = (HeaderMap::new(), None, Body::Absent);
-        let ask = Ask { listener: "", host: "", method: &Method::GET, path: "/r7", query, headers: &headers, body };
+        let (headers, query, client, body) = (HeaderMap::new(), None, None, Body::Absent);
+        let (host, method) = ("", &Method::GET);
+        let ask = Ask { listener: "", host, method, path: "/r7", query, client, headers: &headers, body };
         let explanation = explain(&RouteTable::build(&routes), &ask);
         assert_eq!((explanation.misses.len(), explanation.misses_left_out), (MOST_MISSES, 29));
         assert_eq!(explanation.route.as_deref(), Some("/r7"));

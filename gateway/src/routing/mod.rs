@@ -4,6 +4,7 @@
 //! wildcard, any); then the more specific path (compared segment by segment from the left: static, parameter, rest);
 //! then more conditions on content; then the order of the file. `table.rs` holds this, `explain.rs` tells it.
 
+mod clients;
 pub mod content;
 mod content_index;
 pub mod explain;

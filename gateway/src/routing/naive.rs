@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use ipnet::IpNet;
 use proptest::prelude::*;
 
 use super::content::{Body, Content};
@@ -12,7 +13,9 @@ use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
 use super::table::{Ask, Found, Params, RouteTable, conditions};
 use crate::config::settings::Route;
+use crate::config::settings::clients::Clients;
 use crate::config::settings::header_edits::HeaderEdits;
+use crate::config::settings::query_edits::QueryEdits;
 use crate::config::settings::route::{HostPattern, HostPolicy, PathRegex, Retry, RouteMatch, ValueMatch};
 
 /// A route that matches this path, and no more.
@@ -25,6 +28,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         methods: vec![],
         headers: vec![],
         query: vec![],
+        clients: Clients::default(),
         body: vec![],
         body_limit: 64,
         priority: 0,
@@ -42,6 +46,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         rewrite: None,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
+        request_query: QueryEdits::default(),
         timeout: None,
         idle_timeout: None,
         host: HostPolicy::Client,
@@ -115,6 +120,12 @@ fn naive(routes: &[Arc<Route>], ask: &Ask<'_>) -> Found {
         if !(matches.listeners.is_empty() || matches.listeners.iter().any(|name| **name == *ask.listener)) {
             continue;
         }
+        let is_in = |nets: &[IpNet]| ask.client.is_some_and(|client| nets.iter().any(|net| net.contains(&client)));
+        let Clients { within, but } = &matches.clients;
+        let asks = !within.is_empty() || !but.is_empty();
+        if asks && (ask.client.is_none() || !within.is_empty() && !is_in(within) || is_in(but)) {
+            continue;
+        }
         if matches.path_regex.as_ref().is_some_and(|wanted| !wanted.regex.is_match(ask.path)) {
             continue;
         }
@@ -168,10 +179,19 @@ fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
         written: written.into(),
     });
     let like = prop::option::weighted(0.2, prop::sample::select(regexes.to_vec()));
+    let nets = |list: &[&str]| list.iter().map(|net| net.parse().unwrap()).collect::<Vec<IpNet>>();
+    let clients = [
+        (nets(&["10.0.0.0/8"]), nets(&["10.1.0.0/16"])),
+        (nets(&["10.1.0.0/16"]), nets(&[])),
+        (nets(&[]), nets(&["10.0.0.0/8"])),
+    ]
+    .map(|(within, but)| Clients { within, but });
+    let clients = prop::option::weighted(0.2, prop::sample::select(clients.to_vec()));
     let (headers, query) = (some(&values, 1), some(&values, 1));
-    let one = (path, some(&hosts, 1), some(&method, 2), headers, query, body, 0_i64..3, listeners, like);
-    let built = one.prop_map(|(path, hosts, methods, headers, query, body, priority, listeners, like)| {
+    let one = (path, some(&hosts, 1), some(&method, 2), headers, query, body, 0_i64..3, (listeners, clients), like);
+    let built = one.prop_map(|(path, hosts, methods, headers, query, body, priority, (listeners, clients), like)| {
         route(&path, |matches| {
+            matches.clients = clients.unwrap_or_default();
             matches.listeners = listeners.into_iter().map(Arc::from).collect();
             matches.path_regex = like;
             matches.hosts = hosts;
@@ -198,11 +218,11 @@ proptest! {
             prop::sample::select(&[None, Some("1"), Some("2")][..]),
             prop::sample::select(&[None, Some("v=1"), Some("u=1&v=%32&v=1")][..]),
             0_i64..4,
-            prop::sample::select(&["l", ""][..]),
+            (prop::sample::select(&["l", ""][..]), prop::sample::select(&["", "10.1.0.1", "10.2.0.1", "::1"][..])),
         ), 1..20),
     ) {
         let table = RouteTable::build(&routes);
-        for (host, segments, method, header, query, body, listener) in asks {
+        for (host, segments, method, header, query, body, (listener, client)) in asks {
             let value = serde_json::json!({ "v": body });
             let body = match body {
                 0 => Body::Absent,
@@ -212,8 +232,8 @@ proptest! {
             let path = format!("/{}", segments.join("/"));
             let mut headers = HeaderMap::new();
             headers.extend(header.map(|value| (HeaderName::from_static("x-v"), HeaderValue::from_static(value))));
-            let method = method.parse().unwrap();
-            let ask = Ask { listener, host, method: &method, path: &path, query, headers: &headers, body };
+            let (method, client) = (method.parse().unwrap(), client.parse().ok());
+            let ask = Ask { listener, host, method: &method, path: &path, query, client, headers: &headers, body };
             prop_assert_eq!(table.find(&ask), naive(&routes, &ask), "{:?}", ask);
             super::explain::assert_agrees(&table, &ask);
         }

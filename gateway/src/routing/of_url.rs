@@ -21,7 +21,7 @@ pub(super) fn of_url(
 ) -> Vec<(usize, Params)> {
     let headers = HeaderMap::new();
     let (method, body) = (&Method::GET, Body::Absent);
-    let ask = Ask { listener: "", host, method, path, query: None, headers: &headers, body };
+    let ask = Ask { listener: "", host, method, path, query: None, client: None, headers: &headers, body };
     let mut all = All { table, path, is_wanted, found: Vec::new() };
     table.each_place(&ask, &mut Params::new(), &mut all);
     all.found

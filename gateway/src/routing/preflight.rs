@@ -102,6 +102,7 @@ impl Visitor for Search<'_, '_> {
             let (query, may_have) = (ask.query, |name: &HeaderName| self.preflight.may_have(name));
             if above.is_some_and(|priority| leaf.priority <= priority)
                 || !content.is_reached_by(ask.listener)
+                || !content.is_for(ask.client)
                 || !content.takes_path(ask.path)
                 || !leaf.methods.answers_bit(self.method, &self.preflight.method)
                 || content.unmet_but(ask.headers, query, Body::Unread, may_have).is_some()
@@ -181,7 +182,8 @@ mod tests {
             ]);
             let preflight = Preflight::of(&Method::OPTIONS, &headers).unwrap();
             let (method, body) = (&Method::OPTIONS, Body::Absent);
-            table.find_asked(&Ask { listener: "", host: "", method, path, query, headers: &headers, body }, &preflight)
+            let (listener, host, client) = ("", "", None);
+            table.find_asked(&Ask { listener, host, method, path, query, client, headers: &headers, body }, &preflight)
         };
         assert_eq!(found("/a", None, "GET", ""), [0]);
         assert_eq!(found("/a", None, "PUT", ""), [2], "the header that the other wants will not be sent");

@@ -1,5 +1,7 @@
 //! The stage: finds the route of an exchange.
 
+use std::net::IpAddr;
+
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, header};
 
@@ -10,7 +12,7 @@ use super::undecided::Undecided;
 use super::{of_url, path, rewrite};
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Page};
-use crate::header_edits;
+use crate::header_edits::{self, MadeQuery};
 use crate::network::Network;
 
 /// Brings the path to its one form, and finds the route by it; the exchange holds both from then on. A preflight that
@@ -84,6 +86,7 @@ fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: 
         method: &exchange.method,
         path: exchange.path(),
         query: exchange.uri.query(),
+        client: if exchange.snapshot.table.has_clients() { asked_from(exchange) } else { None },
         headers,
         body,
     }
@@ -93,6 +96,13 @@ fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: 
 #[cold]
 fn came_by<N: Network>(exchange: &Exchange<N>) -> &str {
     exchange.snapshot.listener_name(exchange.connection.listener)
+}
+
+/// Where the client is, where somebody says it.
+#[cold]
+fn asked_from<N: Network>(exchange: &Exchange<N>) -> Option<IpAddr> {
+    let client = &exchange.client;
+    (!client.is_hidden && !exchange.is_client_unknown()).then_some(client.ip)
 }
 
 fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Found) -> Result<Params, GatewayError> {
@@ -154,15 +164,32 @@ fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) {
     exchange.page = allowed.map(|allowed| Box::new(Page { allowed, asks: false }));
 }
 
-/// What the upstream is asked for: the path in its one form, rewritten where the route says so.
+/// What the upstream is asked for: the path in its one form, and the query, both rewritten where the route says so.
 ///
 /// # Errors
 /// 400 where what comes out of a rewrite cannot be sent.
 pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<PathAndQuery, GatewayError> {
-    if let Some(rewrite) = exchange.route().and_then(|route| route.rewrite.as_ref()) {
-        return rewrite.apply(exchange.path(), params, exchange.uri.query()).map_err(|_| invalid_target());
+    match &exchange.made {
+        None => target_of(exchange, exchange.route, params, &MadeQuery::AsItCame),
+        Some(made) => target_of(exchange, exchange.route, params, &made.query),
     }
-    same_target(exchange)
+}
+
+#[inline]
+fn target_of<N: Network>(
+    exchange: &Exchange<N>,
+    route: Option<usize>,
+    params: &Params,
+    query: &MadeQuery,
+) -> Result<PathAndQuery, GatewayError> {
+    if let Some(rewrite) = route.and_then(|index| exchange.snapshot.routes[index].rewrite.as_ref()) {
+        let query = query.sent(exchange.uri.query());
+        return rewrite.apply(exchange.path(), params, query).map_err(|_| invalid_target());
+    }
+    match query {
+        MadeQuery::AsItCame => same_target(exchange),
+        MadeQuery::Edited(query) => rewrite::target(exchange.path(), query.as_deref()).map_err(|_| invalid_target()),
+    }
 }
 
 /// What the upstreams of all routes of a request's URL that are wanted would be asked for by it, whatever else of a
@@ -174,11 +201,8 @@ pub fn targets<N: Network>(
     let (snapshot, host) = (&exchange.snapshot, exchange.host.as_ref().map_or("", |host| &host.name));
     let found = of_url::of_url(&snapshot.table, (host, exchange.path()), is_wanted);
     found.into_iter().filter_map(move |(index, params)| {
-        let target = match &snapshot.routes[index].rewrite {
-            Some(rewrite) => rewrite.apply(exchange.path(), &params, exchange.uri.query()).ok(),
-            None => same_target(exchange).ok(),
-        };
-        Some((index, target?))
+        let query = header_edits::query_of_url(exchange, index, &params);
+        Some((index, target_of(exchange, Some(index), &params, &query).ok()?))
     })
 }
 

@@ -6,17 +6,18 @@
 //!    this host only by a higher priority;
 //! 3. the more specific path, compared segment by segment from the left: static, then parameter, then rest; where one
 //!    path ends and the other goes on with a rest that matches nothing, the one that ends;
-//! 4. more conditions: each header, each query parameter, each place in the body, and the method and the listener where
-//!    one is named, count one;
+//! 4. more conditions: each header, each query parameter, each place in the body, and the method, the listener and
+//!    where clients are, where one is named, count one;
 //! 5. the order of the file; but for `HEAD`, of routes that are equal up to here, one that names `HEAD` comes
 //!    before one that names only `GET`.
 //!
-//! A route of other listeners than the one by which a request came is not there for it.
+//! A route of other listeners than the one by which a request came is not there for it, nor is one for other clients.
 //!
 //! When the method or a condition fails, the next in this order is tried: nothing is decided before all holds. A match
 //! allocates nothing, up to four parameters.
 
 use std::cmp::Reverse;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method};
@@ -44,6 +45,8 @@ pub struct Ask<'a> {
     pub path: &'a str,
     /// Without `?`.
     pub query: Option<&'a str>,
+    /// The client's address; `None` where nobody knows it, or no route asks for it.
+    pub client: Option<IpAddr>,
     /// The request's headers.
     pub headers: &'a HeaderMap,
     /// The request's body.
@@ -83,6 +86,8 @@ pub struct RouteTable {
     has_cors: bool,
     /// Some route is not there for every listener.
     has_listeners: bool,
+    /// Some route is for some clients alone.
+    has_clients: bool,
     /// Some route has parameters that are groups of an expression.
     has_groups: bool,
 }
@@ -110,10 +115,11 @@ impl RouteTable {
         forest.index(&contents);
         let has_cors = routes.iter().any(|route| route.cors.is_some());
         let has_listeners = routes.iter().any(|route| !route.matches.listeners.is_empty());
+        let has_clients = routes.iter().any(|route| !route.matches.clients.is_empty());
         let body_limit = contents.iter().filter_map(Content::body_limit).max();
         let has_groups = patterns.iter().any(Pattern::has_groups);
         let routes = routes.to_vec();
-        Self { routes, patterns, contents, hosts, forest, body_limit, has_cors, has_listeners, has_groups }
+        Self { routes, patterns, contents, hosts, forest, body_limit, has_cors, has_listeners, has_clients, has_groups }
     }
 
     /// The route of a request.
@@ -149,6 +155,12 @@ impl RouteTable {
     #[inline]
     pub fn has_listeners(&self) -> bool {
         self.has_listeners
+    }
+
+    /// Whether it matters where a client is.
+    #[inline]
+    pub fn has_clients(&self) -> bool {
+        self.has_clients
     }
 
     /// Whether a route looks into the body.
@@ -192,6 +204,7 @@ impl RouteTable {
 pub(crate) fn conditions(matches: &RouteMatch) -> u32 {
     let named = usize::from(!matches.methods.is_empty())
         + usize::from(!matches.listeners.is_empty())
+        + usize::from(!matches.clients.is_empty())
         + usize::from(matches.path_regex.is_some());
     (matches.headers.len() + matches.query.len() + matches.body.len() + named) as u32
 }
@@ -223,6 +236,7 @@ impl Search<'_, '_> {
     fn holds(&self, content: &Content) -> bool {
         let ask = self.ask;
         content.is_reached_by(ask.listener)
+            && content.is_for(ask.client)
             && content.takes_path(ask.path)
             && content.holds(ask.headers, ask.query, ask.body)
     }
@@ -272,7 +286,7 @@ impl Visitor for Search<'_, '_> {
     }
 }
 
-/// Collects the methods of all routes of a listener, a host and a path.
+/// Collects the methods of all routes of a listener, a client, a host and a path.
 struct Methods<'t, 'a> {
     table: &'t RouteTable,
     ask: &'t Ask<'a>,
@@ -289,7 +303,8 @@ impl Visitor for Methods<'_, '_> {
     fn leaves(&mut self, leaves: &Leaves, _: &Params) {
         let is_there = |leaf: &&Leaf| {
             let content = self.table.content(leaf.route as usize);
-            content.is_reached_by(self.ask.listener) && content.takes_path(self.ask.path)
+            let is_there = content.is_reached_by(self.ask.listener) && content.is_for(self.ask.client);
+            is_there && content.takes_path(self.ask.path)
         };
         for leaf in leaves.list.iter().filter(is_there) {
             self.taken |= leaf.methods.answers(self.ask.method);
@@ -339,6 +354,7 @@ mod tests {
             method: &method,
             path,
             query: None,
+            client: None,
             headers: &headers,
             body: Body::Absent,
         }) {
@@ -384,7 +400,8 @@ mod tests {
         for (tenant, expected) in [("t0", 0), ("t9999", 9_999), ("other", 10_000)] {
             let headers = HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), tenant.parse().unwrap())]);
             let (host, method, body) = ("", &Method::GET, Body::Absent);
-            let ask = Ask { listener: "", host, method, path: "/a", query: None, headers: &headers, body };
+            let ask =
+                Ask { listener: "", host, method, path: "/a", query: None, client: None, headers: &headers, body };
             assert_eq!(table.find(&ask), Found::Route { index: expected, params: Params::new() });
         }
     }
@@ -407,7 +424,16 @@ mod tests {
         let found = |listener: &str, method: Method, path: &str| {
             let headers = HeaderMap::new();
             let (query, body) = (None, Body::Absent);
-            match table.find(&Ask { listener, host: "", method: &method, path, query, headers: &headers, body }) {
+            match table.find(&Ask {
+                listener,
+                host: "",
+                method: &method,
+                path,
+                query,
+                client: None,
+                headers: &headers,
+                body,
+            }) {
                 Found::Route { index, .. } => index.to_string(),
                 Found::MethodNotAllowed { allow } => allow.to_str().unwrap().to_owned(),
                 Found::None => "none".to_owned(),

@@ -78,9 +78,9 @@ mod tests {
             for host in ["a.b", "c.b", "c.d"] {
                 for path in ["/", "/a", "/b", "/a/b", "/a/"] {
                     for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT] {
-                        let body = Body::Absent;
-                        let ask =
-                            Ask { listener: "", host, method: &method, path, query: None, headers: &headers, body };
+                        let (listener, query, client, body) = ("", None, None, Body::Absent);
+                        let (method, headers) = (&method, &headers);
+                        let ask = Ask { listener, host, method, path, query, client, headers, body };
                         let taken = both.each_ref().map(|table| match table.find(&ask) {
                             Found::Route { index, .. } => Some(Arc::as_ptr(&table.routes()[index])),
                             _ => None,

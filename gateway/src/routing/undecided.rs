@@ -60,6 +60,7 @@ impl Visitor for Search<'_, '_> {
             let content = self.table.content(leaf.route as usize);
             leaf.methods.answers_bit(self.method, ask.method)
                 && content.is_reached_by(ask.listener)
+                && content.is_for(ask.client)
                 && content.takes_path(ask.path)
                 && content.holds(ask.headers, ask.query, ask.body)
         });
@@ -84,7 +85,7 @@ mod tests {
     }
 
     fn ask<'a>(method: &'a Method, path: &'a str, headers: &'a HeaderMap, body: Body<'a>) -> Ask<'a> {
-        Ask { listener: "", host: "", method, path, query: None, headers, body }
+        Ask { listener: "", host: "", method, path, query: None, client: None, headers, body }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 mod aggregates;
 mod api_documents;
 mod batches;
+mod clients;
 mod edge;
 mod grpc_web;
 mod habits;
@@ -15,6 +16,7 @@ mod mounted;
 mod own_words;
 mod plugins;
 mod policies;
+mod query_edits;
 mod services;
 mod splits;
 mod turned_off;

@@ -424,3 +424,19 @@ async fn edits_and_compression_are_each_requests_own() {
     assert_eq!((known.status, known.header("etag")), (304, Some("W/\"v1\"")));
     assert_eq!(origin.asked(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_is_what_is_kept_however_its_clients_wrote_the_query() {
+    let origin = Origin::always(&ok("cache-control: max-age=60\r\n", "x"));
+    let world = World::with("cache = true\nrequest_query = { keep = ['q'], set = { p = '{rest}' } }", "", &origin);
+    for (target, asked) in [("/a?q=1&utm=x", 1), ("/a?utm=y&q=1&p=me", 1), ("/a?q=2", 2), ("/a", 3), ("/a?utm=z", 3)] {
+        assert_eq!(world.get(target).await.status, 200);
+        assert_eq!(origin.asked(), asked, "{target}");
+    }
+    assert!(origin.last().starts_with("GET /a?p=a HTTP/1.1\r\n"), "{}", origin.last());
+    // What has changed goes, however the query was written then.
+    assert_eq!(world.ask("POST /a?utm=w&q=1", "content-length: 0\r\n").await.status, 200);
+    world.get("/a?q=1").await;
+    world.get("/a?q=2").await;
+    assert_eq!(origin.asked(), 5, "the POST, and what it changed");
+}

@@ -11,11 +11,13 @@ use crate::algorithms::criticality::Criticality;
 use crate::config::check::Reader;
 use crate::config::schema::route::ROUTE;
 use crate::config::settings::cache::Cache;
+use crate::config::settings::clients::Clients;
 use crate::config::settings::compress::{Coding, Compress, Effort};
 use crate::config::settings::forward_auth::{AnswerCache, ForwardAuth};
 use crate::config::settings::header_edits::HeaderEdits;
 use crate::config::settings::intercept::Intercept;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
+use crate::config::settings::query_edits::{Parameter, QueryEdits};
 use crate::config::settings::route::{
     Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, PathRegex, Retry, Rewrite, RouteMatch,
     ValueMatch,
@@ -40,6 +42,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         methods: methods(&texts(table, "methods")?)?,
         headers: headers(table)?,
         query: query(table)?,
+        clients: clients(table)?,
         body: body(table)?,
         body_limit: table.bytes("body_match_limit"),
         priority: table.integer("priority"),
@@ -58,6 +61,7 @@ pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> R
         methods,
         headers: Vec::new(),
         query: Vec::new(),
+        clients: Clients::default(),
         body: Vec::new(),
         body_limit: table.bytes("body_match_limit"),
         priority: 0,
@@ -66,7 +70,7 @@ pub(crate) fn plain(name: &str, path: &str, methods: Vec<Method>, at: Span) -> R
 }
 
 fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
-    let [request_headers, response_headers] = both_edits(table, &matches);
+    let ([request_headers, response_headers], request_query) = all_edits(table, &matches);
     let mut route = Route {
         name: Arc::from(name),
         matches,
@@ -78,6 +82,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         rewrite: rewrite(table),
         request_headers,
         response_headers,
+        request_query,
         auth: identity::auth(table),
         forward_auth: forward_auth(table).map(Arc::new),
         stages: table.texts("stages").iter().map(|name| Arc::from(name.as_str())).collect(),
@@ -173,6 +178,16 @@ fn query(table: &Reader<'_>) -> Option<Vec<(String, ValueMatch)>> {
     entries(table, "query")?.iter().map(condition).collect()
 }
 
+/// Where clients are; `None` where a network is not understood, as without it others would be taken.
+fn clients(table: &Reader<'_>) -> Option<Clients> {
+    let mut clients = Clients::default();
+    for written in texts(table, "clients")? {
+        let (is_in, network) = text::client_network(written).ok()?;
+        if is_in { &mut clients.within } else { &mut clients.but }.push(network);
+    }
+    Some(clients)
+}
+
 fn body(table: &Reader<'_>) -> Option<Vec<(Box<str>, Value)>> {
     let condition = |entry: &Entry| Some((entry.key.as_str().into(), identity::scalar(&entry.node)?));
     entries(table, "body")?.iter().map(condition).collect()
@@ -195,12 +210,34 @@ pub(crate) fn rewrite(table: &Reader<'_>) -> Option<Rewrite> {
     path_pattern::template(rewrite.get("path")?.text()?).ok().map(Rewrite::Path)
 }
 
-/// The edits of requests and of answers, whose values may be parameters of the path.
-fn both_edits(table: &Reader<'_>, matches: &RouteMatch) -> [HeaderEdits; 2] {
+/// The edits of requests' and of answers' headers, and of the query, whose values may be parameters of the path.
+fn all_edits(table: &Reader<'_>, matches: &RouteMatch) -> ([HeaderEdits; 2], QueryEdits) {
     let segments = path_pattern::parse(&matches.path).unwrap_or_default();
     let groups = matches.path_regex.iter().flat_map(PathRegex::groups);
     let parameters: Vec<&str> = path_pattern::parameters(&segments).into_iter().chain(groups).collect();
-    ["request_headers", "response_headers"].map(|key| edits(&table.table(key), &parameters))
+    let of_headers = ["request_headers", "response_headers"].map(|key| edits(&table.table(key), &parameters));
+    // What routes share is of no use to some of them.
+    let query = match answers_itself(table) {
+        None => query_edits(&table.table("request_query"), &parameters),
+        Some(_) => QueryEdits::default(),
+    };
+    (of_headers, query)
+}
+
+fn query_edits(table: &Reader<'_>, parameters: &[&str]) -> QueryEdits {
+    let one = |entry: &Entry| {
+        let value = edit_value::pieces(entry.node.text()?, parameters)?.into();
+        Some(Parameter { name: entry.key.as_str().into(), value })
+    };
+    let written = |key: &str| table.map(key).iter().filter_map(one).collect();
+    let names = |key: &str| table.texts(key).iter().map(|name| name.as_str().into()).collect();
+    let keeps_all = table.texts("keep").iter().any(|name| name == "*");
+    QueryEdits {
+        set: written("set"),
+        add: written("add"),
+        remove: names("remove"),
+        keep: (!keeps_all).then(|| names("keep")),
+    }
 }
 
 /// Edits whose values may be these parameters.

@@ -51,7 +51,34 @@ const KEYS: &[(&[&str], &str)] = &[
         &["proxy_set_header", "request_headers_to_add", "headers_to_pass"],
         "it is `request_headers = { set = { … }, add = { … }, remove = [ … ] }` of a route",
     ),
-    (&["request_query", "query_set", "querystring"], "queries are matched with `query`, and passed on as they came"),
+    (
+        &[
+            "query_set",
+            "querystring",
+            "query_params",
+            "query_parameters",
+            "query_parameters_to_add",
+            "query_parameter_mutations",
+            "input_query_strings",
+            "set_args",
+        ],
+        "`query` of a route is what has to be there; edits are `request_query = { set = { … }, add = { … }, remove = [ … ], \
+         keep = [ … ] }`",
+    ),
+    (
+        &[
+            "sourceRange",
+            "source_range",
+            "ClientIP",
+            "remote_address",
+            "remote_addr",
+            "allowlist",
+            "ipAllowList",
+            "ip-restriction",
+        ],
+        "networks that may use a route are `addresses = { allow = [ … ], deny = [ … ] }`; those that take it, while others take the \
+         next one, are `clients = [ … ]`",
+    ),
     (&["error_page", "error_pages", "errors"], "it is `problems` of [server] or of a route: bodies by code or status"),
     (&["ssl", "certificate", "certificate_file", "ssl_certificate"], "it is `cert`, beside `key`, in `tls`"),
     (&["private_key", "certificate_key", "ssl_certificate_key", "key_file"], "it is `key`, beside `cert`, in `tls`"),

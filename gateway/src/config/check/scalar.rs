@@ -11,7 +11,9 @@ use crate::config::schema::Kind;
 use crate::config::tree::{Node, Text, Value};
 use crate::config::validate::addresses;
 use crate::config::value::quantity::{self, show_duration, show_size};
-use crate::config::value::text::{CIDR, EDIT_VALUE, HEADER_VALUE, METHOD, PATH_PATTERN, TextKind, cidr};
+use crate::config::value::text::{
+    CIDR, CLIENT_NETWORK, EDIT_VALUE, HEADER_VALUE, METHOD, PARAMETER_VALUE, PATH_PATTERN, TextKind, cidr,
+};
 use crate::config::value::{edit_value, method, path_pattern};
 
 const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
@@ -151,11 +153,11 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
             if std::ptr::eq(kind, &PATH_PATTERN) {
                 doubtful_path(context, node, text);
             }
-            if std::ptr::eq(kind, &CIDR) {
+            if std::ptr::eq(kind, &CIDR) || std::ptr::eq(kind, &CLIENT_NETWORK) {
                 doubtful_network(context, node, text);
             }
-            if std::ptr::eq(kind, &EDIT_VALUE) || std::ptr::eq(kind, &HEADER_VALUE) {
-                doubtful_value(context, node, text, std::ptr::eq(kind, &EDIT_VALUE));
+            if [&EDIT_VALUE, &HEADER_VALUE, &PARAMETER_VALUE].into_iter().any(|it| std::ptr::eq(kind, it)) {
+                doubtful_value(context, node, text, kind);
             }
             addresses::is_somebody_elses(context, kind, node, text);
             true
@@ -196,19 +198,33 @@ fn doubtful_path(context: &mut Context<'_>, node: &Node, text: &Text) {
 }
 
 /// Other gateways have variables of their own. What a variable of the environment holds is not looked into.
-fn doubtful_value(context: &mut Context<'_>, node: &Node, text: &Text, takes_values: bool) {
+fn doubtful_value(context: &mut Context<'_>, node: &Node, text: &Text, kind: &'static TextKind) {
+    if text.written.is_none() && std::ptr::eq(kind, &PARAMETER_VALUE) {
+        encoded_twice(context, node, &text.content);
+    }
     let Some((sign, meant)) = edit_value::foreign(&text.content).filter(|_| text.written.is_none()) else { return };
     let help = match meant {
-        _ if !takes_values => "this value is the same for every request".to_owned(),
+        _ if std::ptr::eq(kind, &HEADER_VALUE) => "this value is the same for every request".to_owned(),
         Some(meant) => format!("perhaps {meant} is meant"),
         None => "values of the request are written {client_ip} here, a parameter of the path {NAME}".to_owned(),
     };
-    context.report.warning(node.at, format!("{} in a header's value is sent as written", quoted(sign)), help);
+    context.report.warning(node.at, format!("{} in {} is sent as written", quoted(sign), kind.name), help);
+}
+
+/// What is written into a query is encoded by the gateway.
+fn encoded_twice(context: &mut Context<'_>, node: &Node, text: &str) {
+    let is_triplet = |rest: &&str| rest.bytes().skip(1).take(2).filter(u8::is_ascii_hexdigit).count() == 2;
+    let triplet = text.match_indices('%').map(|(at, _)| &text[at..]).find(is_triplet).and_then(|rest| rest.get(..3));
+    if let Some(triplet) = triplet {
+        let message =
+            format!("{} is sent as \"%25{}\": values are encoded for the query", quoted(triplet), &triplet[1..]);
+        context.report.warning(node.at, message, "write it as the service is to read it");
+    }
 }
 
 /// Who writes an address with a prefix length means one of both.
 fn doubtful_network(context: &mut Context<'_>, node: &Node, text: &Text) {
-    let Ok(network) = cidr(&text.content) else { return };
+    let Ok(network) = cidr(text.content.trim_start_matches('!')) else { return };
     // What a variable holds is not shown.
     if network.addr() != network.network() && text.written.is_none() {
         let message = format!("{} is all of {}", quoted(&text.content), network.trunc());

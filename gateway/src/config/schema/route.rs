@@ -8,7 +8,7 @@ use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, MANY, TableDef, key};
 use crate::config::validate::{
     api_document, cache, compress, edit_effects, forward_auth, grpc_web, header_edits, mirror, own_answer, passwords,
-    plugins, references, route, screening, split,
+    plugins, query_edits, references, route, screening, split,
 };
 use crate::config::value::text;
 
@@ -23,6 +23,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
     .rules(&[
         route::one_destination,
         route::groups_are_new,
+        route::clients_are_somebody,
         forward_auth::beside_others,
         own_answer::no_upstream,
         own_answer::redirect_parameters,
@@ -36,6 +37,9 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         header_edits::identity,
         header_edits::values,
         edit_effects::of_route,
+        query_edits::of_an_upstreams_requests,
+        query_edits::values,
+        query_edits::kept_answers_are_found_again,
         screening::conditions,
         route::fallback_elsewhere,
         split::keys,
@@ -104,6 +108,13 @@ const KEYS: &[Key] = &[
     )
     .default("{}"),
     key(
+        "clients",
+        Kind::List(const { &Kind::Text(&text::CLIENT_NETWORK) }, 0),
+        "Networks in which the client is, as trusted proxies tell it; with a `!` before it, one in which it is not. For other \
+         clients the route is not there: the next one is taken, or 404. `addresses` refuses.",
+    )
+    .default("[]"),
+    key(
         "body",
         Kind::Map(&text::JSON_POINTER, &Kind::Scalar),
         "JSON pointers into the body and what each has to lead to: a string, a number, or true or false.",
@@ -144,6 +155,12 @@ const KEYS: &[Key] = &[
         "response_headers",
         Kind::Table(&HEADER_EDITS),
         "Edits of the headers of every answer, problem documents and other answers of the gateway's own too.",
+    )
+    .default("{}"),
+    key(
+        "request_query",
+        Kind::Table(&QUERY_EDITS),
+        "Edits of the query that the upstream is sent. Conditions, limits and records are of the client's own.",
     )
     .default("{}"),
     key(
@@ -279,3 +296,33 @@ pub(super) static HEADER_EDITS: TableDef = TableDef::plain(
     ],
 )
 .rules(&[header_edits::once_each]);
+
+static QUERY_EDITS: TableDef = TableDef::plain(
+    "request_query",
+    "Edits of the query. Names are those of the decoded query, and letters are told apart by case; what is not edited stays byte \
+     for byte.",
+    &[
+        key(
+            "set",
+            Kind::Map(&text::EDITABLE_PARAMETER, const { &Kind::Text(&text::PARAMETER_VALUE) }),
+            "Set, replacing what is there. Values are written as in `request_headers`, and percent-encoded. What comes out empty \
+             is not sent.",
+        )
+        .default("{}"),
+        key(
+            "add",
+            Kind::Map(&text::EDITABLE_PARAMETER, const { &Kind::Text(&text::PARAMETER_VALUE) }),
+            "Added behind; what is there stays. Values are written as in `set`.",
+        )
+        .default("{}"),
+        key("remove", Kind::List(const { &Kind::Text(&text::EDITABLE_PARAMETER) }, 0), "Removed, as often as it is there.")
+            .default("[]"),
+        key(
+            "keep",
+            Kind::List(const { &Kind::Text(&text::EDITABLE_PARAMETER) }, 0),
+            "What alone passes of what a client sends; \"*\" is everything, [] nothing.",
+        )
+        .default("[\"*\"]"),
+    ],
+)
+.rules(&[query_edits::once_each]);

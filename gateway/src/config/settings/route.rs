@@ -12,6 +12,7 @@ use super::aggregate::Aggregate;
 use super::api_document::ApiDocument;
 use super::batch::Batch;
 use super::cache::Cache;
+use super::clients::Clients;
 use super::compress::Compress;
 use super::cors::Cors;
 use super::forward_auth::ForwardAuth;
@@ -21,6 +22,7 @@ use super::intercept::Intercept;
 use super::mirror::Mirror;
 use super::own_answer::{Origin, OwnAnswer};
 use super::problems::Problems;
+use super::query_edits::QueryEdits;
 use super::split::Split;
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
@@ -48,6 +50,8 @@ pub struct Route {
     pub request_headers: HeaderEdits,
     /// Edits of the response's headers.
     pub response_headers: HeaderEdits,
+    /// Edits of the query that the upstream or the handler is sent; nothing where the gateway answers itself.
+    pub request_query: QueryEdits,
     /// Who may use it; `None` = everybody.
     pub auth: Option<Auth>,
     /// Names of the program's own stages, in the order in which they see its requests.
@@ -215,6 +219,8 @@ pub struct RouteMatch {
     pub headers: Vec<(HeaderName, ValueMatch)>,
     /// All must hold.
     pub query: Vec<(String, ValueMatch)>,
+    /// Where the client is, as trusted proxies tell it.
+    pub clients: Clients,
     /// JSON pointers (RFC 6901) into the body, and the string, number or boolean that each has to lead to.
     pub body: Vec<(Box<str>, Value)>,
     /// The largest body in which they can hold, bytes.
@@ -226,8 +232,9 @@ pub struct RouteMatch {
 impl RouteMatch {
     /// Whether requests of its listeners, hosts, path pattern and methods have to meet something more to be its own.
     pub fn is_conditional(&self) -> bool {
-        let Self { path_regex, headers, query, body, .. } = self;
-        path_regex.is_some() || !headers.is_empty() || !query.is_empty() || !body.is_empty()
+        let Self { path_regex, headers, query, clients, body, .. } = self;
+        let asks_nothing = headers.is_empty() && query.is_empty() && clients.is_empty() && body.is_empty();
+        path_regex.is_some() || !asks_nothing
     }
 }
 

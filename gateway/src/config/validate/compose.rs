@@ -33,7 +33,7 @@ pub(crate) fn defaults_that_do_not_hold(context: &mut Context<'_>, table: &Reade
         }
     };
     let shared = Reader::new(Some(shared), None, &ROUTE, table.at);
-    let written = ["https", "addresses", "forward_auth"].into_iter().filter(|key| shared.get(key).is_some());
+    let written = ["https", "clients", "addresses", "forward_auth"].into_iter().filter(|key| shared.get(key).is_some());
     tell(
         written.map(quoted).collect(),
         "give it `auth`, or let routes that have these keys stand before its upstreams",

@@ -33,9 +33,9 @@ struct Rank<'a> {
 /// Every route that cannot be told apart from an earlier one, each with the first such.
 ///
 /// Two routes conflict when a listener and a host are written in both (or both take any), their paths have the same
-/// shape, their conditions on the path, headers, query and body are the same, their priorities are equal, and a method
-/// is written in both (or both take any). A route for some methods or listeners and one for any are told apart: the
-/// first is more specific.
+/// shape, their conditions on the path, headers, query, client and body are the same, their priorities are equal, and a
+/// method is written in both (or both take any). A route for some methods or listeners and one for any are told apart:
+/// the first is more specific.
 pub fn conflicts(routes: &[Arc<Route>]) -> Vec<Conflict> {
     let keys: Vec<(String, Vec<String>)> =
         routes.iter().map(|route| (path_pattern::shape(&route.matches.path), conditions(&route.matches))).collect();
@@ -137,13 +137,15 @@ fn one_or_any<T>(list: &[T]) -> impl Iterator<Item = Option<&T>> {
     list.iter().map(Some).chain(any)
 }
 
-/// The conditions on the path, headers, query and body, in one order and each once.
+/// The conditions on the path, headers, query, client and body, in one order and each once.
 fn conditions(matches: &RouteMatch) -> Vec<String> {
     let headers = matches.headers.iter().map(|(name, value)| format!("h {name} {}", value_match::canonical(value)));
     let query = matches.query.iter().map(|(name, value)| format!("q {name} {}", value_match::canonical(value)));
     let body = matches.body.iter().map(|(pointer, value)| format!("b {pointer} {value}"));
+    let within = matches.clients.within.iter().map(|net| format!("c {}", net.trunc()));
+    let clients = within.chain(matches.clients.but.iter().map(|net| format!("c !{}", net.trunc())));
     let path = matches.path_regex.iter().map(|regex| format!("p {}", regex.written));
-    let distinct: HashSet<String> = headers.chain(query).chain(body).chain(path).collect();
+    let distinct: HashSet<String> = headers.chain(query).chain(clients).chain(body).chain(path).collect();
     let mut sorted: Vec<String> = distinct.into_iter().collect();
     sorted.sort_unstable();
     sorted

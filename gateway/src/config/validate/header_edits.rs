@@ -155,7 +155,7 @@ pub(crate) fn values_for_client(context: &mut Context<'_>, table: &Reader<'_>) {
 }
 
 /// Each name in a value, which is of a route with this path and these parameters.
-fn value(context: &mut Context<'_>, node: &Node, (path, parameters): (&str, &[&str])) {
+pub(super) fn value(context: &mut Context<'_>, node: &Node, (path, parameters): (&str, &[&str])) {
     // One that cannot be read was reported for itself.
     let Some(Ok(pieces)) = node.text().map(edit_value::parse) else { return };
     for piece in pieces {

@@ -23,6 +23,7 @@ pub(crate) mod passwords;
 pub(crate) mod plugins;
 pub(crate) mod problems;
 pub(crate) mod provider_order;
+pub(crate) mod query_edits;
 pub(crate) mod recorded_headers;
 pub(crate) mod references;
 pub(crate) mod revocation;

@@ -1,15 +1,17 @@
 //! `[[routes]]`.
 
+use ipnet::IpNet;
+
 use super::upstream::in_order;
 use crate::config::build;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::settings::cors::AllowedOrigin;
 use crate::config::settings::route::{Rewrite, RewritePiece};
-use crate::config::tree::Value;
+use crate::config::tree::{Node, Value};
 use crate::config::value::path_pattern::{self, Segment};
 use crate::config::value::quantity;
-use crate::config::value::{origin, path_regex};
+use crate::config::value::{origin, path_regex, text};
 use crate::routing::rewrite::RewriteError;
 use crate::routing::{CompiledRewrite, PathRules, Pattern};
 
@@ -45,6 +47,17 @@ pub(crate) fn groups_are_new(context: &mut Context<'_>, route: &Reader<'_>) {
     if let Some(name) = regex.groups().find(|name| own.contains(name)) {
         let message = format!("the path has a parameter {} already", quoted(name));
         context.report.error_with(node.at, message, "give the group another name");
+    }
+}
+
+/// Some client is where a route wants it to be.
+pub(crate) fn clients_are_somebody(context: &mut Context<'_>, route: &Reader<'_>) {
+    let read = |node: &Node| text::client_network(node.text()?).ok();
+    let networks: Vec<(&Node, bool, IpNet)> =
+        route.nodes("clients").iter().filter_map(|node| read(node).map(|(is_in, net)| (node, is_in, net))).collect();
+    let is_left_out = |net: &IpNet| networks.iter().any(|(_, is_in, but)| !is_in && but.contains(net));
+    for (node, _, _) in networks.iter().filter(|(_, is_in, net)| *is_in && is_left_out(net)) {
+        context.report.error(node.at, "no client is there: all of it is left out by a network with a `!`");
     }
 }
 

@@ -1,5 +1,5 @@
-//! What an edit writes into a header: text, and values of the request in braces (`{client_ip}`, `{header:x-trace}`). A
-//! brace itself is written twice.
+//! What an edit writes into a header or a query: text, and values of the request in braces (`{client_ip}`,
+//! `{header:x-trace}`). A brace itself is written twice.
 //!
 //! The one place that reads them. Other gateways write such values in ways of their own, which are text here: they are
 //! known, so that who brings them is told.
@@ -67,6 +67,16 @@ fn named(name: &str) -> Result<Written<'_>, String> {
 
 /// The value, by the parameters of the path; `None` where it is none, which the check reports.
 pub(crate) fn read(text: &str, parameters: &[&str]) -> Option<EditValue> {
+    let pieces = pieces(text, parameters)?;
+    match pieces.as_slice() {
+        [] => Some(EditValue::Fixed(HeaderValue::from_static(""))),
+        [ValuePiece::Literal(text)] => HeaderValue::from_str(text).ok().map(EditValue::Fixed),
+        _ => Some(EditValue::Made(pieces.into())),
+    }
+}
+
+/// Its pieces, no two literals side by side; `None` where one is no value, which the check reports.
+pub(crate) fn pieces(text: &str, parameters: &[&str]) -> Option<Vec<ValuePiece>> {
     let mut pieces: Vec<ValuePiece> = Vec::new();
     let mut literal = String::new();
     for piece in parse(text).ok()? {
@@ -84,13 +94,10 @@ pub(crate) fn read(text: &str, parameters: &[&str]) -> Option<EditValue> {
         }
         pieces.push(made);
     }
-    if pieces.is_empty() {
-        return HeaderValue::from_str(&literal).ok().map(EditValue::Fixed);
-    }
     if !literal.is_empty() {
         pieces.push(ValuePiece::Literal(literal.into()));
     }
-    Some(EditValue::Made(pieces.into()))
+    Some(pieces)
 }
 
 /// What another gateway would take for a value of the request, and how that is written here, where there is such a

@@ -45,6 +45,8 @@ kinds! {
         |text| if text.is_empty() { Ok(()) } else { socket(text) };
     /// A network.
     CIDR = "a network", "10.0.0.0/8", |text| cidr(text).map(drop);
+    /// Where clients are, or are not.
+    CLIENT_NETWORK = "a network, perhaps with a `!` before it", "10.0.0.0/8", |text| client_network(text).map(drop);
     /// An endpoint.
     HOST_PORT = "a host and port", "127.0.0.1:9001", |text| host_port::parse(text).map(drop);
     /// A route's host.
@@ -74,6 +76,10 @@ kinds! {
     VALUE_MATCH = "a value, \"*\" or \"~REGEX\"", "~v[0-9]+", |text| value_match::parse(text).map(drop);
     /// A query parameter's name.
     PARAMETER = "a query parameter's name", "version", |text| require(!text.is_empty(), "it is empty");
+    /// The name of a query parameter that is edited.
+    EDITABLE_PARAMETER = "a query parameter's name", "page", |text| editable_parameter(text);
+    /// What a query parameter is set to.
+    PARAMETER_VALUE = "a query parameter's value", "{client_ip}", |text| edit_value::parse(text).map(drop);
     /// A method.
     METHOD = "a method", "GET", |text| method(text);
     /// A regular expression of the whole path.
@@ -163,6 +169,20 @@ fn socket(text: &str) -> Result<(), String> {
 pub(crate) fn cidr(text: &str) -> Result<IpNet, String> {
     let network = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
     network.map_err(|_| "it is an address and a prefix length".to_owned())
+}
+
+/// A network, and whether clients have to be in it.
+pub(crate) fn client_network(text: &str) -> Result<(bool, IpNet), String> {
+    let (is_in, network) = text.strip_prefix('!').map_or((true, text), |network| (false, network));
+    Ok((is_in, cidr(network)?))
+}
+
+/// A name as it is once it is decoded. What some services take for the end of a name is in none.
+fn editable_parameter(text: &str) -> Result<(), String> {
+    require(!text.is_empty(), "it is empty")?;
+    require(!text.contains(['&', '=', ';']), "it is a name alone, without a value, and without `&` and `;`")?;
+    let decoded = percent_encoding::percent_decode_str(text).count();
+    require(decoded == text.len(), "it is written as it is once it is decoded, without percent signs")
 }
 
 fn host_pattern(text: &str) -> Result<(), String> {

@@ -48,8 +48,8 @@ fn measured(routes: u64, terms: &Terms) -> Result<Value, String> {
     let headers = HeaderMap::new();
     let ask = |path: &str| {
         let (host, method) = ("api.example.com", &Method::GET);
-        let (listener, query, body) = ("", None, Body::Absent);
-        let ask = Ask { listener, host, method, path, query, headers: &headers, body };
+        let (listener, query, client, body) = ("", None, None, Body::Absent);
+        let ask = Ask { listener, host, method, path, query, client, headers: &headers, body };
         matches!(table.find(&ask), Found::Route { .. })
     };
     let by_hand = |path: &str| scan.iter().position(|pattern| fits(pattern, path));
