@@ -13,14 +13,13 @@ use http_body::Frame;
 use super::{Ending, Relay};
 use crate::algorithms::grpc_web::ToPage;
 use crate::error::Code;
-use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
 
 /// The translated body.
 pub struct Web<N: Network> {
-    relay: Relay<N>,
+    pub(super) relay: Relay<N>,
     translation: ToPage,
     /// All is out.
     is_over: bool,
@@ -35,18 +34,6 @@ impl<N: Network> Web<N> {
 
     pub(super) fn is_over(&self) -> bool {
         self.is_over
-    }
-
-    pub(super) fn exchange(&mut self) -> &mut Exchange<N> {
-        &mut self.relay.exchange
-    }
-
-    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.relay.poll_request(cx)
-    }
-
-    pub(super) fn has_request_moved(&mut self) -> bool {
-        self.relay.has_request_moved()
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Frames> {
