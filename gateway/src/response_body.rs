@@ -3,6 +3,7 @@
 //! The upstream's connection is driven from here while its body streams, and goes back to its pool at the body's last
 //! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
 
+mod call;
 mod handled;
 mod packed;
 mod relay;
@@ -193,7 +194,7 @@ impl<N: Network> ResponseBody<N> {
 
     /// An upstream's answer. One without a body is over at once.
     pub fn relay(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> Self {
-        if source.leg.is_over() {
+        if source.leg.is_over() && !exchange.speech.lacks_a_word() {
             let now = exchange.now();
             exchange.answered = Some(now);
             exchange.keep_whole();
@@ -220,7 +221,7 @@ impl<N: Network> ResponseBody<N> {
     /// An upstream's answer of gRPC for a web page. One without messages is over at once.
     #[cold]
     pub fn web(exchange: Box<Exchange<N>>, source: Source<N>, idle: Option<Duration>, translation: ToPage) -> Self {
-        if source.leg.is_over() {
+        if source.leg.is_over() && !exchange.speech.lacks_a_word() {
             return Self::relay(exchange, source, idle);
         }
         let mut relay = Relay::new(exchange, Some(source), idle);

@@ -1,8 +1,9 @@
 //! A service's answer of gRPC on its way to a web page (gRPC-Web): its trailers become its last message, and all of it
 //! text where the page wants that.
 //!
-//! The relay below it drives the upstream's connection as ever, and hears what the call came to. What breaks off
-//! between two messages ends in such a last message, too, whatever its client speaks; within one it is cut.
+//! The relay below it drives the upstream's connection as ever, hears what the call came to, and lets nothing pass for
+//! whole that is not (`call.rs`). What breaks off between two messages ends in such a last message, too, whatever its
+//! client speaks; within one it is cut.
 
 use std::task::{Context, Poll, ready};
 
@@ -10,9 +11,8 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::{Ending, Relay};
+use super::Relay;
 use crate::algorithms::grpc_web::ToPage;
-use crate::error::Code;
 use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
@@ -65,22 +65,14 @@ impl<N: Network> Web<N> {
             None => data,
             Some(text) => text.into(),
         };
-        if self.relay.source.is_none() {
-            // No trailers come.
-            if !self.translation.is_between() {
-                return Some(Err(self.cut()));
-            }
-            self.is_over = true;
-        }
+        // What the call came to was said in the head: nothing follows.
+        self.is_over = self.relay.source.is_none();
         self.count(out.len());
         if out.is_empty() { None } else { Some(Ok(Frame::data(out))) }
     }
 
-    /// What the call came to. Nobody reads it behind a message that is not whole: it would be taken for a part of that.
+    /// What the call came to.
     fn close(&mut self, trailers: &HeaderMap) -> Frames {
-        if !self.translation.is_between() {
-            return Some(Err(self.cut()));
-        }
         let fields = trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let out = self.translation.trailers(fields);
         // Nothing comes behind them, whether that has been heard or not.
@@ -90,11 +82,8 @@ impl<N: Network> Web<N> {
         Some(Ok(Frame::data(out.into())))
     }
 
-    /// The end of an answer that had no trailers: its page finds no status.
+    /// The end of an answer behind whose messages nothing was to come.
     fn end(&mut self) -> Frames {
-        if !self.translation.is_between() {
-            return Some(Err(self.cut()));
-        }
         self.is_over = true;
         self.count(0);
         None
@@ -110,15 +99,5 @@ impl<N: Network> Web<N> {
         } else if exchange.answered.is_none() {
             exchange.answered = Some(exchange.now());
         }
-    }
-
-    /// It ends within a message. A cut answer never looks like a whole one.
-    #[cold]
-    fn cut(&mut self) -> BoxError {
-        const ENDING: Ending = (Ended::UpstreamCut, Some(Code::UpstreamInvalid));
-        self.is_over = true;
-        self.relay.source = None;
-        self.relay.exchange.finish_with(ENDING);
-        "the answer ended within a message".into()
     }
 }

@@ -1,51 +1,10 @@
 //! A service's answer as a page reads it: its messages as they come, then its trailers as the last of them.
 
+use super::messages::{Messages, PREFIX};
 use super::text::IntoText;
 
 /// The first byte of the message that is the trailers, not compressed.
 const TRAILERS: u8 = 0x80;
-/// Bytes before a message: what it is, and its length.
-const PREFIX: u8 = 5;
-
-/// Follows an answer's bytes from message to message.
-#[derive(Debug, Default)]
-struct Messages {
-    /// How many bytes of a prefix have come.
-    prefix: u8,
-    /// The length, as far as it has come.
-    length: u32,
-    /// Bytes of the message that are still to come.
-    left: usize,
-}
-
-impl Messages {
-    /// These come; where among them the last message ended, if one did.
-    fn follow(&mut self, bytes: &[u8]) -> Option<usize> {
-        let (mut at, mut ended) = (0, None);
-        while at < bytes.len() {
-            if self.left > 0 {
-                let came = self.left.min(bytes.len() - at);
-                (self.left, at) = (self.left - came, at + came);
-            } else {
-                // The first byte says what it is, and is shifted out.
-                self.length = self.length << 8 | u32::from(bytes[at]);
-                (self.prefix, at) = (self.prefix + 1, at + 1);
-                if self.prefix < PREFIX {
-                    continue;
-                }
-                (self.prefix, self.left) = (0, self.length as usize);
-            }
-            if self.left == 0 {
-                ended = Some(at);
-            }
-        }
-        ended
-    }
-
-    fn is_between(&self) -> bool {
-        self.prefix == 0 && self.left == 0
-    }
-}
 
 /// Translates an answer as it comes.
 #[derive(Debug)]
