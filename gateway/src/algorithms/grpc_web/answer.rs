@@ -38,13 +38,21 @@ impl ToPage {
         self.messages.is_between()
     }
 
-    /// The trailers, as the last message: fields as HTTP/1 writes them, without the empty line behind them.
+    /// The trailers, as the last message: fields as HTTP/1 writes them, without the empty line behind them. Fields of one
+    /// name, which follow each other, are one line, as they may be (gRPC over HTTP/2, "Custom-Metadata"): of several
+    /// lines clients keep the last.
     pub fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Vec<u8> {
-        let mut frame = vec![TRAILERS, 0, 0, 0, 0];
+        let (mut frame, mut last) = (vec![TRAILERS, 0, 0, 0, 0], "");
         for (name, value) in fields {
-            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-                frame.extend_from_slice(part);
+            let parts = if name == last { [&b","[..], b"", value] } else { [name.as_bytes(), b": ", value] };
+            if name != last && !last.is_empty() {
+                frame.extend_from_slice(b"\r\n");
             }
+            parts.iter().for_each(|part| frame.extend_from_slice(part));
+            last = name;
+        }
+        if !last.is_empty() {
+            frame.extend_from_slice(b"\r\n");
         }
         let length = u32::try_from(frame.len() - usize::from(PREFIX)).unwrap_or(u32::MAX);
         frame[1..usize::from(PREFIX)].copy_from_slice(&length.to_be_bytes());
@@ -76,6 +84,9 @@ mod tests {
         assert_eq!(ToPage::new(false).trailers(fields()), bytes);
         assert_eq!(ToPage::new(true).trailers(fields()), STANDARD.encode(bytes).as_bytes());
         assert_eq!(ToPage::new(false).trailers([].into_iter()), [0x80, 0, 0, 0, 0]);
+        let several = [("a", &b"1"[..]), ("a", b"2"), ("b-bin", b"AA=="), ("b-bin", b"/w=="), ("b-bin", b"")];
+        let told = ToPage::new(false).trailers(several.into_iter());
+        assert_eq!(&told[5..], b"a: 1,2\r\nb-bin: AA==,/w==,\r\n", "of lines of one name clients keep the last");
     }
 
     #[test]
