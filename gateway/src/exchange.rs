@@ -215,6 +215,15 @@ pub struct Speech {
     pub web: Option<Web>,
     /// What goes wrong behind its answer's head can be told in trailers.
     pub tells_behind: bool,
+    /// Whether it has been told what the call came to, where the answer is one that has to tell it.
+    pub is_told: Option<bool>,
+}
+
+impl Speech {
+    /// Nothing has been said of what the call came to, though its answer is one that has to say it.
+    pub fn lacks_a_word(self) -> bool {
+        self.is_told == Some(false)
+    }
 }
 
 /// What an exchange begins with.

@@ -1,6 +1,7 @@
 //! What would happen to a request, without sending it: the route, each policy, the upstream, and why the others did not
 //! match. `gateway explain` and the admin's `/explain` give the same answer.
 
+mod handshake;
 pub mod judge;
 mod limited;
 mod problems;
@@ -27,7 +28,7 @@ use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::identity::{Registry, RouteAuth, Trial};
 pub use crate::routing::explain::Explanation;
-use crate::routing::{Ask, Body, Found, Preflight, RouteTable};
+use crate::routing::{Ask, Body, Found, Params, Preflight, RouteTable};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::split::{Shown, hash};
 
@@ -145,6 +146,9 @@ pub struct Policies {
     pub adaptive: bool,
     /// Whether a WebSocket may begin.
     pub websocket: bool,
+    /// Which pages may open one by what browsers send by themselves, and whether the one that the request names may.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websocket_pages: Option<String>,
     /// Calls of web pages are gRPC to the upstream; what becomes of this request.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grpc_web: Option<String>,
@@ -241,44 +245,67 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
     if let Some(answer) = preflight(config, &judge.table, &ask) {
         return Answer { removed, came: way.told, ..answer };
     }
-    let mut denied = Answer::default();
-    let policies = match judge.table.find(&ask) {
+    let (policies, denied) = match judge.table.find(&ask) {
         Found::Route { index, params } => {
-            let route = &config.routes[index];
-            let as_asked = query.map_or_else(|| path.clone(), |query| format!("{path}?{query}"));
-            let verdict = |origin| way.verdict((config, question), origin, &as_asked);
-            let (origin, refused) = route.origin.as_deref().map(verdict).unzip();
-            let refused = refused.flatten();
-            let is_let_in = judge.lets_in(index, question.client);
-            let refused = if is_let_in { refused } else { Some(crate::origin::refused()) };
-            denied = refused.as_ref().map(Answer::refused).unwrap_or_default();
-            let sent = judge.sent(index, &path, &params, query);
-            let sent = queried::target(route, question, (&path, &params), sent);
-            let target = way.target(route, question, sent);
-            let certificate = question.certificate.as_ref();
-            let auth = judges(route).map(|auth| crate::identity::explain(&auth, &headers, certificate, now));
-            let limits = limits(config, route, &headers);
-            let page = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
-                if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
-            });
-            let compress = compress(route, &headers);
-            let told = match route.split.as_deref() {
-                None => policies(config, (route, ask.method), target, limits),
-                Some(split) => {
-                    let subject = auth.as_ref().and_then(|auth| auth.subject.as_deref());
-                    let shown = Shown { client: question.client, subject, claims: None, headers: &headers };
-                    shared(config, (route, split, ask.method), (target, limits), &shown)
-                }
-            };
-            let grpc_web = grpc_web(route, (ask.method, &headers));
-            Some(Policies { auth, page, compress, origin, grpc_web, ..told })
+            let auth = judges(&config.routes[index]);
+            let asked = Asked { config, question, judge: &judge, way: &way, ask: &ask };
+            let (policies, refused) = asked.taken((index, &params), auth.as_deref(), now);
+            (Some(policies), refused.as_ref().map(Answer::refused).unwrap_or_default())
         }
-        Found::MethodNotAllowed { .. } | Found::None => None,
+        Found::MethodNotAllowed { .. } | Found::None => (None, Answer::default()),
     };
     let routing = Some(crate::routing::explain::explain(&judge.table, &ask));
     // A trace is continued before headers are looked at.
     let trace = trace::told(&config.telemetry.tracing, &question.headers);
     Answer { path: Some(path), came: way.told, removed, routing, policies, trace, ..denied }
+}
+
+/// A question, as far as it is answered before its route is known.
+struct Asked<'a> {
+    config: &'a Config,
+    question: &'a Question,
+    judge: &'a Judge<'a>,
+    way: &'a Way<'a>,
+    ask: &'a Ask<'a>,
+}
+
+impl Asked<'_> {
+    /// What the route does that is taken, and the refusal, where it comes to one before anybody is asked for identity.
+    fn taken(
+        &self,
+        (index, params): (usize, &Params),
+        auth: Option<&RouteAuth>,
+        now: i64,
+    ) -> (Policies, Option<GatewayError>) {
+        let Self { config, question, judge, way, ask } = *self;
+        let (route, headers) = (&config.routes[index], ask.headers);
+        let as_asked = ask.query.map_or_else(|| ask.path.to_owned(), |query| format!("{}?{query}", ask.path));
+        let lets_in = judge.lets_in(index, question.client);
+        let verdict = route.origin.as_deref();
+        let verdict = verdict.map(|origin| way.verdict((config, question), (origin, lets_in), &as_asked));
+        let (websocket_pages, page) = handshake::told((route, auth), (question, headers), way.secure);
+        let page = page.filter(|_| verdict.as_ref().is_none_or(|verdict| verdict.passes));
+        let (origin, refused) = verdict.map(|verdict| (verdict.told, verdict.refused)).unzip();
+        let sent = judge.sent(index, ask.path, params, ask.query);
+        let sent = queried::target(route, question, (ask.path, params), sent);
+        let target = way.target(route, question, sent);
+        let trial = auth.map(|auth| crate::identity::explain(auth, headers, question.certificate.as_ref(), now));
+        let limits = limits(config, route, headers);
+        let reads = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
+            if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
+        });
+        let told = match route.split.as_deref() {
+            None => policies(config, (route, ask.method), target, limits),
+            Some(split) => {
+                let subject = trial.as_ref().and_then(|trial| trial.subject.as_deref());
+                let shown = Shown { client: question.client, subject, claims: None, headers };
+                shared(config, (route, split, ask.method), (target, limits), &shown)
+            }
+        };
+        let (compress, grpc_web) = (compress(route, headers), grpc_web(route, (ask.method, headers)));
+        let policies = Policies { auth: trial, page: reads, compress, origin, grpc_web, websocket_pages, ..told };
+        (policies, refused.flatten().or(page))
+    }
 }
 
 impl Answer {
@@ -443,6 +470,7 @@ fn policies(
         upstream_places: concurrency.max_in_flight.map(|max| route.criticality.places(max, concurrency.highest)),
         adaptive: concurrency.adaptive,
         websocket: route.websocket,
+        websocket_pages: None,
         grpc_web: None,
         coalesce: route.coalesce,
         intercept: route.intercept.as_ref().map(ToString::to_string),

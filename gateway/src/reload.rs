@@ -1,24 +1,29 @@
 //! Reloads: by signal, by a change of the files, by the admin API, by the program around the gateway; atomic, and
 //! refused whole when anything is wrong.
 
+mod fixed;
+mod report;
+
 use std::collections::BTreeSet;
-use std::fmt;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use notify::RecommendedWatcher;
-use serde::Serialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinError;
 
-use crate::config::settings::{Admin, Config, Listener};
-use crate::config::{self, Files, Held, LoadError, Loaded, Problem, Problems, Severity};
+use crate::config::settings::Config;
+use crate::config::{self, Files, Held, LoadError, Loaded, Problem, Problems};
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::events::Event;
 use crate::watched_folders::WatchedFolders;
+
+pub use report::{ReloadError, ReloadReport};
+
+use fixed::Fixed;
+use report::in_a_line;
 
 /// What asks for a reload when a file has changed.
 const BY_WATCHING: &str = "file";
@@ -32,89 +37,10 @@ const MAX_TOLD: usize = 20;
 /// Files that could not be looked at for want of a file descriptor are looked at again after this long.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// What a reload came to; `/status` shows the last.
-#[derive(Debug, Clone, Serialize)]
-pub struct ReloadReport {
-    /// Whether the file is in force.
-    pub ok: bool,
-    /// The version in force.
-    pub version: u64,
-    /// Seconds since the Unix epoch.
-    pub at_unix: i64,
-    /// What asked for it: `signal`, `file`, `admin`, `program`.
-    pub cause: &'static str,
-    /// What is wrong with the files; of files that are in force, what is perhaps not meant.
-    pub problems: Vec<Problem>,
-    /// Why they could not be read or put in force, where that is not in the files.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error: Option<String>,
-    /// What is in force only after a restart.
-    pub needs_restart: Vec<&'static str>,
-}
-
-impl ReloadReport {
-    /// The report, or an error where nothing has changed.
-    ///
-    /// # Errors
-    /// The configuration is not in force.
-    pub fn into_result(self) -> Result<Self, ReloadError> {
-        if self.ok { Ok(self) } else { Err(ReloadError(Box::new(self))) }
-    }
-}
-
-/// A reload that was refused: what was in force is so still.
-#[derive(Debug)]
-pub struct ReloadError(Box<ReloadReport>);
-
-impl ReloadError {
-    /// All of it: [`ReloadReport::problems`], each with its place, or [`ReloadReport::error`].
-    pub fn report(&self) -> &ReloadReport {
-        &self.0
-    }
-}
-
-impl fmt::Display for ReloadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let errors = self.0.problems.iter().filter(|problem| problem.severity == Severity::Error);
-        let errors = errors.map(in_a_line).chain(self.0.error.clone()).collect::<Vec<_>>();
-        f.write_str(&errors.join("\n"))
-    }
-}
-
-impl std::error::Error for ReloadError {}
-
 /// Why a reload changes nothing.
 enum Refused {
     Invalid(Problems),
     Other(String),
-}
-
-/// What the process was started with and keeps to its end.
-struct Fixed {
-    /// Addresses, each with how it is shared, and whether TLS and the PROXY protocol are spoken there.
-    listeners: Vec<(SocketAddr, bool, bool, bool)>,
-    admin: Option<Admin>,
-    workers: usize,
-}
-
-impl Fixed {
-    fn of(config: &Config) -> Self {
-        let Config { listeners, admin, server, .. } = config;
-        let fixed = |one: &Listener| (one.address, one.reuse_port, one.tls.is_some(), one.proxy_protocol);
-        let listeners = listeners.iter().map(fixed).collect();
-        Self { listeners, admin: admin.clone(), workers: server.workers }
-    }
-
-    /// What a restart would change.
-    fn differs_from(&self, config: &Config) -> Vec<&'static str> {
-        let wanted = Self::of(config);
-        let differing = [
-            ("listeners", self.listeners != wanted.listeners),
-            ("admin", self.admin != wanted.admin),
-            ("server.workers", self.workers != wanted.workers),
-        ];
-        differing.into_iter().filter(|(_, differs)| *differs).map(|(what, _)| what).collect()
-    }
 }
 
 /// What a change has to be looked for in.
@@ -415,18 +341,11 @@ async fn off_the_loop<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'stat
     tokio::task::spawn_blocking(look).await
 }
 
-/// A problem as events have it.
-fn in_a_line(problem: &Problem) -> String {
-    let Problem { file, line, column, message, .. } = problem;
-    let kind = if problem.severity == Severity::Warning { "warning: " } else { "" };
-    format!("{}:{line}:{column}: {kind}{message}", file.display())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::clock::Clock;
-    use crate::config::{Purpose, load, load_text};
+    use crate::config::{Purpose, Severity, load};
     use crate::gateway::World;
     use crate::network::Sockets;
 
@@ -514,24 +433,5 @@ mod tests {
         assert!(report.ok && problem.severity == Severity::Warning);
         assert_eq!(problem.message, "\"more/*.toml\" matches no file");
         assert!(in_a_line(problem).ends_with("gateway.toml:1:12: warning: \"more/*.toml\" matches no file"));
-    }
-
-    fn config(text: &str) -> Config {
-        load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap().config
-    }
-
-    #[test]
-    fn a_restart_is_needed_for_what_differs_from_the_start_not_from_the_file_before() {
-        let start = config("");
-        let fixed = Fixed::of(&start);
-        let other = config(
-            "[server]\nworkers = 3\n[admin]\naddress = \"127.0.0.1:9902\"\n[[listeners]]\naddress = \"127.0.0.1:8081\"\n",
-        );
-        assert_eq!(fixed.differs_from(&other), ["listeners", "admin", "server.workers"]);
-        // The same file once more still waits for a restart; the first file does not.
-        assert_eq!(fixed.differs_from(&other).len(), 3);
-        assert!(fixed.differs_from(&start).is_empty());
-        let announced = "[server]\ntrusted_proxies = [\"10.0.0.0/8\"]\n[[listeners]]\nproxy_protocol = true\n";
-        assert_eq!(fixed.differs_from(&config(announced)), ["listeners"]);
     }
 }

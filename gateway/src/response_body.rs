@@ -4,6 +4,7 @@
 //! byte. A body that breaks off aborts the client's response: a cut answer never looks like a whole one.
 
 mod below;
+mod call;
 mod composed;
 mod handled;
 mod packed;
@@ -188,7 +189,7 @@ impl<N: Network> ResponseBody<N> {
 
     /// An upstream's answer. One without a body is over at once.
     pub fn relay(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> Self {
-        if source.leg.is_over() {
+        if source.leg.is_over() && !exchange.speech.lacks_a_word() {
             let now = exchange.now();
             exchange.answered = Some(now);
             exchange.keep_whole();
@@ -215,7 +216,7 @@ impl<N: Network> ResponseBody<N> {
     /// An upstream's answer of gRPC for a web page. One without messages is over at once.
     #[cold]
     pub fn web(exchange: Box<Exchange<N>>, source: Source<N>, idle: Option<Duration>, translation: ToPage) -> Self {
-        if source.leg.is_over() {
+        if source.leg.is_over() && !exchange.speech.lacks_a_word() {
             return Self::relay(exchange, source, idle);
         }
         let mut relay = Relay::new(exchange, Some(source), idle);
@@ -294,43 +295,48 @@ impl<N: Network> ResponseBody<N> {
         self.with_exchange(|exchange| exchange.bytes_out = exchange.bytes_out.saturating_sub(bytes as u64));
     }
 
+    /// What drives an upstream's connection, whatever is made of what comes by it.
+    #[inline]
+    fn relay_below(&mut self) -> Option<&mut Relay<N>> {
+        match self {
+            Self::Upstream(relay) => Some(relay),
+            Self::Behind(prefixed) => prefixed.rest.relay_below(),
+            Self::Packed(packed) => packed.below.relay(),
+            Self::Web(web) => Some(&mut web.relay),
+            Self::Empty | Self::Switched(_) | Self::Own(_) | Self::Composed(_) | Self::Handled(_) => None,
+        }
+    }
+
     fn with_exchange(&mut self, work: impl FnOnce(&mut Exchange<N>)) {
         match self {
-            Self::Empty | Self::Switched(_) | Self::Own(None) => {}
             Self::Own(Some((_, exchange))) => work(exchange),
-            Self::Upstream(relay) => work(&mut relay.exchange),
             Self::Composed(composed) => work(&mut composed.exchange),
-            Self::Behind(prefixed) => prefixed.rest.with_exchange(work),
-            Self::Packed(packed) => work(packed.exchange()),
-            Self::Web(web) => work(web.exchange()),
+            Self::Packed(packed) => work(packed.below.exchange_mut()),
             Self::Handled(handled) => handled.with_exchange(work),
+            other => {
+                if let Some(relay) = other.relay_below() {
+                    work(&mut relay.exchange);
+                }
+            }
         }
     }
 
     /// Moves the request on while its client takes nothing of the answer. Ready when the exchange has broken off: then
     /// it is recorded, and the answer is to end as one that was cut.
     pub fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self {
-            Self::Upstream(relay) => relay.poll_request(cx),
-            Self::Behind(prefixed) => prefixed.rest.poll_request(cx),
-            Self::Packed(packed) => packed.poll_request(cx),
-            Self::Web(web) => web.poll_request(cx),
-            Self::Handled(handled) => handled.poll_request(cx),
-            Self::Empty | Self::Switched(_) | Self::Own(_) | Self::Composed(_) => Poll::Pending,
+        if let Self::Handled(handled) = self {
+            return handled.poll_request(cx);
         }
+        self.relay_below().map_or(Poll::Pending, |relay| relay.poll_request(cx))
     }
 
     /// Whether more of the request has come since this was last asked. Who sends is not idle, though it takes nothing
     /// of the answer for so long that it would be left otherwise.
     pub fn has_request_moved(&mut self) -> bool {
-        match self {
-            Self::Upstream(relay) => relay.has_request_moved(),
-            Self::Behind(prefixed) => prefixed.rest.has_request_moved(),
-            Self::Packed(packed) => packed.has_request_moved(),
-            Self::Web(web) => web.has_request_moved(),
-            Self::Handled(handled) => handled.has_request_moved(),
-            Self::Empty | Self::Switched(_) | Self::Own(_) | Self::Composed(_) => false,
+        if let Self::Handled(handled) = self {
+            return handled.has_request_moved();
         }
+        self.relay_below().is_some_and(Relay::has_request_moved)
     }
 }
 

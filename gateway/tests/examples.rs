@@ -2,12 +2,16 @@
 
 mod openapi_validity;
 
+mod examples {
+    mod edge;
+    mod who_may;
+}
+
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use gateway::config::settings::upstream::Balance;
 use gateway::config::{Environment, Loaded, Purpose, load_text_with, load_with};
-use gateway::error::Code;
 use gateway::explain::{Question, answer};
 
 fn repository() -> PathBuf {
@@ -106,22 +110,6 @@ fn a_batch_is_told_with_its_call() {
 
 fn to(route: &str, target: &str) -> Option<(String, String)> {
     Some((route.to_owned(), target.to_owned()))
-}
-
-#[test]
-fn a_route_is_reached_by_the_listeners_that_it_names() {
-    let loaded = example("listeners.toml");
-    let route = |listener: &str, url: &str| {
-        let question = Question::parse("GET", url, &[]).expect("a question").by_listener(listener.to_owned());
-        answer(&loaded.config, &question).routing.expect("a path").route
-    };
-    for (url, public, internal) in [
-        ("/orders/7", Some("orders"), None),
-        ("/reports/7", None, Some("reports")),
-        ("/status", Some("status"), Some("status-internal")),
-    ] {
-        assert_eq!((route("public", url).as_deref(), route("internal", url).as_deref()), (public, internal), "{url}");
-    }
 }
 
 #[test]
@@ -255,54 +243,6 @@ fn the_production_example_keeps_its_routes_apart() {
 }
 
 #[test]
-fn the_tls_example_shows_its_certificate_to_whoever_comes() {
-    let loaded = example("tls.toml");
-    let tls = loaded.config.listeners[0].tls.as_ref().expect("it speaks TLS");
-    assert!(tls.default.is_some() && tls.named.is_empty());
-}
-
-#[test]
-fn a_balancer_that_names_clients_has_a_port_of_its_own() {
-    let loaded = example("proxy-protocol.toml");
-    let asks: Vec<bool> = loaded.config.listeners.iter().map(|listener| listener.proxy_protocol).collect();
-    assert_eq!(asks, [true, false]);
-    assert!(!loaded.config.server.trusted_proxies.is_empty());
-}
-
-#[test]
-fn pages_may_use_what_the_browser_example_says() {
-    let loaded = example("browser.toml");
-    let page = |method: &str, url: &str, headers: &[&str]| {
-        let question = Question::parse(method, url, headers).expect("a question");
-        answer(&loaded.config, &question).policies.expect("a route").page.expect("it says so")
-    };
-    let asks = "access-control-request-method: PUT";
-    assert!(page("OPTIONS", "/api/orders/7", &[asks, "origin: https://app.example"]).ends_with("204"));
-    assert!(page("OPTIONS", "/api/orders/7", &[asks, "origin: https://evil.example"]).ends_with("403"));
-    assert_eq!(page("GET", "/catalogue/1", &["origin: https://any.example"]), "may read the answer");
-    let session = |headers: &[&str]| {
-        let question = Question::parse("GET", "/account/me", headers).expect("a question");
-        answer(&loaded.config, &question).policies.expect("a route").auth.expect("it asks who").result
-    };
-    assert_eq!(session(&["cookie: theme=dark"]), "missing");
-    assert_eq!(session(&["cookie: theme=dark; __Host-session=a.b.c"]), "base64");
-    assert_eq!(session(&["authorization: Bearer a.b.c", "cookie: __Host-session=d.e.f"]), "malformed");
-}
-
-#[test]
-fn tools_are_for_who_has_a_password_as_the_comments_say() {
-    let loaded = example("passwords.toml");
-    let told = |credentials: &str| {
-        let question = Question::parse("GET", "/tools/queue", &[&format!("authorization: Basic {credentials}")]);
-        answer(&loaded.config, &question.expect("a question")).policies.expect("a route").auth.expect("it asks who")
-    };
-    let demo = told("ZGVtbzpkZW1vLXBhc3N3b3Jk");
-    assert_eq!((demo.result, demo.subject.as_deref()), ("granted", Some("demo")));
-    assert_eq!(demo.removed, ["authorization"]);
-    assert_eq!(told("ZGVtbzpkZW1v").result, "password");
-}
-
-#[test]
 fn services_behind_tls_prove_who_they_are_as_the_comments_say() {
     use gateway::config::settings::upstream_tls::Trust;
     let loaded = example("upstream-tls.toml");
@@ -364,148 +304,6 @@ fn web_pages_call_the_service_by_the_route_of_all_callers() {
     }
     let cors = told(&["content-type: application/grpc"]).cors.expect("rules");
     assert!(cors.contains("authorization, content-type, grpc-timeout, x-grpc-web, x-user-agent"), "{cors}");
-}
-
-#[test]
-fn the_shared_limits_say_what_holds_without_their_store() {
-    use gateway::config::settings::rate_limit::{Mode, OnFailure};
-    let loaded = example("rate-limits-shared.toml");
-    let shared = |name: &str| {
-        let rule = loaded.config.rate_limits.iter().find(|rule| &*rule.name == name).expect(name);
-        rule.shared.clone().expect("a store")
-    };
-    assert_eq!(shared("per_client").mode, Mode::Exact);
-    assert_eq!(shared("everything").mode, Mode::Leased(200));
-    assert_eq!(shared("per_client").on_failure, OnFailure::LocalShare);
-    assert_eq!(shared("password_resets").on_failure, OnFailure::Closed);
-    assert!(loaded.config.stores[0].password.is_some());
-}
-
-#[test]
-fn the_limits_example_watches_one_rule_and_weighs_another() {
-    let loaded = example("rate-limits.toml");
-    let rule = |name: &str| loaded.config.rate_limits.iter().find(|rule| &*rule.name == name).expect(name);
-    assert!(rule("everything").shadow && !rule("per_client").shadow);
-    assert_eq!((rule("reports").cost, rule("reports").rate.burst), (10, 60));
-}
-
-#[test]
-fn the_identity_example_lets_in_whom_it_says() {
-    let loaded = example("identity.toml");
-    let judged = |method: &str, url: &str, headers: &[&str]| {
-        let question = Question::parse(method, url, headers).expect("a question");
-        let auth = answer(&loaded.config, &question).policies.expect("a route").auth.expect("it asks who it is");
-        (auth.result, auth.status, auth.subject)
-    };
-    let granted = |subject: &str| ("granted", None, Some(subject.to_owned()));
-    assert_eq!(judged("GET", "/orders/7", &["x-api-key: demo-key"]), granted("reporting-job"));
-    assert_eq!(judged("GET", "/orders/7", &["x-api-key: other"]), ("unknown_api_key", Some(401), None));
-    assert_eq!(judged("GET", "/orders/7", &[]), ("missing", Some(401), None));
-    assert_eq!(judged("POST", "/orders/7", &["x-api-key: demo-key"]), ("missing", Some(401), None));
-    assert_eq!(judged("GET", "/catalogue/1", &[]), ("anonymous", None, None));
-    assert_eq!(judged("GET", "/catalogue/1", &["authorization: Bearer a.b.c"]).1, Some(401));
-}
-
-#[test]
-fn the_services_take_no_other_token_for_a_passport_and_clocks_that_differ_by_seconds() {
-    for (file, leeway) in [("examples/passport/service.py", "leeway=5"), ("gateway/examples/passport.rs", "leeway = 5")]
-    {
-        let text = std::fs::read_to_string(repository().join(file)).unwrap();
-        assert!(text.contains("\"passport+jwt\"") && text.contains(leeway) && text.contains("timeout"), "{file}");
-    }
-}
-
-#[test]
-fn the_python_service_is_python() {
-    let service = repository().join("examples/passport/service.py");
-    let check = "import ast, sys; ast.parse(open(sys.argv[1]).read())";
-    // Where there is no Python, nobody runs it either.
-    let Ok(run) = std::process::Command::new("python3").args(["-c", check]).arg(&service).output() else { return };
-    assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stderr));
-}
-
-#[test]
-fn the_edge_answers_as_the_comments_say() {
-    let loaded = example("edge.toml");
-    let own = |method: &str, url: &str| {
-        let question = Question::parse(method, url, &[]).expect("a question");
-        let policies = answer(&loaded.config, &question).policies.expect("a route");
-        (policies.own_answer.unwrap_or_default(), policies.target, policies.origin.unwrap_or_default())
-    };
-    let in_the_clear = |path: &str| format!("came in the clear: sent to https://a.example{path} with 308");
-    let fixed = "200 with 26 bytes of text/plain; charset=utf-8".to_owned();
-    assert_eq!(
-        own("GET", "http://a.example/robots.txt"),
-        (fixed, "/robots.txt".to_owned(), in_the_clear("/robots.txt"))
-    );
-    let leads = "http://a.example/api/orders/7".to_owned();
-    let moved = ("redirect with 308".to_owned(), leads, in_the_clear("/v1/orders/7"));
-    assert_eq!(own("POST", "http://a.example/v1/orders/7"), moved);
-    assert_eq!(own("GET", "http://a.example/.well-known/acme-challenge/x").2, "");
-    for host in ["a.example", "shop.example"] {
-        let url = format!("http://{host}/.well-known/acme-challenge/x");
-        assert_eq!(sent(&loaded, "GET", &url, &[]), to("acme", "/.well-known/acme-challenge/x"));
-        assert_eq!(
-            own("GET", &format!("http://{host}/robots.txt")).0,
-            "200 with 26 bytes of text/plain; charset=utf-8"
-        );
-    }
-    let few = "came in the clear: refused; only 10.0.0.0/8, fd00::/8; not 10.66.0.0/16";
-    assert_eq!(own("GET", "http://a.example/internal/x").2, few);
-    assert_eq!(own("GET", "http://shop.example/anything").0, "redirect with 301");
-    let problems = loaded.config.server.problems.as_deref().expect("bodies of its own");
-    let told = |code: Code| problems.find(code, code.status()).map(|body| body.told(code, code.status(), b"id"));
-    assert_eq!(told(Code::RouteNotFound).as_deref(), Some(&b"There is nothing here.\n"[..]));
-    assert!(told(Code::BreakerOpen).is_some_and(|page| page.ends_with(b"(id)</p>\n")));
-    assert!(told(Code::RateLimited).is_none(), "a document");
-}
-
-#[test]
-fn answers_are_compressed_as_the_comments_say() {
-    let loaded = example("compression.toml");
-    let compress = |url: &str, accept: &str| {
-        let header = format!("accept-encoding: {accept}");
-        let question = Question::parse("GET", url, &[&header]).expect("a question");
-        answer(&loaded.config, &question).policies.expect("a route").compress
-    };
-    let site = compress("/index.html", "gzip, br, zstd").expect("by default");
-    assert!(
-        site.starts_with("zstd or gzip with normal effort, from 1024 bytes on: text/*, application/json,"),
-        "{site}"
-    );
-    assert!(site.ends_with("; this client takes zstd"), "{site}");
-    let catalogue = "zstd or gzip with high effort, from 4096 bytes on: application/json; this client takes gzip";
-    assert_eq!(compress("/api/catalogue", "gzip").as_deref(), Some(catalogue));
-    let events = compress("/api/events", "br").expect("by its name");
-    assert!(events.contains("text/event-stream") && events.ends_with("takes the answer as it is"), "{events}");
-    assert_eq!(compress("/account/me", "gzip"), None);
-    assert_eq!(loaded.config.server.compress_memory, 64 << 20);
-}
-
-#[test]
-fn answers_are_kept_as_the_comments_say() {
-    let loaded = example("caching.toml");
-    let cache = |url: &str| {
-        let question = Question::parse("GET", url, &[]).expect("a question");
-        answer(&loaded.config, &question).policies.expect("a route").cache.expect("a cache")
-    };
-    let catalogue = "answers for as long as they say, others for 10s; for at most 86400s, up to 1048576 bytes; 5s longer while a \
-                     new one is asked for; 3600s longer if none can be had";
-    assert_eq!(cache("/catalogue/shoes"), catalogue);
-    let pictures = "answers that say for how long, for at most 604800s, up to 8388608 bytes; whatever clients say";
-    assert_eq!(cache("/pictures/1.png"), pictures);
-    assert!(cache("/accounts/me").ends_with("; public ones for all subjects"));
-    assert_eq!(loaded.config.server.cache_memory, 128 << 20);
-}
-
-#[test]
-fn another_service_is_asked_as_the_comments_say() {
-    let loaded = example("forward-auth.toml");
-    let asked = loaded.config.routes[0].forward_auth.as_ref().expect("somebody is asked");
-    assert_eq!(asked.to_string(), "authority/verify within 500ms, else it is refused");
-    assert_eq!(asked.cache.map(|cache| cache.ttl.as_secs()), Some(5));
-    let question = Question::parse("GET", "/api/orders/7", &["x-user: root"]).expect("a question");
-    assert!(answer(&loaded.config, &question).policies.is_some_and(|policies| policies.forward_auth.is_some()));
 }
 
 #[test]

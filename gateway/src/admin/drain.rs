@@ -48,14 +48,24 @@ pub(super) fn progress<N: Network>(state: &State<N>) -> Option<Progress> {
     Some(Progress {
         times,
         now: shared.clock.now(),
-        connections: state.serves.as_ref().map(|serves| serves.connections.open()),
+        connections: connections(state),
         present: shared.roll_call.look(),
         is_closing: shared.roll_call.is_on(),
         endpoints,
     })
 }
 
+/// The connections of clients that are open; `None` where they are those of the program around the gateway.
+pub(super) fn connections<N: Network>(state: &State<N>) -> Option<usize> {
+    state.serves.as_ref().map(|serves| serves.connections.open())
+}
+
 impl Progress {
+    /// The connections of clients that were open then, where the gateway has them.
+    pub(super) fn connections(&self) -> Option<usize> {
+        self.connections
+    }
+
     /// When it began.
     pub(super) fn since(&self) -> Instant {
         self.times.since

@@ -51,7 +51,7 @@ pub(super) async fn passport_keys<N: Network>(Shared(state): Shared<Arc<State<N>
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io;
     use std::net::SocketAddr;
     use std::path::Path;
@@ -70,7 +70,7 @@ mod tests {
 
     /// Knows nobody.
     #[derive(Clone)]
-    struct Nowhere;
+    pub(crate) struct Nowhere;
 
     impl Network for Nowhere {
         type Stream = DuplexStream;
@@ -88,16 +88,22 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn it_is_ready_once_each_name_has_been_looked_up_whatever_came_of_it() {
-        let text = "[telemetry.access_log]\noutput = 'off'\n[upstreams.up]\ndiscovery = { dns = 'up.test:1' }\n\
-                    [[routes]]\npath = '/'\nupstream = 'up'\n";
-        let config = load_text(text, Path::new("a.toml"), Purpose::Check).unwrap().config;
+    /// A gateway that knows nobody, under this configuration, as the admin API has it.
+    pub(crate) fn state(text: &str) -> (Arc<Gateway<Nowhere>>, Arc<State<Nowhere>>) {
+        let text = format!("[telemetry.access_log]\noutput = 'off'\n{text}");
+        let config = load_text(&text, Path::new("a.toml"), Purpose::Check).unwrap().config;
         let world = World { network: Nowhere, clock: Clock::system(), seed: 1, shards: 1 };
         let gateway = Arc::new(Gateway::new(config, world).unwrap());
         let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), None, Files::default()));
         let documents = Keeper::new(Arc::clone(&gateway), Vec::new());
         let state = State::new(&gateway, &reloader, &Arc::default(), Vec::new(), watch::Sender::new(false), documents);
+        (gateway, state)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_ready_once_each_name_has_been_looked_up_whatever_came_of_it() {
+        let (gateway, state) =
+            state("[upstreams.up]\ndiscovery = { dns = 'up.test:1' }\n[[routes]]\npath = '/'\nupstream = 'up'\n");
         let probe = async || ready(Shared(Arc::clone(&state))).await;
         assert_eq!(probe().await, (StatusCode::SERVICE_UNAVAILABLE, "discovering\n"));
         let upstream = gateway.upstreams().remove(0);

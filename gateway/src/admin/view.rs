@@ -9,7 +9,8 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::{State, drain, problems};
+use super::drain::{self, Progress};
+use super::{State, problems};
 use crate::algorithms::ejection::Place;
 use crate::clock::Clock;
 use crate::config::settings::Config;
@@ -56,7 +57,9 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     let snapshot = state.gateway.snapshot();
     let now = shared.clock.now();
     let uptime = now.saturating_duration_since(state.started);
-    let (problems, healed) = problems::told(&state);
+    // Once: all that is said of it is of one moment.
+    let drain = drain::progress(&state);
+    let (problems, healed) = problems::told(&state, drain.as_ref());
     Json(json!({
         "version": crate::build::VERSION,
         "commit": crate::build::COMMIT,
@@ -70,11 +73,11 @@ pub(super) async fn status<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
         },
         "problems": problems,
         "healed": healed,
-        "draining": state.gateway.is_draining(),
-        "drain": drain::progress(&state).map(|progress| progress.told(&shared.clock)),
+        "draining": drain.is_some(),
+        "drain": drain.as_ref().map(|progress| progress.told(&shared.clock)),
         "workers": state.gateway.shards().len(),
         // A program that mounts the gateway has them.
-        "connections": state.serves.as_ref().map(|serves| serves.connections.open()),
+        "connections": drain.as_ref().map_or_else(|| drain::connections(&state), Progress::connections),
         "worker_connections": state.serves.as_ref().map(|serves| worker_connections(&serves.loads)).unwrap_or_default(),
         "routes": snapshot.config.routes.len(),
         "upstreams": snapshot.config.upstreams.len(),
@@ -353,5 +356,61 @@ pub(super) fn place(place: Place) -> &'static str {
         Place::In => "in",
         Place::Ejected => "ejected",
         Place::Capped => "capped",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+    use std::sync::Mutex;
+
+    use futures_util::FutureExt as _;
+    use http::Method;
+
+    use super::*;
+    use crate::admin::probes::tests::state;
+    use crate::context::RequestId;
+    use crate::roll_call::{Present, RollCall};
+
+    fn enter(roll_call: &RollCall, began: std::time::Instant) -> Arc<Present> {
+        roll_call.enter(Present {
+            request_id: RequestId::mint([1, 2]),
+            route: None,
+            method: Method::GET,
+            path: "/".into(),
+            client: IpAddr::from([127, 0, 0, 1]),
+            began,
+            is_part: false,
+            asks: Mutex::default(),
+        })
+    }
+
+    #[test]
+    fn all_that_one_answer_says_of_a_drain_is_of_one_moment() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let _entered = runtime.enter();
+        let (gateway, state) = state("[[routes]]\npath = '/'\nanswer = { body = 'x' }\n");
+        gateway.begin_drain();
+        let (shared, stop) = (gateway.shared(), std::sync::atomic::AtomicBool::new(false));
+        shared.roll_call.begin();
+        let began = shared.clock.now();
+        let told = std::thread::scope(|scope| {
+            // Requests come and go without a pause.
+            scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    drop([enter(&shared.roll_call, began), enter(&shared.roll_call, began)]);
+                }
+            });
+            let ask = |_| status(Shared(Arc::clone(&state))).now_or_never().unwrap().0;
+            let told: Vec<Value> = (0..500).map(ask).collect();
+            stop.store(true, Ordering::Relaxed);
+            told
+        });
+        for told in told {
+            let requests = &told["drain"]["requests"];
+            let problem = told["problems"].as_array().unwrap().iter().find(|problem| problem["what"] == "drain");
+            let why = problem.unwrap()["why"].as_str().unwrap();
+            assert!(why.starts_with(&format!("it waits for {requests} request")), "{requests}: {why}");
+        }
     }
 }

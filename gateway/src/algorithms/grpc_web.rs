@@ -6,9 +6,11 @@
 //! let go of what he had. Nothing is gathered here: of what comes a few bytes are kept at most.
 
 mod answer;
+mod messages;
 mod text;
 
 pub use answer::ToPage;
+pub use messages::Messages;
 pub use text::{FromText, NotText};
 
 /// What a service calls its content.

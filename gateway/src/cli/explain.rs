@@ -17,7 +17,7 @@ use crate::terminal::one_line;
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address or its credential), or the configuration is bad, 3 the file cannot be read."
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page or its credential), or the configuration is bad, 3 the file cannot be read."
 )]
 pub(super) struct Explain {
     /// The configuration.
@@ -198,6 +198,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         line(text, "coalesce", "identical concurrent GETs share one call");
     }
     let more = [
+        ("ws pages", &policies.websocket_pages),
         ("mirror", &policies.mirror),
         ("hedge", &policies.hedge),
         ("fallback", &policies.fallback),

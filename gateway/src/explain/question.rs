@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use rustls::pki_types::CertificateDer;
 
+use crate::context::is_websocket;
 use crate::context::target::routing_host;
 use crate::tls::ClientCertificate;
 
@@ -21,10 +22,13 @@ pub struct Question {
     pub(super) listener: Option<String>,
     /// The body, where it is JSON, and its length.
     pub(super) body: Option<(serde_json::Value, usize)>,
+    /// Its URL is a WebSocket's.
+    is_websocket: bool,
 }
 
 impl Question {
-    /// Reads a question as people write it: the URL may be whole or only a path; headers are `name: value`.
+    /// Reads a question as people write it: the URL may be whole or only a path; headers are `name: value`. The URL of a
+    /// WebSocket (`wss://`) is one of HTTP, by which it is opened (RFC 6455, section 3).
     ///
     /// # Errors
     /// Which part is not valid.
@@ -33,7 +37,12 @@ impl Question {
         if !url.starts_with('/') && !url.contains("://") {
             return Err(format!("{url:?} is neither a URL nor a path: a path begins with a slash"));
         }
-        let uri: Uri = url.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
+        let of_http = ["ws", "wss"].iter().zip(["http", "https"]).find_map(|(scheme, of_http)| {
+            let (written, rest) = url.split_once("://")?;
+            written.eq_ignore_ascii_case(scheme).then(|| format!("{of_http}://{rest}"))
+        });
+        let asked = of_http.as_deref().unwrap_or(url);
+        let uri: Uri = asked.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
         let mut map = HeaderMap::new();
         for header in headers {
             let (name, value) = header.split_once(':').ok_or_else(|| format!("{header:?} is not `name: value`"))?;
@@ -43,7 +52,9 @@ impl Question {
                 HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
             map.append(name, value);
         }
-        Ok(Self { method, uri, headers: map, certificate: None, client: None, listener: None, body: None })
+        let is_websocket = of_http.is_some();
+        let (certificate, client, listener, body) = (None, None, None, None);
+        Ok(Self { method, uri, headers: map, certificate, client, listener, body, is_websocket })
     }
 
     /// The same, asked on a connection whose client has shown these certificates (DER), its own first.
@@ -84,6 +95,11 @@ impl Question {
 
     /// Whether its URL says that it comes over TLS; `None` where it is only a path.
     pub fn over_tls(&self) -> Option<bool> {
-        self.uri.scheme_str().map(|scheme| ["https", "wss"].iter().any(|tls| scheme.eq_ignore_ascii_case(tls)))
+        self.uri.scheme_str().map(|scheme| scheme.eq_ignore_ascii_case("https"))
+    }
+
+    /// Whether it is asked whether a WebSocket opens: by its URL, or by its headers.
+    pub(super) fn opens_websocket(&self) -> bool {
+        self.is_websocket || is_websocket(&self.method, Version::HTTP_11, &self.headers)
     }
 }

@@ -21,6 +21,17 @@ pub(super) struct Way<'a> {
     pub(super) told: Option<String>,
 }
 
+/// What a route makes of where a request comes from.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    /// In words.
+    pub(super) told: String,
+    /// The refusal, where it is one.
+    pub(super) refused: Option<GatewayError>,
+    /// The request goes on to what else the route asks.
+    pub(super) passes: bool,
+}
+
 impl<'a> Way<'a> {
     /// By the listener that the question names; else by one that speaks what its URL says, on the URL's port before
     /// others; else, as where it is only a path, by the first.
@@ -54,30 +65,34 @@ impl<'a> Way<'a> {
         Ok(Self { listener: listener.and_then(|(it, _)| it.name.as_deref()).unwrap_or(""), secure, told })
     }
 
-    /// What a route makes of it, in words, and the refusal where it is one. `sent` is the URL's path and query.
+    /// What a route makes of it, in the pipeline's order: first whether it lets the client in, then how it came. `sent`
+    /// is the URL's path and query.
     pub(super) fn verdict(
         &self,
         (config, question): (&Config, &Question),
-        origin: &Origin,
+        (origin, lets_in): (&Origin, bool),
         sent: &str,
-    ) -> (String, Option<GatewayError>) {
-        let refused = || crate::origin::refused_in_the_clear();
-        let (https, refused) = match origin.https {
-            Https::Any => (None, None),
-            Https::Redirect | Https::Require if self.secure => (Some("came over TLS: served".to_owned()), None),
-            Https::Require => (Some("came in the clear: refused".to_owned()), Some(refused())),
+    ) -> Verdict {
+        let addresses = Origin { https: Https::Any, ..origin.clone() }.to_string();
+        let (https, refused, passes) = match origin.https {
+            _ if !lets_in => (Some("not from this address: refused".to_owned()), Some(crate::origin::refused()), false),
+            Https::Any => (None, None, true),
+            Https::Redirect | Https::Require if self.secure => (Some("came over TLS: served".to_owned()), None, true),
+            Https::Require => {
+                let refused = crate::origin::refused_in_the_clear();
+                (Some("came in the clear: refused".to_owned()), Some(refused), false)
+            }
             Https::Redirect => {
                 let redirect = response::over_tls(config.server.https_port);
                 let told = match self.location(&redirect, question, sent) {
                     Some(url) => format!("came in the clear: sent to {url} with {}", redirect.status.as_u16()),
                     None => "came in the clear: sent to https".to_owned(),
                 };
-                (Some(told), None)
+                (Some(told), None, false)
             }
         };
-        let addresses = Origin { https: Https::Any, ..origin.clone() }.to_string();
         let parts = https.into_iter().chain(Some(addresses).filter(|told| !told.is_empty()));
-        (parts.collect::<Vec<_>>().join("; "), refused)
+        Verdict { told: parts.collect::<Vec<_>>().join("; "), refused, passes }
     }
 
     /// What is asked for, or where the route leads: the whole `Location`, where that is a redirect's. `sent` is its
@@ -181,6 +196,32 @@ mod tests {
         assert_eq!((refused.status, origin(&refused)), (Some(403), "came in the clear: refused; only 10.0.0.0/8"));
         let served = ask(&text, "https://a.test/inner", None);
         assert_eq!((served.status, origin(&served)), (None, "came over TLS: served; only 10.0.0.0/8"));
+    }
+
+    #[test]
+    fn who_is_not_let_in_is_told_that_alone_as_it_is_asked_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let addresses = "\naddresses = { allow = ['10.0.0.0/8'] }\n";
+        let text = text(&both(folder.path())).replace("https = 'redirect'", &format!("https = 'redirect'{addresses}"));
+        let config = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap_or_else(|it| panic!("{it:?}"));
+        let from = |url: &str, client: &str| {
+            answer(&config.config, &Question::parse("GET", url, &[]).unwrap().asked_from(client.parse().unwrap()))
+        };
+        for url in ["http://a.test/api", "https://a.test/api", "http://a.test/inner", "https://a.test/inner"] {
+            let refused = from(url, "11.0.0.1");
+            assert_eq!(refused.refused.as_deref(), Some("This address may not use this route."), "{url}");
+            assert_eq!(
+                (refused.status, origin(&refused)),
+                (Some(403), "not from this address: refused; only 10.0.0.0/8")
+            );
+        }
+        let sent = from("http://a.test/api", "10.0.0.1");
+        let told = "came in the clear: sent to https://a.test/api with 308; only 10.0.0.0/8";
+        assert_eq!((sent.status, origin(&sent)), (None, told));
+        assert_eq!(
+            from("http://a.test/inner", "10.0.0.1").refused.as_deref(),
+            Some("This route is served over TLS alone.")
+        );
     }
 
     #[test]

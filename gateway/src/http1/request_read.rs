@@ -1,8 +1,8 @@
 //! Request heads off the wire (RFC 9112, sections 2, 3, 5 and 6).
 //!
 //! What can be judged of the head as a whole (host, target, framing) is left to `context`, which judges requests of
-//! whatever origin; here a head is refused that cannot be told from bytes to fields. Where the fields leave it in doubt
-//! how long the body is, none is read, and the connection carries nothing after this request.
+//! whatever origin; here a head is refused that cannot be told from bytes to fields. What the fields say of the body is
+//! in `request_fields.rs`.
 
 use std::borrow::Cow;
 use std::mem::MaybeUninit;
@@ -10,10 +10,11 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::body_reader::BodyReader;
 use super::lines::{Lines, all_end_with_cr};
+use super::request_fields::Seen;
 use super::spare;
 use super::wire_names::WireNames;
 use crate::error::{Code, GatewayError};
@@ -292,14 +293,7 @@ fn collect(
     (parts.method, parts.uri) = line;
     parts.version = if http_11 { Version::HTTP_11 } else { Version::HTTP_10 };
     parts.headers = map;
-    let in_doubt = seen.in_doubt || (seen.chunked && seen.length.is_some());
-    let body = match seen.length {
-        _ if in_doubt => BodyReader::Over,
-        _ if seen.chunked => BodyReader::chunked(),
-        Some(length) => BodyReader::of_length(length),
-        None => BodyReader::Over,
-    };
-    let keep_alive = !in_doubt && !seen.close && (http_11 || seen.keep_alive);
+    let (body, keep_alive) = seen.settled(http_11);
     let expects_continue = http_11 && seen.expects_continue && !body.is_over();
     Ok(RequestRead { parts, body, expects_continue, keep_alive })
 }
@@ -310,60 +304,6 @@ fn wire_names(head: &Bytes, fields: &[httparse::Header<'_>]) -> WireNames {
         let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
         Some((name, head.slice(place(head, field.name.as_bytes()))))
     }))
-}
-
-/// What the fields say of the body and the connection.
-#[derive(Default)]
-struct Seen {
-    length: Option<u64>,
-    chunked: bool,
-    /// The body's length can be read in more than one way (security.md, A1 to A3).
-    in_doubt: bool,
-    expects_continue: bool,
-    close: bool,
-    keep_alive: bool,
-}
-
-impl Seen {
-    fn see(&mut self, name: &HeaderName, value: &[u8], http_11: bool) {
-        const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
-        const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
-        const CONNECTION: HeaderName = header::CONNECTION;
-        const EXPECT: HeaderName = header::EXPECT;
-        match *name {
-            CONTENT_LENGTH => {
-                let length = decimal(value);
-                self.in_doubt |= self.length.is_some() || length.is_none();
-                self.length = length;
-            }
-            TRANSFER_ENCODING => {
-                self.in_doubt |= self.chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked");
-                self.chunked = true;
-            }
-            // RFC 9112, section 9.3
-            CONNECTION => {
-                for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-                    self.close |= token.eq_ignore_ascii_case(b"close");
-                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
-                }
-            }
-            EXPECT => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
-            _ => {}
-        }
-    }
-}
-
-/// Whoever reads a length as a signed number reads a larger one as something else (security.md, A2).
-const LONGEST: u64 = i64::MAX as u64;
-
-/// A length of digits alone, that nobody reads as another.
-pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    let number =
-        digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
-    number.filter(|number| *number <= LONGEST)
 }
 
 #[cfg(test)]

@@ -8,16 +8,22 @@
 //! `cors` of the route lets in with credentials. Who says no `Origin` is no browser, and what a page has to write
 //! itself, a token in a header, no other page has.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
+use super::access::RouteAuth;
 use super::credential::Credential;
 use super::places;
 use super::provider::{Place, Provider};
 use crate::config::settings::Cors;
+use crate::config::settings::forward_auth::ForwardAuth;
+use crate::config::settings::identity::TokenPlace;
 use crate::context::forwarded;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::tls::ClientCertificate;
 
 /// Lets a WebSocket's handshake pass, or not, before anything is proven. Nothing is taken out here.
 ///
@@ -30,13 +36,8 @@ pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap) -> Result<
         return Ok(());
     }
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
-    let proves_by_itself = route.auth.as_deref().is_some_and(|auth| {
-        // What is no credential, or none at all, is judged where identity is.
-        let shown = auth.present(&mut headers.clone(), certificate);
-        shown.is_ok_and(|shown| shown.is_some_and(|(provider, credential)| is_ambient(provider, &credential, headers)))
-    });
-    let asked = route.settings.forward_auth.as_ref();
-    if !proves_by_itself && !asked.is_some_and(|asked| shows_what_browsers_send(&asked.request_headers, headers)) {
+    let asked = route.settings.forward_auth.as_deref();
+    if !shows_ambient((route.auth.as_deref(), asked), headers, certificate) {
         return Ok(());
     }
     let told = exchange.peer_trusted.then(|| forwarded::told_host(headers, &exchange.snapshot.trusted)).flatten();
@@ -44,13 +45,63 @@ pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap) -> Result<
     if may_open(headers, (own, exchange.secure), route.settings.cors.as_deref()) {
         return Ok(());
     }
-    let shown: Vec<_> =
-        headers.get_all(header::ORIGIN).iter().map(|it| it.as_bytes().escape_ascii().to_string()).collect();
+    Err(refused(headers))
+}
+
+/// Who finds out who asks: the providers of a route, and the service that it asks.
+pub(crate) type Askers<'a> = (Option<&'a RouteAuth>, Option<&'a ForwardAuth>);
+
+/// What browsers send by themselves of what these look at, in words. Where there is nothing, any page may.
+pub(crate) fn ambient_ways((auth, asked): Askers<'_>) -> Vec<&'static str> {
+    let is_cookie = |place: &TokenPlace| matches!(place, TokenPlace::Cookie(_));
+    let is_shown = |name: &HeaderName| asked.is_some_and(|asked| asked.request_headers.contains(name));
+    let places = || auth.into_iter().flat_map(|auth| auth.providers.iter()).map(|provider| provider.place());
+    let has = |is: &dyn Fn(Place<'_>) -> bool| places().any(is);
+    let cookie = has(&|place| match place {
+        Place::Tokens(all) => all.iter().any(is_cookie),
+        Place::Header(name) => *name == header::COOKIE,
+        _ => false,
+    });
+    let password = has(&|place| match place {
+        Place::Header(name) => *name == header::AUTHORIZATION,
+        other => matches!(other, Place::Password),
+    });
+    let certificate = has(&|place| matches!(place, Place::Handshake));
+    let ways = [
+        ("a cookie", cookie || is_shown(&header::COOKIE)),
+        ("a password", password || is_shown(&header::AUTHORIZATION)),
+        ("a certificate", certificate),
+    ];
+    ways.into_iter().filter(|(_, is_looked_at)| *is_looked_at).map(|(way, _)| way).collect()
+}
+
+/// Whether a request shows one of them, and nothing that a page has to write itself.
+pub(crate) fn shows_ambient(
+    (auth, asked): Askers<'_>,
+    headers: &HeaderMap,
+    certificate: Option<&Arc<ClientCertificate>>,
+) -> bool {
+    let proves_by_itself = auth.is_some_and(|auth| {
+        // What is no credential, or none at all, is judged where identity is.
+        let shown = auth.present(&mut headers.clone(), certificate);
+        shown.is_ok_and(|shown| shown.is_some_and(|(provider, credential)| is_ambient(provider, &credential, headers)))
+    });
+    proves_by_itself || asked.is_some_and(|asked| shows_what_browsers_send(&asked.request_headers, headers))
+}
+
+/// What a page of another origin is told; the origin is for operators.
+pub(crate) fn refused(headers: &HeaderMap) -> GatewayError {
     let why = format!(
         "{} is neither the host that was asked for nor among `origins` of the route's `cors`, with credentials = true",
-        shown.join(", ")
+        shown_origin(headers)
     );
-    Err(GatewayError::new(Code::Forbidden, "Pages of this origin may not open a WebSocket here.").because(why))
+    GatewayError::new(Code::Forbidden, "Pages of this origin may not open a WebSocket here.").because(why)
+}
+
+/// What a request says of the page that asks, as it is shown to people.
+pub(crate) fn shown_origin(headers: &HeaderMap) -> String {
+    let shown = headers.get_all(header::ORIGIN).iter().map(|it| it.as_bytes().escape_ascii().to_string());
+    shown.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a browser sends it by itself.
@@ -80,7 +131,7 @@ fn is_basic(headers: &HeaderMap) -> bool {
 }
 
 /// Whether a page of this `Origin` may; `own`: the host that was asked for, and whether that was over TLS.
-fn may_open(headers: &HeaderMap, own: (Option<&HeaderValue>, bool), cors: Option<&Cors>) -> bool {
+pub(crate) fn may_open(headers: &HeaderMap, own: (Option<&HeaderValue>, bool), cors: Option<&Cors>) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return true };
     if origins.next().is_some() {

@@ -20,7 +20,7 @@ use crate::response_body::{Answer, Behind, ResponseBody, Source};
 pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> Reply<N> {
     let status = answer.head.status;
     if exchange.is_grpc {
-        note_grpc(&mut exchange, &answer.head.fields);
+        note_grpc(&mut exchange, status, &answer.head.fields);
     }
     let mut fields = answer.head.fields;
     let translation = if exchange.speech.web.is_some() { grpc_web::prepare(&mut exchange, &mut fields) } else { None };
@@ -44,13 +44,15 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
 
 /// What a call came to, where its head says so, and whether that can be said behind it: web pages, which do not see
 /// trailers, have them among the messages.
-fn note_grpc<N: Network>(exchange: &mut Exchange<N>, fields: &Fields) {
-    if let Some(told) = fields.get("grpc-status") {
+fn note_grpc<N: Network>(exchange: &mut Exchange<N>, status: StatusCode, fields: &Fields) {
+    let told = fields.get("grpc-status");
+    if let Some(told) = told {
         exchange.tells_grpc_status(told);
     }
-    let has_trailers = |kind: &[u8]| is_grpc(kind) && !is_web(kind);
-    exchange.speech.tells_behind =
-        exchange.version == Version::HTTP_2 && fields.get("content-type").is_some_and(has_trailers);
+    let has_trailers = fields.get("content-type").is_some_and(|kind| is_grpc(kind) && !is_web(kind));
+    exchange.speech.tells_behind = exchange.version == Version::HTTP_2 && has_trailers;
+    // Another status of HTTP says it by itself.
+    exchange.speech.is_told = has_trailers.then_some(told.is_some() || status != StatusCode::OK);
 }
 
 /// Passes an answer on of whose body some has been read.

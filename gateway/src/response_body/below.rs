@@ -73,18 +73,11 @@ impl<N: Network> Below<N> {
         }
     }
 
-    /// Moves the request on while its client takes nothing of the answer. A document's is over.
-    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// What drives an upstream's connection, where a single one answers. A document's request is over.
+    pub(super) fn relay(&mut self) -> Option<&mut Relay<N>> {
         match self {
-            Self::Relayed(relay) => relay.poll_request(cx),
-            Self::Composed(_) => Poll::Pending,
-        }
-    }
-
-    pub(super) fn has_request_moved(&mut self) -> bool {
-        match self {
-            Self::Relayed(relay) => relay.has_request_moved(),
-            Self::Composed(_) => false,
+            Self::Relayed(relay) => Some(relay),
+            Self::Composed(_) => None,
         }
     }
 }

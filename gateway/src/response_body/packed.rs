@@ -16,7 +16,6 @@ use super::Below;
 use crate::compression::{DIGESTS, Encoder, Failed};
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
-use crate::exchange::Exchange;
 use crate::held_bytes::Kept;
 use crate::network::Network;
 use crate::request_body::BoxError;
@@ -42,7 +41,7 @@ pub struct Packing {
 
 /// The compressed body.
 pub struct Packed<N: Network> {
-    below: Below<N>,
+    pub(super) below: Below<N>,
     coding: Coding,
     /// Taken when all is out.
     encoder: Option<Box<Encoder>>,
@@ -87,18 +86,6 @@ impl<N: Network> Packed<N> {
 
     pub(super) fn is_over(&self) -> bool {
         self.encoder.is_none() && self.trailers.is_none()
-    }
-
-    pub(super) fn exchange(&mut self) -> &mut Exchange<N> {
-        self.below.exchange_mut()
-    }
-
-    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.below.poll_request(cx)
-    }
-
-    pub(super) fn has_request_moved(&mut self) -> bool {
-        self.below.has_request_moved()
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Polled {

@@ -4,14 +4,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
 use http_body::{Frame, SizeHint};
 
 use super::{Ending, Source};
+use crate::algorithms::grpc_web::Messages;
 use crate::context::screen_trailers;
 use crate::error::Code;
 use crate::exchange::Exchange;
-use crate::forward::grpc_failure;
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::{BodyFault, BoxError};
@@ -34,6 +33,8 @@ pub struct Relay<N: Network> {
     pub(super) is_packed: bool,
     /// The program's own code reads it, and may answer with something else.
     pub(super) is_lent: bool,
+    /// Where it is among its messages, where it is an answer of gRPC.
+    pub(super) messages: Messages,
     /// Who reads a lent one.
     pub(super) reader: Option<Waker>,
     /// How a lent one has ended that did not come whole; or one that ends in trailers which somebody has yet to tell.
@@ -65,7 +66,8 @@ impl<N: Network> Relay<N> {
     pub(super) fn new(exchange: Box<Exchange<N>>, source: Option<Source<N>>, idle_timeout: Option<Duration>) -> Self {
         let requested = exchange.answer_begins();
         let (was_unread, is_packed, is_lent) = (false, false, false);
-        Self { exchange, source, idle_timeout, was_unread, requested, is_packed, is_lent, reader: None, cut: None }
+        let (messages, reader, cut) = (Messages::default(), None, None);
+        Self { exchange, source, idle_timeout, was_unread, requested, is_packed, is_lent, messages, reader, cut }
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
@@ -78,11 +80,15 @@ impl<N: Network> Relay<N> {
         self.was_unread |= self.exchange.is_unread();
         match source.leg.poll_frame(cx) {
             Poll::Pending => self.wait(),
+            Poll::Ready(Some(Ok(frame))) if self.exchange.is_grpc => self.pass_of_call(frame),
             Poll::Ready(Some(Ok(frame))) => Poll::Ready(Some(Ok(self.pass(frame)))),
-            Poll::Ready(None) => {
-                self.end();
-                Poll::Ready(None)
-            }
+            Poll::Ready(None) => match self.lacks() {
+                Some(why) => self.end_short(why),
+                None => {
+                    self.end();
+                    Poll::Ready(None)
+                }
+            },
             Poll::Ready(Some(Err(error))) => {
                 let cut = self.broke_off(&error);
                 self.end_cut(cut, error.into())
@@ -169,6 +175,16 @@ impl<N: Network> Relay<N> {
     #[cold]
     fn end_cut(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let is_open = self.source.as_ref().is_some_and(|source| source.leg.length_left().is_none());
+        self.end_telling(cut, error, is_open)
+    }
+
+    /// The same; `is_open`: trailers can follow what was passed on.
+    pub(super) fn end_telling(
+        &mut self,
+        cut: Ending,
+        error: BoxError,
+        is_open: bool,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let told = cut.1.filter(|_| self.exchange.speech.tells_behind && is_open && !self.is_lent);
         let Some(trailers) = told.map(response::trailers) else { return self.abort(cut, error) };
         if let Some(status) = trailers.get("grpc-status") {
@@ -183,7 +199,7 @@ impl<N: Network> Relay<N> {
         self.abort(cut, error).map(|_| Some(Ok(Frame::trailers(trailers))))
     }
 
-    fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+    pub(super) fn pass(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
         self.exchange.connection.deadlines.clear(Wait::ResponseBody);
         if let Some(data) = frame.data_ref() {
             if !self.is_packed {
@@ -194,12 +210,7 @@ impl<N: Network> Relay<N> {
             // Trailers are not kept with a body, so that one which has some is not kept.
             self.exchange.keep_nothing();
         }
-        if self.exchange.is_grpc
-            && let Some(trailers) = frame.trailers_ref()
-        {
-            self.judge(trailers);
-        }
-        if self.source.as_ref().is_some_and(|source| source.leg.is_over()) {
+        if self.source.as_ref().is_some_and(|source| source.leg.is_over()) && self.lacks().is_none() {
             self.end();
         } else if self.exchange.answered.is_none() && !self.is_packed {
             // How long the client takes for what comes is no time of the gateway's own.
@@ -217,12 +228,16 @@ impl<N: Network> Relay<N> {
     /// The response is over, and with it its record.
     fn end(&mut self) {
         let now = self.exchange.now();
+        // Whoever had all that HTTP promised may have asked for no more.
+        let cut = self.lacks().map(|why| self.fell_short(why));
         if let Some(source) = self.source.take() {
             self.exchange.keep_whole();
             source.finish(&self.exchange, now);
         }
-        if !self.is_packed {
-            self.exchange.finish_whole(now);
+        match cut {
+            _ if self.is_packed => {}
+            None => self.exchange.finish_whole(now),
+            Some(cut) => self.exchange.finish_with(cut),
         }
     }
 
@@ -242,27 +257,10 @@ impl<N: Network> Relay<N> {
     }
 
     /// Tells the endpoint's breaker that it broke its answer off, and why.
-    fn blame(&self, outcome: AttemptOutcome, why: &str) {
+    pub(super) fn blame(&self, outcome: AttemptOutcome, why: &str) {
         if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
             upstream.broke_off(&source.selected, (outcome, None), Some(why), self.exchange.now());
             self.exchange.amend_attempt(source.span, (outcome, None), self.exchange.now());
-        }
-    }
-
-    /// What a call of gRPC came to is said behind its messages.
-    #[cold]
-    fn judge(&mut self, trailers: &HeaderMap) {
-        let status = trailers.get("grpc-status").map(HeaderValue::as_bytes);
-        if let Some(status) = status {
-            self.exchange.tells_grpc_status(status);
-        }
-        // How long messages may come is for the client to say, and says nothing of who sends them.
-        let hurried = self.exchange.hurried || self.exchange.call_timeout.is_some();
-        let failed = status.and_then(|status| grpc_failure(status, hurried));
-        if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
-            let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
-            upstream.broke_off(&source.selected, (outcome, status), None, self.exchange.now());
-            self.exchange.amend_attempt(source.span, (outcome, status), self.exchange.now());
         }
     }
 

@@ -1,8 +1,9 @@
 //! A service's answer of gRPC on its way to a web page (gRPC-Web): its trailers become its last message, and all of it
 //! text where the page wants that.
 //!
-//! The relay below it drives the upstream's connection as ever, and hears what the call came to. What breaks off
-//! between two messages ends in such a last message, too, whatever its client speaks; within one it is cut.
+//! The relay below it drives the upstream's connection as ever, hears what the call came to, and lets nothing pass for
+//! whole that is not (`call.rs`). What breaks off between two messages ends in such a last message, too, whatever its
+//! client speaks; within one it is cut.
 
 use std::task::{Context, Poll, ready};
 
@@ -10,17 +11,15 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::{Ending, Relay};
+use super::Relay;
 use crate::algorithms::grpc_web::ToPage;
-use crate::error::Code;
-use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::BoxError;
 use crate::telemetry::record::Ended;
 
 /// The translated body.
 pub struct Web<N: Network> {
-    relay: Relay<N>,
+    pub(super) relay: Relay<N>,
     translation: ToPage,
     /// All is out.
     is_over: bool,
@@ -35,18 +34,6 @@ impl<N: Network> Web<N> {
 
     pub(super) fn is_over(&self) -> bool {
         self.is_over
-    }
-
-    pub(super) fn exchange(&mut self) -> &mut Exchange<N> {
-        &mut self.relay.exchange
-    }
-
-    pub(super) fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.relay.poll_request(cx)
-    }
-
-    pub(super) fn has_request_moved(&mut self) -> bool {
-        self.relay.has_request_moved()
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Frames> {
@@ -78,22 +65,14 @@ impl<N: Network> Web<N> {
             None => data,
             Some(text) => text.into(),
         };
-        if self.relay.source.is_none() {
-            // No trailers come.
-            if !self.translation.is_between() {
-                return Some(Err(self.cut()));
-            }
-            self.is_over = true;
-        }
+        // What the call came to was said in the head: nothing follows.
+        self.is_over = self.relay.source.is_none();
         self.count(out.len());
         if out.is_empty() { None } else { Some(Ok(Frame::data(out))) }
     }
 
-    /// What the call came to. Nobody reads it behind a message that is not whole: it would be taken for a part of that.
+    /// What the call came to.
     fn close(&mut self, trailers: &HeaderMap) -> Frames {
-        if !self.translation.is_between() {
-            return Some(Err(self.cut()));
-        }
         let fields = trailers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
         let out = self.translation.trailers(fields);
         // Nothing comes behind them, whether that has been heard or not.
@@ -103,11 +82,8 @@ impl<N: Network> Web<N> {
         Some(Ok(Frame::data(out.into())))
     }
 
-    /// The end of an answer that had no trailers: its page finds no status.
+    /// The end of an answer behind whose messages nothing was to come.
     fn end(&mut self) -> Frames {
-        if !self.translation.is_between() {
-            return Some(Err(self.cut()));
-        }
         self.is_over = true;
         self.count(0);
         None
@@ -123,15 +99,5 @@ impl<N: Network> Web<N> {
         } else if exchange.answered.is_none() {
             exchange.answered = Some(exchange.now());
         }
-    }
-
-    /// It ends within a message. A cut answer never looks like a whole one.
-    #[cold]
-    fn cut(&mut self) -> BoxError {
-        const ENDING: Ending = (Ended::UpstreamCut, Some(Code::UpstreamInvalid));
-        self.is_over = true;
-        self.relay.source = None;
-        self.relay.exchange.finish_with(ENDING);
-        "the answer ended within a message".into()
     }
 }

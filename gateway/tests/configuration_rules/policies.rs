@@ -74,6 +74,81 @@ fn a_routes_own_destination_hides_one_of_a_policy() {
     check(&last.replace("\"moved\", \"home\"", "\"home\", \"moved\""), &[]);
 }
 
+/// What is said of two policies that are named by one route, which has these keys too.
+fn told_of_two(one: &str, other: &str, keys: &str) -> Vec<String> {
+    let limit = "{ rate = \"1/s\", burst = 1, key = \"client_ip\" }";
+    let limits = format!("[rate_limits]\nl1 = {limit}\nl2 = {limit}\n");
+    let policies = format!("[policies.one]\n{one}\n[policies.other]\n{other}\n");
+    let route = format!("[[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n{keys}\n");
+    warnings(&format!("{limits}{policies}{route}policies = [\"one\", \"other\"]\n"))
+}
+
+#[test]
+fn of_two_policies_that_write_one_list_or_map_it_is_told_that_the_last_one_counts() {
+    let told = told_of_two("rate_limits = [\"l1\"]", "rate_limits = [\"l2\"]", "");
+    assert_eq!(
+        told,
+        ["12:20: the policies \"one\" and \"other\" both write `rate_limits`: only what \"other\" says of it counts \
+          (write `rate_limits` in the route, with all that is to hold, or in one policy alone)"]
+    );
+    for (one, other, key) in [
+        (
+            "response_headers = { set = { x-a = \"1\" } }",
+            "response_headers = { set = { x-b = \"1\" } }",
+            "response_headers.set",
+        ),
+        (
+            "response_headers = { set = { x-a = \"1\" } }",
+            "response_headers = { set = { x-a = \"2\" } }",
+            "response_headers.set",
+        ),
+        (
+            "request_headers = { remove = [\"x-a\"] }",
+            "request_headers = { remove = [\"x-b\"] }",
+            "request_headers.remove",
+        ),
+        ("cors = { origins = [\"https://a.b\"] }", "cors = { origins = [\"https://c.d\"] }", "cors.origins"),
+        ("retry = { on = [\"502\", \"503\"] }", "retry = { on = [\"503\"] }", "retry.on"),
+    ] {
+        let told = told_of_two(one, other, "");
+        assert!(told.len() == 1 && told[0].contains(&format!("both write `{key}`")), "{key}: {told:?}");
+    }
+}
+
+#[test]
+fn nothing_is_told_of_policies_that_lose_nothing_or_say_that_they_mean_it() {
+    for (one, other, keys) in [
+        ("timeout = \"1s\"", "timeout = \"2s\"", ""),
+        ("rate_limits = [\"l1\"]", "rate_limits = [\"l2\", \"l1\"]", ""),
+        ("rate_limits = [\"l1\"]", "rate_limits = [\"l2\"]", "rate_limits = [\"l1\", \"l2\"]"),
+        ("response_headers = { set = { x-a = \"1\" } }", "response_headers = { remove = [\"x-b\"] }", ""),
+        (
+            "response_headers = { set = { x-a = \"1\" } }",
+            "response_headers = { set = { x-b = \"1\", x-a = \"1\" } }",
+            "",
+        ),
+        ("cors = { origins = [\"https://a.b\"] }", "cors = false", ""),
+        ("cors = false", "cors = { origins = [\"https://a.b\"] }", ""),
+        ("cors = { origins = [\"https://a.b\"] }", "cors = { origins = [\"https://c.d\"] }", "cors = false"),
+        ("compress = true", "compress = { codings = [\"gzip\"] }", ""),
+    ] {
+        assert_eq!(told_of_two(one, other, keys), [""; 0], "{one} {other} {keys}");
+    }
+}
+
+#[test]
+fn what_policies_put_away_is_told_once_however_many_routes_name_them() {
+    let policies = "[defaults.route]\npolicies = [\"a\", \"b\", \"c\"]\n[policies.a]\nupgrades = [\"websocket\"]\n\
+                    [policies.b]\ntimeout = \"2s\"\n[policies.c]\nupgrades = []\n";
+    let routes: String =
+        (0..3).map(|n| format!("[[routes]]\npath = \"/{n}\"\nupstream = \"http://127.0.0.1:1\"\n")).collect();
+    let told = warnings(&format!("{policies}{routes}"));
+    assert!(
+        told.len() == 1 && told[0].starts_with("2:23: the policies \"a\" and \"c\" both write `upgrades`"),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn what_a_route_names_exists_and_is_named_once() {
     let routes = |keys: &str| errors(&format!("{POLICIES}{keys}\n"));

@@ -160,6 +160,99 @@ async fn an_answer_that_breaks_off_behind_its_messages_is_told_in_trailers() {
     assert_eq!(gateway.metric(sample).await, Some(1.0));
 }
 
+/// Answers a call with these bytes, and with a field of trailers where there is one; with a head alone where there are
+/// no bytes.
+async fn answer_with(upstream: &mut H2Upstream, bytes: &'static [u8], trailer: Option<(&'static str, &str)>) {
+    let mut asked = upstream.next().await;
+    asked.read().await.unwrap();
+    let head = [("content-type", "application/grpc")];
+    if bytes.is_empty() {
+        return asked.head_only(200, &head);
+    }
+    let mut stream = asked.begin(200, &head);
+    stream.send_data(Bytes::from_static(bytes), trailer.is_none()).unwrap();
+    if let Some((name, value)) = trailer {
+        let trailers = http::HeaderMap::from_iter([(name.parse().unwrap(), value.parse().unwrap())]);
+        stream.send_trailers(trailers).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_whole_is_its_endpoints_failure_though_http_takes_it_for_whole() {
+    const CUT: &[u8] = &[0, 0, 0, 0, 9, 1, 2];
+    const WHOLE: &[u8] = &[0, 0, 0, 0, 1, 7];
+    let (within, untold) = ("it ended within a message", "it ended without a word of what the call came to");
+    let keys = "breaker = { consecutive_failures = 1, open_for = '1h', max_open_for = '1h' }";
+    for (bytes, trailer, why) in [
+        (CUT, None, within),
+        (CUT, Some(("grpc-status", "0")), within),
+        (WHOLE, None, untold),
+        (WHOLE, Some(("x-cost", "7")), untold),
+        (&[], None, untold),
+    ] {
+        for kind in ["application/grpc", "application/grpc-web+proto"] {
+            let mut upstream = H2Upstream::start().await;
+            let gateway = Gateway::start(&text(keys, "grpc_web = true", upstream.address)).await;
+            let mut client = H2Client::connect(gateway.address).await;
+            let mut request = post("/a.B/List");
+            request.headers_mut().insert("content-type", kind.parse().unwrap());
+            let call = client.begin(request, true).await;
+            answer_with(&mut upstream, bytes, trailer).await;
+            // A stream that is reset at once may not even have a head.
+            let answer = call.try_answer().await.ok().filter(|answer| answer.whole);
+            let case = format!("{kind} {bytes:?} {trailer:?}");
+            // A page reads what follows a part of a message as the rest of it.
+            let is_told = kind == "application/grpc" || why == untold;
+            let is_status = |(name, value): &(String, String)| name == "grpc-status" && value == "14";
+            let told = answer.as_ref().is_some_and(|answer| match kind {
+                "application/grpc" => answer.trailers.iter().any(is_status),
+                _ => String::from_utf8_lossy(&answer.body).contains("grpc-status: 14\r\n"),
+            });
+            assert_eq!((answer.is_some(), told), (is_told, is_told), "{case}: {answer:?}");
+            let record = gateway.record().await;
+            let ended = (&record["ended"], &record["code"], &record["fault"]);
+            assert_eq!(ended, (&"upstream_cut".into(), &"upstream_invalid".into(), &"upstream".into()), "{case}");
+            assert_eq!(record["grpc_status"].as_u64(), is_told.then_some(14), "{case}");
+            let breaker = gateway.admin("GET", "/breakers").await.json();
+            assert_eq!(breaker["breakers"][0]["state"], "open", "{case}: {breaker}");
+            let upstreams = gateway.admin("GET", "/upstreams").await.json();
+            let failure = &upstreams["upstreams"][0]["endpoints"][0]["last_failure"];
+            let detail = format!("the answer broke off behind its head: {why}");
+            assert_eq!((&failure["outcome"], &failure["detail"]), (&"invalid".into(), &detail.into()), "{case}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_says_in_its_head_what_the_call_came_to_and_what_is_no_grpc_end_as_they_like() {
+    let keys = "breaker = { consecutive_failures = 1, open_for = '1h', max_open_for = '1h' }";
+    let mut upstream = H2Upstream::start().await;
+    let gateway = Gateway::start(&text(keys, "", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let heads: [&[(&str, &str)]; 4] = [
+        &[("content-type", "application/grpc"), ("grpc-status", "5")],
+        &[("content-type", "application/grpc-web+proto")],
+        &[("content-type", "text/plain"), ("content-length", "7")],
+        &[],
+    ];
+    for head in heads {
+        let mut request = post("/a.B/List");
+        request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        let call = client.begin(request, true).await;
+        let mut asked = upstream.next().await;
+        let mut stream = asked.begin(200, head);
+        let is_told = head.iter().any(|(name, _)| *name == "grpc-status");
+        let body: &[u8] = if is_told { b"" } else { b"no more" };
+        stream.send_data(Bytes::from_static(body), true).unwrap();
+        let answer = call.answer().await;
+        assert!(answer.whole && answer.body == body && answer.trailers.is_empty(), "{head:?}: {answer:?}");
+    }
+    let records = gateway.records(4).await;
+    assert!(records.iter().all(|record| record["ended"] == "complete" && record["code"] == "ok"), "{records:#?}");
+    let breaker = gateway.admin("GET", "/breakers").await.json();
+    assert_eq!(breaker["breakers"][0]["state"], "closed", "{breaker}");
+}
+
 #[tokio::test]
 async fn a_stream_beyond_max_body_is_told_so_and_recorded_as_that() {
     for (kind, status) in [("application/grpc+proto", Some("8")), ("application/grpc-web+proto", None)] {

@@ -98,6 +98,7 @@ mod reload;
 mod request_buffering;
 mod requests;
 mod requests_at_once;
+mod requests_calls;
 mod retries;
 mod revoked;
 mod routing;

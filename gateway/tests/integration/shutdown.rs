@@ -158,6 +158,9 @@ async fn a_drain_tells_until_when_it_lasts_and_which_requests_it_waits_for() {
         let told = admin(&process, "GET", "/status").await.json();
         let mut problems = told["problems"].as_array().unwrap().iter();
         let why = problems.find(|problem| problem["what"] == "drain").and_then(|problem| problem["why"].as_str());
+        if let (Some(why), Some(requests)) = (why, told["drain"]["requests"].as_u64()) {
+            assert!(why.starts_with(&format!("it waits for {requests} request")), "{why}: {:#}", told["drain"]);
+        }
         if why.is_some_and(|why| why.starts_with(waits_for_both)) {
             break told;
         }

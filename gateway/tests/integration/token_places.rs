@@ -206,6 +206,9 @@ async fn h_no_page_of_another_site_opens_a_websocket_by_the_cookie() {
         ] {
             let answer = open(&[("cookie", own), ("origin", origin)]).await;
             assert_eq!(answer.status, status, "{origin}");
+            let asked = format!("/explain?url=ws://a.test/ws&headers=origin:{origin}%0Acookie:{own}");
+            let told = it.gateway.admin("GET", &asked).await.json();
+            assert_eq!(told["status"].as_u64(), (status == 403).then_some(403), "`explain` says the same: {told:#}");
             if status == 403 {
                 assert_eq!(answer.code(), "forbidden");
                 assert!(!String::from_utf8_lossy(&answer.body).contains("cors"), "that is for operators");

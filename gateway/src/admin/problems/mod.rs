@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 
 use self::board::{Board, Healed, Problem};
 use self::own::LogWatch;
-use super::{State, drain};
+use super::State;
+use super::drain::{self, Progress};
 use crate::clock::Clock;
 use crate::network::Network;
 use crate::reload::TEXT;
@@ -54,13 +55,14 @@ pub async fn keep_looking<N: Network>(state: Weak<State<N>>) {
     loop {
         tokio::time::sleep(LOOK).await;
         let Some(state) = state.upgrade() else { return };
-        look(&state);
+        look(&state, drain::progress(&state).as_ref());
     }
 }
 
-/// What is wrong now, and what healed a moment ago, as JSON.
-pub(super) fn told<N: Network>(state: &State<N>) -> (Vec<Value>, Vec<Value>) {
-    let (problems, healed, now) = look(state);
+/// What is wrong now, and what healed a moment ago, as JSON. `drain` is how far one is, where one has begun: who tells
+/// of it beside this looks once.
+pub(super) fn told<N: Network>(state: &State<N>, drain: Option<&Progress>) -> (Vec<Value>, Vec<Value>) {
+    let (problems, healed, now) = look(state, drain);
     let snapshot = state.gateway.snapshot();
     let shown = |problem: &Problem| {
         let since = problem.since.unwrap_or(now.ns);
@@ -84,11 +86,11 @@ pub(super) fn told<N: Network>(state: &State<N>) -> (Vec<Value>, Vec<Value>) {
 
 /// `GET /problems`
 pub(super) async fn problems<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
-    let (problems, healed) = told(&state);
+    let (problems, healed) = told(&state, drain::progress(&state).as_ref());
     Json(json!({ "problems": problems, "healed": healed }))
 }
 
-fn look<N: Network>(state: &State<N>) -> (Vec<Problem>, Vec<Healed>, Moment<'_>) {
+fn look<'s, N: Network>(state: &'s State<N>, drain: Option<&Progress>) -> (Vec<Problem>, Vec<Healed>, Moment<'s>) {
     let shared = state.gateway.shared();
     let at = shared.clock.now();
     let now = Moment {
@@ -111,7 +113,7 @@ fn look<N: Network>(state: &State<N>) -> (Vec<Problem>, Vec<Healed>, Moment<'_>)
     let file = state.reloader.path().unwrap_or(Path::new(TEXT)).display().to_string();
     found.extend(own::of_reload(state.reloader.refused().as_ref(), &file, both));
     own::of_overload(shared, &mut found);
-    found.extend(drain::progress(state).map(|progress| own::of_drain(&progress, &shared.clock)));
+    found.extend(drain.map(|progress| own::of_drain(progress, &shared.clock)));
     let problems = board.look(found, now.ns);
     (problems, board.healed().cloned().collect(), now)
 }

@@ -1,51 +1,10 @@
 //! A service's answer as a page reads it: its messages as they come, then its trailers as the last of them.
 
+use super::messages::{Messages, PREFIX};
 use super::text::IntoText;
 
 /// The first byte of the message that is the trailers, not compressed.
 const TRAILERS: u8 = 0x80;
-/// Bytes before a message: what it is, and its length.
-const PREFIX: u8 = 5;
-
-/// Follows an answer's bytes from message to message.
-#[derive(Debug, Default)]
-struct Messages {
-    /// How many bytes of a prefix have come.
-    prefix: u8,
-    /// The length, as far as it has come.
-    length: u32,
-    /// Bytes of the message that are still to come.
-    left: usize,
-}
-
-impl Messages {
-    /// These come; where among them the last message ended, if one did.
-    fn follow(&mut self, bytes: &[u8]) -> Option<usize> {
-        let (mut at, mut ended) = (0, None);
-        while at < bytes.len() {
-            if self.left > 0 {
-                let came = self.left.min(bytes.len() - at);
-                (self.left, at) = (self.left - came, at + came);
-            } else {
-                // The first byte says what it is, and is shifted out.
-                self.length = self.length << 8 | u32::from(bytes[at]);
-                (self.prefix, at) = (self.prefix + 1, at + 1);
-                if self.prefix < PREFIX {
-                    continue;
-                }
-                (self.prefix, self.left) = (0, self.length as usize);
-            }
-            if self.left == 0 {
-                ended = Some(at);
-            }
-        }
-        ended
-    }
-
-    fn is_between(&self) -> bool {
-        self.prefix == 0 && self.left == 0
-    }
-}
 
 /// Translates an answer as it comes.
 #[derive(Debug)]
@@ -79,13 +38,21 @@ impl ToPage {
         self.messages.is_between()
     }
 
-    /// The trailers, as the last message: fields as HTTP/1 writes them, without the empty line behind them.
+    /// The trailers, as the last message: fields as HTTP/1 writes them, without the empty line behind them. Fields of one
+    /// name, which follow each other, are one line, as they may be (gRPC over HTTP/2, "Custom-Metadata"): of several
+    /// lines clients keep the last.
     pub fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Vec<u8> {
-        let mut frame = vec![TRAILERS, 0, 0, 0, 0];
+        let (mut frame, mut last) = (vec![TRAILERS, 0, 0, 0, 0], "");
         for (name, value) in fields {
-            for part in [name.as_bytes(), b": ", value, b"\r\n"] {
-                frame.extend_from_slice(part);
+            let parts = if name == last { [&b","[..], b"", value] } else { [name.as_bytes(), b": ", value] };
+            if name != last && !last.is_empty() {
+                frame.extend_from_slice(b"\r\n");
             }
+            parts.iter().for_each(|part| frame.extend_from_slice(part));
+            last = name;
+        }
+        if !last.is_empty() {
+            frame.extend_from_slice(b"\r\n");
         }
         let length = u32::try_from(frame.len() - usize::from(PREFIX)).unwrap_or(u32::MAX);
         frame[1..usize::from(PREFIX)].copy_from_slice(&length.to_be_bytes());
@@ -117,6 +84,9 @@ mod tests {
         assert_eq!(ToPage::new(false).trailers(fields()), bytes);
         assert_eq!(ToPage::new(true).trailers(fields()), STANDARD.encode(bytes).as_bytes());
         assert_eq!(ToPage::new(false).trailers([].into_iter()), [0x80, 0, 0, 0, 0]);
+        let several = [("a", &b"1"[..]), ("a", b"2"), ("b-bin", b"AA=="), ("b-bin", b"/w=="), ("b-bin", b"")];
+        let told = ToPage::new(false).trailers(several.into_iter());
+        assert_eq!(&told[5..], b"a: 1,2\r\nb-bin: AA==,/w==,\r\n", "of lines of one name clients keep the last");
     }
 
     #[test]

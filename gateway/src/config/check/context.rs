@@ -10,7 +10,7 @@ use http::HeaderName;
 use rustls::RootCertStore;
 
 use super::Reader;
-use super::policies::Policies;
+use super::policies::{Policies, Replaced};
 use super::screening::Screening;
 use crate::config::certificates;
 use crate::config::fingerprint::Held;
@@ -72,6 +72,8 @@ pub(crate) struct Context<'a> {
     schemes: HashMap<String, bool>,
     /// Routes that everybody may use though it was not said that this is meant: where each is, and its name.
     pub(crate) open_to_all: Vec<(Span, String)>,
+    /// What policies put away of each other, as far as that was told: many routes may name the same.
+    told_replaced: HashSet<Replaced>,
 }
 
 impl<'a> Context<'a> {
@@ -120,6 +122,7 @@ impl<'a> Context<'a> {
             system_roots: OnceCell::new(),
             schemes: HashMap::new(),
             open_to_all: Vec::new(),
+            told_replaced: HashSet::new(),
         }
     }
 
@@ -140,6 +143,13 @@ impl<'a> Context<'a> {
     pub(crate) fn policy_says_none(&self, route: &Reader<'_>, key: &str) -> bool {
         let said = route.written().and_then(|own| own.get(key).or_else(|| self.policies.named_by(own, key)));
         said.is_some_and(|node| matches!(node.value, Value::Bool(false)))
+    }
+
+    /// What of a route's policies does not hold since a later one says something else, as far as it was not told of
+    /// another route.
+    pub(crate) fn replaced(&mut self, route: &Reader<'_>) -> Vec<Replaced> {
+        let told = &mut self.told_replaced;
+        self.policies.replaced(route.written()).filter(|one| told.insert((*one).clone())).cloned().collect()
     }
 
     /// The path that a key names.

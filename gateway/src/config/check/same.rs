@@ -7,7 +7,7 @@ use crate::config::tree::{Node, Table, Value};
 use crate::config::value::quantity;
 
 /// Lists that are compared as sets; longer ones are no default.
-const MAX_COMPARED: usize = 64;
+pub(super) const MAX_COMPARED: usize = 64;
 
 /// Whether two values of a key mean the same.
 pub(crate) fn same(kind: Kind, a: &Node, b: &Node) -> bool {
@@ -20,6 +20,10 @@ pub(crate) fn same(kind: Kind, a: &Node, b: &Node) -> bool {
             same_text(a, b, |text| Some(text.to_owned())) || same_text(a, b, |text| quantity::duration(text).ok())
         }
         Kind::Integer(..) | Kind::Number(..) => number(a).is_some() && number(a) == number(b),
+        Kind::Scalar => {
+            [Kind::Bool, Kind::Number(f64::MIN, f64::MAX)].iter().any(|kind| same(*kind, a, b))
+                || same_text(a, b, |text| Some(text.to_owned()))
+        }
         Kind::Bool => matches!((&a.value, &b.value), (Value::Bool(a), Value::Bool(b)) if a == b),
         Kind::List(element, _) => match (a.list(), b.list()) {
             (Some(a), Some(b)) => same_set(*element, a, b),

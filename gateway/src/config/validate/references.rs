@@ -1,6 +1,7 @@
 //! Names of upstreams, providers and limits: each exists. And who is not protected.
 
 use super::upstream_tls;
+use crate::config::check::policies::Replaced;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 use crate::config::tree::Node;
@@ -79,6 +80,18 @@ fn policies(context: &mut Context<'_>, route: &Reader<'_>) {
     let written = route.nodes("policies");
     written.iter().for_each(|node| context.policy_exists(node));
     each_once(context, written, "policy");
+    replaced(context, route, written);
+}
+
+/// Lists and maps are taken as a whole: of two policies that write one, the route has what the last one says.
+fn replaced(context: &mut Context<'_>, route: &Reader<'_>, written: &[Node]) {
+    for Replaced { path, before, by } in context.replaced(route) {
+        let at = written.iter().find(|node| node.text() == Some(by.as_str())).map_or(route.at, |node| node.at);
+        let (key, before, by) = (path.join("."), quoted(&before), quoted(&by));
+        let message = format!("the policies {before} and {by} both write `{key}`: only what {by} says of it counts");
+        let help = format!("write `{key}` in the route, with all that is to hold, or in one policy alone");
+        context.report.warning(at, message, help);
+    }
 }
 
 fn rate_limits(context: &mut Context<'_>, route: &Reader<'_>) {

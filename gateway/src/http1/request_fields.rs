@@ -1,0 +1,78 @@
+//! What a request's fields say of its body and its connection (RFC 9112, sections 6 and 9.3). Where they leave it in
+//! doubt how long the body is, there is none, and the connection carries nothing after this request.
+
+use http::{HeaderName, header};
+
+use super::body_reader::BodyReader;
+
+/// What the fields say of the body and the connection.
+#[derive(Default)]
+pub(super) struct Seen {
+    length: Option<u64>,
+    chunked: bool,
+    /// The body's length can be read in more than one way (security.md, A1 to A3).
+    in_doubt: bool,
+    /// The client waits for a 100.
+    pub(super) expects_continue: bool,
+    close: bool,
+    keep_alive: bool,
+}
+
+impl Seen {
+    /// A field of the head.
+    #[inline]
+    pub(super) fn see(&mut self, name: &HeaderName, value: &[u8], http_11: bool) {
+        const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
+        const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
+        const CONNECTION: HeaderName = header::CONNECTION;
+        const EXPECT: HeaderName = header::EXPECT;
+        match *name {
+            CONTENT_LENGTH => {
+                let length = decimal(value);
+                self.in_doubt |= self.length.is_some() || length.is_none();
+                self.length = length;
+            }
+            TRANSFER_ENCODING => {
+                self.in_doubt |= self.chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked");
+                self.chunked = true;
+            }
+            // RFC 9112, section 9.3
+            CONNECTION => {
+                for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
+                    self.close |= token.eq_ignore_ascii_case(b"close");
+                    self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            EXPECT => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            _ => {}
+        }
+    }
+
+    /// The body that follows, and whether the connection is kept behind it. Where its length is in doubt nothing
+    /// follows.
+    #[inline]
+    pub(super) fn settled(&self, http_11: bool) -> (BodyReader, bool) {
+        let in_doubt = self.in_doubt || (self.chunked && self.length.is_some());
+        let body = match self.length {
+            _ if in_doubt => BodyReader::Over,
+            _ if self.chunked => BodyReader::chunked(),
+            Some(length) => BodyReader::of_length(length),
+            None => BodyReader::Over,
+        };
+        (body, !in_doubt && !self.close && (http_11 || self.keep_alive))
+    }
+}
+
+/// Whoever reads a length as a signed number reads a larger one as something else (security.md, A2).
+const LONGEST: u64 = i64::MAX as u64;
+
+/// A length of digits alone, that nobody reads as another.
+#[inline]
+pub(crate) fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number =
+        digits.iter().try_fold(0_u64, |number, digit| number.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+    number.filter(|number| *number <= LONGEST)
+}
