@@ -1,5 +1,6 @@
 //! What the gateway knows of a request, for the program's own code.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -8,6 +9,27 @@ use http::Extensions;
 use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::network::Network;
+
+/// The 32 digits of a trace's id.
+#[derive(Clone)]
+struct TraceId([u8; 32]);
+
+impl TraceId {
+    fn of<N: Network>(exchange: &Exchange<N>) -> Self {
+        Self(exchange.trace.trace_id_text().try_into().unwrap_or([b'0'; 32]))
+    }
+
+    fn as_str(&self) -> &str {
+        // They are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// What the gateway knows of a request. A handler finds it among the request's extensions:
 ///
@@ -35,7 +57,9 @@ pub struct RequestInfo {
     pub identity: Option<Arc<Identity>>,
     /// The parameters of the route's path, in its order: name and value.
     pub parameters: Arc<[(Box<str>, Box<str>)]>,
-    /// What stands beside the request, for stages that see its answer.
+    /// Its trace's id.
+    trace: TraceId,
+    /// What stands beside the request, for stages that see its answer and its end.
     pub(super) beside: Option<Arc<Extensions>>,
 }
 
@@ -49,11 +73,19 @@ impl RequestInfo {
             secure: exchange.secure,
             identity: exchange.identity.clone(),
             parameters: parameters.into(),
+            trace: TraceId::of(exchange),
             beside: None,
         }
     }
 
-    /// For the `response` of a stage: what the program's layers and the route's stages have put beside the request, as
+    /// The id of its trace (W3C Trace Context), 32 lower-case digits, as in its record and in the `traceparent` that an
+    /// upstream is told: the client's where the gateway continues its trace, else a new one. A request has one whether
+    /// its spans are kept or not.
+    pub fn trace_id(&self) -> &str {
+        self.trace.as_str()
+    }
+
+    /// For `response` and `ended` of a stage: what the program's layers and the route's stages have put beside the request, as
     /// it was when the last of them let it pass. Elsewhere it is `None`: a handler finds it among the extensions of its
     /// request, and `request` of a stage in [`StageRequest::extensions`](super::StageRequest::extensions).
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
