@@ -16,7 +16,7 @@ pub use crate::identity::Identity;
 #[doc(inline)]
 pub use crate::plugins::{
     BalancePolicy, Candidates, Denied, EndedRequest, Granted, IdentityProvider, IdentityRequest, LimitKey,
-    LimitRequest, NotEditable, RequestInfo, Stage, StageRequest,
+    LimitRequest, NotEditable, RequestInfo, Stage, StageRequest, Unread,
 };
 #[doc(inline)]
 pub use crate::reload::{ReloadError, ReloadReport};

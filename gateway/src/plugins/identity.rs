@@ -36,8 +36,8 @@ pub trait IdentityProvider: Send + Sync + 'static {
     fn identify(&self, credential: &str) -> impl Future<Output = Result<Granted, Denied>> + Send;
 
     /// The same, for a provider that logs on whose behalf it is asked, or hands the trace on to whom it asks. This is
-    /// what the gateway calls; where it is not written, it is [`IdentityProvider::identify`]. What it says is remembered
-    /// for all requests with this credential: nothing of this one request may decide it.
+    /// what the gateway calls; where it is not written, it is [`IdentityProvider::identify`]. What it says is
+    /// remembered for all requests with this credential: nothing of this one request may decide it.
     fn identify_for(
         &self,
         credential: &str,

@@ -19,6 +19,7 @@
 //! [`Builder::balancer`]: crate::builder::Builder::balancer
 //! [`Builder::limit_key`]: crate::builder::Builder::limit_key
 
+mod answer_body;
 mod ended;
 mod guard;
 mod handler;
@@ -27,6 +28,7 @@ mod limit;
 mod request;
 mod span;
 mod stage;
+mod stage_body;
 mod stage_request;
 
 use std::collections::HashMap;
@@ -39,6 +41,7 @@ use crate::config::{Doors, PluginKind, Registered};
 use crate::telemetry::told::{TakesEvents, TakesRecords, Voice};
 
 pub use crate::algorithms::balancer::{BalancePolicy, Candidates};
+pub use answer_body::Unread;
 pub use ended::EndedRequest;
 pub use handler::Handler;
 pub use identity::{Denied, Granted, IdentityProvider, IdentityRequest};
@@ -51,6 +54,7 @@ pub(crate) use guard::{Lost, guarded};
 pub(crate) use identity::AnyIdentityProvider;
 pub(crate) use span::{Around, What};
 pub(crate) use stage::{AnyStage, Seen, before};
+pub(crate) use stage_body::Halted;
 
 /// All that a program has registered, by name.
 #[derive(Default)]

@@ -4,8 +4,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Extensions;
+use http::{Extensions, Method};
 
+use super::answer_body::Room;
 use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::network::Network;
@@ -59,6 +60,10 @@ pub struct RequestInfo {
     pub parameters: Arc<[(Box<str>, Box<str>)]>,
     /// Its trace's id.
     trace: TraceId,
+    /// It is HEAD: its answer has no body.
+    pub(super) is_head: bool,
+    /// What bodies may hold that its stages read.
+    pub(super) room: Option<Room>,
     /// What stands beside the request, for stages that see its answer and its end.
     pub(super) beside: Option<Arc<Extensions>>,
 }
@@ -74,6 +79,25 @@ impl RequestInfo {
             identity: exchange.identity.clone(),
             parameters: parameters.into(),
             trace: TraceId::of(exchange),
+            is_head: exchange.method == Method::HEAD,
+            room: None,
+            beside: None,
+        }
+    }
+
+    /// One of no request, for tests.
+    #[cfg(test)]
+    pub(super) fn of_nothing() -> Self {
+        Self {
+            request_id: Arc::default(),
+            route: Arc::default(),
+            client: IpAddr::from([192, 0, 2, 1]),
+            secure: false,
+            identity: None,
+            parameters: Arc::default(),
+            trace: TraceId([b'0'; 32]),
+            is_head: false,
+            room: None,
             beside: None,
         }
     }
@@ -85,9 +109,10 @@ impl RequestInfo {
         self.trace.as_str()
     }
 
-    /// For `response` and `ended` of a stage: what the program's layers and the route's stages have put beside the request, as
-    /// it was when the last of them let it pass. Elsewhere it is `None`: a handler finds it among the extensions of its
-    /// request, and `request` of a stage in [`StageRequest::extensions`](super::StageRequest::extensions).
+    /// For `response` and `ended` of a stage: what the program's layers and the route's stages have put beside the
+    /// request, as it was when the last of them let it pass. Elsewhere it is `None`: a handler finds it among the
+    /// extensions of its request, and `request` of a stage in
+    /// [`StageRequest::extensions`](super::StageRequest::extensions).
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.beside.as_ref()?.get()
     }

@@ -7,19 +7,22 @@ use std::future::Future;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
 use http::{Extensions, HeaderMap};
 
+use super::answer_body::{Refusal, Room};
 use super::ended::EndedRequest;
 use super::guard::{Lost, guarded};
 use super::request::RequestInfo;
 use super::span::{Around, What};
+use super::stage_body::{Carried, Halted, OfBody};
 use super::stage_request::StageRequest;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_body::RequestBody;
 use crate::shard::Shared;
 use crate::timer::{Deadlines, Wait};
 
@@ -62,7 +65,7 @@ pub trait Stage: Send + Sync + 'static {
     }
 
     /// The answer in place of this one. Its body streams: who reads it says how much of it at most
-    /// ([`axum::body::to_bytes`]), and has the route's `timeout` for that.
+    /// ([`RequestInfo::read`]), and has the route's `timeout` for that.
     fn response(&self, request: &RequestInfo, response: Response) -> impl Future<Output = Response> + Send {
         let _ = request;
         async { response }
@@ -143,18 +146,22 @@ pub(crate) struct Seen {
     ended: Option<Box<EndedRequest>>,
 }
 
-/// Shows a request to the stages of its route. What answers it in place of all that is behind, if one does.
+/// Shows a request to the stages of its route; `body` is `None` where it takes none. What answers it in place of all
+/// that is behind, if one does.
 ///
 /// # Errors
-/// 500 after a panic, 504 where there is no time left.
+/// 500 after a panic, 504 where there is no time left; what a client is told whose body a stage wanted and did not get.
 pub(crate) async fn before<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
-    info: RequestInfo,
-) -> Result<Option<Response>, GatewayError> {
+    mut info: RequestInfo,
+    body: Option<&mut RequestBody>,
+) -> Result<Option<Response>, Halted> {
     let Some(stages) = exchange.route().and_then(|route| route.stages.clone()) else { return Ok(None) };
     // All of it stays with the exchange: whoever gives this up midway has them told all the same.
-    let Exchange { seen, extensions, method, uri, path, snapshot, connection, shard, .. } = exchange;
+    let Exchange { seen, extensions, method, uri, path, snapshot, connection, shard, awaited, .. } = exchange;
+    let room = Room { held: Arc::clone(&shard.held), most: snapshot.config.server.body_match_memory };
+    info.room = Some(room.clone());
     let seen = seen.insert(Box::new(Seen { stages, began: 0, passed: 0, info, is_lent: false, ended: None }));
     let Seen { stages, began, passed, info, .. } = &mut **seen;
     let mut answered = None;
@@ -162,13 +169,20 @@ pub(crate) async fn before<N: Network>(
         let (info, extensions) = (&*info, &mut *extensions);
         let path = path.as_deref().unwrap_or_else(|| uri.path());
         let (query, rules) = (uri.query(), &snapshot.header_rules);
-        let mut request = StageRequest { info, method, path, query, headers, extensions, rules };
+        let (deadlines, clock) = (&connection.deadlines, &shard.shared.clock);
+        let body = Carried { body: Mutex::new(body), room: &room, deadlines, clock, rules, awaited, refused: None };
+        let mut request = StageRequest { info, method, path, query, headers, extensions, rules, body };
         for stage in stages.iter() {
             *began += 1;
             let looking = Around::of(What::Request, stage.name(), info).future(stage.request(&mut request));
             match guarded(&shard.shared, looking, || late(&connection.deadlines)).await.map_err(failed)? {
                 ControlFlow::Continue(()) => *passed += 1,
                 ControlFlow::Break(response) => {
+                    if response.extensions().get::<OfBody>().is_some()
+                        && let Some(why) = request.body.refused.take()
+                    {
+                        return Err(why.into());
+                    }
                     answered = Some(response);
                     break;
                 }
@@ -195,6 +209,9 @@ impl Seen {
             let around = Around::of(What::Response, stage.name(), &self.info);
             let looking = around.future(stage.response(&self.info, response));
             response = guarded(shared, looking, || late(deadlines)).await.map_err(failed)?;
+            if let Some(Refusal(error)) = response.extensions().get() {
+                return Err(error.again());
+            }
         }
         Ok(response)
     }

@@ -1,14 +1,18 @@
 //! A request as a stage sees it, and what of it a stage may change.
 
 use std::fmt;
+use std::ops::ControlFlow;
 
+use axum::response::Response;
+use bytes::Bytes;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::request::RequestInfo;
+use super::stage_body::Carried;
 use crate::config::editable_header;
 use crate::context::{HeaderRules, names};
 
-/// A request, as a stage sees it: all of it but its body, which nobody has asked for yet.
+/// A request, as a stage sees it. Nobody has asked for its body yet: it streams past stages that do not.
 pub struct StageRequest<'a> {
     pub(super) info: &'a RequestInfo,
     pub(super) method: &'a Method,
@@ -17,6 +21,7 @@ pub struct StageRequest<'a> {
     pub(super) headers: &'a mut HeaderMap,
     pub(super) extensions: &'a mut Extensions,
     pub(super) rules: &'a HeaderRules,
+    pub(super) body: Carried<'a>,
 }
 
 /// A header that no stage sets or removes: it frames the message, belongs to one connection, is the `host`, is one that
@@ -89,6 +94,50 @@ impl StageRequest<'_> {
         self.may_edit(name)?;
         self.headers.remove(name);
         Ok(())
+    }
+
+    /// The whole body, as the client sent it, of no more than `most` bytes. It is waited for, as long as the route's
+    /// `timeout` and the server's limits for bodies allow, held in memory (`body_match_memory` of `[server]` bounds all
+    /// that is), and sent on from its first byte. Empty where there is none.
+    ///
+    /// It comes by `?`: where it cannot be had, the request ends here, and the client is told by the gateway why: 413
+    /// for a body that is larger than `most` or the route's `max_body`, 400 and 408 for one that is malformed or slow,
+    /// 503 where there is no room. A stage that lets a larger one pass unseen goes on by `ControlFlow::Continue`: then
+    /// it streams on, all of it.
+    ///
+    /// ```
+    /// use std::ops::ControlFlow;
+    ///
+    /// use axum::response::{IntoResponse, Response};
+    /// use gateway::prelude::{Stage, StageRequest};
+    /// use http::StatusCode;
+    ///
+    /// struct Signed;
+    ///
+    /// impl Stage for Signed {
+    ///     async fn request(&self, request: &mut StageRequest<'_>) -> ControlFlow<Response> {
+    ///         let body = request.body(64 * 1024).await?;
+    ///         if body.starts_with(b"forged") {
+    ///             return ControlFlow::Break(StatusCode::UNAUTHORIZED.into_response());
+    ///         }
+    ///         ControlFlow::Continue(())
+    ///     }
+    /// }
+    /// # let _ = gateway::gateway::Gateway::builder().stage("signed", Signed);
+    /// ```
+    ///
+    /// A `content-encoding` of the client's is not undone: the headers say whether there is one. A WebSocket has no
+    /// body.
+    pub async fn body(&mut self, most: usize) -> ControlFlow<Response, Bytes> {
+        self.body.read(most).await
+    }
+
+    /// Another body in place of the client's, for the stages behind this one, and for whom the request is for. Its
+    /// length is told, trailers of the old one are gone; what else headers say of the old one (`content-type`,
+    /// `content-encoding`, digests) is this stage's to set. What the client has not sent by now is not waited for: a
+    /// stage that does not read the body before costs the client its connection. A WebSocket takes none.
+    pub fn set_body(&mut self, body: impl Into<Bytes>) {
+        self.body.replace(body.into(), self.headers);
     }
 
     fn may_edit(&self, name: &HeaderName) -> Result<(), NotEditable> {

@@ -110,6 +110,7 @@ mod simulated_uploads;
 mod sizes;
 mod splits;
 mod stages;
+mod stages_bodies;
 mod stages_ended;
 mod store_connections;
 mod store_failures;
