@@ -9,7 +9,7 @@ mod decode;
 mod encoder;
 
 pub use accepted::Accepted;
-pub(crate) use decode::{Coded, NotDecoded};
+pub use decode::{Coded, NotDecoded};
 pub use encoder::{Encoder, Failed};
 
 /// Digests of the bytes as the upstream sent them (RFC 9530; RFC 3230; RFC 1864).
