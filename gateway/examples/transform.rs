@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example transform -- http://127.0.0.1:9001` serves on 127.0.0.1:8080 as `gateway run` does.
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use gateway::prelude::*;
 use http::{HeaderValue, StatusCode, header};
@@ -15,12 +15,15 @@ const MOST: usize = 64 * 1024;
 struct Without(&'static str);
 
 impl Stage for Without {
-    async fn response(&self, _request: &RequestInfo, response: Response) -> Response {
-        let (mut parts, body) = response.into_parts();
-        if !parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json) {
-            return Response::from_parts(parts, body);
+    async fn response(&self, request: &RequestInfo, response: Response) -> Response {
+        if !response.headers().get(header::CONTENT_TYPE).is_some_and(is_json) {
+            return response;
         }
-        let Ok(bytes) = to_bytes(body, MOST).await else { return StatusCode::BAD_GATEWAY.into_response() };
+        // In the plain, however the upstream has coded it.
+        let (mut parts, bytes) = match request.read(response, MOST).await {
+            Ok(whole) => whole.into_parts(),
+            Err(unread) => return unread.refuse(),
+        };
         let Ok(mut document) = serde_json::from_slice::<Value>(&bytes) else {
             return StatusCode::BAD_GATEWAY.into_response();
         };

@@ -155,11 +155,12 @@ impl Builder {
         S::Future: Send,
     {
         let name = name.into();
-        let is_new = self.plugins.add_handler(Arc::from(&*name), Handler::new(service));
+        let is_new = self.plugins.add_handler(Handler::new(Arc::from(&*name), service));
         self.note(PluginKind::Handler, name, is_new)
     }
 
-    /// Registers a stage, for routes that name it among their `stages`.
+    /// Registers a stage, for routes that name it among their `stages`: it looks at requests and answers, and learns
+    /// how each request ended.
     pub fn stage(mut self, name: impl Into<String>, stage: impl Stage) -> Self {
         let name = name.into();
         let is_new = self.plugins.add_stage(Arc::from(&*name), stage);

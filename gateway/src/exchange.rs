@@ -171,7 +171,7 @@ pub struct Exchange<N: Network> {
     pub(crate) track: Option<Track>,
     /// Another one's call whose answer it has, in a trace of its own.
     pub(crate) shared: Option<Box<Link>>,
-    /// The program's own stages that are to see its answer.
+    /// The program's own stages that were asked about it, until they know its end.
     pub(crate) seen: Option<Box<Seen>>,
     /// The values of its route's edits that are its own.
     pub(crate) made: Option<Arc<Made>>,
@@ -473,6 +473,10 @@ impl<N: Network> Exchange<N> {
         }
         self.place = None;
         self.held = None;
+        // Last: a request's places are not kept for what the program's own code does.
+        if self.seen.is_some() {
+            self.tell_stages((status, ended), total, overhead);
+        }
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.

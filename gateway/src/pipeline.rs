@@ -127,7 +127,7 @@ async fn stages<N: Network>(
     // last words, where the route has some: another service's, the use of a token that holds once, the program's own
     // stages.
     if exchange.route().is_some_and(|route| route.has_last_words)
-        && let Some(outcome) = Box::pin(last_words(exchange, headers, &params, admitted.declared_length)).await?
+        && let Some(outcome) = Box::pin(last_words(exchange, headers, (&params, &admitted), &mut source)).await?
     {
         return Ok(outcome);
     }
@@ -213,10 +213,10 @@ fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &Pa
 async fn last_words<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
-    params: &Params,
-    declared_length: Option<u64>,
+    (params, admitted): (&Params, &context::stage::Admitted),
+    source: &mut Source,
 ) -> Result<Option<Outcome<N>>, Failure> {
-    forward::body::refuse_declared(exchange, declared_length)?;
+    forward::body::refuse_declared(exchange, admitted.declared_length)?;
     if exchange.route().is_some_and(|route| route.authority.is_some())
         && let Some(refused) = forward::consult(exchange, headers).await?
     {
@@ -231,7 +231,16 @@ async fn last_words<N: Network>(
     }
     forward::deadline::begin(exchange, headers);
     let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
-    let answered = plugins::before(exchange, headers, info).await?;
+    let is_tunnel = admitted.websocket || exchange.connection.websocket_key.is_some();
+    let mut body = if is_tunnel { None } else { Some(forward::body::lend(exchange, source)) };
+    let answered = plugins::before(exchange, headers, info, body.as_mut()).await;
+    if let Some(body) = body {
+        forward::body::take_back(exchange, source, body);
+    }
+    let answered = answered.map_err(|halted| match halted {
+        plugins::Halted::Problem(error) => error.into(),
+        plugins::Halted::Body(fault) => forward::body::broke_off(fault),
+    })?;
     Ok(answered.map(|response| Outcome::Handled(Box::new(response))))
 }
 

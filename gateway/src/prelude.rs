@@ -15,8 +15,8 @@ pub use crate::gateway::Gateway;
 pub use crate::identity::Identity;
 #[doc(inline)]
 pub use crate::plugins::{
-    BalancePolicy, Candidates, Denied, Granted, IdentityProvider, LimitKey, LimitRequest, NotEditable, RequestInfo,
-    Stage, StageRequest,
+    BalancePolicy, Candidates, Denied, EndedRequest, Granted, IdentityProvider, IdentityRequest, LimitKey,
+    LimitRequest, NotEditable, RequestInfo, Stage, StageRequest, Unread,
 };
 #[doc(inline)]
 pub use crate::reload::{ReloadError, ReloadReport};

@@ -66,6 +66,13 @@ impl Replay {
         }
     }
 
+    /// All of a body, which has not passed yet.
+    pub fn whole(bytes: Bytes) -> Self {
+        let length = bytes.len();
+        let hint = SizeHint::with_exact(length as u64);
+        Self { parts: vec![Part::Data(bytes)], bytes: length, ended: true, ..Self::new(usize::MAX, hint) }
+    }
+
     /// Gathers a body of which this is known in one piece, for as long as there is room.
     pub fn gathering(gathered: Gathered, hint: SizeHint) -> Self {
         Self { gathered: Some(gathered), ..Self::new(usize::MAX, hint) }

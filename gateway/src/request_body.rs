@@ -5,6 +5,7 @@
 
 mod fault;
 mod progress;
+mod replaced;
 mod tap;
 mod text;
 mod twin;

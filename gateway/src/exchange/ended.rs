@@ -1,12 +1,15 @@
 //! How an exchange ends whose answer is still to be taken, how one ended that nobody has ended, and whose fault the end
 //! is.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Exchange;
 use crate::error::{Code, Fault};
 use crate::network::Network;
+use crate::plugins::{EndedRequest, Seen};
+use crate::shard::Shard;
 use crate::telemetry::metrics::RouteSeries;
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
@@ -72,6 +75,34 @@ impl<N: Network> Exchange<N> {
         }
     }
 
+    /// The program's own stages that were asked about it are told how it ended; later, where an answer is in their
+    /// hands.
+    #[cold]
+    pub(super) fn tell_stages(&mut self, (status, ended): (u16, Ended), total: Duration, overhead: Duration) {
+        let Some(mut seen) = self.seen.take() else { return };
+        let ended = EndedRequest::of(&self.record(status, ended, total, overhead), &self.method);
+        let is_free = seen.ends(ended, &self.extensions);
+        self.seen = Some(seen);
+        if is_free {
+            self.tell_stages_now();
+        }
+    }
+
+    /// Tells them what they are still to be told.
+    #[cold]
+    fn tell_stages_now(&mut self) {
+        if let Some(seen) = self.seen.take() {
+            seen.tell(&self.shard.shared);
+        }
+    }
+
+    /// The same, for who has locked its answer: to be told when that is over.
+    #[inline]
+    pub(crate) fn stages_to_tell(&mut self) -> Option<(Box<Seen>, Arc<Shard<N>>)> {
+        let seen = self.seen.take_if(|seen| seen.knows_end())?;
+        Some((seen, Arc::clone(&self.shard)))
+    }
+
     /// Whose fault its end is.
     pub(crate) fn fault(&self, ended: Ended) -> Option<Fault> {
         match ended {
@@ -96,9 +127,18 @@ impl<N: Network> Exchange<N> {
 
 impl<N: Network> Drop for Exchange<N> {
     fn drop(&mut self) {
-        if self.finished {
-            return;
+        if !self.finished {
+            self.finish_dropped();
         }
+        if self.seen.is_some() {
+            self.tell_stages_now();
+        }
+    }
+}
+
+impl<N: Network> Exchange<N> {
+    /// Nobody has ended it.
+    fn finish_dropped(&mut self) {
         if std::thread::panicking() {
             // The layer above answers 500; this is the record of that answer.
             self.status = Some(Code::Internal.status());

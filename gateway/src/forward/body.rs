@@ -159,10 +159,34 @@ pub async fn hold<N: Network>(exchange: &mut Exchange<N>, body: &mut RequestBody
     }
     body.rewind();
     body.keep_no_more();
-    // Who is asked with the little time that a slow client has left is not to blame.
+    took_time(exchange);
+    Ok(())
+}
+
+/// Lends a body to the program's own stages, of which one may want all of it, or put another one in its place.
+pub fn lend<N: Network>(exchange: &mut Exchange<N>, source: &mut Source) -> RequestBody {
+    let most = exchange.route().and_then(|route| route.max_body);
+    wrap(exchange, most, std::mem::replace(source, Source::Empty))
+}
+
+/// Takes it back: what is sent on begins with its first byte.
+pub fn take_back<N: Network>(exchange: &mut Exchange<N>, source: &mut Source, body: RequestBody) {
+    let was_read = body.was_read();
+    *source = body.put_back();
+    if was_read {
+        took_time(exchange);
+    }
+}
+
+/// What a client is told whose body a stage wanted, and did not get.
+pub fn broke_off(fault: BodyFault) -> Failure {
+    body_failure(fault)
+}
+
+/// Who is asked with the little time that a slow client has left is not to blame.
+fn took_time<N: Network>(exchange: &mut Exchange<N>) {
     let passed = exchange.now().saturating_duration_since(exchange.started);
     exchange.hurried |= exchange.timeout.is_some_and(|given| passed > given / 2);
-    Ok(())
 }
 
 #[cold]

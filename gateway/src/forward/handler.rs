@@ -14,7 +14,7 @@ use super::attempt::{Failure, body_failure};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
-use crate::plugins::{Handler, Lost, RequestInfo, guarded};
+use crate::plugins::{Around, Handler, Lost, RequestInfo, What, guarded};
 use crate::request_body::{BodyFault, RequestBody};
 use crate::timer::Wait;
 
@@ -28,6 +28,7 @@ pub async fn ask<N: Network>(
     (mut parts, info): (Parts, RequestInfo),
     body: RequestBody,
 ) -> Result<Response, Failure> {
+    let around = Around::of(What::Handler, &handler.name, &info);
     parts.extensions.insert(info);
     let mut request = http::Request::from_parts(parts, AnyBody::new(Given(body)));
     if exchange.route().is_some_and(|route| route.max_body.is_some()) {
@@ -37,7 +38,7 @@ pub async fn ask<N: Network>(
     let began = exchange.now();
     exchange.upstream_began = Some(began);
     // Within: a service may do something, and panic, before it gives a future.
-    let answering = async { handler.answer(request).await };
+    let answering = around.future(async { handler.answer(request).await });
     let answered = guarded(&exchange.shard.shared, answering, || why_stopped(exchange)).await;
     if let Some(fault) = fault(exchange) {
         return Err(body_failure(fault));

@@ -18,11 +18,12 @@ use super::proven::Identity;
 use super::provider::{Kind, Known, Provider};
 use crate::config::settings::identity::ProviderKind;
 use crate::network::Network;
-use crate::plugins::{AnyIdentityProvider, Denied, Granted, guarded};
+use crate::plugins::{AnyIdentityProvider, Around, Denied, Granted, IdentityRequest, What, guarded};
 use crate::shard::Shared;
 use crate::telemetry::metrics::{AuthResult, CacheResult};
 
-/// Proves a credential of a client at this address on a worker; nobody waits for it any more after `until`.
+/// Proves a credential of a client at this address, for this request, on a worker; nobody waits for it any more after
+/// `until`.
 ///
 /// # Errors
 /// Why it does not hold.
@@ -31,12 +32,13 @@ pub(super) async fn prove<N: Network>(
     worker: usize,
     provider: &Arc<Provider>,
     ((credential, client), until): ((&Credential, IpAddr), Option<Instant>),
+    request: IdentityRequest<'_>,
 ) -> Result<Arc<Identity>, AuthResult> {
     match &provider.kind {
         Kind::Signed(_) => by_signature(shared, worker, provider, (credential, until)).await,
         Kind::Opaque(issuer) => by_asking(shared, worker, (provider, issuer), credential).await,
         Kind::Password(passwords) => by_password(shared, worker, (provider, passwords), (credential, client)).await,
-        Kind::Custom(own) => by_program(shared, worker, (provider, own.as_deref()), credential).await,
+        Kind::Custom(own) => by_program(shared, worker, (provider, own.as_deref()), (credential, request)).await,
         Kind::ApiKey | Kind::Certificate(_) => provider.prove(worker, credential, now(shared)),
     }
 }
@@ -199,7 +201,7 @@ async fn by_program<N: Network>(
     shared: &Shared<N>,
     worker: usize,
     (provider, own): (&Provider, Option<&dyn AnyIdentityProvider>),
-    credential: &[u8],
+    (credential, request): (&[u8], IdentityRequest<'_>),
 ) -> Result<Arc<Identity>, AuthResult> {
     if let Some(found) = again(shared, worker, provider, credential) {
         return found;
@@ -208,7 +210,8 @@ async fn by_program<N: Network>(
     let own = own.ok_or(AuthResult::Unavailable)?;
     let text = std::str::from_utf8(credential).map_err(|_| AuthResult::Malformed)?;
     let proof = provider.proof();
-    let asking = tokio::time::timeout(settings.timeout, own.identify(text));
+    let around = Around::of_ids(What::Identity, &settings.name, request.ids());
+    let asking = tokio::time::timeout(settings.timeout, around.future(own.identify(text, &request)));
     let asked = guarded(shared, asking, || None::<()>).await;
     let judged = match asked {
         Ok(Ok(Ok(granted))) => believed(granted, settings.positive, now(shared)),

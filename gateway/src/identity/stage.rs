@@ -21,6 +21,7 @@ use super::provider::{Known, Provider};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::plugins::IdentityRequest;
 use crate::telemetry::metrics::{AuthResult, CacheResult, ShedReason};
 use crate::timer::Wait;
 
@@ -171,8 +172,8 @@ async fn judge<N: Network>(
         turn(exchange, until).await?;
     }
     let shard = &exchange.shard;
-    let of = (credential, exchange.client.ip);
-    Ok(prove::prove(&shard.shared, shard.index, provider, (of, until)).await)
+    let (of, request) = ((credential, exchange.client.ip), IdentityRequest::of(exchange));
+    Ok(prove::prove(&shard.shared, shard.index, provider, (of, until), request).await)
 }
 
 /// Waits as long as the exchange has time: whoever is asked may take longer, and is not broken off by it.

@@ -56,11 +56,12 @@ pub(super) async fn unheard<N: Network>(exchange: &mut Exchange<N>, outcome: Res
 /// response: the program's own stages see what comes from behind the gateway, in the other order.
 #[cold]
 pub(super) async fn shown<N: Network>(
-    mut exchange: Box<Exchange<N>>,
+    exchange: Box<Exchange<N>>,
     headers: &HeaderMap,
     outcome: Result<Outcome<N>, Failure>,
 ) -> Reply<N> {
-    let Some(seen) = exchange.seen.take() else { return give(exchange, headers, outcome) };
+    // A copy: the exchange keeps them, to tell them its end.
+    let Some(seen) = exchange.seen.clone() else { return give(exchange, headers, outcome) };
     let (shared, deadlines) = (Arc::clone(&exchange.shard.shared), Arc::clone(&exchange.connection.deadlines));
     let (now, timeout) = (exchange.now(), exchange.timeout);
     let (held, response) = match outcome {

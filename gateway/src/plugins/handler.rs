@@ -14,7 +14,11 @@ type Answering = Pin<Box<dyn Future<Output = Response> + Send>>;
 
 /// A service of any kind that answers requests.
 #[derive(Clone)]
-pub struct Handler(Arc<dyn Fn(Request) -> Answering + Send + Sync>);
+pub struct Handler {
+    /// The name that it is registered under.
+    pub(crate) name: Arc<str>,
+    ask: Arc<dyn Fn(Request) -> Answering + Send + Sync>,
+}
 
 impl fmt::Debug for Handler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -23,14 +27,14 @@ impl fmt::Debug for Handler {
 }
 
 impl Handler {
-    /// A handler of an axum `MethodRouter`, a `Router`, or any service like them.
-    pub fn new<S>(service: S) -> Self
+    /// A handler of this name: an axum `MethodRouter`, a `Router`, or any service like them.
+    pub fn new<S>(name: Arc<str>, service: S) -> Self
     where
         S: Service<Request, Error = Infallible> + Clone + Send + Sync + 'static,
         S::Response: IntoResponse,
         S::Future: Send,
     {
-        Self(Arc::new(move |request| {
+        let ask = move |request| -> Answering {
             let mut service = service.clone();
             Box::pin(async move {
                 let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
@@ -43,11 +47,12 @@ impl Handler {
                     Err(never) => match never {},
                 }
             })
-        }))
+        };
+        Self { name, ask: Arc::new(ask) }
     }
 
     /// Asks it.
     pub(crate) fn answer(&self, request: Request) -> impl Future<Output = Response> + Send {
-        (self.0)(request)
+        (self.ask)(request)
     }
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::exchange::Exchange;
+use crate::network::Network;
+
 /// Proves who asks by a credential of the program's own kind, for `[identity.providers.*]` with `kind = "custom"`.
 ///
 /// The gateway finds the credential (a bearer token, or a header of its own), takes it out of what is sent on,
@@ -31,6 +34,45 @@ pub trait IdentityProvider: Send + Sync + 'static {
     /// Whose credential this is. It has the provider's `timeout` for that, or what is left of the request's own time
     /// where that is less, and is asked once more when what it said is not remembered any more (`cache`).
     fn identify(&self, credential: &str) -> impl Future<Output = Result<Granted, Denied>> + Send;
+
+    /// The same, for a provider that logs on whose behalf it is asked, or hands the trace on to whom it asks. This is
+    /// what the gateway calls; where it is not written, it is [`IdentityProvider::identify`]. What it says is
+    /// remembered for all requests with this credential: nothing of this one request may decide it.
+    fn identify_for(
+        &self,
+        credential: &str,
+        request: &IdentityRequest<'_>,
+    ) -> impl Future<Output = Result<Granted, Denied>> + Send {
+        let _ = request;
+        self.identify(credential)
+    }
+}
+
+/// The request on whose behalf a provider is asked.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct IdentityRequest<'a> {
+    /// Its id, as in its record.
+    pub request_id: &'a str,
+    /// The id of its trace, as in its record: 32 lower-case digits.
+    pub trace_id: &'a str,
+    /// The name of its route.
+    pub route: &'a str,
+}
+
+impl<'a> IdentityRequest<'a> {
+    pub(crate) fn of<N: Network>(exchange: &'a Exchange<N>) -> Self {
+        Self {
+            request_id: exchange.request_id.as_str(),
+            trace_id: std::str::from_utf8(exchange.trace.trace_id_text()).unwrap_or_default(),
+            route: exchange.route().map_or("", |route| &route.settings.name),
+        }
+    }
+
+    /// The three of them.
+    pub(crate) fn ids(&self) -> (&'a str, &'a str, &'a str) {
+        (self.request_id, self.trace_id, self.route)
+    }
 }
 
 /// What a credential proves.
@@ -85,13 +127,13 @@ pub enum Denied {
 
 /// A provider without its type.
 pub(crate) trait AnyIdentityProvider: Send + Sync {
-    fn identify<'a>(&'a self, credential: &'a str) -> Identifying<'a>;
+    fn identify<'a>(&'a self, credential: &'a str, request: &'a IdentityRequest<'a>) -> Identifying<'a>;
 }
 
 pub(crate) type Identifying<'a> = Pin<Box<dyn Future<Output = Result<Granted, Denied>> + Send + 'a>>;
 
 impl<P: IdentityProvider> AnyIdentityProvider for P {
-    fn identify<'a>(&'a self, credential: &'a str) -> Identifying<'a> {
-        Box::pin(IdentityProvider::identify(self, credential))
+    fn identify<'a>(&'a self, credential: &'a str, request: &'a IdentityRequest<'a>) -> Identifying<'a> {
+        Box::pin(self.identify_for(credential, request))
     }
 }

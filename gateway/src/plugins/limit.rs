@@ -42,6 +42,10 @@ pub struct LimitRequest<'a> {
     pub headers: &'a HeaderMap,
     /// The name of the route.
     pub route: &'a str,
+    /// The request's id, as in its record; not to count by.
+    pub request_id: &'a str,
+    /// The id of its trace, as in its record; likewise.
+    pub trace_id: &'a str,
     /// The client's address, as trusted proxies tell it.
     pub client: IpAddr,
     /// Who asks, where it was proven.
@@ -58,6 +62,8 @@ impl<'a> LimitRequest<'a> {
             query: exchange.uri.query(),
             headers,
             route: exchange.route().map_or("", |route| &route.settings.name),
+            request_id: exchange.request_id.as_str(),
+            trace_id: std::str::from_utf8(exchange.trace.trace_id_text()).unwrap_or_default(),
             client: exchange.client.ip,
             identity: exchange.identity.as_deref(),
             extensions: &exchange.extensions,

@@ -19,30 +19,42 @@
 //! [`Builder::balancer`]: crate::builder::Builder::balancer
 //! [`Builder::limit_key`]: crate::builder::Builder::limit_key
 
+mod answer_body;
+mod ended;
 mod guard;
 mod handler;
 mod identity;
 mod limit;
 mod request;
+mod span;
 mod stage;
+mod stage_body;
+mod stage_request;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use stage::Named;
+
 use crate::config::{Doors, PluginKind, Registered};
 use crate::telemetry::told::{TakesEvents, TakesRecords, Voice};
 
 pub use crate::algorithms::balancer::{BalancePolicy, Candidates};
+pub use answer_body::Unread;
+pub use ended::EndedRequest;
 pub use handler::Handler;
-pub use identity::{Denied, Granted, IdentityProvider};
+pub use identity::{Denied, Granted, IdentityProvider, IdentityRequest};
 pub use limit::{LimitKey, LimitRequest};
 pub use request::RequestInfo;
-pub use stage::{NotEditable, Stage, StageRequest};
+pub use stage::Stage;
+pub use stage_request::{NotEditable, StageRequest};
 
 pub(crate) use guard::{Lost, guarded};
 pub(crate) use identity::AnyIdentityProvider;
+pub(crate) use span::{Around, What};
 pub(crate) use stage::{AnyStage, Seen, before};
+pub(crate) use stage_body::Halted;
 
 /// All that a program has registered, by name.
 #[derive(Default)]
@@ -109,13 +121,14 @@ impl Plugins {
     }
 
     /// A handler; false where there is one of this name.
-    pub(crate) fn add_handler(&mut self, name: Arc<str>, handler: Handler) -> bool {
-        self.handlers.insert(name, handler).is_none()
+    pub(crate) fn add_handler(&mut self, handler: Handler) -> bool {
+        self.handlers.insert(Arc::clone(&handler.name), handler).is_none()
     }
 
     /// A stage; false where there is one of this name.
     pub(crate) fn add_stage(&mut self, name: Arc<str>, stage: impl Stage) -> bool {
-        self.stages.insert(name, Arc::new(stage)).is_none()
+        let named = Arc::new(Named(Arc::clone(&name), stage));
+        self.stages.insert(name, named).is_none()
     }
 
     /// A provider of identity; false where there is one of this name.

@@ -1,13 +1,36 @@
 //! What the gateway knows of a request, for the program's own code.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::Extensions;
+use http::{Extensions, Method};
 
+use super::answer_body::Room;
 use crate::exchange::Exchange;
 use crate::identity::Identity;
 use crate::network::Network;
+
+/// The 32 digits of a trace's id.
+#[derive(Clone)]
+struct TraceId([u8; 32]);
+
+impl TraceId {
+    fn of<N: Network>(exchange: &Exchange<N>) -> Self {
+        Self(exchange.trace.trace_id_text().try_into().unwrap_or([b'0'; 32]))
+    }
+
+    fn as_str(&self) -> &str {
+        // They are ASCII.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// What the gateway knows of a request. A handler finds it among the request's extensions:
 ///
@@ -35,7 +58,13 @@ pub struct RequestInfo {
     pub identity: Option<Arc<Identity>>,
     /// The parameters of the route's path, in its order: name and value.
     pub parameters: Arc<[(Box<str>, Box<str>)]>,
-    /// What stands beside the request, for stages that see its answer.
+    /// Its trace's id.
+    trace: TraceId,
+    /// It is HEAD: its answer has no body.
+    pub(super) is_head: bool,
+    /// What bodies may hold that its stages read.
+    pub(super) room: Option<Room>,
+    /// What stands beside the request, for stages that see its answer and its end.
     pub(super) beside: Option<Arc<Extensions>>,
 }
 
@@ -49,13 +78,41 @@ impl RequestInfo {
             secure: exchange.secure,
             identity: exchange.identity.clone(),
             parameters: parameters.into(),
+            trace: TraceId::of(exchange),
+            is_head: exchange.method == Method::HEAD,
+            room: None,
             beside: None,
         }
     }
 
-    /// For the `response` of a stage: what the program's layers and the route's stages have put beside the request, as
-    /// it was when the last of them let it pass. Elsewhere it is `None`: a handler finds it among the extensions of its
-    /// request, and `request` of a stage in [`StageRequest::extensions`](super::StageRequest::extensions).
+    /// One of no request, for tests.
+    #[cfg(test)]
+    pub(super) fn of_nothing() -> Self {
+        Self {
+            request_id: Arc::default(),
+            route: Arc::default(),
+            client: IpAddr::from([192, 0, 2, 1]),
+            secure: false,
+            identity: None,
+            parameters: Arc::default(),
+            trace: TraceId([b'0'; 32]),
+            is_head: false,
+            room: None,
+            beside: None,
+        }
+    }
+
+    /// The id of its trace (W3C Trace Context), 32 lower-case digits, as in its record and in the `traceparent` that an
+    /// upstream is told: the client's where the gateway continues its trace, else a new one. A request has one whether
+    /// its spans are kept or not.
+    pub fn trace_id(&self) -> &str {
+        self.trace.as_str()
+    }
+
+    /// For `response` and `ended` of a stage: what the program's layers and the route's stages have put beside the
+    /// request, as it was when the last of them let it pass. Elsewhere it is `None`: a handler finds it among the
+    /// extensions of its request, and `request` of a stage in
+    /// [`StageRequest::extensions`](super::StageRequest::extensions).
     pub fn extension<T: Send + Sync + 'static>(&self) -> Option<&T> {
         self.beside.as_ref()?.get()
     }

@@ -1,21 +1,28 @@
-//! Stages: what looks at a route's requests before they are sent on, and at the answers before they are given.
+//! Stages: what looks at a route's requests before they are sent on, at the answers before they are given, and at how
+//! it all ended.
+//!
+//! A stage that was asked about a request is told its end, once, whatever the end was.
 
-use std::fmt;
 use std::future::Future;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::response::Response;
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method};
+use http::{Extensions, HeaderMap};
 
+use super::answer_body::{Refusal, Room};
+use super::ended::EndedRequest;
 use super::guard::{Lost, guarded};
 use super::request::RequestInfo;
-use crate::config::editable_header;
-use crate::context::{HeaderRules, names};
+use super::span::{Around, What};
+use super::stage_body::{Carried, Halted, OfBody};
+use super::stage_request::StageRequest;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_body::RequestBody;
 use crate::shard::Shared;
 use crate::timer::{Deadlines, Wait};
 
@@ -24,7 +31,7 @@ use crate::timer::{Deadlines, Wait};
 /// It sees a request when it is known who asks and that they may: behind limits, identity and `forward_auth`, before an
 /// upstream is chosen or a handler asked. It sees the answers of upstreams and handlers as they come, before the
 /// gateway adds its own headers; what the gateway answers itself (problems, redirects, fixed answers) it does not see.
-/// Both methods do nothing where they are not written; `async fn` implements them:
+/// All methods do nothing where they are not written; `async fn` implements those that wait:
 ///
 /// ```
 /// use std::ops::ControlFlow;
@@ -58,154 +65,124 @@ pub trait Stage: Send + Sync + 'static {
     }
 
     /// The answer in place of this one. Its body streams: who reads it says how much of it at most
-    /// ([`axum::body::to_bytes`]), and has the route's `timeout` for that.
+    /// ([`RequestInfo::read`]), and has the route's `timeout` for that.
     fn response(&self, request: &RequestInfo, response: Response) -> impl Future<Output = Response> + Send {
         let _ = request;
         async { response }
     }
-}
 
-/// A request, as a stage sees it: all of it but its body, which nobody has asked for yet.
-pub struct StageRequest<'a> {
-    info: &'a RequestInfo,
-    method: &'a Method,
-    path: &'a str,
-    query: Option<&'a str>,
-    headers: &'a mut HeaderMap,
-    extensions: &'a mut Extensions,
-    rules: &'a HeaderRules,
-}
-
-/// A header that no stage sets or removes: it frames the message, belongs to one connection, is the `host`, is one that
-/// the gateway writes of each request (ids, forwarding, times), or says who asks, which is proven by identity providers
-/// alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotEditable(pub HeaderName);
-
-impl fmt::Display for NotEditable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} is set by the gateway alone", self.0)
-    }
-}
-
-impl std::error::Error for NotEditable {}
-
-impl StageRequest<'_> {
-    /// What the gateway knows of it.
-    pub fn info(&self) -> &RequestInfo {
-        self.info
-    }
-
-    /// The method.
-    pub fn method(&self) -> &Method {
-        self.method
-    }
-
-    /// The path in the one form in which it was matched.
-    pub fn path(&self) -> &str {
-        self.path
-    }
-
-    /// The query, without `?`.
-    pub fn query(&self) -> Option<&str> {
-        self.query
-    }
-
-    /// The client's headers, less those that a client cannot set and the credential that was looked at.
-    pub fn headers(&self) -> &HeaderMap {
-        self.headers
-    }
-
-    /// What layers of the program around the gateway have put beside the request, and stages before this one. No client
-    /// can, and no upstream is sent any of it.
-    pub fn extensions(&self) -> &Extensions {
-        self.extensions
-    }
-
-    /// The same, to put something there: for the stages behind this one, for the `response` of each
-    /// ([`RequestInfo::extension`]), and for the handler, whose extractors find it (`Extension<T>`).
-    pub fn extensions_mut(&mut self) -> &mut Extensions {
-        self.extensions
-    }
-
-    /// Sets a header of what is sent on, in place of all of this name.
+    /// It is over: what became of a request on which `request` of this stage began. Called once for each, whoever
+    /// answered it and however it ended: also where another stage refused it, the upstream failed, the client left, or
+    /// this very stage panicked. For audits, bills and metrics of one's own:
     ///
-    /// # Errors
-    /// It is no stage's to set.
-    pub fn set_header(&mut self, name: HeaderName, value: HeaderValue) -> Result<(), NotEditable> {
-        self.may_edit(&name)?;
-        self.headers.insert(name, value);
-        Ok(())
-    }
-
-    /// Removes a header.
+    /// ```
+    /// use std::sync::mpsc::SyncSender;
     ///
-    /// # Errors
-    /// It is no stage's to remove.
-    pub fn remove_header(&mut self, name: &HeaderName) -> Result<(), NotEditable> {
-        self.may_edit(name)?;
-        self.headers.remove(name);
-        Ok(())
-    }
-
-    fn may_edit(&self, name: &HeaderName) -> Result<(), NotEditable> {
-        if editable_header(name.as_str()).is_err() || self.rules.is_identity(name.as_str()) || names::is_own(name) {
-            return Err(NotEditable(name.clone()));
-        }
-        Ok(())
+    /// use gateway::prelude::{EndedRequest, RequestInfo, Stage};
+    ///
+    /// struct Bills(SyncSender<(String, u64)>);
+    ///
+    /// impl Stage for Bills {
+    ///     fn ended(&self, request: &RequestInfo, ended: &EndedRequest) {
+    ///         let customer = request.subject().unwrap_or("nobody").to_owned();
+    ///         // What writes it down is elsewhere, and is not waited for.
+    ///         let _ = self.0.try_send((customer, ended.bytes_in + ended.bytes_out));
+    ///     }
+    /// }
+    /// # let _ = gateway::gateway::Gateway::builder().stage("bills", Bills(std::sync::mpsc::sync_channel(1).0));
+    /// ```
+    ///
+    /// It runs where requests are served, and others wait for it: it counts, or hands over, and does not block. The
+    /// client has its answer by then. The stages of a route are told in the other order of their list. A panic costs
+    /// this one call, and is counted (`gateway_panics_total`).
+    fn ended(&self, request: &RequestInfo, ended: &EndedRequest) {
+        let _ = (request, ended);
     }
 }
 
-/// A stage without its type.
+/// A stage without its type, under its name.
 pub(crate) trait AnyStage: Send + Sync {
+    fn name(&self) -> &str;
     fn request<'a>(&'a self, request: &'a mut StageRequest<'_>) -> Boxed<'a, ControlFlow<Response>>;
     fn response<'a>(&'a self, request: &'a RequestInfo, response: Response) -> Boxed<'a, Response>;
+    fn ended(&self, request: &RequestInfo, ended: &EndedRequest);
 }
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-impl<S: Stage> AnyStage for S {
+/// A stage and its name.
+pub(super) struct Named<S>(pub(super) Arc<str>, pub(super) S);
+
+impl<S: Stage> AnyStage for Named<S> {
+    fn name(&self) -> &str {
+        &self.0
+    }
+
     fn request<'a>(&'a self, request: &'a mut StageRequest<'_>) -> Boxed<'a, ControlFlow<Response>> {
-        Box::pin(Stage::request(self, request))
+        Box::pin(self.1.request(request))
     }
 
     fn response<'a>(&'a self, request: &'a RequestInfo, response: Response) -> Boxed<'a, Response> {
-        Box::pin(Stage::response(self, request, response))
+        Box::pin(self.1.response(request, response))
+    }
+
+    fn ended(&self, request: &RequestInfo, ended: &EndedRequest) {
+        self.1.ended(request, ended);
     }
 }
 
-/// The stages that have let a request pass, and are to see its answer.
+/// The stages of a request's route, from the first that was asked about it until all of them know its end.
+#[derive(Clone)]
 pub(crate) struct Seen {
     stages: Arc<[Arc<dyn AnyStage>]>,
-    /// So many of them have.
+    /// So many of them were asked about the request.
+    began: usize,
+    /// So many of them have let it pass, and are to see its answer.
     passed: usize,
     info: RequestInfo,
+    /// An answer of an upstream is in their hands: whoever ends the exchange holds a lock that they may want.
+    is_lent: bool,
+    /// How it ended, until they are told.
+    ended: Option<Box<EndedRequest>>,
 }
 
-/// Shows a request to the stages of its route. What answers it in place of all that is behind, if one does.
+/// Shows a request to the stages of its route; `body` is `None` where it takes none. What answers it in place of all
+/// that is behind, if one does.
 ///
 /// # Errors
-/// 500 after a panic, 504 where there is no time left.
+/// 500 after a panic, 504 where there is no time left; what a client is told whose body a stage wanted and did not get.
 pub(crate) async fn before<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
-    info: RequestInfo,
-) -> Result<Option<Response>, GatewayError> {
+    mut info: RequestInfo,
+    body: Option<&mut RequestBody>,
+) -> Result<Option<Response>, Halted> {
     let Some(stages) = exchange.route().and_then(|route| route.stages.clone()) else { return Ok(None) };
-    let mut seen = Seen { stages, passed: 0, info };
+    // All of it stays with the exchange: whoever gives this up midway has them told all the same.
+    let Exchange { seen, extensions, method, uri, path, snapshot, connection, shard, awaited, .. } = exchange;
+    let room = Room { held: Arc::clone(&shard.held), most: snapshot.config.server.body_match_memory };
+    info.room = Some(room.clone());
+    let seen = seen.insert(Box::new(Seen { stages, began: 0, passed: 0, info, is_lent: false, ended: None }));
+    let Seen { stages, began, passed, info, .. } = &mut **seen;
     let mut answered = None;
-    let mut extensions = std::mem::take(&mut exchange.extensions);
     {
-        let (method, path, query) = (&exchange.method, exchange.path(), exchange.uri.query());
-        let rules = &exchange.snapshot.header_rules;
-        let extensions = &mut extensions;
-        let mut request = StageRequest { info: &seen.info, method, path, query, headers, extensions, rules };
-        let deadlines = &exchange.connection.deadlines;
-        for stage in seen.stages.iter() {
-            let looking = stage.request(&mut request);
-            match guarded(&exchange.shard.shared, looking, || late(deadlines)).await.map_err(failed)? {
-                ControlFlow::Continue(()) => seen.passed += 1,
+        let (info, extensions) = (&*info, &mut *extensions);
+        let path = path.as_deref().unwrap_or_else(|| uri.path());
+        let (query, rules) = (uri.query(), &snapshot.header_rules);
+        let (deadlines, clock) = (&connection.deadlines, &shard.shared.clock);
+        let body = Carried { body: Mutex::new(body), room: &room, deadlines, clock, rules, awaited, refused: None };
+        let mut request = StageRequest { info, method, path, query, headers, extensions, rules, body };
+        for stage in stages.iter() {
+            *began += 1;
+            let looking = Around::of(What::Request, stage.name(), info).future(stage.request(&mut request));
+            match guarded(&shard.shared, looking, || late(&connection.deadlines)).await.map_err(failed)? {
+                ControlFlow::Continue(()) => *passed += 1,
                 ControlFlow::Break(response) => {
+                    if response.extensions().get::<OfBody>().is_some()
+                        && let Some(why) = request.body.refused.take()
+                    {
+                        return Err(why.into());
+                    }
                     answered = Some(response);
                     break;
                 }
@@ -213,9 +190,7 @@ pub(crate) async fn before<N: Network>(
         }
     }
     // A handler gets what is there; who sees its answer gets it too.
-    seen.info.beside = (!extensions.is_empty()).then(|| Arc::new(extensions.clone()));
-    exchange.extensions = extensions;
-    exchange.seen = Some(Box::new(seen));
+    info.beside = kept(extensions);
     Ok(answered)
 }
 
@@ -231,11 +206,51 @@ impl Seen {
         mut response: Response,
     ) -> Result<Response, GatewayError> {
         for stage in self.stages[..self.passed].iter().rev() {
-            let looking = stage.response(&self.info, response);
+            let around = Around::of(What::Response, stage.name(), &self.info);
+            let looking = around.future(stage.response(&self.info, response));
             response = guarded(shared, looking, || late(deadlines)).await.map_err(failed)?;
+            if let Some(Refusal(error)) = response.extensions().get() {
+                return Err(error.again());
+            }
         }
         Ok(response)
     }
+
+    /// An upstream's answer goes through their hands from here on.
+    pub(crate) fn lend(&mut self) {
+        self.is_lent = true;
+    }
+
+    /// It has ended so. Whether they can be told right here; if not, whoever gives the lock back tells them.
+    pub(crate) fn ends(&mut self, ended: EndedRequest, beside: &Extensions) -> bool {
+        // Where it was given up before the last of them let it pass, what they have put there is still there.
+        if self.info.beside.is_none() {
+            self.info.beside = kept(beside);
+        }
+        self.ended = Some(Box::new(ended));
+        !self.is_lent
+    }
+
+    /// Whether they are still to be told how it ended.
+    pub(crate) fn knows_end(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// Tells all that were asked about the request how it ended, the last one first.
+    pub(crate) fn tell<N: Network>(self, shared: &Shared<N>) {
+        let Some(ended) = &self.ended else { return };
+        for stage in self.stages[..self.began].iter().rev() {
+            let telling = || Around::of(What::Ended, stage.name(), &self.info).call(|| stage.ended(&self.info, ended));
+            if catch_unwind(AssertUnwindSafe(telling)).is_err() {
+                shared.metrics.gateway().panicked();
+            }
+        }
+    }
+}
+
+/// A copy of what stands beside a request, where something does.
+fn kept(extensions: &Extensions) -> Option<Arc<Extensions>> {
+    (!extensions.is_empty()).then(|| Arc::new(extensions.clone()))
 }
 
 fn late(deadlines: &Deadlines) -> Option<()> {

@@ -17,7 +17,10 @@ use crate::reply::Reply;
 use crate::response_body::{Answer, Held, ResponseBody};
 
 /// An upstream's answer, for stages to look at.
-pub fn lend<N: Network>(exchange: Box<Exchange<N>>, answer: Answer<N>) -> (Held<N>, Response) {
+pub fn lend<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> (Held<N>, Response) {
+    if let Some(seen) = &mut exchange.seen {
+        seen.lend();
+    }
     let status = answer.head.status;
     let fields = received(&exchange, &answer.source, status, answer.head.fields);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);

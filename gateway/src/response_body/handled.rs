@@ -55,11 +55,21 @@ impl<N: Network> Held<N> {
         }
     }
 
-    /// Does something with the exchange.
+    /// Does something with the exchange. Where that ends it, stages that have its answer in hand are told so when the
+    /// lock is free again: they may let go of what wants it.
     pub fn with<T>(&mut self, work: impl FnOnce(&mut Exchange<N>) -> T) -> T {
         match self {
             Self::Own(exchange) => work(exchange),
-            Self::Lent(relay) => work(&mut lock(relay).exchange),
+            Self::Lent(relay) => {
+                let mut relay = lock(relay);
+                let done = work(&mut relay.exchange);
+                let to_tell = relay.exchange.stages_to_tell();
+                drop(relay);
+                if let Some((seen, shard)) = to_tell {
+                    seen.tell(&shard.shared);
+                }
+                done
+            }
         }
     }
 }

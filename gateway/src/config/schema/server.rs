@@ -47,8 +47,8 @@ const KEYS: &[Key] = &[
         "body_match_memory",
         Kind::Size(4 << 20, HUGE),
         "What bodies that are read for routing (`body` of routes) may take together on a worker, with those that `coalesce`, \
-         `mirror`, aggregates and batches hold, and in half of it those of `buffer_request`, which stream beyond; 503 \
-         beyond for those that routing reads and for parts and batches that are read whole.",
+         `mirror`, aggregates, batches and a program's own stages hold, and in half of it those of `buffer_request`, which \
+         stream beyond; 503 beyond for those that routing and stages read and for parts and batches that are read whole.",
     )
     .default("\"64MiB\""),
     key(
