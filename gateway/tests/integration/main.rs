@@ -9,6 +9,7 @@ mod affinity;
 mod aggregates;
 mod aggregates_clients;
 mod aggregates_failures;
+mod backups;
 mod balancing;
 mod batches;
 mod batches_ends;
