@@ -426,10 +426,13 @@ fn policies(
     target: String,
     rate_limits: Vec<Limited>,
 ) -> Policies {
-    use crate::config::settings::upstream::{Balance, Endpoints};
+    use crate::config::settings::upstream::{Balance, Endpoint, Endpoints};
+    let told = |Endpoint { address, backup, .. }: &Endpoint| {
+        if *backup { format!("{address} (backup)") } else { address.to_string() }
+    };
     let upstream = config.upstreams.iter().find(|upstream| upstream.name == route.upstream);
     let endpoints = upstream.map(|upstream| match &upstream.endpoints {
-        Endpoints::Static(endpoints) => endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect(),
+        Endpoints::Static(endpoints) => endpoints.iter().map(told).collect(),
         Endpoints::Dns(dns) => vec![format!("{}:{} (discovered)", dns.host, dns.port)],
     });
     let balance = upstream.map_or("", |upstream| match upstream.balance {

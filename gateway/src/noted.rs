@@ -293,10 +293,12 @@ impl<N: Network> Exchange<N> {
             return None;
         }
         let (began, head) = (self.upstream_began?, self.upstream_head);
+        let endpoint = self.endpoint.as_ref()?;
         Some(AttemptNote {
             part: None,
             upstream: self.upstream()?.name.clone(),
-            endpoint: self.endpoint.as_ref()?.address.clone(),
+            endpoint: endpoint.address.clone(),
+            backup: endpoint.is_backup(),
             breaker: self.breaker.unwrap_or_default(),
             began,
             ended: head.unwrap_or(now),

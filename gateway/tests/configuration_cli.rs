@@ -76,6 +76,19 @@ fn a_warning_is_no_failure() {
 }
 
 #[test]
+fn an_upstream_with_backups_is_told_of() {
+    let folder = folder();
+    let configuration = "[upstreams.a]\nendpoints = [\"a:1\", { address = \"b:1\", backup = true }]\n\
+                         [[routes]]\npath = \"/\"\nupstream = \"a\"\n";
+    std::fs::write(folder.path().join("a.toml"), configuration).expect("written");
+    let check = gateway(folder.path(), &["check", "a.toml"]);
+    assert_eq!(text(&check.stdout), "a.toml: ok (1 route, 1 upstream, 1 of them with backups)\n");
+    let explained = gateway(folder.path(), &["explain", "-c", "a.toml", "GET", "http://x/"]);
+    let told = text(&explained.stdout);
+    assert!(told.contains("a (least_request: a:1, b:1 (backup))"), "{told}");
+}
+
+#[test]
 fn a_configuration_can_be_checked_where_its_files_are_not() {
     let folder = folder();
     let configuration = "[telemetry.access_log]\noutput = \"nowhere/access.log\"\n\

@@ -78,6 +78,7 @@ const OURS: &[&str] = &[
     "answer",
     "audience_claim",
     "authorization",
+    "backup",
     "body_match_memory",
     "bound_tokens",
     "buffer_request",

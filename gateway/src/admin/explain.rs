@@ -88,16 +88,20 @@ fn at_present<N: Network>(state: &State<N>, policies: &Policies, routing: Option
     if let Some(upstream) = upstream {
         let active = upstream.active();
         let scope = active.scope(routing.and_then(|routing| routing.route.as_deref()));
-        let standings = scope.standings.iter().zip(&active.endpoints);
-        let endpoints = standings.map(|(standing, endpoint)| {
+        let standings = scope.standings.iter().zip(&active.endpoints).enumerate();
+        let endpoints = standings.map(|(index, (standing, endpoint))| {
             json!({
                 "address": &*endpoint.address,
+                "backup": active.is_backup(index),
                 "balancing": place(standing.place()),
                 "breaker": standing.guard.state().as_str(),
                 "healthy": endpoint.health.is_healthy(),
             })
         });
         now["endpoints"] = endpoints.collect();
+        if active.backups.is_some() {
+            now["serving"] = scope.serving().as_str().into();
+        }
         now["breaker"] = scope.rolled_up().as_str().into();
     }
     let stores = state.gateway.shared().stores.all();

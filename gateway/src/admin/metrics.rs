@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::State;
+use crate::algorithms::tiers::Serving;
 use crate::clock::Clock;
 use crate::config::settings::upstream::Endpoints;
 use crate::gateway::Gateway;
@@ -15,7 +16,8 @@ use crate::network::Network;
 use crate::reload::Reloader;
 use crate::telemetry::exposition::{Format, KeptAnswers, ScrapeInputs, render};
 use crate::telemetry::metrics::{
-    Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, HeldPlaces, RouteBreaker,
+    BackedUp, Discovered, Ejections, EndpointBreaker, EndpointInFlight, EndpointState, EndpointStates, HeldPlaces,
+    RouteBreaker,
 };
 use crate::telemetry::process::ProcessStats;
 use crate::tls::expiry::What;
@@ -107,6 +109,10 @@ fn add<N: Network>(upstream: &Upstream<N>, clock: &Clock, inputs: &mut ScrapeInp
     if matches!(active.settings.endpoints, Endpoints::Dns(_)) {
         let failing = upstream.lookup.failed().is_some();
         inputs.discoveries.push(Discovered { upstream: Arc::clone(&upstream.name), failing });
+    }
+    if active.backups.is_some() {
+        let serving = active.scopes.iter().any(|scope| scope.serving() != Serving::Primaries);
+        inputs.backups.push(BackedUp { upstream: Arc::clone(&upstream.name), serving });
     }
     let states = active.endpoints.iter().map(|endpoint| {
         let standing = &endpoint.standing;

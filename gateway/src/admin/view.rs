@@ -237,6 +237,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                     json!({
                         "address": &*endpoint.address,
                         "weight": weight,
+                        "backup": active.is_backup(index),
                         "in_flight": endpoint.in_flight.count(),
                         "connections": endpoint.connections.count(),
                         "idle_connections": idle,
@@ -270,6 +271,8 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                 // Counted only while it is limited.
                 "in_flight": max_in_flight.map(|_| upstream.in_flight.count()),
                 "max_in_flight": max_in_flight,
+                // Of all routes but those that have breakers of their own.
+                "serving": active.backups.as_ref().map(|_| active.scope(None).serving().as_str()),
                 "endpoints": endpoints,
             })
         })

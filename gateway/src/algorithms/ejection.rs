@@ -61,11 +61,22 @@ pub fn are_believed(mut checks: impl Iterator<Item = (bool, bool)>) -> bool {
     checks.any(|(healthy, held_open)| healthy && !held_open)
 }
 
+/// Whether so few of them are untroubled that all are used.
+pub fn are_few(candidates: &[Candidate], bounds: Bounds) -> bool {
+    let well = candidates.iter().filter(|candidate| !candidate.is_troubled()).count();
+    (well as u64) * 1_000_000 < u64::from(bounds.panic_below) * (candidates.len() as u64)
+}
+
 /// The place of each endpoint.
 pub fn judge(candidates: &[Candidate], bounds: Bounds) -> Vec<Place> {
+    let believed = are_believed(candidates.iter().map(|candidate| (!candidate.unhealthy, candidate.held_open)));
+    judge_where(candidates, bounds, believed)
+}
+
+/// The same where it is known beside whether checks are to be believed: these may be some of an upstream's endpoints.
+pub fn judge_where(candidates: &[Candidate], bounds: Bounds, believed: bool) -> Vec<Place> {
     let all = candidates.len();
-    let well = candidates.iter().filter(|candidate| !candidate.is_troubled()).count();
-    if (well as u64) * 1_000_000 < u64::from(bounds.panic_below) * (all as u64) {
+    if are_few(candidates, bounds) {
         let place = |candidate: &Candidate| match candidate {
             well if !well.is_troubled() => Place::In,
             held if held.held_open => Place::Ejected,
@@ -73,7 +84,6 @@ pub fn judge(candidates: &[Candidate], bounds: Bounds) -> Vec<Place> {
         };
         return candidates.iter().map(place).collect();
     }
-    let believed = are_believed(candidates.iter().map(|candidate| (!candidate.unhealthy, candidate.held_open)));
     let is_gone = |one: &Candidate| one.breaker != State::Closed || (believed && one.unhealthy);
     let rolled_up = candidates.iter().all(is_gone);
     let others = all.saturating_sub(1);

@@ -34,4 +34,5 @@ pub mod silence;
 pub mod slow_start;
 pub mod space_saving;
 pub mod tab;
+pub mod tiers;
 pub mod weighted_choice;

@@ -73,7 +73,7 @@ impl Composed {
     }
 }
 
-/// `gateway.toml: ok (2 routes, 1 upstream)`; upstreams over HTTP/2 are told.
+/// `gateway.toml: ok (2 routes, 1 upstream)`; upstreams over HTTP/2, and with backups, are told.
 fn summary(file: &Path, loaded: &Loaded) -> String {
     let counted = |n: usize, what: &str| if n == 1 { format!("1 {what}") } else { format!("{n} {what}s") };
     let Composed { routes, aggregates, batches } = Composed::of(loaded);
@@ -88,6 +88,10 @@ fn summary(file: &Path, loaded: &Loaded) -> String {
     let over_http2 = loaded.config.upstreams.iter().filter(|upstream| upstream.protocol == Protocol::Http2).count();
     if over_http2 > 0 {
         counts.push(format!("{over_http2} of them over HTTP/2"));
+    }
+    let backed_up = loaded.config.upstreams.iter().filter(|upstream| upstream.has_backups()).count();
+    if backed_up > 0 {
+        counts.push(format!("{backed_up} of them with backups"));
     }
     if !loaded.warnings.is_empty() {
         counts.push(counted(loaded.warnings.len(), "warning"));

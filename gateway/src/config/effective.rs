@@ -197,7 +197,7 @@ impl Walk<'_, '_> {
         upstreams.entry(url.authority.as_str()).or_insert_with(|| {
             let shared = self.context.shared(&UPSTREAM, None);
             let mut all = self.table(&Reader::new(None, shared, &UPSTREAM, super::source::Span::default()));
-            all["endpoints"] = json!({ &url.authority: { "weight": 1 } });
+            all["endpoints"] = json!({ &url.authority: { "weight": 1, "backup": false } });
             if url.tls {
                 let inherited = all.get("tls").filter(|tls| !tls.is_null()).cloned();
                 all["tls"] = inherited.unwrap_or_else(|| json!({ "insecure": false }));
@@ -350,7 +350,7 @@ mod tests {
         let all = effective(text);
         assert_eq!(all["routes"]["/"]["upstream"], "h:80");
         assert_eq!(all["upstreams"]["h:80"]["pool"]["max_connections"], 7);
-        assert_eq!(all["upstreams"]["h:80"]["endpoints"], json!({ "h:80": { "weight": 1 } }));
+        assert_eq!(all["upstreams"]["h:80"]["endpoints"], json!({ "h:80": { "weight": 1, "backup": false } }));
         assert_eq!(all["routes"]["/"]["hedge"], "off");
     }
 }

@@ -65,9 +65,14 @@ fn only_what_means_something_else_is_told() {
         [
             "routes legacy Removed (all)[]",
             "routes older Added (all)[]",
-            "upstreams b Changed endpoints.10.0.0.2:80 { weight = 1 } → none; endpoints.10.0.0.3:80 none → { weight = 1 }\
-             [\"older\"]"
+            "upstreams b Changed endpoints.10.0.0.2:80 { backup = false, weight = 1 } → none; \
+             endpoints.10.0.0.3:80 none → { backup = false, weight = 1 }[\"older\"]"
         ]
+    );
+    let backed = OLD.replace("['10.0.0.2:80']", "['10.0.0.2:80', { address = '10.0.0.4:80', backup = true }]");
+    assert_eq!(
+        told(&backed),
+        ["upstreams b Changed endpoints.10.0.0.4:80 none → { backup = true, weight = 1 }[\"legacy\"]"]
     );
     assert_eq!(
         told(&format!("[server]\nmax_uri_bytes = '4KiB'\n{OLD}")),

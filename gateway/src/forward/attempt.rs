@@ -467,8 +467,9 @@ fn note<N: Network>(
     (Manner { began, replayed, .. }, ended): (Manner, Instant),
     (outcome, status): (AttemptOutcome, Option<u16>),
 ) -> AttemptNote {
+    let backup = endpoint.is_backup();
     let (upstream, endpoint) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
-    AttemptNote { part: None, upstream, endpoint, breaker, began, ended, outcome, status, replayed }
+    AttemptNote { part: None, upstream, endpoint, backup, breaker, began, ended, outcome, status, replayed }
 }
 
 /// Reports an attempt that has ended, where somebody asks for it.

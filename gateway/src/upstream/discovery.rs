@@ -84,18 +84,19 @@ fn tell<N: Network>(upstream: &Upstream<N>, claim: &DnsDiscovery, refreshed: io:
 }
 
 fn endpoint_at(address: SocketAddr) -> Endpoint {
-    Endpoint { address: Arc::from(address.to_string()), target: Target::Socket(address), weight: 1 }
+    Endpoint { address: Arc::from(address.to_string()), target: Target::Socket(address), weight: 1, backup: false }
 }
 
 impl<N: Network> Upstream<N> {
     /// The endpoints in force, found or written, in the form of settings; what discovery compares its answer with.
     pub fn in_force(&self) -> Vec<Endpoint> {
         let active = self.active();
-        let weighted = active.endpoints.iter().zip(&active.weights);
-        let written = weighted.map(|(endpoint, weight)| Endpoint {
+        let weighted = active.endpoints.iter().zip(&active.weights).enumerate();
+        let written = weighted.map(|(index, (endpoint, weight))| Endpoint {
             address: Arc::clone(&endpoint.address),
             target: endpoint.target.clone(),
             weight: *weight,
+            backup: active.is_backup(index),
         });
         written.collect()
     }

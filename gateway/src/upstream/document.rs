@@ -64,13 +64,14 @@ pub async fn fetch<N: Network>(
     if body.len() > most { Err(format!("the document is larger than {most} bytes")) } else { Ok(body) }
 }
 
-/// The first endpoint that nothing speaks against; else the first.
+/// The first endpoint that nothing speaks against, a backup where there is no other; else the first.
 fn chosen<N: Network>(upstream: &Upstream<N>) -> Option<Arc<Endpoint<N>>> {
     let active = upstream.active();
     let is_well = |endpoint: &&Arc<Endpoint<N>>| {
         endpoint.standing.place() == Place::In && endpoint.health.is_healthy() && endpoint.standing.guard.is_closed()
     };
-    active.endpoints.iter().find(is_well).or_else(|| active.endpoints.first()).cloned()
+    let well = active.endpoints.iter().filter(is_well).min_by_key(|endpoint| endpoint.is_backup());
+    well.or_else(|| active.endpoints.first()).cloned()
 }
 
 fn describe(headers: &mut HeaderMap) {

@@ -1,6 +1,6 @@
 //! One endpoint's state: what is in flight to it, and its idle connections. It lives as long as anything uses it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -51,6 +51,8 @@ pub struct Endpoint<N: Network> {
     workers: usize,
     /// How slow and how sick it has been lately; kept where balancing asks for it.
     estimate: Mutex<Estimate>,
+    /// Whether it is a backup; for who looks, not for who picks.
+    backup: AtomicBool,
     /// How it stands in its upstream.
     pub standing: Arc<Standing>,
     /// What checks say of it.
@@ -91,6 +93,7 @@ impl<N: Network> Endpoint<N> {
             closed,
             workers,
             estimate: Mutex::default(),
+            backup: AtomicBool::new(false),
             standing: Arc::new(Standing::new(policy, now)),
             health: Checks::default(),
             limiter: Limiter::new(now),
@@ -100,6 +103,17 @@ impl<N: Network> Endpoint<N> {
             answers: Answers::default(),
             flow: Mutex::default(),
         }
+    }
+
+    /// Whether it is a backup in the configuration that is in force.
+    #[cold]
+    pub fn is_backup(&self) -> bool {
+        self.backup.load(Ordering::Relaxed)
+    }
+
+    /// Makes it a backup, or none; whether it was one.
+    pub(super) fn set_backup(&self, backup: bool) -> bool {
+        self.backup.swap(backup, Ordering::Relaxed)
     }
 
     /// Counts an attempt that failed here, whoever covered it.

@@ -13,6 +13,7 @@ use crate::algorithms::breaker::{Mode, State, Ticket, Transition, Verdict};
 use crate::algorithms::ejection;
 use crate::algorithms::peak_ewma::Sample;
 use crate::algorithms::silence;
+use crate::algorithms::tiers::Serving;
 use crate::config::settings;
 use crate::config::settings::upstream::Failures;
 use crate::network::Network;
@@ -115,13 +116,7 @@ impl<N: Network> Upstream<N> {
             return;
         }
         let active = self.active();
-        let (mut weight, mut weights) = (0, 0);
-        for (known, of) in active.endpoints.iter().zip(&active.weights) {
-            weights += u64::from(*of);
-            if Arc::ptr_eq(known, endpoint) {
-                weight = u64::from(*of);
-            }
-        }
+        let (weight, weights_beside) = weights(&active, selected);
         let settings = selected.breaker_settings();
         let seen = silence::Seen {
             waited,
@@ -129,7 +124,7 @@ impl<N: Network> Upstream<N> {
             usual,
             answers_beside: answers.saturating_sub(silence.answers_before),
             weight,
-            weights_beside: weights - weight,
+            weights_beside,
         };
         if silence::hangs(&seen) {
             self.hung(selected, now);
@@ -303,7 +298,7 @@ impl<N: Network> Upstream<N> {
         let is_unhealthy = |endpoint: usize| !active.endpoints[endpoint].health.is_healthy();
         self.say_whether_checks_count(&active);
         for scope in &active.scopes {
-            let Judged { moves, rolled_up: (from, to) } =
+            let Judged { moves, rolled_up: (from, to), serving } =
                 scope.judge(is_unhealthy, self.surroundings.clock.monotonic_ns(now));
             for Move { endpoint, place, reason } in moves {
                 let event = Event::Ejection {
@@ -315,12 +310,23 @@ impl<N: Network> Upstream<N> {
                 };
                 self.surroundings.report(now, event);
             }
+            self.say_whose_turn_it_is(&active, scope, serving, now);
             if from != to {
                 let (upstream, route) = (Arc::clone(&self.name), scope.route.clone());
                 let out = if to == State::Open { active.out_under(scope) } else { Vec::new() };
                 self.surroundings.report(now, Event::RollUp { upstream, route, from, to, out });
             }
         }
+    }
+
+    /// Tells that backups take requests from now on, or that they do not any more.
+    fn say_whose_turn_it_is(&self, active: &Active<N>, scope: &Scope, (from, to): (Serving, Serving), now: Instant) {
+        if from == to {
+            return;
+        }
+        let (upstream, route) = (Arc::clone(&self.name), scope.route.clone());
+        let out = if to == Serving::Primaries { Vec::new() } else { active.out_under(scope) };
+        self.surroundings.report(now, Event::Backup { upstream, route, from, to, out });
     }
 
     /// A half-open breaker waits for a check that did well, where checks can be told right from wrong: those of some
@@ -334,6 +340,18 @@ impl<N: Network> Upstream<N> {
         let checked = believed.then_some(health.timeout);
         active.endpoints.iter().for_each(|endpoint| endpoint.standing.guard.set_checked(checked));
     }
+}
+
+/// The weight of the endpoint that was asked, and of those that take requests beside it.
+fn weights<N: Network>(active: &Active<N>, selected: &Selected<N>) -> (u64, u64) {
+    let route = selected.route_breaker().map(|route| &**route);
+    let both = active.scope(route).serving() == Serving::Both;
+    let Some(own) = active.endpoints.iter().position(|known| Arc::ptr_eq(known, &selected.endpoint)) else {
+        return (0, active.weights.iter().map(|weight| u64::from(*weight)).sum());
+    };
+    let is_beside = |other: &usize| *other != own && (both || active.is_backup(*other) == active.is_backup(own));
+    let beside = (0..active.weights.len()).filter(is_beside).map(|other| u64::from(active.weights[other])).sum();
+    (u64::from(active.weights[own]), beside)
 }
 
 /// What an attempt that its client left is judged by.

@@ -3,6 +3,7 @@
 //! State here outlives configuration: it is keyed by the upstream's name and the endpoint's address, so a reload keeps
 //! in-flight counts and connections.
 
+mod belonging;
 pub mod budget;
 mod carrier;
 pub(crate) mod carriers;

@@ -3,14 +3,15 @@
 //! A scope lives as long as a set of endpoints is in force; the standings in it outlive that. Whoever changes a
 //! standing lets the scope judge anew who is in balancing, under a lock that no request takes while nothing changes.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::standing::Standing;
 use crate::algorithms::breaker::{State, Ticket, Transition};
-use crate::algorithms::ejection::{Bounds, Candidate, Place, judge};
+use crate::algorithms::ejection::{Bounds, Candidate, Place};
 use crate::algorithms::slow_start;
+use crate::algorithms::tiers::{self, Serving};
 use crate::config::settings;
 
 /// The endpoints of an upstream under one breaker policy.
@@ -23,6 +24,10 @@ pub struct Scope {
     pub standings: Box<[Arc<Standing>]>,
     /// Endpoints of weight 0 take no part, but for clients that stay with one.
     weights: Box<[u32]>,
+    /// Which are backups.
+    backups: Box<[bool]>,
+    /// Whose turn it is, as a number.
+    serving: AtomicU8,
     bounds: Bounds,
     /// A share grows over this time.
     slow_start: Duration,
@@ -32,8 +37,23 @@ pub struct Scope {
     pub judges: bool,
     /// Whether a pick has to look at each endpoint: one is troubled, or its share is growing.
     attention: AtomicBool,
-    /// Taken while it is judged anew: what the upstream's breaker was then.
-    judging: Mutex<State>,
+    /// Taken while it is judged anew: how the endpoints stood together then.
+    judging: Mutex<Before>,
+}
+
+/// How endpoints stand together, as it was told last.
+#[derive(Debug, Clone, Copy)]
+pub struct Before {
+    /// What the upstream's breaker is.
+    pub rolled_up: State,
+    /// Whose turn it is.
+    pub serving: Serving,
+}
+
+impl Default for Before {
+    fn default() -> Self {
+        Self { rolled_up: State::Closed, serving: Serving::Primaries }
+    }
 }
 
 /// What became of a scope that was judged anew.
@@ -43,6 +63,8 @@ pub struct Judged {
     pub moves: Vec<Move>,
     /// What the upstream's breaker was, and what it is.
     pub rolled_up: (State, State),
+    /// Whose turn it was, and whose it is.
+    pub serving: (Serving, Serving),
 }
 
 /// An endpoint that changed its place.
@@ -66,14 +88,15 @@ pub struct Admitted {
 }
 
 impl Scope {
-    /// A scope of these standings; `before` is what the upstream's breaker was.
+    /// A scope of these standings, each with its weight and whether it is a backup's; `before` is how they stood
+    /// together.
     pub fn new(
         route: Option<Arc<str>>,
         breaker: settings::upstream::Breaker,
         standings: Box<[Arc<Standing>]>,
-        weights: Box<[u32]>,
+        (weights, backups): (Box<[u32]>, Box<[bool]>),
         settings: &settings::Upstream,
-        before: State,
+        before: Before,
     ) -> Self {
         Self {
             route,
@@ -81,6 +104,8 @@ impl Scope {
             settings: breaker,
             standings,
             weights,
+            backups,
+            serving: AtomicU8::new(before.serving as u8),
             bounds: settings.ejection,
             slow_start: settings.slow_start,
             warming_until: AtomicU64::new(0),
@@ -93,6 +118,16 @@ impl Scope {
     #[inline]
     pub fn is_well(&self) -> bool {
         !self.attention.load(Ordering::Relaxed)
+    }
+
+    /// Whose turn it is: primaries' where there are no backups.
+    pub fn serving(&self) -> Serving {
+        Serving::of(self.serving.load(Ordering::Relaxed))
+    }
+
+    /// How its endpoints stand together.
+    pub fn now(&self) -> Before {
+        Before { rolled_up: self.rolled_up(), serving: self.serving() }
     }
 
     /// Whether a request with these random bits may go to this endpoint as far as its age goes.
@@ -169,11 +204,11 @@ impl Scope {
 
     /// Judges anew who is in balancing; who moved. `is_unhealthy` tells of an endpoint's checks.
     pub fn judge(&self, is_unhealthy: impl Fn(usize) -> bool, now_ns: u64) -> Judged {
-        let mut rolled_up = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut judged = self.judging.lock().unwrap_or_else(PoisonError::into_inner);
         let standings = self.standings.iter().enumerate();
         let candidates: Vec<Candidate> =
             standings.map(|(endpoint, standing)| candidate(standing, is_unhealthy(endpoint), now_ns)).collect();
-        let places = self.places(&candidates);
+        let (places, serving) = self.places(&candidates);
         let mut moves = Vec::new();
         for (endpoint, (place, candidate)) in places.into_iter().zip(&candidates).enumerate() {
             let standing = &self.standings[endpoint];
@@ -187,20 +222,23 @@ impl Scope {
             moves.push(Move { endpoint, place, reason: reason(candidate) });
         }
         self.attend(candidates.iter().any(Candidate::is_troubled), now_ns);
-        let before = std::mem::replace(&mut *rolled_up, self.rolled_up());
-        Judged { moves, rolled_up: (before, *rolled_up) }
+        self.serving.store(serving as u8, Ordering::Relaxed);
+        let before = std::mem::replace(&mut *judged, self.now());
+        Judged { moves, rolled_up: (before.rolled_up, judged.rolled_up), serving: (before.serving, serving) }
     }
 
-    /// The place of each endpoint. One of weight 0 is out while anything is wrong with it, and counts for no bound: who
-    /// loses it is a client that stays there, and others have its part.
-    fn places(&self, candidates: &[Candidate]) -> Vec<Place> {
+    /// The place of each endpoint, and whose turn it is. One of weight 0 is out while anything is wrong with it, and
+    /// counts for no bound: who loses it is a client that stays there, and others have its part.
+    fn places(&self, candidates: &[Candidate]) -> (Vec<Place>, Serving) {
         let alone = |candidate: &Candidate| if candidate.is_troubled() { Place::Ejected } else { Place::In };
         let mut places: Vec<Place> = candidates.iter().map(alone).collect();
-        let weighted: Vec<Candidate> = self.weighted().map(|endpoint| candidates[endpoint]).collect();
-        for (endpoint, place) in self.weighted().zip(judge(&weighted, self.bounds)) {
+        let tiered = |endpoint: usize| (candidates[endpoint], self.backups[endpoint]);
+        let weighted: Vec<(Candidate, bool)> = self.weighted().map(tiered).collect();
+        let (judged, serving) = tiers::judge(&weighted, self.bounds);
+        for (endpoint, place) in self.weighted().zip(judged) {
             places[endpoint] = place;
         }
-        places
+        (places, serving)
     }
 
     /// Looks whether picks still have to look at each endpoint: a share that was growing may have grown.

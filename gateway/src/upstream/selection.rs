@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use http::HeaderMap;
 use smallvec::SmallVec;
 
+use super::belonging::{hash_of, wanted, wanted_backup};
 use super::endpoint::Endpoint;
 use super::in_flight::Permit;
 use super::judgement::Pass;
@@ -18,9 +19,9 @@ use crate::algorithms::balancer::{Balancer, Pick};
 use crate::algorithms::breaker::{State, Ticket};
 use crate::algorithms::criticality::Criticality;
 use crate::algorithms::ejection::Place;
-use crate::algorithms::hash_ring::stable_hash;
+use crate::algorithms::tiers::{Among, Care, ladder};
 use crate::config::settings;
-use crate::config::settings::upstream::{Concurrency, HashKey};
+use crate::config::settings::upstream::Concurrency;
 use crate::error::{Code, GatewayError};
 use crate::network::Network;
 use crate::telemetry::metrics::{AttemptOutcome, ShedReason};
@@ -179,7 +180,8 @@ impl<N: Network> Selected<N> {
         let affinity = self.settings.affinity.as_ref()?;
         let token = affinity.token(&self.settings.name, &self.endpoint.address);
         let secure = if secure { "; Secure" } else { "" };
-        Some(format!("{}={token}{}{secure}", affinity.cookie, affinity.attributes))
+        let name = affinity.cookie_of(self.endpoint.is_backup());
+        Some(format!("{name}={token}{}{secure}", affinity.attributes))
     }
 
     /// The ticket, if it has no outcome yet.
@@ -259,17 +261,6 @@ pub fn select<N: Network>(upstream: &Upstream<N>, ask: &Ask<'_, N>) -> Result<Se
     }
 }
 
-/// What a pick avoids, as long as it can.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Care {
-    /// Endpoints that were asked before, and those whose share is still growing.
-    NotAgainAndWarm,
-    /// Endpoints that were asked before.
-    NotAgain,
-    /// Nothing.
-    None,
-}
-
 /// One pick, as far as it has come.
 struct Picking<'a, N: Network> {
     upstream: &'a Upstream<N>,
@@ -280,22 +271,30 @@ struct Picking<'a, N: Network> {
     /// The place of round robin. An attempt that is made again takes none, or the endpoint after a failing one would
     /// get fewer first attempts than its share.
     ticket: u64,
-    /// The endpoint that the client's cookie stands for.
+    /// The endpoint that the client's cookie stands for, no backup.
     wanted: Option<usize>,
 }
 
 impl<N: Network> Picking<'_, N> {
     #[inline]
-    fn pick(&self, eligible: &dyn Fn(usize) -> bool) -> Option<usize> {
-        if let Some(wanted) = self.wanted.filter(|wanted| eligible(*wanted)) {
-            return Some(wanted);
-        }
+    fn pick(&self, balancer: &Balancer, eligible: &dyn Fn(usize) -> bool) -> Option<usize> {
         let in_flight = |index: usize| self.active.endpoints[index].in_flight.count();
         let clock = &self.upstream.surroundings.clock;
         let seen = |index: usize| self.active.endpoints[index].seen(clock.monotonic_ns(clock.now()));
         let (bits, ticket, hash) = (self.ask.bits, self.ticket, self.hash);
         let pick = Pick { bits, ticket, hash, in_flight: &in_flight, seen: &seen, eligible };
-        self.active.balancer.pick(&pick)
+        balancer.pick(&pick)
+    }
+
+    /// Among these, who suits; first those whom the client's cookies stand for.
+    fn pick_among(&self, among: Among, bound: [Option<usize>; 2], suits: &dyn Fn(usize) -> bool) -> Option<usize> {
+        let [primary, backup] = bound.map(|bound| bound.filter(|index| suits(*index)));
+        let (balancer, wanted) = match (among, &self.active.backups) {
+            (Among::Backups, Some(backups)) => (&backups.alone, backup),
+            (Among::Both, Some(backups)) => (&backups.with_primaries, primary.or(backup)),
+            (_, None) | (Among::Primaries, _) => (&self.active.balancer, primary),
+        };
+        wanted.or_else(|| self.pick(balancer, suits))
     }
 
     /// Every endpoint is as well as it can be.
@@ -304,7 +303,10 @@ impl<N: Network> Picking<'_, N> {
         if !self.scope.is_well() || !self.ask.tried.is_empty() {
             return None;
         }
-        let index = self.pick(&|_| true)?;
+        let index = match self.wanted {
+            Some(wanted) => wanted,
+            None => self.pick(&self.active.balancer, &|_| true)?,
+        };
         let ticket = self.scope.standings[index].guard.admit_closed()?;
         let pass = self.scope.judges.then_some(Pass::Open(ticket));
         Some(self.selected(index, pass, State::Closed.as_str()))
@@ -346,24 +348,22 @@ impl<N: Network> Picking<'_, N> {
         let mut is_full = false;
         // A key's endpoint is its endpoint, warm or not.
         let hashed = matches!(self.active.balancer, Balancer::ConsistentHash(_));
-        let mut care = if hashed { Care::NotAgain } else { Care::NotAgainAndWarm };
-        loop {
+        let backups = self.active.backups.as_ref().map(|_| self.scope.serving());
+        let bound = [self.wanted, wanted_backup(self.active, self.ask.headers)];
+        let mut steps = ladder(backups, hashed);
+        while let [(among, care), rest @ ..] = steps {
             let suits = |index: usize| {
                 !refused.contains(&index)
                     && self.scope.may_take(index)
                     && (!adaptive || self.has_room(index, now))
-                    && (care == Care::None || !self.was_tried(index))
-                    && (care != Care::NotAgainAndWarm
-                        || self.wanted == Some(index)
+                    && (*care == Care::None || !self.was_tried(index))
+                    && (*care != Care::NotAgainAndWarm
+                        || bound.contains(&Some(index))
                         || self.scope.is_warm_for(index, self.ask.bits, now_ns))
             };
-            // Each turn takes one endpoint out, or takes less care: so it ends.
-            let Some(index) = self.pick(&suits) else {
-                care = match care {
-                    Care::NotAgainAndWarm => Care::NotAgain,
-                    Care::NotAgain => Care::None,
-                    Care::None => break,
-                };
+            // Each turn takes one endpoint out, or goes on to the next step: so it ends.
+            let Some(index) = self.pick_among(*among, bound, &suits) else {
+                steps = rest;
                 continue;
             };
             // Its last place may have gone to another worker meanwhile.
@@ -384,6 +384,7 @@ impl<N: Network> Picking<'_, N> {
                 }
                 let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass::Open(ticket));
                 let mut selected = self.selected(index, pass, met);
+                selected.stays = bound.contains(&Some(index));
                 selected.places =
                     waiting.map(|waiting| Box::new(Places { waiting: Mutex::new(Some(waiting)), in_flight: None }));
                 return Ok(selected);
@@ -450,60 +451,4 @@ struct Full;
 fn full() -> GatewayError {
     let detail = "The upstream is as busy as it may be.";
     GatewayError::shed(ShedReason::UpstreamLatency, detail)
-}
-
-/// The endpoint that a client's cookie stands for. A value that stands for none of them is no more than none.
-#[cold]
-fn wanted<N: Network>(active: &Active<N>, headers: &HeaderMap) -> Option<usize> {
-    let value = cookie(headers, &active.settings.affinity.as_ref()?.cookie)?;
-    active.tokens.iter().position(|token| **token == *value)
-}
-
-fn hash_of<N: Network>(active: &Active<N>, ask: &Ask<'_, N>) -> u64 {
-    let settings::upstream::Balance::ConsistentHash(hash) = &active.settings.balance else { return 0 };
-    match &hash.key {
-        HashKey::ClientIp => hash_address(ask.client),
-        HashKey::Path => stable_hash(ask.path.as_bytes()),
-        HashKey::Header(name) => match ask.headers.get(name) {
-            Some(value) => stable_hash(value.as_bytes()),
-            None => hash_address(ask.client),
-        },
-        HashKey::Cookie(name) => match cookie(ask.headers, name) {
-            Some(value) => stable_hash(value.as_bytes()),
-            None => hash_address(ask.client),
-        },
-    }
-}
-
-fn hash_address(address: IpAddr) -> u64 {
-    match address {
-        IpAddr::V4(v4) => stable_hash(&v4.octets()),
-        IpAddr::V6(v6) => stable_hash(&v6.octets()),
-    }
-}
-
-/// The value of a cookie (RFC 6265, section 4.2.1), the first where it is repeated.
-pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    headers
-        .get_all(http::header::COOKIE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';'))
-        .find_map(|pair| pair.trim().split_once('=').filter(|(key, _)| *key == name).map(|(_, value)| value))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use http::HeaderValue;
-
-    #[test]
-    fn a_cookie_is_found_among_others_and_only_by_its_whole_name() {
-        let mut headers = HeaderMap::new();
-        headers.append(http::header::COOKIE, HeaderValue::from_static("a=1; session=xyz; session2=no"));
-        headers.append(http::header::COOKIE, HeaderValue::from_static("late=2"));
-        assert_eq!(cookie(&headers, "session"), Some("xyz"));
-        assert_eq!(cookie(&headers, "late"), Some("2"));
-        assert_eq!(cookie(&headers, "sess"), None);
-    }
 }

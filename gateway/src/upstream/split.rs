@@ -11,7 +11,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
-use super::selection::cookie;
+use super::belonging::cookie;
 use crate::algorithms::hash_ring::stable_hash;
 use crate::algorithms::shares::Shares;
 use crate::config::settings::split::{self as settings, StickyKey};

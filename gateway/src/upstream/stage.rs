@@ -8,6 +8,7 @@ use super::endpoint::Endpoint;
 use super::selection::{self, Ask, Selected};
 use super::state::Upstream;
 use crate::algorithms::breaker::State;
+use crate::algorithms::tiers::Serving;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -55,9 +56,13 @@ pub fn select_stand_in<N: Network>(
     Ok(selected)
 }
 
-/// An endpoint of the upstream that is asked, for an attempt beside others; the exchange stays as it is.
+/// An endpoint of the upstream that is asked, for an attempt beside others; the exchange stays as it is. That one is
+/// slow is no reason to ask a backup whose turn it is not.
 pub fn select_beside<N: Network>(exchange: &Exchange<N>, hash: u64, asked: &[Arc<Endpoint<N>>]) -> Option<Selected<N>> {
-    pick(exchange, own(exchange).ok()?, &HeaderMap::new(), Some(hash), asked).ok()
+    let upstream = own(exchange).ok()?;
+    let selected = pick(exchange, upstream, &HeaderMap::new(), Some(hash), asked).ok()?;
+    let is_its_turn = || upstream.active().scope(own_breaker(exchange)).serving() != Serving::Primaries;
+    (!selected.endpoint.is_backup() || is_its_turn()).then_some(selected)
 }
 
 /// Picks an endpoint of who says whether a request may pass, none that was tried if there is another; the exchange
@@ -92,6 +97,13 @@ fn no_route() -> GatewayError {
     GatewayError::new(Code::Internal, "The request has no route.")
 }
 
+/// The route's name, where it has a breaker of its own.
+#[inline]
+fn own_breaker<N: Network>(exchange: &Exchange<N>) -> Option<&str> {
+    let settings = &exchange.route()?.settings;
+    settings.breaker.is_some().then_some(&*settings.name)
+}
+
 fn pick<N: Network>(
     exchange: &Exchange<N>,
     upstream: &Upstream<N>,
@@ -99,17 +111,16 @@ fn pick<N: Network>(
     hash: Option<u64>,
     tried: &[Arc<Endpoint<N>>],
 ) -> Result<Selected<N>, GatewayError> {
-    let route = exchange.route().ok_or_else(no_route)?;
-    let own_breaker = route.settings.breaker.is_some();
+    let settings = &exchange.route().ok_or_else(no_route)?.settings;
     let ask = Ask {
         client: exchange.client.ip,
         headers,
         path: exchange.path(),
         bits: exchange.shard.random(),
-        route: own_breaker.then_some(&*route.settings.name),
+        route: settings.breaker.is_some().then_some(&*settings.name),
         hash,
         tried,
-        criticality: route.settings.criticality,
+        criticality: settings.criticality,
     };
     selection::select(upstream, &ask)
 }

@@ -11,10 +11,9 @@ use super::endpoint::Endpoint;
 use super::hedging::Sightings;
 use super::in_flight::InFlight;
 use super::lookup::Lookup;
-use super::scope::Scope;
+use super::scope::{Before, Scope};
 use super::watch::Surroundings;
-use crate::algorithms::balancer::Balancer;
-use crate::algorithms::breaker::State;
+use crate::algorithms::balancer::{Backups, Balancer};
 use crate::config::settings;
 use crate::config::settings::upstream::{DnsDiscovery, Endpoints};
 use crate::network::Network;
@@ -72,8 +71,10 @@ pub struct Active<N: Network> {
     pub weights: Box<[u32]>,
     /// What stands for them in cookies; empty where none is set.
     pub tokens: Box<[Box<str>]>,
-    /// Picks among them.
+    /// Picks among them, backups aside.
     pub balancer: Balancer,
+    /// Which are backups, and what picks where they take requests; `None` where there are none.
+    pub backups: Option<Box<Backups>>,
     /// How they stand: first with the upstream, then with each route that has a breaker of its own.
     pub scopes: Box<[Scope]>,
 }
@@ -84,6 +85,11 @@ impl<N: Network> Active<N> {
     pub fn scope(&self, route: Option<&str>) -> &Scope {
         let own = route.and_then(|route| self.scopes.iter().find(|scope| scope.route.as_deref() == Some(route)));
         own.unwrap_or(&self.scopes[0])
+    }
+
+    /// Whether the endpoint of this number is a backup.
+    pub fn is_backup(&self, endpoint: usize) -> bool {
+        self.backups.as_ref().is_some_and(|backups| backups.has(endpoint))
     }
 
     /// Whether this endpoint is among those in force.
@@ -101,7 +107,8 @@ impl<N: Network> Upstream<N> {
         workers: usize,
     ) -> Self {
         let balancer = Balancer::new(&settings.balance, &[]);
-        let scopes = scopes_of::<N>(&settings, &[], &[], |_| State::Closed, surroundings.clock.now());
+        let before = |_: Option<&str>| Before::default();
+        let scopes = scopes_of::<N>(&settings, &[], (&[], &[]), before, surroundings.clock.now());
         Self {
             name: Arc::clone(&settings.name),
             series,
@@ -111,6 +118,7 @@ impl<N: Network> Upstream<N> {
                 weights: Box::default(),
                 tokens: Box::default(),
                 balancer,
+                backups: None,
                 scopes,
             }),
             surroundings,
@@ -177,7 +185,9 @@ impl<N: Network> Upstream<N> {
                 let way = (settings.protocol, settings.tls.as_ref());
                 if let Some(known) = known.iter().filter_map(Weak::upgrade).find(same) {
                     known.change_way(way.0, way.1);
-                    if !old.has(&known) {
+                    let was_backup = known.set_backup(wanted.backup);
+                    // A backup that becomes a primary is as new to its requests as one that comes.
+                    if !old.has(&known) || was_backup && !wanted.backup {
                         comes(&known);
                     }
                     return known;
@@ -186,6 +196,7 @@ impl<N: Network> Upstream<N> {
                 let closed = self.surroundings.closed.clone();
                 let made = Endpoint::new(named, way, settings.breaker.policy, now, (self.workers, closed));
                 let made = Arc::new(made);
+                made.set_backup(wanted.backup);
                 if was_in_use {
                     comes(&made);
                 }
@@ -194,17 +205,18 @@ impl<N: Network> Upstream<N> {
             })
             .collect();
         let weights: Vec<(&str, u32)> = endpoints.iter().map(|e| (&*e.address, e.weight)).collect();
-        let balancer = self.balancer(&settings, &weights);
+        let are: Box<[bool]> = endpoints.iter().map(|endpoint| endpoint.backup).collect();
+        let (balancer, backups) = Backups::split(&weights, &are, |tier| self.balancer(&settings, tier));
         let weights: Box<[u32]> = weights.into_iter().map(|(_, weight)| weight).collect();
         let known_scope = |route: Option<&str>| old.scopes.iter().find(|scope| scope.route.as_deref() == route);
-        let before = |route: Option<&str>| known_scope(route).map_or(State::Closed, Scope::rolled_up);
-        let scopes = scopes_of(&settings, &active, &weights, before, now);
+        let before = |route: Option<&str>| known_scope(route).map(Scope::now).unwrap_or_default();
+        let scopes = scopes_of(&settings, &active, (&*weights, &*are), before, now);
         let token =
             |endpoint: &Arc<Endpoint<N>>| Some(settings.affinity.as_ref()?.token(&self.name, &endpoint.address));
         let tokens = active.iter().filter_map(token).collect();
         self.end_other_discovery(&settings);
         self.hold(&old.endpoints, &active, now + longest_opening(&settings));
-        self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, scopes }));
+        self.active.store(Arc::new(Active { settings, endpoints: active, weights, tokens, balancer, backups, scopes }));
         self.end_other_checks(&old);
         self.configure_breakers(now);
         self.judge(now);
@@ -315,12 +327,12 @@ fn longest_opening(settings: &settings::Upstream) -> Duration {
     std::iter::once(&settings.breaker).chain(own).map(|breaker| breaker.policy.max_open_for).max().unwrap_or_default()
 }
 
-/// How these endpoints stand, with these settings in force from now on; `before` is what the upstream's breaker was.
+/// How these endpoints stand, with these settings in force from now on; `before` is how they stood together.
 fn scopes_of<N: Network>(
     settings: &settings::Upstream,
     endpoints: &[Arc<Endpoint<N>>],
-    weights: &[u32],
-    before: impl Fn(Option<&str>) -> State,
+    (weights, backups): (&[u32], &[bool]),
+    before: impl Fn(Option<&str>) -> Before,
     now: Instant,
 ) -> Box<[Scope]> {
     let scope = |route: Option<Arc<str>>, breaker: &settings::upstream::Breaker| {
@@ -330,7 +342,8 @@ fn scopes_of<N: Network>(
         };
         let standings: Box<[_]> = endpoints.iter().map(standing).collect();
         let before = before(route.as_deref());
-        Scope::new(route.clone(), breaker.clone(), standings, weights.into(), settings, before)
+        let shares = (weights.into(), backups.into());
+        Scope::new(route.clone(), breaker.clone(), standings, shares, settings, before)
     };
     for endpoint in endpoints {
         endpoint.retain_routes(|name| settings.route_breakers.iter().any(|own| &*own.route == name));
@@ -344,7 +357,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::algorithms::breaker::{Mode, Verdict};
+    use crate::algorithms::breaker::{Mode, State, Verdict};
     use crate::clock::Clock;
     use crate::config::{Purpose, load_text};
     use crate::network::Sockets;

@@ -29,6 +29,11 @@ fn upstreams() {
     );
     check("[upstreams.a]\nendpoints = [\"b:1\", \"B:1\"]", &["2:21: the endpoint \"B:1\" is there twice"]);
     check("[upstreams.a]\nendpoints = [{ address = \"b:1\", weight = 0 }]", &["2:13: every endpoint has weight 0"]);
+    check(
+        "[upstreams.a]\nendpoints = [{ address = \"b:1\", backup = true }, { address = \"c:1\", weight = 0 }]",
+        &["2:13: every endpoint that gets requests is a backup"],
+    );
+    check("[upstreams.a]\nendpoints = [\"c:1\", { address = \"b:1\", backup = true }]", &[]);
     check("[upstreams.a]\nendpoints = [{ weight = 1 }]", &["2:14: \"address\" is missing in [upstreams.a.endpoints]"]);
     check_upstream("discovery = { dns = \"b:1\" }", &["3:13: an upstream has `endpoints` or `discovery`, not both"]);
     check("[upstreams.a]\ndiscovery = { dns = \"b\" }", &["2:21: \"b\" is not a host and port: the port is missing"]);

@@ -10,6 +10,7 @@ mod aggregates;
 mod aggregates_clients;
 mod aggregates_compressed;
 mod aggregates_failures;
+mod backups;
 mod balancing;
 mod batches;
 mod batches_ends;

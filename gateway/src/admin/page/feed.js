@@ -6,7 +6,7 @@ const EVENTS_KEPT = 500;
 const EVENTS_SHOWN = 200;
 const GROUPS = {
   Everything: null,
-  Endpoints: ["breaker", "ejection", "health", "discovery"],
+  Endpoints: ["breaker", "ejection", "backup", "health", "discovery"],
   Configuration: ["reload", "drain", "clock_step", "client_unknown", "start", "admin"],
   Load: ["shed", "store", "tracing", "log", "missed"],
   "Keys and TLS": ["keys", "issuer", "handshake", "certificate"],
@@ -31,6 +31,8 @@ const TOLD = {
   ejection: e => e.ejected ? ["bad", `${where(e)}: gets nothing any more, ${words(e.reason)}`]
     : e.capped ? ["warn", `${where(e)}: should get nothing, but too few would be left: ${words(e.reason)}`]
     : ["good", `${where(e)}: gets its part again, ${words(e.reason)}`],
+  backup: e => (e.to === "primaries" ? ["good", `${where(e)}: its own endpoints take the requests again`]
+    : ["bad", `${where(e)}: backups take ${e.to === "both" ? "requests too, too few others are well" : "the requests"}: ${(e.endpoints ?? []).join("; ")}`]),
   health: e => [e.healthy ? "good" : "bad", `${where(e)}: health checks ${e.healthy ? "pass" : "fail"}: ${e.detail}`],
   reload: e => e.ok ? ["good", `configuration ${e.version} is in force, asked for by ${e.cause}` + (e.problems.length ? ": " + e.problems.join("\n") : "")]
     : ["bad", `configuration refused, asked for by ${e.cause}; version ${e.version} stays in force\n` + e.problems.join("\n")],

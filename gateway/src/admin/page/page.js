@@ -287,6 +287,9 @@ function showAlerts(status) {
   if (by("alerts").textContent !== alerts.map(it => it.textContent).join("")) by("alerts").replaceChildren(...alerts);
 }
 
+// Who takes the requests of an upstream that has backups.
+const SERVING = { both: ["backups too", "warn"], backups: ["backups serve", "warn"] };
+
 function showTables(upstreams, routes, of) {
   by("upstreams").replaceChildren(...upstreams.flatMap(u => {
     const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
@@ -296,9 +299,9 @@ function showTables(upstreams, routes, of) {
     const sum = what => u.endpoints.reduce((all, e) => all + e[what], 0);
     if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", p99, "", "", "", ""], "failing")];
     const one = u.endpoints.length === 1;
-    const rows = u.endpoints.map(e => row([[one ? u.name : "", "wraps"], e.address, place(e), ...(one ? did : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length || e.failing_per_second > 0 ? "failing" : one ? style : ""));
+    const rows = u.endpoints.map(e => row([[one ? u.name : "", "wraps"], e.address + (e.backup ? " (backup)" : ""), place(e), ...(one ? did : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length || e.failing_per_second > 0 ? "failing" : one ? style : ""));
     // Of several, what they come to together stands above them.
-    return one ? rows : [row([[u.name, "wraps"], `${u.endpoints.length} endpoints`, "", ...did, "", p99, "", sum("in_flight"), sum("connections"), sum("idle_connections")], style), ...rows];
+    return one ? rows : [row([[u.name, "wraps"], `${u.endpoints.length} endpoints`, SERVING[u.serving] ?? "", ...did, "", p99, "", sum("in_flight"), sum("connections"), sum("idle_connections")], style), ...rows];
   }));
   by("no-upstreams").hidden = upstreams.length > 0;
   const words = by("filter").value.toLowerCase().split(/\s+/);

@@ -53,7 +53,7 @@ function spans(r) {
   const shown = [["the whole request", 0, r.total_us, failed(r) ? "bad" : ""]];
   for (const x of r.exchanges) {
     const good = x.outcome === "ok";
-    shown.push([`${x.part ? x.part + ": " : ""}${x.upstream} at ${x.endpoint}: ${words(x.outcome)}${x.status ? " " + x.status : ""}${x.replayed ? ", sent again on a new connection" : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
+    shown.push([`${x.part ? x.part + ": " : ""}${x.upstream} at ${x.endpoint}${x.backup ? " (backup)" : ""}: ${words(x.outcome)}${x.status ? " " + x.status : ""}${x.replayed ? ", sent again on a new connection" : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
   }
   if (r.times_us.answered !== undefined) shown.push(["the answer's body", r.times_us.answered, r.total_us, ""]);
   return shown;

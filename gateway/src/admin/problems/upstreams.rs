@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::board::{Feels, Problem, Severity};
 use crate::algorithms::breaker::State;
+use crate::algorithms::tiers::Serving;
 use crate::clock::Clock;
 use crate::config::settings::upstream::Endpoints;
 use crate::network::Network;
@@ -84,14 +85,27 @@ fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scop
         name,
         severity: if is_down { Severity::Bad } else { Severity::Warn },
         since: since.map(ns),
-        why: format!("{} of {all} endpoints out: {named}{more}", out.len()),
+        why: format!("{} of {all} endpoints out{}: {named}{more}", out.len(), of_backups(scope.serving())),
         feels,
         remedy: match (is_held, is_down) {
             (true, _) => "an operator's word: POST /breakers/UPSTREAM/ENDPOINT/auto takes it back",
             (_, true) => "look at the service: it is tried again by itself, and GET /breakers says when",
+            _ if scope.serving() != Serving::Primaries => {
+                "backups have its part, as long as they can: look at the service; it is tried again by itself, and GET \
+                 /breakers says when"
+            }
             (_, false) => "the others have its part; it is tried again by itself, and GET /breakers says when",
         },
     })
+}
+
+/// Who has the requests of those that are out.
+fn of_backups(serving: Serving) -> &'static str {
+    match serving {
+        Serving::Primaries => "",
+        Serving::Both => ", backups take requests too",
+        Serving::Backups => ", backups take the requests",
+    }
 }
 
 /// Endpoints that answer nobody, though they are asked, while others do.

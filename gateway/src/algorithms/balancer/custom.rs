@@ -62,7 +62,7 @@ impl Candidates<'_> {
         self.endpoints.get(place).map_or("", |(address, _)| address)
     }
 
-    /// Its weight.
+    /// Its weight; 0 of a backup where a primary is picked, and of a primary where a backup is.
     pub fn weight(&self, place: usize) -> u32 {
         self.endpoints.get(place).map_or(0, |(_, weight)| *weight)
     }

@@ -12,6 +12,7 @@ mod random;
 mod round_robin;
 #[cfg(test)]
 mod simulation;
+mod tiered;
 
 pub use consistent_hash::ConsistentHash;
 pub use custom::{BalancePolicy, Candidates, Custom};
@@ -19,6 +20,7 @@ pub use least_request::LeastRequest;
 pub use peak_ewma::PeakEwma;
 pub use random::Random;
 pub use round_robin::RoundRobin;
+pub use tiered::Backups;
 
 use std::sync::Arc;
 

@@ -36,7 +36,8 @@ pub(crate) fn build(context: &Context<'_>, name: &str, table: &Reader<'_>) -> Op
 
 /// The upstream of a URL, which says whether TLS is spoken; shared keys hold for it too.
 pub(crate) fn implicit(context: &Context<'_>, url: &UpstreamUrl, shared: &Reader<'_>) -> Upstream {
-    let endpoint = Endpoint { address: Arc::from(url.authority.as_str()), target: url.target.clone(), weight: 1 };
+    let (address, target) = (Arc::from(url.authority.as_str()), url.target.clone());
+    let endpoint = Endpoint { address, target, weight: 1, backup: false };
     let endpoints = Endpoints::Static(vec![endpoint]);
     let tls = url.tls.then(|| tls(context, &shared.table("tls"), &endpoints));
     with_endpoints(context, &url.authority, (endpoints, tls), shared)
@@ -192,17 +193,18 @@ fn millionths(share: f64) -> u32 {
 }
 
 fn endpoint(node: &Node) -> Option<Endpoint> {
-    let (address, weight) = match &node.value {
+    let (address, weight, backup) = match &node.value {
         Value::Table(table) => {
             let weight = match table.get("weight").map(|weight| &weight.value) {
                 Some(Value::Integer(weight)) => u32::try_from(*weight).ok()?,
                 _ => 1,
             };
-            (table.get("address")?.text()?, weight)
+            let backup = table.get("backup").is_some_and(|backup| matches!(backup.value, Value::Bool(true)));
+            (table.get("address")?.text()?, weight, backup)
         }
-        _ => (node.text()?, 1),
+        _ => (node.text()?, 1, false),
     };
-    Some(Endpoint { address: Arc::from(address), target: host_port::parse(address).ok()?, weight })
+    Some(Endpoint { address: Arc::from(address), target: host_port::parse(address).ok()?, weight, backup })
 }
 
 fn discovery(table: &Reader<'_>) -> Option<DnsDiscovery> {

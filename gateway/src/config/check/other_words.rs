@@ -95,6 +95,21 @@ const KEYS: &[(&[&str], &str)] = &[
     (&["ssl_crl", "crl_file", "crl"], "it is `client_crl` in `tls` of a listener"),
 ];
 
+/// Words of keys that may mean something else in other tables: each with keys of ours beside which it means this.
+const BESIDE: &[(&[&str], &[&str], &str)] = &[
+    (
+        &["priority", "tier", "standby", "spare", "failover"],
+        &["address", "weight"],
+        "it is `backup = true` of an endpoint: it gets requests while none of the others takes any",
+    ),
+    (
+        &["backup", "backups", "failover", "standby", "priority", "fallback"],
+        &["endpoints"],
+        "it is said of an endpoint: `endpoints = [\"a:1\", { address = \"b:1\", backup = true }]`; another upstream \
+         is `fallback = { upstream = \"NAME\" }` of a route",
+    ),
+];
+
 /// Words of values.
 const VALUES: &[(&[&str], &str)] = &[
     (&["least_conn", "leastconn", "least-connections", "p2c", "LEAST_REQUEST"], "least_request"),
@@ -112,6 +127,12 @@ const VALUES: &[(&[&str], &str)] = &[
 /// What a key of another gateway is here.
 pub(super) fn of_key(written: &str) -> Option<&'static str> {
     KEYS.iter().find(|(words, _)| words.contains(&written)).map(|(_, help)| *help)
+}
+
+/// The same of a table that has the keys of which `has` says so.
+pub(super) fn of_key_beside(written: &str, has: impl Fn(&str) -> bool) -> Option<&'static str> {
+    let found = BESIDE.iter().find(|(words, beside, _)| words.contains(&written) && beside.iter().all(|key| has(key)));
+    found.map(|(_, _, help)| *help)
 }
 
 /// What a word of another gateway is here, if it can stand where `may_be` says what can.
@@ -152,6 +173,15 @@ mod tests {
                 "it is `cert`, beside `key`, in `tls`",
             ),
             ("[upstreams.a]\nendpoints = [\"a:1\"]\nbalance = \"least_conn\"", "it is \"least_request\" here"),
+            (
+                "[upstreams.a]\nendpoints = [{ address = \"a:1\", priority = 1 }]",
+                "it is `backup = true` of an endpoint: it gets requests while none of the others takes any",
+            ),
+            (
+                "[upstreams.a]\nendpoints = [\"a:1\"]\nbackup = [\"b:1\"]",
+                "it is said of an endpoint: `endpoints = [\"a:1\", { address = \"b:1\", backup = true }]`; another upstream \
+                 is `fallback = { upstream = \"NAME\" }` of a route",
+            ),
             ("[identity.providers.a]\nkind = \"key-auth\"", "it is \"api_key\" here"),
             ("[rate_limits.a]\nrate = \"1/s\"\nburst = 1\nkey = \"consumer\"", "it is \"subject\" here"),
             ("[rate_limits.a]\nrate = \"1/s\"\nburst = 1\nkey = \"$binary_remote_addr\"", "it is \"client_ip\" here"),

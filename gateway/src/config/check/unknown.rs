@@ -26,7 +26,8 @@ pub(super) fn key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, (pat
     let elsewhere = other_words::of_key(&entry.key).map(str::to_owned);
     let is_of_here = |help: &String| def.keys.iter().any(|key| help.contains(&format!("`{}`", key.name)));
     let (here, elsewhere) = (elsewhere.clone().filter(is_of_here), elsewhere);
-    let help = here.or(own).or(elsewhere).or(help).unwrap_or_else(|| known_keys(def));
+    let beside = other_words::of_key_beside(&entry.key, |key| def.key(key).is_some()).map(str::to_owned);
+    let help = beside.or(here).or(own).or(elsewhere).or(help).unwrap_or_else(|| known_keys(def));
     context.report.error_with(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), help);
 }
 

@@ -20,7 +20,7 @@ const KEYS: &[Key] = &[
     key(
         "endpoints",
         Kind::List(const { &Kind::Short(const { &Kind::Text(&text::HOST_PORT) }, &ENDPOINT) }, 1),
-        "Its addresses: \"host:port\", or tables with a weight.",
+        "Its addresses: \"host:port\", or tables with a weight, or as a backup.",
     ),
     key("discovery", Kind::Table(&DISCOVERY), "Addresses from DNS, instead of endpoints."),
     key(
@@ -42,8 +42,12 @@ const KEYS: &[Key] = &[
     key("breaker", Kind::Table(&BREAKER), "When an endpoint is left alone.").default("{}"),
     key("health", Kind::Table(&HEALTH), "Active health checks.").default("{}"),
     key("ejection", Kind::Table(&EJECTION), "How many endpoints breakers may take out of balancing.").default("{}"),
-    key("panic_below", Kind::Number(0.0, 1.0), "The share of available endpoints under which all are used.")
-        .default("0.0"),
+    key(
+        "panic_below",
+        Kind::Number(0.0, 1.0),
+        "The share of available endpoints under which all are used; backups first, where there are some.",
+    )
+    .default("0.0"),
     key("concurrency", Kind::Table(&CONCURRENCY), "How many requests may be in flight to it.").default("{}"),
     key("retry_budget", Kind::Table(&RETRY_BUDGET), "How many retries there may be.").default("{}"),
 ];
@@ -61,6 +65,13 @@ static ENDPOINT: TableDef = TableDef::plain(
         )
         .required(),
         key("weight", Kind::Integer(0, 1_000_000), "Its share; 0 gets no new requests.").default("1"),
+        key(
+            "backup",
+            Kind::Bool,
+            "It gets requests only while none of the endpoints that are no backups takes any, or beside them where \
+             fewer than `panic_below` are well.",
+        )
+        .default("false"),
     ],
 );
 

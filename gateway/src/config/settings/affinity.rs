@@ -1,5 +1,7 @@
 //! `affinity` of an upstream: a cookie that brings a client back to the endpoint that answered it.
 
+use std::borrow::Cow;
+
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -25,6 +27,12 @@ impl Affinity {
         let key = hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes());
         let print = token_of(&key, &[b"print"]);
         Self { cookie: cookie.into(), attributes: attributes.into(), key, print }
+    }
+
+    /// The name of the cookie that stands for a primary, or for a backup. No name of ours that is made of an upstream's
+    /// has a dot, so that it is no other upstream's.
+    pub fn cookie_of(&self, backup: bool) -> Cow<'_, str> {
+        if backup { Cow::Owned(format!("{}.backup", self.cookie)) } else { Cow::Borrowed(&self.cookie) }
     }
 
     /// What stands for an endpoint of an upstream. Nobody without the secret can tell which, or make one of another.

@@ -49,6 +49,13 @@ pub struct Upstream {
     pub concurrency: Concurrency,
 }
 
+impl Upstream {
+    /// Whether any of its endpoints is a backup.
+    pub fn has_backups(&self) -> bool {
+        matches!(&self.endpoints, Endpoints::Static(all) if all.iter().any(|endpoint| endpoint.backup))
+    }
+}
+
 /// `protocol`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Protocol {
@@ -174,6 +181,8 @@ pub struct Endpoint {
     pub target: Target,
     /// Its share; at least 1, or 0 for an endpoint that gets no new requests.
     pub weight: u32,
+    /// It gets requests only where no other endpoint that is none takes them.
+    pub backup: bool,
 }
 
 /// What an address means.

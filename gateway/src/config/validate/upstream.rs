@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 use crate::config::settings::upstream::GRPC_CHECK;
+use crate::config::tree::Value;
 
 /// Endpoints are written or discovered, not both.
 pub(crate) fn one_source(context: &mut Context<'_>, upstream: &Reader<'_>) {
@@ -24,23 +25,28 @@ pub(crate) fn one_source(context: &mut Context<'_>, upstream: &Reader<'_>) {
     }
 }
 
-/// Each address once, and one at least that gets requests.
+/// Each address once, and one at least that gets requests and is no backup.
 pub(crate) fn distinct_endpoints(context: &mut Context<'_>, upstream: &Reader<'_>) {
     let mut seen = HashSet::new();
-    let mut weights = 0i64;
+    // Whether anybody gets requests, and anybody who is no backup.
+    let (mut any_weight, mut any_primary) = (false, false);
     for node in upstream.nodes("endpoints") {
         let address = node.table().map_or(Some(node), |table| table.get("address"));
         let Some(address) = address else { return };
-        let weight = node.table().and_then(|table| table.get("weight"));
-        weights +=
-            weight.map_or(1, |weight| i64::from(!matches!(weight.value, crate::config::tree::Value::Integer(0))));
+        let said = |key: &str| node.table().and_then(|table| table.get(key)).map(|said| &said.value);
+        let has_weight = !matches!(said("weight"), Some(Value::Integer(0)));
+        any_weight |= has_weight;
+        any_primary |= has_weight && !matches!(said("backup"), Some(Value::Bool(true)));
         let Some(text) = address.text() else { return };
         if !seen.insert(text.to_ascii_lowercase()) {
             context.report.error(address.at, format!("the endpoint {} is there twice", quoted(address.shown())));
         }
     }
-    if !seen.is_empty() && weights == 0 {
+    if !seen.is_empty() && !any_weight {
         context.report.error(upstream.at("endpoints"), "every endpoint has weight 0");
+    } else if !seen.is_empty() && !any_primary {
+        let help = "leave `backup` out of one: backups stand behind endpoints that are none, and have a weight";
+        context.report.error_with(upstream.at("endpoints"), "every endpoint that gets requests is a backup", help);
     }
 }
 

@@ -1,10 +1,10 @@
 //! What of upstreams is said on standard error too, for who has no more than the process's own words: that an upstream
-//! is down or back, verdicts of health checks, and endpoints that take requests though they should not. So is, which
-//! happens once, that nobody says whose requests are.
+//! is down or back, that its backups take requests or do not any more, verdicts of health checks, and endpoints that
+//! take requests though they should not. So is, which happens once, that nobody says whose requests are.
 //!
 //! Lines of endpoints beyond so many a minute are left out and counted, and one upstream alone cannot use them all up.
-//! That an upstream is down, or back, is left out never: beyond as many it waits for the next minute, and is said then
-//! if it still holds.
+//! That an upstream is down, on its backups, or back, is left out never: beyond as many it waits for the next minute,
+//! and is said then if it still holds.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use super::event::{Event, Stamped};
 use super::kind::{Kind, Kinds};
 use crate::algorithms::breaker::State;
 use crate::algorithms::ejection::Place;
+use crate::algorithms::tiers::Serving;
 use crate::telemetry::notice;
 
 /// The most lines in a minute, of endpoints, and as many of upstreams: what flaps is told by metrics and events.
@@ -26,8 +27,8 @@ const MOST: u32 = 30;
 const MOST_OF_ONE: u32 = 10;
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// An upstream, with the route whose breakers it is about where they are a route's own.
-type Whole = (Arc<str>, Option<Arc<str>>);
+/// An upstream, with the route whose breakers it is about where they are a route's own, and what is told of it.
+type Whole = (Arc<str>, Option<Arc<str>>, Kind);
 
 /// What has been said.
 #[derive(Debug, Default)]
@@ -48,7 +49,17 @@ impl Aloud {
     fn hear(&mut self, stamped: &Arc<Stamped>) -> Option<Value> {
         match &stamped.event {
             Event::RollUp { upstream, route, to, .. } => {
-                self.whole((Arc::clone(upstream), route.clone()), *to, stamped)
+                // One that is dead goes from open to half-open and back for as long as it is tried.
+                let is_down = match to {
+                    State::Open => true,
+                    State::Closed => false,
+                    State::HalfOpen => return None,
+                };
+                self.whole((Arc::clone(upstream), route.clone(), Kind::Breaker), is_down, stamped)
+            }
+            Event::Backup { upstream, route, to, .. } => {
+                let is_wrong = *to != Serving::Primaries;
+                self.whole((Arc::clone(upstream), route.clone(), Kind::Backup), is_wrong, stamped)
             }
             Event::Ejection { upstream, place: Place::Capped, .. } | Event::Health { upstream, .. } => {
                 self.endpoint(upstream, &stamped.event)
@@ -58,13 +69,7 @@ impl Aloud {
         }
     }
 
-    fn whole(&mut self, which: Whole, to: State, stamped: &Arc<Stamped>) -> Option<Value> {
-        // One that is dead goes from open to half-open and back for as long as it is tried.
-        let is_down = match to {
-            State::Open => true,
-            State::Closed => false,
-            State::HalfOpen => return None,
-        };
+    fn whole(&mut self, which: Whole, is_down: bool, stamped: &Arc<Stamped>) -> Option<Value> {
         // What had waited to be said does not hold any more.
         self.held_back.remove(&which);
         if self.down.contains(&which) == is_down {
@@ -124,7 +129,7 @@ fn line(event: &Event) -> Value {
 
 /// The kinds that are listened to.
 pub fn said_aloud() -> Kinds {
-    [Kind::Breaker, Kind::Ejection, Kind::Health, Kind::ClientUnknown].into_iter().collect()
+    [Kind::Breaker, Kind::Backup, Kind::Ejection, Kind::Health, Kind::ClientUnknown].into_iter().collect()
 }
 
 /// Says what there is to say, for as long as the runtime lives.
@@ -170,6 +175,28 @@ mod tests {
         }
         assert_eq!(said, ["open", "closed"]);
         assert_eq!(aloud.hear(&rolled_up("up", State::Closed)), None, "it was never said to be down");
+    }
+
+    #[test]
+    fn that_backups_take_requests_is_said_once_and_that_they_do_not_any_more_too() {
+        let (mut aloud, mut said) = (Aloud::default(), Vec::new());
+        let turned = |from, to| {
+            stamped(Event::Backup { upstream: "up".into(), route: None, from, to, out: vec!["a:1: why".into()] })
+        };
+        for (from, to) in [
+            (Serving::Primaries, Serving::Both),
+            (Serving::Both, Serving::Backups),
+            (Serving::Backups, Serving::Primaries),
+        ] {
+            said.extend(aloud.hear(&turned(from, to)));
+        }
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert_eq!(
+            said[0].to_string(),
+            r#"{"event":"upstream","about":"backup","upstream":"up","from":"primaries","to":"both","endpoints":["a:1: why"]}"#
+        );
+        assert_eq!(said[1]["to"], "primaries");
+        assert!(aloud.hear(&rolled_up("up", State::Open)).is_some(), "that it is down is another thing");
     }
 
     #[test]

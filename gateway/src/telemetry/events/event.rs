@@ -10,6 +10,7 @@ use super::failure::LastFailure;
 use super::kind::Kind;
 use crate::algorithms::breaker::{Counts, State, Transition};
 use crate::algorithms::ejection::Place;
+use crate::algorithms::tiers::Serving;
 use crate::context::RequestId;
 use crate::telemetry::metrics::{AttemptOutcome, HandshakeResult, LimitDecision, ShedReason};
 use crate::telemetry::timestamp::rfc3339;
@@ -74,6 +75,19 @@ pub enum Event {
         /// To this.
         to: State,
         /// Where it opens, the endpoints with what keeps requests from each.
+        out: Vec<String>,
+    },
+    /// Backups of an upstream take requests from now on, or do not any more.
+    Backup {
+        /// The upstream's name.
+        upstream: Arc<str>,
+        /// The route for which they do, where that has a breaker of its own.
+        route: Option<Arc<str>>,
+        /// Whose turn it was.
+        from: Serving,
+        /// Whose turn it is.
+        to: Serving,
+        /// Where backups take requests, the endpoints with what keeps requests from each.
         out: Vec<String>,
     },
     /// An endpoint changed its place in balancing.
@@ -244,6 +258,7 @@ impl Event {
             Self::Drain => Kind::Drain,
             Self::Attempt { .. } => Kind::Attempt,
             Self::Breaker { .. } | Self::RollUp { .. } => Kind::Breaker,
+            Self::Backup { .. } => Kind::Backup,
             Self::Ejection { .. } => Kind::Ejection,
             Self::Health { .. } => Kind::Health,
             Self::Keys { .. } => Kind::Keys,
@@ -281,6 +296,30 @@ impl Event {
         }
     }
 
+    /// The same of where endpoints stand.
+    fn of_balancing(&self) -> Value {
+        match self {
+            Self::Breaker { upstream, endpoint, route, transition, failure } => {
+                let fields = changed(of_endpoint(upstream, endpoint, route.as_deref()), transition);
+                with(fields, "failure", failure.as_ref().map(ToString::to_string))
+            }
+            Self::RollUp { upstream, route, from, to, out } => {
+                together((&**upstream, route.as_deref()), (*from, *to), out)
+            }
+            Self::Backup { upstream, route, from, to, out } => {
+                turned((&**upstream, route.as_deref()), (*from, *to), out)
+            }
+            Self::Ejection { upstream, endpoint, route, place, reason } => {
+                let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
+                fields["reason"] = (*reason).into();
+                fields["ejected"] = (*place == Place::Ejected).into();
+                fields["capped"] = (*place == Place::Capped).into();
+                fields
+            }
+            _ => json!({}),
+        }
+    }
+
     pub(super) fn fields(&self) -> Value {
         match self {
             Self::Reload { version, ok, cause, problems } => {
@@ -299,19 +338,8 @@ impl Event {
                 let fields = with(fields, "status", *status);
                 with(fields, "key", (*key != 0).then(|| format!("{key:016x}")))
             }
-            Self::Breaker { upstream, endpoint, route, transition, failure } => {
-                let fields = changed(of_endpoint(upstream, endpoint, route.as_deref()), transition);
-                with(fields, "failure", failure.as_ref().map(ToString::to_string))
-            }
-            Self::RollUp { upstream, route, from, to, out } => {
-                together((&**upstream, route.as_deref()), (*from, *to), out)
-            }
-            Self::Ejection { upstream, endpoint, route, place, reason } => {
-                let mut fields = of_endpoint(upstream, endpoint, route.as_deref());
-                fields["reason"] = (*reason).into();
-                fields["ejected"] = (*place == Place::Ejected).into();
-                fields["capped"] = (*place == Place::Capped).into();
-                fields
+            Self::Breaker { .. } | Self::RollUp { .. } | Self::Backup { .. } | Self::Ejection { .. } => {
+                self.of_balancing()
             }
             Self::Keys { provider, what } => what.fields(provider),
             Self::Health { upstream, endpoint, healthy, detail } => {
@@ -364,6 +392,14 @@ fn together((upstream, route): (&str, Option<&str>), (from, to): (State, State),
     fields["from"] = from.as_str().into();
     fields["to"] = to.as_str().into();
     fields["cause"] = if out.is_empty() { "endpoints" } else { "all_endpoints_out" }.into();
+    with(fields, "endpoints", (!out.is_empty()).then(|| out.to_vec()))
+}
+
+/// Whose turn it is from now on; what the others are out for stands beside it.
+fn turned((upstream, route): (&str, Option<&str>), (from, to): (Serving, Serving), out: &[String]) -> Value {
+    let mut fields = with(json!({ "upstream": upstream }), "route", route);
+    fields["from"] = from.as_str().into();
+    fields["to"] = to.as_str().into();
     with(fields, "endpoints", (!out.is_empty()).then(|| out.to_vec()))
 }
 

@@ -1,7 +1,7 @@
 //! What events are about, and which kinds a reader wants.
 
 /// What an event is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum Kind {
     /// A reload, whatever came of it.
@@ -42,11 +42,13 @@ pub enum Kind {
     ClientUnknown,
     /// The admin API was asked to change something.
     Admin,
+    /// An upstream's backups take requests, or do not any more.
+    Backup,
 }
 
 impl Kind {
     /// Every kind, in the order of their numbers.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::Reload,
         Self::Drain,
         Self::Attempt,
@@ -66,6 +68,7 @@ impl Kind {
         Self::ClockStep,
         Self::ClientUnknown,
         Self::Admin,
+        Self::Backup,
     ];
 
     /// As written in events and in `?kinds=`.
@@ -90,6 +93,7 @@ impl Kind {
             Self::ClockStep => "clock_step",
             Self::ClientUnknown => "client_unknown",
             Self::Admin => "admin",
+            Self::Backup => "backup",
         }
     }
 

@@ -15,7 +15,7 @@ use crate::algorithms::gathering::Reason;
 use crate::config::settings::compress::Coding;
 use crate::error::Code;
 use crate::telemetry::metrics::{
-    AskedIssuer, AttemptOutcome, CoalesceResult, Discovered, Ejections, EndpointBreaker, EndpointInFlight,
+    AskedIssuer, AttemptOutcome, BackedUp, CoalesceResult, Discovered, Ejections, EndpointBreaker, EndpointInFlight,
     EndpointState, EndpointStates, FallbackResult, HedgeResult, HeldPlaces, Keys, LimitDecision, MirrorResult,
     PartResult, Registry, RetryResult, RouteBreaker, RouteTotals, ShedReason, SpanResult, UpstreamHandshake,
     UpstreamTotals, WordResult,
@@ -52,6 +52,8 @@ pub struct ScrapeInputs {
     pub revocation_lists: Vec<(String, [i64; 2])>,
     /// Upstreams whose endpoints are discovered.
     pub discoveries: Vec<Discovered>,
+    /// Upstreams that have backups.
+    pub backups: Vec<BackedUp>,
     /// Dropped lines of the access log.
     pub log_dropped: u64,
     /// Writes of the access log that failed, and reopens.
@@ -361,6 +363,11 @@ fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
     page.family("gateway_ejections", Kind::Gauge, "Endpoints that are out of balancing now.");
     for ejections in &inputs.ejections {
         page.number(&[("upstream", &ejections.upstream)], ejections.endpoints);
+    }
+    let about = "1 while backups of an upstream take requests, else 0.";
+    page.family("gateway_backups_serving", Kind::Gauge, about);
+    for backed in &inputs.backups {
+        page.number(&[("upstream", &backed.upstream)], backed.serving.into());
     }
     page.family("gateway_discovery_failing", Kind::Gauge, "1 while an upstream's name cannot be resolved, else 0.");
     for discovered in &inputs.discoveries {

@@ -44,6 +44,15 @@ pub struct Discovered {
     pub failing: bool,
 }
 
+/// An upstream that has backups; read when somebody scrapes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BackedUp {
+    /// The upstream's name.
+    pub upstream: Arc<str>,
+    /// Backups take requests, of all routes or of one that has a breaker of its own.
+    pub serving: bool,
+}
+
 /// The endpoints of one upstream by their states; read when somebody scrapes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointStates {

@@ -29,7 +29,7 @@ pub use admin::{AdminAction, AdminResult, AdminSeries};
 pub use aggregate::{PartResult, PartSeries};
 pub use auth::{AskedIssuer, AuthResult, AuthSeries, CacheResult, Keys, TokenCacheSeries};
 pub use batch::{BatchSeries, BatchTotals};
-pub use endpoint_state::{Discovered, EndpointState, EndpointStates};
+pub use endpoint_state::{BackedUp, Discovered, EndpointState, EndpointStates};
 pub use exemplar::Exemplar;
 pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, ShedReason};
 pub use histogram::{Histogram, HistogramTotals};

@@ -111,6 +111,9 @@ impl Details<'_> {
                 text(out, ",\"part\":", part);
             }
             text(out, ",\"endpoint\":", &attempt.endpoint);
+            if attempt.backup {
+                out.extend_from_slice(b",\"backup\":true");
+            }
             text(out, ",\"breaker\":", attempt.breaker);
             number(out, ",\"start_us\":", self.since_start(attempt.began));
             number(out, ",\"end_us\":", self.since_start(attempt.ended));

@@ -53,6 +53,8 @@ pub struct AttemptNote {
     pub upstream: Arc<str>,
     /// The endpoint's address.
     pub endpoint: Arc<str>,
+    /// It is a backup.
+    pub backup: bool,
     /// What its breaker was.
     pub breaker: &'static str,
     /// When it began.
@@ -193,6 +195,7 @@ mod tests {
             part: None,
             upstream: "u".into(),
             endpoint: "e".into(),
+            backup: false,
             breaker: "closed",
             began: now,
             ended: now,

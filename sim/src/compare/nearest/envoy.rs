@@ -195,7 +195,13 @@ fn cluster(upstream: &Upstream, lacks: &mut Lacks) -> Value {
         };
         json!({ "endpoint": { "address": at }, "load_balancing_weight": endpoint.weight })
     };
-    let all = endpoints(upstream).iter().filter(|endpoint| endpoint.weight > 0);
+    let tier = |backups: bool| {
+        let all = endpoints(upstream).iter().filter(|endpoint| endpoint.weight > 0 && endpoint.backup == backups);
+        let all: Vec<Value> = all.map(one).collect();
+        (!all.is_empty()).then(|| json!({ "priority": u8::from(backups), "lb_endpoints": all }))
+    };
+    let tiers: Vec<Value> = [tier(false), tier(true)].into_iter().flatten().collect();
+    lacks.when(tiers.len() > 1, "backups take load by and by, from 72 % of healthy endpoints down");
     let named = endpoints(upstream).iter().any(|endpoint| matches!(endpoint.target, Target::Name(..)));
     let budget = &upstream.retry_budget;
     let most =
@@ -219,7 +225,7 @@ fn cluster(upstream: &Upstream, lacks: &mut Lacks) -> Value {
         "common_lb_config": { "healthy_panic_threshold": { "value": f64::from(upstream.ejection.panic_below) / 1e4 } },
         "load_assignment": {
             "cluster_name": &*upstream.name,
-            "endpoints": [{ "lb_endpoints": all.map(one).collect::<Vec<_>>() }],
+            "endpoints": tiers,
         },
         "outlier_detection": outliers(upstream, lacks),
     });

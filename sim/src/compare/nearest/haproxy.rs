@@ -222,9 +222,14 @@ fn servers(upstream: &Upstream, lacks: &mut Lacks) -> String {
         (!upstream.slow_start.is_zero()).then(|| format!(" slowstart {}ms", millis(upstream.slow_start))),
     ];
     let more: String = more.into_iter().flatten().collect();
+    if endpoints(upstream).iter().any(|endpoint| endpoint.backup) {
+        // Else the first of them takes all.
+        text += "    option allbackups\n";
+    }
     for (number, endpoint) in endpoints(upstream).iter().enumerate() {
         let weight = endpoint.weight.min(256);
-        let _ = writeln!(text, "    server s{number} {} weight {weight} {check}{more}", endpoint.address);
+        let backup = if endpoint.backup { " backup" } else { "" };
+        let _ = writeln!(text, "    server s{number} {} weight {weight} {check}{more}{backup}", endpoint.address);
     }
     text
 }

@@ -106,7 +106,14 @@ fn of_upstream(upstream: &Upstream, lacks: &mut Lacks) -> String {
     for endpoint in endpoints(upstream).iter().filter(|endpoint| endpoint.weight > 0) {
         let most = upstream.pool.max_connections.map_or_else(String::new, |most| format!(" max_conns={most}"));
         let (address, weight) = (&endpoint.address, endpoint.weight);
-        let _ = writeln!(text, "        server {address} weight={weight} max_fails={fails} fail_timeout={out}s{most};");
+        // Which it refuses beside `hash` and `random`.
+        let by_turns = !matches!(upstream.balance, Balance::Random | Balance::ConsistentHash(_));
+        let backup = if endpoint.backup && by_turns { " backup" } else { "" };
+        lacks.when(endpoint.backup && !by_turns, "a backup is an endpoint like all others");
+        let _ = writeln!(
+            text,
+            "        server {address} weight={weight} max_fails={fails} fail_timeout={out}s{most}{backup};"
+        );
     }
     let _ = writeln!(text, "        keepalive {};", upstream.pool.max_idle_per_worker);
     let _ = writeln!(text, "        keepalive_timeout {}s;", seconds(upstream.pool.idle_timeout));

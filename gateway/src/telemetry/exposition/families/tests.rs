@@ -153,6 +153,7 @@ fn page(format: Format) -> Parsed {
             AskedIssuer { provider: "other".into(), failing: false },
         ],
         discoveries: vec![Discovered { upstream: "orders".into(), failing: true }],
+        backups: vec![BackedUp { upstream: "orders".into(), serving: true }],
         reload_refused: true,
         needs_restart: false,
         certificates: vec![("127.0.0.1:8443".into(), [2_000_000_000, 1_990_000_000])],
@@ -209,6 +210,7 @@ fn both_formats_say_the_same() {
         assert_eq!(page.value("gateway_route_breaker_state", &of_route), 2.0);
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
         assert_eq!(page.value("gateway_breaker_trips_total", &tripped), 3.0);
+        assert_eq!(page.value("gateway_backups_serving", &endpoint[..1]), 1.0);
         assert_eq!(page.value("gateway_ejections", &endpoint[..1]), 1.0);
         let listener = [("listener", "127.0.0.1:8443")];
         assert_eq!(page.value("gateway_tls_certificate_expiry_seconds", &listener), 2e9);
@@ -268,6 +270,7 @@ const OURS: &[&str] = &[
     "gateway_cache_requests_total",
     "gateway_issuer_failing",
     "gateway_log_failing",
+    "gateway_backups_serving",
     "gateway_discovery_failing",
     "gateway_route_breaker_state",
     "gateway_log_write_failures_total",
