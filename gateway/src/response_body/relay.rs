@@ -190,9 +190,6 @@ impl<N: Network> Relay<N> {
                 self.exchange.bytes_out += data.len() as u64;
             }
             self.exchange.keep_part(data);
-        } else {
-            // Trailers are not kept with a body, so that one which has some is not kept.
-            self.exchange.keep_nothing();
         }
         if self.exchange.is_grpc
             && let Some(trailers) = frame.trailers_ref()

@@ -2,6 +2,7 @@
 //! time, with an upstream that remembers what it was asked.
 
 mod bounds;
+mod changes;
 mod errors;
 mod operators;
 mod whose;
@@ -122,6 +123,10 @@ impl World {
 
     /// The head of what HEAD is answered: nothing follows it.
     async fn head(&self, path: &str) -> Answer {
+        self.head_with(path, "").await
+    }
+
+    async fn head_with(&self, path: &str, fields: &str) -> Answer {
         let mut client = Client::on(self.inside.connect());
         client.send(format!("HEAD {path} HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")).await;
         let answer = client.head().await;
