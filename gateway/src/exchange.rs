@@ -88,8 +88,11 @@ pub struct Exchange<N: Network> {
     pub is_grpc: bool,
     /// How its caller speaks, where that is one of gRPC.
     pub speech: Speech,
-    /// The client gave it less time than the route does.
+    /// The client gave it less time than the route does, or it has little left: what comes of that says nothing of who
+    /// is asked.
     pub hurried: bool,
+    /// Its time until response headers is the client's own word.
+    pub has_own_time: bool,
     /// What a client of gRPC gives its whole call, from its start; `timeout` is until response headers.
     pub call_timeout: Option<Duration>,
     /// The time until response headers, from its start, retries included; `None` = no limit.
@@ -274,6 +277,7 @@ impl<N: Network> Exchange<N> {
             is_grpc: false,
             speech: Speech::default(),
             hurried: false,
+            has_own_time: false,
             call_timeout: None,
             timeout: None,
             path: None,

@@ -89,7 +89,7 @@ impl<N: Network> Exchange<N> {
     /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
     #[cold]
     pub(crate) fn note_problem(&self, headers: &HeaderMap, error: &GatewayError) {
-        let by_client = error.code.fault() == Fault::Client;
+        let by_client = self.fault_of(error.code) == Fault::Client;
         self.note_failure(headers, self.failure(Some(error.code), by_client), || self.cause(error));
     }
 

@@ -53,7 +53,7 @@ enum Outcome<N: Network> {
     Taken(Box<(Answer<N>, Behind)>),
     /// A switch to WebSocket.
     Switch(Answer<N>),
-    /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7).
+    /// `OPTIONS *`: about the gateway, not about a resource (RFC 9110, section 9.3.7); OPTIONS that goes no further.
     Options,
     /// A browser asks whether a page of another origin may send a request (Fetch, "CORS-preflight request").
     Preflight,
@@ -83,7 +83,7 @@ async fn stages<N: Network>(
 ) -> Result<Outcome<N>, Failure> {
     // context: is this one request, what is it about, and which of its headers may be believed?
     let admitted = context::stage::admit(exchange, headers)?;
-    if exchange.uri.path() == "*" {
+    if exchange.uri.path() == "*" || admitted.goes_no_further {
         return Ok(Outcome::Options);
     }
     // routing: the path in its one form; then by host, path, content.

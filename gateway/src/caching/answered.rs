@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, StatusCode};
+use http::header::{CONTENT_LENGTH, ETAG, LAST_MODIFIED};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::answer::{Keeping, judge};
 use super::conditions;
@@ -14,7 +15,7 @@ use super::stage::{Kept, as_asked, give};
 use super::state::{Asking, Told};
 use super::store::{Store, Stored};
 use crate::exchange::Exchange;
-use crate::http1::ResponseHead;
+use crate::http1::{Fields, ResponseHead};
 use crate::network::Network;
 use crate::response_body::Answer;
 use crate::telemetry::metrics::CacheUse;
@@ -74,6 +75,26 @@ fn judged<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead, about: &A
     }
     keep(exchange, *asking, head, about);
     None
+}
+
+/// Whether an answer says of another one than is kept that it still holds (RFC 9111, section 4.3.4): it confirms
+/// nothing, and there is nothing to give. The upstream is to be asked once more, with these headers, as if nothing were
+/// kept; what has come is not to be judged.
+#[cold]
+pub fn asks_anew<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead) -> Option<HeaderMap> {
+    let asking = exchange.cache.as_mut()?.asking.as_mut()?;
+    let kept = asking.kept.as_ref().filter(|_| asking.confirms && head.status == StatusCode::NOT_MODIFIED)?;
+    if !speaks_of_another(kept, &head.fields) {
+        return None;
+    }
+    asking.confirms = false;
+    Some(asking.headers.clone())
+}
+
+/// Whether a confirmation names another tag than what is kept has.
+fn speaks_of_another(kept: &Stored, newer: &Fields) -> bool {
+    let tags = kept.fields.get(ETAG.as_str()).zip(newer.get(ETAG.as_str()));
+    tags.is_some_and(|(own, told)| !conditions::is_same(own, told))
 }
 
 /// The upstream cannot be had, or answered so: a kept answer, where one may stand in.
@@ -136,23 +157,30 @@ fn confirmed<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, kept: &
     let store = Arc::clone(&exchange.shard.shared.cache);
     let forward = exchange.cache.as_ref().and_then(|cache| cache.told.forward);
     let told = Told { forward, status: Some(304), ..Told::default() };
-    let tags = kept.fields.get("etag").zip(head.fields.get("etag"));
-    let is_another = tags.is_some_and(|(own, told)| !conditions::is_same(own, told));
+    let is_another = speaks_of_another(kept, &head.fields);
     let fields = merge::confirmed(exchange, &kept.fields, &head.fields).filter(|_| !is_another);
     let about = (&asking.asked, &asking.headers);
-    let judge = |fields: &_| judge(kept.status.as_u16(), fields, about, (&asking.route.terms, receipt)).ok();
-    let keeping = fields.as_deref().and_then(judge);
-    let fresh = keeping.zip(fields.as_deref().and_then(|fields| merge::to_keep(exchange, fields)));
+    let judge = |fields: &_| judge(kept.status.as_u16(), fields, about, (&asking.route.terms, receipt));
+    let keeping = fields.as_deref().ok_or("status").and_then(judge);
+    let fresh = keeping.and_then(|keeping| {
+        let fields = fields.as_deref().and_then(|fields| merge::to_keep(exchange, fields));
+        Ok((keeping, fields.ok_or("size")?))
+    });
     let lease = asking.lease.take();
-    let Some((keeping, fields_kept)) = fresh else {
-        // It is this client's, and no other's any more.
-        forget(&store, &asking, kept);
-        let mut given = give(exchange, &asking.headers, kept, told);
-        if let Some(fields) = fields.and_then(|fields| merge::to_keep(exchange, &fields)) {
-            given = as_asked(&asking.headers, kept.status, fields, kept.body.clone());
+    let (keeping, fields_kept) = match fresh {
+        Ok(fresh) => fresh,
+        Err(why) => {
+            // It is this client's, and no other's any more.
+            if is_word_to_all(exchange, &asking, why) {
+                forget(&store, &asking, kept);
+            }
+            let mut given = give(exchange, &asking.headers, kept, told);
+            if let Some(fields) = fields.and_then(|fields| merge::to_keep(exchange, &fields)) {
+                given = as_asked(&asking.headers, kept.status, fields, kept.body.clone());
+            }
+            lease.into_iter().for_each(|lease| lease.ends(false, now_ms));
+            return given;
         }
-        lease.into_iter().for_each(|lease| lease.ends(false, now_ms));
-        return given;
     };
     let (to, body) = (destination(exchange, &asking, &keeping), kept.body.clone());
     let stored = Stored { status: kept.status, fields: fields_kept, body, keeping, came_ms: now_ms };
@@ -164,6 +192,46 @@ fn confirmed<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, kept: &
     }
     lease.into_iter().for_each(|lease| lease.ends(is_kept, now_ms));
     given
+}
+
+/// Whether an answer that is not kept, for this reason, was the upstream's word to all who ask, and not to one client:
+/// to what that one shows or wants, or by what stands in for the upstream. A client that wants an answer anew chooses
+/// the moment, and with its other headers the answer: were that everybody's, whoever provokes an error would throw out
+/// what others are given.
+fn is_word_to_all<N: Network>(exchange: &Exchange<N>, asking: &Asking, why: &str) -> bool {
+    let is_forced = exchange.cache.as_ref().is_some_and(|cache| cache.told.forward == Some("request"));
+    let is_askers = matches!(why, "asked-no-store" | "credentials" | "authorization" | "shared");
+    !is_forced && !is_askers && !exchange.stands_in && asking.asked.credentials.is_empty()
+}
+
+/// Whether a status says what has become of the resource: it is another one, elsewhere, or gone. Every other, as 401,
+/// 429 or 501, says something of a request, or of the moment, and a kept answer holds as long as it did.
+fn is_of_the_resource(status: StatusCode) -> bool {
+    match status {
+        StatusCode::PARTIAL_CONTENT | StatusCode::NOT_MODIFIED => false,
+        StatusCode::NOT_FOUND | StatusCode::GONE => true,
+        other => other.is_success() || other.is_redirection(),
+    }
+}
+
+/// Whether an answer to HEAD shows that GET would be answered with something else than is kept (RFC 9111, section
+/// 4.3.5).
+fn shows_another(kept: &Stored, head: &ResponseHead) -> bool {
+    if (head.status, kept.status) != (StatusCode::OK, StatusCode::OK) {
+        return false;
+    }
+    let dates = kept.fields.get(LAST_MODIFIED.as_str()).zip(head.fields.get(LAST_MODIFIED.as_str()));
+    let length = head.fields.get(CONTENT_LENGTH.as_str()).map(<[u8]>::trim_ascii);
+    speaks_of_another(kept, &head.fields)
+        || dates.is_some_and(|(own, told)| own != told)
+        || length.is_some_and(|told| told != kept.body.len().to_string().as_bytes())
+}
+
+/// What is kept is to be confirmed before it is given again.
+fn outdate(store: &Store, asking: &Asking, kept: &Stored, now_ms: u64) {
+    let is_it = |stored: &Stored| std::ptr::eq(stored, kept);
+    let keys = asking.key.common().into_iter().chain([asking.key.bytes()]);
+    keys.for_each(|key| store.outdate((key, asking.place), now_ms, is_it));
 }
 
 /// What is kept goes.
@@ -200,12 +268,17 @@ fn keep<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, head: &Respo
     let (keeping, fields) = match judged {
         Ok(judged) => judged,
         Err(why) => {
-            // What came is another answer, but where it says that its client has one already, or only stands in.
-            // Nor does what one client shows or asks for take from others what is theirs.
-            let is_askers = matches!(why, "asked-no-store" | "credentials" | "authorization" | "shared")
-                || !asking.asked.credentials.is_empty();
-            let is_another = is_get && status != StatusCode::NOT_MODIFIED && !exchange.stands_in && !is_askers;
-            kept.filter(|_| is_another).into_iter().for_each(|kept| forget(&store, &asking, &kept));
+            let shows_who = asking.asked.is_authorized || !asking.asked.credentials.is_empty();
+            match kept {
+                Some(kept) if is_get && is_of_the_resource(status) && is_word_to_all(exchange, &asking, why) => {
+                    forget(&store, &asking, &kept);
+                }
+                // It costs those who come next no more than a question whether it holds.
+                Some(kept) if !is_get && !shows_who && !exchange.stands_in && shows_another(&kept, head) => {
+                    outdate(&store, &asking, &kept, now_ms);
+                }
+                _ => {}
+            }
             asking.is_in_vain(now_ms);
             if let Some(cache) = &mut exchange.cache {
                 cache.told.detail = Some(why);

@@ -29,7 +29,7 @@ mod store;
 mod vary;
 mod wait;
 
-pub use answered::{answered, given, instead};
+pub use answered::{answered, asks_anew, given, instead};
 pub use refresh::{Refresh, refresh, take_in};
 pub use route::{RouteCache, Tags};
 pub use stage::{Looked, forget, look};

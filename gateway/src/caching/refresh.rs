@@ -94,7 +94,8 @@ pub async fn take_in<N: Network>(exchange: &mut Exchange<N>, mut source: Source<
                             None => return false,
                         }
                     }
-                    Err(_trailers) => exchange.keep_nothing(),
+                    // What is kept is kept without them.
+                    Err(_trailers) => {}
                 },
                 Some(Err(error)) => {
                     let why = error.reason();

@@ -56,6 +56,14 @@ impl Stored {
         self.keeping.freshness.age_after(now_ms.saturating_sub(self.came_ms))
     }
 
+    /// The same, stale from now on.
+    fn outdated(&self, now_ms: u64) -> Self {
+        let mut keeping = self.keeping.clone();
+        keeping.freshness.lifetime = keeping.freshness.lifetime.min(self.age(now_ms));
+        let (fields, body) = (self.fields.clone(), self.body.clone());
+        Self { status: self.status, fields, body, keeping, came_ms: self.came_ms }
+    }
+
     fn bytes(&self) -> usize {
         ENTRY + size_of::<Self>() + self.body.len() + self.fields.block_len() + self.keeping.secondary.bytes()
     }
@@ -382,6 +390,15 @@ impl Store {
         if entry.answers.is_empty() {
             self.take_away(place.shelf(), &mut shelf, key);
         }
+    }
+
+    /// Those of which this is true are stale from now on.
+    pub fn outdate(&self, (key, place): (&[u8], Place), now_ms: u64, are_so: impl Fn(&Stored) -> bool) {
+        let mut shelf = self.shelf(place);
+        let Some(entry) = shelf.entries.get_mut(key) else { return };
+        entry.answers.iter_mut().filter(|stored| are_so(stored)).for_each(|stored| {
+            *stored = Arc::new(stored.outdated(now_ms));
+        });
     }
 
     /// Takes away all that is kept of a URI, and what is on its way.

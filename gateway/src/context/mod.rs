@@ -17,6 +17,7 @@ pub mod forwarded;
 pub mod header_rules;
 mod hex;
 pub mod hop_by_hop;
+mod hops;
 mod http2;
 pub mod names;
 pub mod passes;

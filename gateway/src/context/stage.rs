@@ -7,8 +7,8 @@ use http::request::Parts;
 use http::{HeaderMap, Method};
 
 use super::screen::screen_request_headers;
-use super::survey::{Single, Survey};
-use super::{Host, Peer, RequestId, TraceContext, client_address, forwarded, http2, is_websocket, target};
+use super::survey::Survey;
+use super::{Host, Peer, RequestId, TraceContext, client_address, forwarded, hops, http2, is_websocket, target};
 use crate::algorithms::grpc_web::Web;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
@@ -51,6 +51,8 @@ pub struct Admitted {
     pub websocket: bool,
     /// The body's length, where it is declared.
     pub declared_length: Option<u64>,
+    /// It is for the gateway itself, whatever its target.
+    pub goes_no_further: bool,
 }
 
 /// Checks what must hold of any request, and screens its headers.
@@ -87,7 +89,8 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
         // A field of such a name that is there later is the gateway's, in its own letters.
         names.keep(headers);
     }
-    Ok(Admitted { websocket, declared_length })
+    let goes_no_further = exchange.method == Method::OPTIONS && hops::is_last(headers);
+    Ok(Admitted { websocket, declared_length, goes_no_further })
 }
 
 /// How a web page writes its call of gRPC, and how it wants the answer.
@@ -126,7 +129,9 @@ fn check<N: Network>(
     check_sizes(exchange, headers.len(), survey.bytes)?;
     check_client(exchange)?;
     target::check_method_and_target(&exchange.method, &exchange.uri)?;
-    check_expectation(survey.expect)?;
+    if survey.expect.count > 0 {
+        check_expectation(headers)?;
+    }
     Ok((declared_length, host(exchange, survey)?))
 }
 
@@ -188,10 +193,13 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) 
 
 /// Only `100-continue` is known (RFC 9110, section 10.1.1); the interim answer is sent when the body is first read, so
 /// only after every check has passed.
-fn check_expectation(expect: Single<'_>) -> Result<(), GatewayError> {
-    match expect.first.map(HeaderValue::as_bytes) {
-        None => Ok(()),
-        Some(value) if expect.count == 1 && value.eq_ignore_ascii_case(b"100-continue") => Ok(()),
-        Some(_) => Err(GatewayError::new(Code::ExpectationFailed, "Only 100-continue can be expected.").closing()),
+#[cold]
+fn check_expectation(headers: &HeaderMap) -> Result<(), GatewayError> {
+    let lines = headers.get_all(header::EXPECT).iter().map(HeaderValue::as_bytes);
+    let mut words = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    // Elements of a list may be empty (RFC 9110, section 5.6.1).
+    if words.all(|word| word.is_empty() || word.eq_ignore_ascii_case(b"100-continue")) {
+        return Ok(());
     }
+    Err(GatewayError::new(Code::ExpectationFailed, "Only 100-continue can be expected.").closing())
 }

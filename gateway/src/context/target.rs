@@ -62,12 +62,25 @@ pub fn host_of(survey: &Survey<'_>, uri: &Uri, version: Version) -> Result<Optio
         (None, None) => Err(bad("The host header is missing.")),
         (Some(authority), stated) => {
             let target = host_of_authority(authority)?;
-            if stated.is_some_and(|stated| !stated.as_bytes().eq_ignore_ascii_case(target.as_bytes())) {
+            if stated.is_some_and(|stated| !are_alike(stated.as_bytes(), target.as_bytes(), uri.scheme())) {
                 return Err(bad("The host header differs from the target's host."));
             }
             Ok(Some(target))
         }
     }
+}
+
+/// Whether two hosts are one (RFC 9110, section 4.2.3): in whatever letters, and with the port that the scheme has
+/// anyway, or without it.
+fn are_alike(one: &[u8], other: &[u8], scheme: Option<&Scheme>) -> bool {
+    if one.eq_ignore_ascii_case(other) {
+        return true;
+    }
+    let usual = scheme.map(|scheme| if *scheme == Scheme::HTTPS { "443" } else { "80" });
+    let [one, other] = [one, other].map(split_port);
+    let [port, other_port] = [one, other].map(|(_, port)| port.filter(|port| !port.is_empty()));
+    let usual = usual.map(str::as_bytes);
+    one.0.eq_ignore_ascii_case(other.0) && usual.is_some() && port.or(usual) == other_port.or(usual)
 }
 
 /// Whether this may be a host, as `host_of` has it.
@@ -225,6 +238,22 @@ mod tests {
         assert_eq!(host("http://a.example/x", &["b.example"], Version::HTTP_11), Err(Code::BadRequest));
         assert_eq!(host("http://a.example/x", &[], Version::HTTP_11), Ok(Some("a.example".into())));
         assert_eq!(host("http://u@a.example/x", &["a.example"], Version::HTTP_11), Err(Code::BadRequest));
+        for (target, stated, alike) in [
+            ("http://a.example:80/", "A.example", true),
+            ("http://a.example/", "a.example:80", true),
+            ("http://a.example/", "a.example:", true),
+            ("https://a.example:443/", "a.example", true),
+            ("http://[::1]:80/", "[::1]", true),
+            ("http://a.example:443/", "a.example", false),
+            ("https://a.example:80/", "a.example", false),
+            ("http://a.example:80/", "b.example", false),
+            ("http://a.example:8080/", "a.example:80", false),
+            ("http://[::1]/", "[::2]:80", false),
+        ] {
+            let found = host(target, &[stated], Version::HTTP_11);
+            assert_eq!(found.is_ok(), alike, "{target}, {stated}");
+            assert!(found.is_err() || target.contains(&found.unwrap().unwrap()), "the target decides");
+        }
     }
 
     #[test]

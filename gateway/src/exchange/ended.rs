@@ -120,8 +120,19 @@ impl<N: Network> Exchange<N> {
             {
                 None
             }
-            Ended::Complete | Ended::Timeout => self.code.map(Code::fault),
+            Ended::Complete | Ended::Timeout => self.code.map(|code| self.fault_of(code)),
         }
+    }
+
+    /// Whose fault it is that it fails with this code. A time that ran out is the client's where it was the client that
+    /// gave it: else whoever asks for an answer in a millisecond would make each service look as if it failed.
+    pub(crate) fn fault_of(&self, code: Code) -> Fault {
+        let is_of_time = matches!(code, Code::UpstreamTimeout | Code::ConnectTimeout | Code::Overloaded);
+        let until = || self.answered.unwrap_or_else(|| self.now());
+        if self.has_own_time && is_of_time && self.upstream_head.is_none() && self.is_out_of_time(until()) {
+            return Fault::Client;
+        }
+        code.fault()
     }
 }
 

@@ -5,6 +5,9 @@
 //! section 9.3.1), as the route says, and the upstream's budget knows retries at all: that its peer did not close it
 //! for this very request, nobody knows. But not to an endpoint whose breaker has opened meanwhile. All of that is one
 //! attempt, which says that it was replayed, and how often that happens is counted.
+//!
+//! So it is with a call of HTTP/2 that an upstream has not begun with as it closes its connection (GOAWAY, RFC 9113,
+//! section 8.7): it goes out again a few times, costs the budget nothing, and says nothing to the breaker.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,9 +19,8 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tokio::time::Sleep;
 
-use super::{acquire, deadline, grpc_status, retry};
+use super::{acquire, blameless, deadline, grpc_status, retry};
 use crate::algorithms::silence;
-use crate::config::settings::upstream::Health;
 use crate::error::{Code, Fault, GatewayError, with_causes};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
@@ -63,6 +65,10 @@ pub(super) struct Lost<N: Network> {
     pub(super) nothing_sent: bool,
 }
 
+/// So often a call goes out again that was turned away by connections which were being closed. Whom more of them turn
+/// away in a row met no chance.
+const MOST_TURNED_AWAY: usize = 5;
+
 /// What an attempt came to.
 pub(super) type Tried<N> = Result<Answer<N>, Box<Lost<N>>>;
 
@@ -96,6 +102,7 @@ pub(super) async fn attempt<N: Network>(
     let mut underway = Underway { exchange, selected: &selected, manner };
     let mut limits = Limits::new(manner.most);
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
+    let mut times_turned_away = 0;
     loop {
         let mut leg = match pooled.take() {
             Some(leg) => leg,
@@ -113,8 +120,8 @@ pub(super) async fn attempt<N: Network>(
                 underway.over();
                 return accept(exchange, head, Source { leg, selected, span: manner.span }, manner);
             }
-            Err((failure, broken)) if leg.was_reset() && is_no_call(exchange, &selected) => {
-                (reset_as_no_call(failure), broken)
+            Err((failure, broken)) if leg.was_reset() && blameless::is_no_call(exchange, &selected) => {
+                (blameless::reset_as_no_call(failure), broken)
             }
             Err(unanswered @ (_, true)) if !leg.is_reused() && leg.nothing_came() => {
                 acquire::refused_late(exchange, &selected.endpoint, unanswered)
@@ -122,20 +129,24 @@ pub(super) async fn attempt<N: Network>(
             Err(unanswered) => unanswered,
         };
         let (stale, nothing_sent) = (broken && leg.nothing_came(), leg.nothing_left());
+        let was_turned_away = stale && leg.was_turned_away();
+        let may_go_out = || {
+            if was_turned_away {
+                return times_turned_away < MOST_TURNED_AWAY;
+            }
+            leg.may_be_stale() && !manner.replayed && (nothing_sent || may_be_replayed(exchange))
+        };
+        let goes_out = stale && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
         match leg.take_body() {
-            Some(again)
-                if stale
-                    && leg.may_be_stale()
-                    && !manner.replayed
-                    && !selected.is_left_alone()
-                    && (nothing_sent || may_be_replayed(exchange)) =>
-            {
+            Some(again) if goes_out => {
                 body = again;
                 manner.replayed = true;
+                times_turned_away += usize::from(was_turned_away);
                 underway.replays();
             }
             again => {
                 underway.over();
+                let failure = if was_turned_away { blameless::turned_away(failure) } else { failure };
                 return Err(lose(exchange, selected, manner, failure, (again, nothing_sent)));
             }
         }
@@ -337,38 +348,9 @@ fn lose<N: Network>(
             _ => AttemptOutcome::Reset,
         },
     };
-    let ended = (outcome, None, says_nothing(&failure));
+    let ended = (outcome, None, blameless::says_nothing(&failure));
     conclude(exchange, &mut selected, manner, ended, (exchange.now(), Some(&failure)));
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
-}
-
-/// Whether this failure is nothing to tell the breaker: another attempt has told it, or it was asked for.
-fn says_nothing(failure: &Failure) -> bool {
-    let Failure::Problem(error) = failure else { return false };
-    error.internal.as_ref().is_some_and(|internal| internal.is::<acquire::AlreadyTold>() || internal.is::<NoCall>())
-}
-
-/// The stream of what is no call was reset by a service of gRPC, which has no other answer to that.
-#[derive(Debug, thiserror::Error)]
-#[error("the upstream speaks gRPC, and this is no call of it: {0}")]
-struct NoCall(Box<dyn std::error::Error + Send + Sync>);
-
-/// Whether the request is no call of gRPC, and its upstream is known to speak that: whoever sends such requests could
-/// else open a breaker for those who call.
-#[cold]
-fn is_no_call<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>) -> bool {
-    !exchange.is_grpc && selected.settings.health.as_ref().is_some_and(Health::asks_grpc)
-}
-
-#[cold]
-fn reset_as_no_call(failure: Failure) -> Failure {
-    match failure {
-        Failure::Problem(mut error) => {
-            error.internal = error.internal.take().map(|internal| NoCall(internal).into());
-            Failure::Problem(error)
-        }
-        other => other,
-    }
 }
 
 /// Counts an attempt that has come to its outcome, and tells the breaker.

@@ -35,10 +35,12 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
     }
     let text = |value: http::HeaderValue| value.to_str().ok().map(str::to_owned);
     let plain = headers.remove(&X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
-    let grpc = headers.remove(&GRPC_TIMEOUT).and_then(text).and_then(|text| grpc_timeout(&text));
+    // To what is no call of gRPC it is a field like any other, which its service may want.
+    let grpc = if exchange.is_grpc { headers.remove(&GRPC_TIMEOUT) } else { None };
+    let grpc = grpc.and_then(text).and_then(|text| grpc_timeout(&text));
     let [plain, grpc] = [plain.map(Duration::from_millis), grpc].map(|asked| asked.filter(|asked| !asked.is_zero()));
     // The other header is until response headers alone, as a gateway in front tells it. What was read before holds.
-    if exchange.is_grpc && grpc.is_some() {
+    if grpc.is_some() {
         exchange.call_timeout = grpc;
     }
     let asked = [plain, grpc].into_iter().flatten().min();
@@ -46,7 +48,7 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
         && exchange.timeout.is_none_or(|given| asked < given)
     {
         exchange.timeout = Some(asked);
-        exchange.hurried = true;
+        (exchange.hurried, exchange.has_own_time) = (true, true);
         arm(exchange);
     }
 }
@@ -55,7 +57,9 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
 pub(super) fn forget<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
     if std::mem::take(&mut exchange.timed) {
         headers.remove(&X_REQUEST_TIMEOUT_MS);
-        headers.remove(&GRPC_TIMEOUT);
+        if exchange.is_grpc {
+            headers.remove(&GRPC_TIMEOUT);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod acquire;
 mod attempt;
+mod blameless;
 pub mod body;
 mod consult;
 pub mod deadline;

@@ -43,7 +43,11 @@ impl Seen {
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
-            EXPECT => self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue"),
+            // A list, whose other words are refused later.
+            EXPECT => {
+                let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                self.expects_continue |= words.any(|word| word.eq_ignore_ascii_case(b"100-continue"));
+            }
             _ => {}
         }
     }

@@ -140,8 +140,12 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
     if seen.chunked && parsed.version == Some(0) {
         return Err("transfer-encoding in HTTP/1.0");
     }
-    let body = seen.body(status, request)?;
-    let keep_alive = body != Body::UntilClose && !seen.close && (parsed.version == Some(1) || seen.keep_alive);
+    let framing = seen.body(status, request)?;
+    // Whatever comes behind the head of a 205 is none of it (RFC 9110, section 15.3.6), and is not read.
+    let is_reset = status == StatusCode::RESET_CONTENT && framing != Body::None;
+    let body = if is_reset { Body::None } else { framing };
+    let lasts = framing != Body::UntilClose && !is_reset;
+    let keep_alive = lasts && !seen.close && (parsed.version == Some(1) || seen.keep_alive);
     Ok(Some((Taken { head: ResponseHead { status, fields }, body, keep_alive }, length)))
 }
 
@@ -190,6 +194,7 @@ impl Seen {
         Ok(match self.length {
             _ if bodiless || *request == Method::HEAD => Body::None,
             Some(0) => Body::None,
+            Some(_) if status == StatusCode::RESET_CONTENT => return Err("a 205 has content"),
             Some(length) => Body::Length(length),
             None if self.chunked => Body::Chunked,
             None => Body::UntilClose,

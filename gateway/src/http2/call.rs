@@ -72,6 +72,8 @@ pub struct Call {
     cut: bool,
     /// The upstream reset the stream, having begun with it.
     was_reset: bool,
+    /// The connection closes in good order, and the upstream has not begun with it.
+    turned_away: bool,
 }
 
 impl Call {
@@ -92,6 +94,7 @@ impl Call {
             unbegun: true,
             cut: false,
             was_reset: false,
+            turned_away: false,
         }
     }
 
@@ -137,6 +140,19 @@ impl Call {
     /// Whether the upstream has begun with it, and reset its stream: its word on this call, and on no other.
     pub fn was_reset(&self) -> bool {
         self.was_reset
+    }
+
+    /// Whether the upstream closes the connection in good order (GOAWAY without an error), and has not begun with this
+    /// call. Not of a connection's first: one that takes nothing at all is no upstream in good order.
+    pub fn was_turned_away(&self) -> bool {
+        self.turned_away && self.taken_before() != Some(0)
+    }
+
+    /// How many calls its connection had taken before, while its answer's head is awaited.
+    pub fn taken_before(&self) -> Option<usize> {
+        let Answer::Head(answer) = &self.answer else { return None };
+        // A client's streams have odd numbers, one after the other (RFC 9113, section 5.1.1).
+        Some(answer.stream_id().as_u32() as usize / 2)
     }
 
     /// Whether nothing of the answer has come.
@@ -346,7 +362,9 @@ impl Call {
     #[cold]
     fn judged(&mut self, error: h2::Error) -> Error {
         // A stream is told of a GOAWAY only where that says that it was not looked at.
-        self.unbegun |= error.is_remote() && (error.is_go_away() || error.reason() == Some(Reason::REFUSED_STREAM));
+        let goes_away = error.is_remote() && error.is_go_away();
+        self.unbegun |= goes_away || error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+        self.turned_away |= goes_away && error.reason() == Some(Reason::NO_ERROR);
         self.cut |= error.is_io();
         self.was_reset |= error.is_remote() && error.is_reset() && !self.unbegun;
         // A GOAWAY by `h2` ends every call of the connection, whichever it was that broke a rule: no call's own fault.

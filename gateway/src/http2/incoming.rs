@@ -32,6 +32,7 @@ pub(super) fn head(
         Body::None if is_bodiless(status, request) => Told { length: None, bodiless: true },
         Body::None => Told { length: Some(0), bodiless: false },
         Body::Length(length) => Told { length: Some(length), bodiless: false },
+        _ if status == StatusCode::RESET_CONTENT => Told { length: None, bodiless: true },
         Body::Chunked | Body::UntilClose => Told { length: None, bodiless: false },
     };
     Ok((head, told))
@@ -39,4 +40,21 @@ pub(super) fn head(
 
 fn is_bodiless(status: StatusCode, request: &Method) -> bool {
     status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED || *request == Method::HEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_content_is_not_given_any() {
+        let told = |status, fields: &HeaderMap| head(status, fields, &Method::GET).map(|(_, told)| told);
+        let nothing = HeaderMap::new();
+        for status in [StatusCode::NO_CONTENT, StatusCode::RESET_CONTENT, StatusCode::NOT_MODIFIED] {
+            assert_eq!(told(status, &nothing), Ok(Told { length: None, bodiless: true }), "{status}");
+        }
+        assert_eq!(told(StatusCode::OK, &nothing), Ok(Told { length: None, bodiless: false }));
+        let five = HeaderMap::from_iter([(http::header::CONTENT_LENGTH, http::HeaderValue::from_static("5"))]);
+        assert!(told(StatusCode::RESET_CONTENT, &five).is_err());
+    }
 }

@@ -43,8 +43,29 @@ pub(super) async fn cached<N: Network>(
         }
         Looked::Ask => {}
     }
-    let asked = Box::pin(asked(exchange, headers, target)).await;
-    kept(exchange, asked)
+    let mut outcome = Box::pin(asked(exchange, headers, target)).await;
+    if exchange.cache.is_some()
+        && let Some(anew) = asks_anew(exchange, &outcome)
+    {
+        if let Ok(Outcome::Relay(answer)) = outcome {
+            compose::discard(answer.source, exchange);
+        }
+        *headers = anew;
+        forward::deadline::arm(exchange);
+        outcome = Box::pin(asked(exchange, headers, target)).await;
+    }
+    kept(exchange, outcome)
+}
+
+/// What the upstream is asked once more, where its answer confirms what is not kept.
+fn asks_anew<N: Network>(exchange: &mut Exchange<N>, outcome: &Result<Outcome<N>, Failure>) -> Option<HeaderMap> {
+    let head = match outcome {
+        Ok(Outcome::Relay(answer)) => &answer.head,
+        Ok(Outcome::Taken(taken)) => &taken.0.head,
+        Ok(Outcome::Given(given)) => &given.0,
+        _ => return None,
+    };
+    caching::asks_anew(exchange, head)
 }
 
 /// Asks the upstream as ever, with others where calls are shared.

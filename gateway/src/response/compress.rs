@@ -98,7 +98,7 @@ pub(super) fn prepare<N: Network>(
 ) -> Option<Packing> {
     let route = exchange.route()?;
     let compress = route.settings.compress.as_deref()?;
-    if exchange.is_grpc || !may_differ(compress, (status, exchange.accepts.has_weak_tag), head) {
+    if exchange.is_grpc || !may_differ(compress, status, head) {
         return None;
     }
     if !head.all(&VARY).any(|value| value.trim_ascii() == b"*" || lists(value, b"accept-encoding")) {
@@ -145,7 +145,7 @@ pub(super) fn prepare<N: Network>(
 }
 
 /// Whether such an answer is compressed for some client.
-fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), head: &impl Head) -> bool {
+fn may_differ(compress: &Compress, status: StatusCode, head: &impl Head) -> bool {
     let is_not_modified = status == StatusCode::NOT_MODIFIED;
     let has_body = !matches!(
         status,
@@ -157,8 +157,8 @@ fn may_differ(compress: &Compress, (status, has_weak_tag): (StatusCode, bool), h
     let is_plain = head.all(&CONTENT_ENCODING).all(|value| value.trim_ascii().eq_ignore_ascii_case(b"identity"));
     let covered = match head.all(&CONTENT_TYPE).next() {
         Some(value) => std::str::from_utf8(value).is_ok_and(|value| compress.covers(value)),
-        // A 304 need not say it; the tag of what was made smaller is weak.
-        None => is_not_modified && has_weak_tag,
+        // A 304 need not say it, and says what its 200 would of what that varies by (RFC 9110, section 15.4.5).
+        None => is_not_modified,
     };
     (has_body || is_not_modified)
         && is_plain
@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn differs(status: u16, lines: &[(&str, &str)]) -> bool {
-        may_differ(&text(), (StatusCode::from_u16(status).unwrap(), true), &Fields::of_lines(lines))
+        may_differ(&text(), StatusCode::from_u16(status).unwrap(), &Fields::of_lines(lines))
     }
 
     #[test]

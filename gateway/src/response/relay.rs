@@ -1,7 +1,7 @@
 //! An upstream's answer as the client gets it: less what belongs to the connection behind, plus the request's id.
 
 use bytes::Bytes;
-use http::header::{AGE, SET_COOKIE};
+use http::header::{AGE, CONNECTION, SET_COOKIE, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
 use super::{compress, cross_origin, edited, grpc_web, is_draining, problem, secure_relayed};
@@ -26,6 +26,9 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let translation = if exchange.speech.web.is_some() { grpc_web::prepare(&mut exchange, &mut fields) } else { None };
     let fields = with_affinity(&exchange, &answer.source, status, fields);
     let mut fields = dress(&exchange, fields);
+    if status == StatusCode::UPGRADE_REQUIRED {
+        tell_upgrade(&exchange, &mut fields);
+    }
     exchange.status = Some(status);
     let settings = exchange.route().map(|route| &route.settings);
     let idle_timeout = settings.and_then(|settings| settings.idle_timeout);
@@ -131,6 +134,16 @@ pub fn switch<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> 
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
     let tunnel = Tunnel { stream, read_ahead, selected, idle_timeout, exchange };
     Reply::own(status, headers, ResponseBody::Switched(Box::new(tunnel)))
+}
+
+/// A 426 says what to switch to (RFC 9110, section 15.5.22): what the upstream says of that is of its own connection,
+/// and there is one thing that its client could switch to here.
+#[cold]
+fn tell_upgrade<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    let takes_websockets = exchange.route().is_some_and(|route| route.settings.websocket);
+    if takes_websockets && exchange.version == Version::HTTP_11 {
+        fields.push_more(&[(&UPGRADE, "websocket"), (&CONNECTION, "upgrade")]);
+    }
 }
 
 /// What an upstream runs on is nobody's business (security.md, B6); the request's id is the gateway's.

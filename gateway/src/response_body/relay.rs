@@ -206,9 +206,6 @@ impl<N: Network> Relay<N> {
                 self.exchange.bytes_out += data.len() as u64;
             }
             self.exchange.keep_part(data);
-        } else {
-            // Trailers are not kept with a body, so that one which has some is not kept.
-            self.exchange.keep_nothing();
         }
         if self.source.as_ref().is_some_and(|source| source.leg.is_over()) && self.lacks().is_none() {
             self.end();

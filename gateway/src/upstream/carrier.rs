@@ -5,7 +5,7 @@
 //! connections until its stream is closed.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -34,6 +34,35 @@ const OLD: u8 = 1;
 /// It takes no new call.
 const RETIRED: u8 = 2;
 
+/// How many calls a connection of an endpoint takes in all before the endpoint closes it (GOAWAY), as the last one that
+/// turned others away has shown. Without that, as many calls as were turned away would go at once by the next
+/// connection, which turns away most of them again.
+#[derive(Debug)]
+pub(super) struct Taken(AtomicUsize);
+
+impl Default for Taken {
+    fn default() -> Self {
+        Self(AtomicUsize::new(usize::MAX))
+    }
+}
+
+impl Taken {
+    /// So many; without a bound where none is known.
+    pub(super) fn most(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// A connection took so many, and turned others away.
+    pub(super) fn learn(&self, taken: usize) {
+        self.0.store(taken.max(1), Ordering::Relaxed);
+    }
+
+    /// It is not so many: another one was not closed for them.
+    fn forget(&self, most: usize) {
+        let _ = self.0.compare_exchange(most, usize::MAX, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
 /// The connection.
 pub(crate) struct Carrier {
     requests: SendRequest<Bytes>,
@@ -44,6 +73,7 @@ pub(crate) struct Carrier {
     /// One of the above; it only grows.
     age: AtomicU8,
     load: Mutex<Load>,
+    taken: Arc<Taken>,
     /// Gone when nobody holds the connection any more.
     _held: oneshot::Sender<Infallible>,
 }
@@ -51,11 +81,34 @@ pub(crate) struct Carrier {
 /// What it carries.
 struct Load {
     calls: usize,
+    /// Calls that have come so far; those that had when it last began to carry any.
+    entered: usize,
+    before: usize,
+    /// As many as it is expected to take in all.
+    most: usize,
+    /// So many it took, where it has turned others away.
+    took: usize,
     /// It has carried a call before: the upstream may have closed it for being idle.
     is_used: bool,
     idle_since: Instant,
     /// `None` once the stream is closed.
     open: Option<OpenConnection>,
+}
+
+impl Load {
+    /// Whether it is expected to take one more call. Once it has come to its number, those that it has taken show it:
+    /// it is closed, or takes more than the one before.
+    fn takes_more(&mut self, taken: &Taken) -> bool {
+        if self.entered < self.most {
+            return true;
+        }
+        if self.entered - self.calls < self.most {
+            return false;
+        }
+        taken.forget(self.most);
+        self.most = usize::MAX;
+        true
+    }
 }
 
 impl Carrier {
@@ -65,13 +118,16 @@ impl Carrier {
         encrypted: bool,
         clock: Clock,
         mut open: OpenConnection,
+        taken: Arc<Taken>,
     ) -> Arc<Self> {
         let Opened { requests, connection, hearing } = opened;
         let now = clock.now();
         let (held, dropped) = oneshot::channel();
         // Until somebody comes for it.
         open.park();
-        let load = Load { calls: 0, is_used: false, idle_since: now, open: Some(open) };
+        let (most, took) = (taken.most(), usize::MAX);
+        let load =
+            Load { calls: 0, entered: 0, before: 0, most, took, is_used: false, idle_since: now, open: Some(open) };
         let carrier = Arc::new(Self {
             requests,
             encrypted,
@@ -80,6 +136,7 @@ impl Carrier {
             opened: now,
             age: AtomicU8::new(YOUNG),
             load: Mutex::new(load),
+            taken,
             _held: held,
         });
         tokio::spawn(drive(connection, dropped, Arc::downgrade(&carrier)));
@@ -131,8 +188,18 @@ impl Carrier {
         load.calls == 0 && (has_lived || is_past(load.idle_since, limits.idle_timeout))
     }
 
-    /// A place for a call, if there is one; an upstream that said that it closes gives none.
+    /// A place for a call, if there is one; an upstream that said that it closes gives none, and one that is expected
+    /// to close with the calls that it has.
     pub(crate) fn enter(self: &Arc<Self>) -> Option<Shared> {
+        self.place(Load::takes_more)
+    }
+
+    /// The same where no other connection may be opened, whatever is expected.
+    pub(crate) fn enter_all_the_same(self: &Arc<Self>) -> Option<Shared> {
+        self.place(|_, _| true)
+    }
+
+    fn place(self: &Arc<Self>, takes_more: impl FnOnce(&mut Load, &Taken) -> bool) -> Option<Shared> {
         if self.is_retired() {
             return None;
         }
@@ -143,14 +210,16 @@ impl Carrier {
             return None;
         }
         let mut load = self.load();
-        if load.calls >= room {
+        if load.calls >= room || !takes_more(&mut load, &self.taken) {
             return None;
         }
         load.calls += 1;
-        if load.calls == 1
-            && let Some(open) = &mut load.open
-        {
-            open.take();
+        load.entered += 1;
+        if load.calls == 1 {
+            load.before = load.entered - 1;
+            if let Some(open) = &mut load.open {
+                open.take();
+            }
         }
         let is_reused = std::mem::replace(&mut load.is_used, true);
         let was_idle = load.calls == 1;
@@ -212,6 +281,23 @@ impl Place {
     /// Whether the upstream takes an extended CONNECT (RFC 8441, section 3).
     pub(super) fn takes_extended_connect(&self) -> bool {
         self.carrier.requests.is_extended_connect_protocol_enabled()
+    }
+
+    /// The connection closes, and has taken so many calls before this one, with which it has not begun. One that had
+    /// carried nothing for a while was closed for that, which says nothing of a number.
+    #[cold]
+    pub(super) fn turned_away(&self, taken: usize) {
+        let Carrier { load, taken: known, .. } = &*self.carrier;
+        let mut load = load.lock().unwrap_or_else(PoisonError::into_inner);
+        // The first of those that are turned away tells, in whatever order they learn of it.
+        if taken < load.took {
+            let before = std::mem::replace(&mut load.took, taken);
+            if taken > load.before {
+                known.learn(taken);
+            } else {
+                known.forget(before);
+            }
+        }
     }
 
     /// The call's time ran out. Where nothing at all has come since it began, nobody knows whether anybody is at the

@@ -2,8 +2,9 @@
 //!
 //! A call goes by the first connection of its worker that has room, so that surplus connections grow idle and close.
 //! Where none has room one is opened. Whoever comes meanwhile waits for it, as many as it is expected to carry; only
-//! beyond them another one is opened beside it. At the endpoint's limit of connections calls go by the siblings', also
-//! by those that they are opening, and by old ones, which else take no new call.
+//! beyond them another one is opened beside it. Where the endpoint closes its connections after a number of calls, none
+//! gets more than that many before they are over. At the endpoint's limit of connections calls go by the siblings',
+//! also by those that they are opening, and by old ones, which else take no new call.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +12,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
-use super::carrier::{Carrier, Shared};
+use super::carrier::{Carrier, Shared, Taken};
 use super::dial::DialError;
 use super::in_flight::Permit;
 use crate::config::settings::upstream::Pool;
@@ -32,6 +33,7 @@ pub(crate) enum NoCarrier {
 /// Connections, by worker.
 pub(crate) struct Carriers {
     shelves: Box<[Shelf]>,
+    taken: Arc<Taken>,
 }
 
 /// Aligned so that two workers never share a cache line.
@@ -108,7 +110,12 @@ pub(crate) enum Turn {
 impl Carriers {
     /// No connections yet, for this many workers.
     pub(super) fn new(workers: usize) -> Self {
-        Self { shelves: (0..workers.max(1)).map(|_| Shelf::default()).collect() }
+        Self { shelves: (0..workers.max(1)).map(|_| Shelf::default()).collect(), taken: Arc::default() }
+    }
+
+    /// What is known of how many calls a connection takes.
+    pub(super) fn taken(&self) -> &Arc<Taken> {
+        &self.taken
     }
 
     fn shelf(&self, worker: usize) -> MutexGuard<'_, Kept> {
@@ -130,7 +137,7 @@ impl Carriers {
     pub(crate) fn borrow(&self, worker: usize) -> Option<Shared> {
         let workers = self.shelves.len();
         let siblings = (1..workers).find_map(|step| self.enter((worker + step) % workers));
-        let any = |step| self.shelf((worker + step) % workers).carriers.iter().find_map(Carrier::enter);
+        let any = |step| self.shelf((worker + step) % workers).carriers.iter().find_map(Carrier::enter_all_the_same);
         siblings.or_else(|| (0..workers).find_map(any))
     }
 
@@ -154,7 +161,7 @@ impl Carriers {
         };
         let (sender, done) = watch::channel(None);
         let done = Awaited { done, is_blamed: Arc::default() };
-        let (number, room) = (kept.next, kept.room.unwrap_or(MOST_CALLS));
+        let (number, room) = (kept.next, kept.room.unwrap_or(MOST_CALLS).min(self.taken.most()));
         kept.next += 1;
         kept.openings.push(Underway { number, seats: room.saturating_sub(1), done: done.clone() });
         let first = Seat::default();
@@ -238,7 +245,7 @@ mod tests {
     use crate::upstream::transport::Transport;
 
     /// A connection to an upstream that allows so many calls.
-    async fn carrier(permit: Permit, most: u32) -> Arc<Carrier> {
+    async fn carrier(permit: Permit, most: u32, taken: &Arc<Taken>) -> Arc<Carrier> {
         let (near, far) = tokio::io::duplex(64 * 1024);
         tokio::spawn(async move {
             let mut builder = h2::server::Builder::new();
@@ -248,7 +255,7 @@ mod tests {
         });
         let opened = http2::open(Transport::Plain(near), Clock::system()).await.expect("a connection");
         let open = OpenConnection::new(permit, Metrics::new(1).upstream("up"), 0);
-        Carrier::start(opened, false, Clock::system(), open)
+        Carrier::start(opened, false, Clock::system(), open, Arc::clone(taken))
     }
 
     /// One that may idle, of connections that live a minute.
@@ -269,8 +276,46 @@ mod tests {
             panic!("nothing has room or is under way");
         };
         let (permit, tell) = opening.into_parts();
-        tell(carriers, Ok(carrier(permit, most).await));
+        tell(carriers, Ok(carrier(permit, most, carriers.taken()).await));
         carriers.enter(worker).expect("a place")
+    }
+
+    #[tokio::test]
+    async fn a_connection_gets_as_many_calls_as_the_one_before_it_took_until_they_are_over() {
+        let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
+        carriers.taken().learn(3);
+        let Turn::Open(opening, ..) = carriers.turn(0, || permits.try_enter(9)) else { panic!("nothing is there") };
+        for _ in 0..2 {
+            assert!(matches!(carriers.turn(0, || permits.try_enter(9)), Turn::Wait(_)), "it takes three");
+        }
+        assert!(matches!(carriers.turn(0, || permits.try_enter(9)), Turn::Open(..)), "and not a fourth");
+        let (permit, tell) = opening.into_parts();
+        tell(&carriers, Ok(carrier(permit, 100, carriers.taken()).await));
+        // Who opened it has left: that was one.
+        let mut calls = vec![carriers.enter(0).expect("a second"), carriers.enter(0).expect("a third")];
+        assert!(carriers.enter(0).is_none());
+        calls.pop();
+        assert!(carriers.enter(0).is_none(), "one of them may be what it closes with");
+        assert!(carriers.borrow(0).is_some(), "none but this one can be had");
+        calls.pop();
+        assert!(carriers.enter(0).is_some(), "it was not closed");
+        assert_eq!(carriers.taken().most(), usize::MAX);
+    }
+
+    #[tokio::test]
+    async fn the_first_call_that_is_turned_away_tells_how_many_were_taken() {
+        let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
+        let one = open(&carriers, 0, &permits, 100).await;
+        for (taken, known) in [(7, 7), (5, 5), (6, 5)] {
+            one.place.turned_away(taken);
+            assert_eq!(carriers.taken().most(), known);
+        }
+        drop(one);
+        // It had carried nothing for a while: that is why it is closed.
+        let idle = carriers.enter(0).expect("a place");
+        idle.place.turned_away(4);
+        idle.place.turned_away(2);
+        assert_eq!(carriers.taken().most(), usize::MAX);
     }
 
     #[tokio::test]
@@ -328,7 +373,7 @@ mod tests {
             panic!("nothing is there or under way");
         };
         let (permit, tell) = opening.into_parts();
-        tell(&carriers, Ok(carrier(permit, 1).await));
+        tell(&carriers, Ok(carrier(permit, 1, carriers.taken()).await));
         assert!(done.done.borrow().is_some() && carriers.enter(0).is_none(), "its one place is taken");
         drop(first.lock().unwrap().take().expect("by who opened it"));
         assert!(carriers.enter(0).is_some());
@@ -357,7 +402,7 @@ mod tests {
             panic!("nothing is there or under way");
         };
         let (permit, tell) = opening.into_parts();
-        tell(&carriers, Ok(carrier(permit, 1).await));
+        tell(&carriers, Ok(carrier(permit, 1, carriers.taken()).await));
         assert!(carriers.enter(0).is_some());
     }
 }

@@ -130,6 +130,20 @@ impl<S: ByteStream> Leg<S> {
         matches!(self, Self::Shared(shared) if shared.call.was_reset())
     }
 
+    /// Whether the upstream closes the connection in good order, and has not begun with this call: nobody's failure.
+    /// How many calls the connection took before is remembered for the next.
+    pub fn was_turned_away(&self) -> bool {
+        let Self::Shared(shared) = self else { return false };
+        let Shared { call, place } = &**shared;
+        if !call.was_turned_away() {
+            return false;
+        }
+        if let Some(taken) = call.taken_before() {
+            place.turned_away(taken);
+        }
+        true
+    }
+
     /// Whether it met a connection that the upstream had closed, or was about to, before the request came. Of one that
     /// others share only who found it idle can say so, and not of a stream that was reset.
     pub fn may_be_stale(&self) -> bool {

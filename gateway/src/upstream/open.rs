@@ -55,7 +55,8 @@ async fn carrier<N: Network>(
     let encrypted = stream.is_encrypted();
     let opened = opened(endpoint, stream, (&clock, &series)).await?;
     let open = OpenConnection::new(permit, series, worker);
-    Ok(Carrier::start(opened, encrypted, clock, open))
+    let taken = way.carriers.as_ref().map(|carriers| Arc::clone(carriers.taken())).unwrap_or_default();
+    Ok(Carrier::start(opened, encrypted, clock, open, taken))
 }
 
 /// Puts HTTP/2 on a fresh stream.

@@ -135,6 +135,20 @@ async fn a11_a_client_that_waits_is_told_to_continue_and_then_answered() {
 }
 
 #[tokio::test]
+async fn a11_an_expectation_is_a_list() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    for lines in ["expect: 100-continue,", "expect: , 100-Continue , 100-continue", "expect:\r\nexpect: 100-continue"] {
+        let mut client = gateway.client().await;
+        let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{lines}\r\ncontent-length: 5\r\n\r\n");
+        assert_eq!(client.ask(head).await.status, 100, "{lines}");
+        assert_eq!(client.ask("hello").await.echo().get("body_bytes"), 5, "{lines}");
+    }
+    let nothing = gateway.ask("POST / HTTP/1.1\r\nhost: a\r\nexpect:\r\ncontent-length: 5\r\n\r\nhello").await;
+    assert_eq!(nothing.status, 200, "no element expects nothing");
+}
+
+#[tokio::test]
 async fn a11_nobody_is_told_to_continue_whose_request_is_refused() {
     let upstream = echo().await;
     let server = "max_body = '4B'\nmax_in_flight = 100";

@@ -2,6 +2,7 @@
 //! time, with an upstream that remembers what it was asked.
 
 mod bounds;
+mod changes;
 mod errors;
 mod operators;
 mod whose;
@@ -122,8 +123,12 @@ impl World {
 
     /// The head of what HEAD is answered: nothing follows it.
     async fn head(&self, path: &str) -> Answer {
+        self.head_with(path, "").await
+    }
+
+    async fn head_with(&self, path: &str, fields: &str) -> Answer {
         let mut client = Client::on(self.inside.connect());
-        client.send(format!("HEAD {path} HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n\r\n")).await;
+        client.send(format!("HEAD {path} HTTP/1.1\r\nhost: a.test\r\nconnection: close\r\n{fields}\r\n")).await;
         let answer = client.head().await;
         assert_eq!(client.rest().await, b"");
         answer
@@ -422,6 +427,10 @@ async fn edits_and_compression_are_each_requests_own() {
     }
     let known = world.ask("GET /a", "accept-encoding: gzip\r\nif-none-match: W/\"v1\"\r\n").await;
     assert_eq!((known.status, known.header("etag")), (304, Some("W/\"v1\"")));
+    for tag in ["\"v1\"", "W/\"v1\""] {
+        let known = world.ask("GET /a", &format!("if-none-match: {tag}\r\n")).await;
+        assert_eq!((known.status, known.header("vary")), (304, Some("accept-encoding")), "as its 200: {tag}");
+    }
     assert_eq!(origin.asked(), 1);
 }
 

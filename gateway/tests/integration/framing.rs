@@ -264,10 +264,29 @@ async fn a6_an_absolute_target_decides_and_must_agree_with_the_host() {
     let (upstream, gateway) = pair().await;
     let differs = "GET http://a.test/x HTTP/1.1\r\nhost: b.test\r\n\r\n";
     refused_with(&gateway, &upstream, differs, 400, "bad_request").await;
+    let other = "GET http://a.test:81/x HTTP/1.1\r\nhost: a.test\r\n\r\n";
+    refused_with(&gateway, &upstream, other, 400, "bad_request").await;
     let userinfo = "GET http://user@a.test/x HTTP/1.1\r\nhost: a.test\r\n\r\n";
     refused_with(&gateway, &upstream, userinfo, 400, "bad_request").await;
     let echo = gateway.ask("GET http://A.test/x?y HTTP/1.1\r\nhost: a.test\r\n\r\n").await.echo();
     assert_eq!((echo.path(), echo.header("host")), ("/x", Some("A.test")));
+    // The port that the scheme has anyway is no other host.
+    for (target, host) in [("http://a.test:80/x", "a.test"), ("http://a.test/x", "a.test:80")] {
+        let echo = gateway.ask(format!("GET {target} HTTP/1.1\r\nhost: {host}\r\n\r\n")).await.echo();
+        assert_eq!(echo.path(), "/x", "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_for_options_goes_as_far_as_it_says() {
+    let (upstream, gateway) = pair().await;
+    let ask = async |method: &str, left: &str| {
+        gateway.ask(format!("{method} /x HTTP/1.1\r\nhost: a\r\nmax-forwards: {left}\r\n\r\n")).await
+    };
+    let own = ask("OPTIONS", "0").await;
+    assert_eq!((own.status, own.body.len(), upstream.counters().requests), (204, 0, 0));
+    assert_eq!(ask("OPTIONS", "5").await.echo().header("max-forwards"), Some("4"));
+    assert_eq!(ask("GET", "0").await.echo().header("max-forwards"), Some("0"), "it says nothing there");
 }
 
 #[tokio::test]

@@ -328,5 +328,6 @@ async fn a_call_whose_own_deadline_was_over_before_anybody_was_asked_is_told_tha
     assert_eq!(answer.header("grpc-retry-pushback-ms"), None, "there is nothing to come back for");
     let record = gateway.record().await;
     assert_eq!((&record["code"], &record["grpc_status"]), (&"overloaded".into(), &4.into()));
+    assert_eq!(record["fault"], "client", "who gave it no time");
     assert!(upstream.is_quiet());
 }

@@ -133,6 +133,7 @@ mod traces_tls;
 mod upstream_faults;
 mod upstream_http2;
 mod upstream_http2_ends;
+mod upstream_http2_goaway;
 mod upstream_http2_lies;
 mod upstream_http2_opening;
 mod upstream_http2_sharing;

@@ -266,6 +266,46 @@ async fn upstreams_are_told_how_much_time_is_left() {
 }
 
 #[tokio::test]
+async fn a_time_that_its_client_gave_is_its_clients_fault_and_the_routes_is_the_upstreams() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::any().effect(Effect::Hang)]);
+    for (route, fields, fault) in [
+        ("timeout = '10s'", "x-request-timeout-ms: 50\r\n", "client"),
+        ("timeout = '0s'", "x-request-timeout-ms: 50\r\n", "client"),
+        ("timeout = '50ms'", "", "upstream"),
+        ("timeout = '50ms'", "x-request-timeout-ms: 60000\r\n", "upstream"),
+        // It was not that time which ran out.
+        (
+            "timeout = '10m'\nretry = { attempts = 1, per_try_timeout = '50ms' }",
+            "x-request-timeout-ms: 500000\r\n",
+            "upstream",
+        ),
+        ("timeout = '10s'\nfallback = { status = 503, body = 'later' }", "x-request-timeout-ms: 50\r\n", "client"),
+    ] {
+        let gateway = Gateway::with_route(route, upstream.addr()).await;
+        let answer = gateway.ask(format!("GET / HTTP/1.1\r\nhost: a\r\n{fields}\r\n")).await;
+        assert!(matches!(answer.status, 503 | 504), "{}", answer.status);
+        let record = gateway.record().await;
+        // Where the machine is slow, all of it may be over before anybody is asked.
+        assert!(matches!(record["code"].as_str(), Some("upstream_timeout" | "overloaded")), "{record}");
+        assert_eq!(record["fault"], fault, "{route} {fields}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_call_of_grpc_keeps_its_grpc_timeout_and_has_the_routes_time() {
+    let upstream = echo().await;
+    let gateway = Gateway::with_route("timeout = '60s'", upstream.addr()).await;
+    for told in ["1n", "50m", "soon"] {
+        let answer = gateway.ask(format!("GET / HTTP/1.1\r\nhost: a\r\ngrpc-timeout: {told}\r\n\r\n")).await;
+        assert_eq!(answer.status, 200, "{told}");
+        assert_eq!(answer.echo().all("grpc-timeout"), [told], "it is the service's to read");
+        let left: u64 = answer.echo().header("x-request-timeout-ms").unwrap().parse().unwrap();
+        assert!(left > 1_000, "{told}: {left} ms");
+    }
+}
+
+#[tokio::test]
 async fn one_deadline_holds_for_all_attempts() {
     let upstream = endpoints(2).await;
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);

@@ -171,6 +171,20 @@ async fn b8_an_answer_that_is_no_switch_is_an_answer() {
 }
 
 #[tokio::test]
+async fn who_has_to_switch_is_told_to_what() {
+    let required = "HTTP/1.1 426 Upgrade Required\r\nupgrade: websocket, x/1\r\nconnection: upgrade\r\n\
+                    content-length: 0\r\n\r\n";
+    let upstream = Raw::script(Script::new().read_request().send(required)).await.unwrap();
+    let both = (Some("websocket"), Some("upgrade"));
+    for (route, expected) in [("", both), ("upgrades = []", (None, None))] {
+        let gateway = Gateway::with_route(route, upstream.addr()).await;
+        let answer = gateway.get("/").await;
+        assert_eq!(answer.status, 426);
+        assert_eq!((answer.header("upgrade"), answer.header("connection")), expected, "{route}");
+    }
+}
+
+#[tokio::test]
 async fn b8_a_switch_to_something_else_is_502() {
     let with = |lines: &str| SWITCH.replacen("\r\n\r\n", &format!("\r\n{lines}\r\n\r\n"), 1);
     let others = ["h2c", "x"].map(|other| SWITCH.replace("websocket", other));
