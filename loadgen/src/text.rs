@@ -2,6 +2,9 @@
 
 use crate::result::{Document, Expectation, JourneyResult, LoadResult, PhaseResult, Quantiles};
 
+/// A larger share of requests that failed is worth a line.
+const MOST_FAILED: f64 = 0.01;
+
 /// The summary of a result, with a line end at its end.
 #[must_use]
 pub fn summary(document: &Document) -> String {
@@ -29,17 +32,15 @@ pub fn summary(document: &Document) -> String {
         text += &format!("           - {reason}\n");
     }
     let failed = document.load.values().map(failed_share).fold(0.0, f64::max);
+    if failed > MOST_FAILED {
+        let percent = failed * 100.0;
+        text += &format!("failed     {percent:.1} % of the requests: latencies and rates are those of failures, too\n");
+    }
     let asked = match document.verdict.as_str() {
         "pass" if document.expectations.is_empty() => " (nothing was asked of it: --fail-if says what fails a run)",
         _ => "",
     };
     text += &format!("verdict    {}{asked}\n", document.verdict);
-    if failed > 0.01 {
-        let percent = failed * 100.0;
-        text += &format!(
-            "           - {percent:.1} % of the requests failed: latencies and rates are those of failures, too\n"
-        );
-    }
     text
 }
 
