@@ -41,7 +41,8 @@ fn refusal(one: &Outbound, runtime: Runtime, allowed: &[String]) -> Option<(Stri
     let (who, at, instead) = (&one.who, one.at(), one.instead);
     if runtime == Runtime::Virtual {
         let message = format!("the virtual runtime has mocks and nothing else, and {who} connects to {at}");
-        return Some((message, format!("{instead}, or run the scenario with runtime = \"sockets\"")));
+        let help = "name a mock of the scenario or leave it out, or run the scenario with runtime = \"sockets\"";
+        return Some((message, help.to_owned()));
     }
     if !one.is_loopback() {
         let message = format!("{who} connects to {at}, which is not on this machine: a run never leaves it");
