@@ -32,7 +32,7 @@ use crate::result::{Document, JourneyResult, Leeway, LoadResult, Moment, SCHEMA_
 use crate::stdout;
 use crate::target::TargetError;
 use crate::text;
-use crate::threshold::ThresholdError;
+use crate::threshold::{ThresholdError, taken_for_granted};
 use crate::tls::TlsError;
 
 /// The one load's name in the result.
@@ -149,7 +149,8 @@ fn judge(
     load.journeys = book.as_ref().map(JourneyResult::all_of).unwrap_or_default();
     let all = recorder.merged("all");
     let judged = arguments.fail_if.iter().map(|one| one.judge(LOAD, recorder.phases(), &all, load.achieved_rps));
-    let expectations: Vec<_> = judged.collect();
+    let granted = taken_for_granted(&arguments.fail_if, LOAD, recorder.phases(), &all);
+    let expectations: Vec<_> = judged.chain(granted).collect();
     let verdict = match validity.valid {
         false => "invalid",
         true if expectations.iter().any(|expectation| !expectation.holds) => "fail",

@@ -2,6 +2,9 @@
 
 use crate::result::{Document, Expectation, JourneyResult, LoadResult, PhaseResult, Quantiles};
 
+/// A larger share of requests that failed is worth a line.
+const MOST_FAILED: f64 = 0.01;
+
 /// The summary of a result, with a line end at its end.
 #[must_use]
 pub fn summary(document: &Document) -> String {
@@ -28,8 +31,23 @@ pub fn summary(document: &Document) -> String {
     for reason in &validity.reasons {
         text += &format!("           - {reason}\n");
     }
-    text += &format!("verdict    {}\n", document.verdict);
+    let failed = document.load.values().map(failed_share).fold(0.0, f64::max);
+    if failed > MOST_FAILED {
+        let percent = failed * 100.0;
+        text += &format!("failed     {percent:.1} % of the requests: latencies and rates are those of failures, too\n");
+    }
+    let asked = match document.verdict.as_str() {
+        "pass" if document.expectations.is_empty() => " (nothing was asked of it: --fail-if says what fails a run)",
+        _ => "",
+    };
+    text += &format!("verdict    {}{asked}\n", document.verdict);
     text
+}
+
+/// Share of a load's requests that ended otherwise than expected.
+fn failed_share(load: &LoadResult) -> f64 {
+    let ok: u64 = load.phases.values().map(|phase| phase.outcome.ok).sum();
+    load.requests.saturating_sub(ok) as f64 / load.requests.max(1) as f64
 }
 
 fn load_lines(name: &str, load: &LoadResult) -> String {
@@ -125,6 +143,39 @@ pub fn micros(us: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::recorder::Recorder;
+    use crate::sample::{Observer, Outcome, Sample, Totals};
+
+    #[test]
+    fn a_share_of_failures_is_that_of_all_that_ended() {
+        let totals = Totals { finished: 4, ..Totals::default() };
+        let mut recorder = Recorder::new("steady", 0);
+        for status in [200, 503, 503, 503] {
+            let outcome = if status == 200 { Outcome::Ok } else { Outcome::Failed };
+            recorder.sample(&sample(status, outcome));
+        }
+        let share = failed_share(&LoadResult::of(&recorder, &totals, None));
+        assert!((share - 0.75).abs() < 1e-9, "{share}");
+        let nothing = LoadResult::of(&Recorder::new("steady", 0), &Totals::default(), None);
+        assert!(failed_share(&nothing).abs() < 1e-9);
+    }
+
+    fn sample(status: u16, outcome: Outcome) -> Sample {
+        Sample {
+            template: 0,
+            intended_ns: 0,
+            sent_ns: 0,
+            head_ns: 1,
+            end_ns: 1,
+            status,
+            body_bytes: 0,
+            outcome,
+            failure: None,
+            residence_ns: None,
+            endpoint: None,
+            refusal: None,
+        }
+    }
 
     #[test]
     fn times_keep_three_digits() {

@@ -7,6 +7,9 @@ use crate::recorder::Phase;
 use crate::result::{Expectation, Quantiles};
 use crate::units::{parse_duration, parse_rate};
 
+/// Of requests of which more than this share failed, latencies and rates are those of failures.
+const MOST_FAILED: f64 = 0.01;
+
 /// A figure of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Figure {
@@ -125,6 +128,36 @@ impl Threshold {
     }
 }
 
+/// What latencies and rates take for granted: that requests succeed. A server that refuses everything at once has the
+/// best of both. So where one of them is judged, and nothing says how many requests may fail, more than one in a
+/// hundred that did misses an expectation of its own; it is not told where it holds. Drops are apart: a run with some
+/// is not valid.
+#[must_use]
+pub fn taken_for_granted(thresholds: &[Threshold], load: &str, phases: &[Phase], all: &Phase) -> Vec<Expectation> {
+    if thresholds.iter().any(|one| one.figure.is_about_success()) {
+        return Vec::new();
+    }
+    let mut names: Vec<Option<&String>> = Vec::new();
+    for one in thresholds.iter().filter(|one| one.figure.is_better_for_failures()) {
+        if !names.contains(&one.phase.as_ref()) {
+            names.push(one.phase.as_ref());
+        }
+    }
+    let judge = |name: Option<&String>| {
+        let phase = name.and_then(|name| phases.iter().find(|phase| phase.name == *name)).unwrap_or(all);
+        let share = phase.failed_share().filter(|share| *share > MOST_FAILED)?;
+        let place = name.map_or_else(String::new, |phase| format!(".phases.{phase}"));
+        Some(Expectation {
+            figure: format!("load.{load}{place}.error_ratio"),
+            bound: "not errors>1%, as is meant where a latency or a rate is asked for and neither errors nor success"
+                .to_owned(),
+            value: Some(share),
+            holds: false,
+        })
+    };
+    names.into_iter().filter_map(judge).collect()
+}
+
 impl FromStr for Threshold {
     type Err = ThresholdError;
 
@@ -186,6 +219,16 @@ impl Figure {
         }
     }
 
+    /// Whether it says how many requests may fail.
+    fn is_about_success(self) -> bool {
+        matches!(self, Self::Errors | Self::ErrorShare | Self::Success)
+    }
+
+    /// Whether a server that fails its requests quickly may have a better one.
+    fn is_better_for_failures(self) -> bool {
+        self == Self::Rps || LATENCIES.iter().any(|(_, figure)| *figure == self)
+    }
+
     /// Its value; latencies and shares of nothing are none.
     fn of(self, phase: &Phase, achieved_rps: f64) -> Option<f64> {
         let latency = |of: fn(Quantiles) -> f64| (phase.requests() > 0).then(|| of(Quantiles::of(&phase.latency)));
@@ -230,25 +273,28 @@ mod tests {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
+    const SAMPLE: Sample = Sample {
+        template: 0,
+        intended_ns: 0,
+        sent_ns: 0,
+        head_ns: 0,
+        end_ns: 0,
+        status: 200,
+        body_bytes: 0,
+        outcome: Outcome::Ok,
+        failure: None,
+        residence_ns: None,
+        endpoint: None,
+        refusal: None,
+    };
+
     /// 99 answers of one millisecond, and a failure of a second; one drop.
     fn recorder() -> Recorder {
         let mut recorder = Recorder::new("steady", 0);
         for number in 0..100 {
             let outcome = if number == 99 { Outcome::Failed } else { Outcome::Ok };
-            recorder.sample(&Sample {
-                template: 0,
-                intended_ns: 0,
-                sent_ns: 0,
-                head_ns: 0,
-                end_ns: if number == 99 { 1_000_000_000 } else { 1_000_000 },
-                status: 200,
-                body_bytes: 0,
-                outcome,
-                failure: None,
-                residence_ns: None,
-                endpoint: None,
-                refusal: None,
-            });
+            let end_ns = if number == 99 { 1_000_000_000 } else { 1_000_000 };
+            recorder.sample(&Sample { end_ns, outcome, ..SAMPLE });
         }
         recorder.dropped(0);
         recorder
@@ -283,6 +329,27 @@ mod tests {
             (judged.figure.as_str(), judged.bound.as_str()),
             ("load.main.phases.steady.latency_us.p99", "not steady.p99>2ms")
         );
+    }
+
+    #[test]
+    fn a_server_that_fails_quickly_meets_no_latency() {
+        let mut recorder = recorder();
+        let granted = |recorder: &Recorder, texts: &[&str]| {
+            let thresholds: Vec<Threshold> = texts.iter().map(|text| threshold(text)).collect();
+            let found = taken_for_granted(&thresholds, "main", recorder.phases(), &recorder.merged("all"));
+            found.into_iter().map(|one| (one.figure, one.holds)).collect::<Vec<_>>()
+        };
+        assert!(granted(&recorder, &["p99>20ms", "rps<1"]).is_empty(), "one in a hundred may fail");
+        let failed = Sample { outcome: Outcome::Failed, status: 503, end_ns: 1_000, ..SAMPLE };
+        (0..20_000).for_each(|_| recorder.sample(&failed));
+        let missed = ("load.main.error_ratio".to_owned(), false);
+        assert_eq!(granted(&recorder, &["p99>20ms", "rps<300"]), [missed.clone()], "once for both");
+        let of_phase = ("load.main.phases.steady.error_ratio".to_owned(), false);
+        assert_eq!(granted(&recorder, &["rps<300", "steady.p50>1ms"]), [missed, of_phase]);
+        for own in ["errors>99%", "success<0.1%", "errors>30000"] {
+            assert!(granted(&recorder, &["p99>20ms", own]).is_empty(), "{own} says what may fail");
+        }
+        assert!(granted(&recorder, &["dropped>0"]).is_empty() && granted(&recorder, &[]).is_empty());
     }
 
     #[test]

@@ -10,6 +10,11 @@ fn loadgen(arguments: &[&str]) -> Output {
 
 /// A server that answers every request with two bytes.
 fn serve() -> String {
+    answers("200 OK")
+}
+
+/// The same with another status.
+fn answers(status: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -17,7 +22,8 @@ fn serve() -> String {
             std::thread::spawn(move || {
                 let mut piece = [0; 4096];
                 while matches!(stream.read(&mut piece), Ok(count) if count > 0) {
-                    if stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").is_err() {
+                    let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nok");
+                    if stream.write_all(answer.as_bytes()).is_err() {
                         return;
                     }
                 }
@@ -114,6 +120,23 @@ fn a_missed_threshold_is_one_and_a_held_one_is_zero() {
     let held = run("errors>0");
     assert!(held.status.code() == Some(0) || is_lag_or_steal(&held), "{held:?}");
     assert!(String::from_utf8_lossy(&held.stdout).contains("holds      not errors>0"), "{held:?}");
+}
+
+/// A server that refuses everything at once is quick, and no good.
+#[test]
+fn a_server_that_fails_its_requests_meets_no_latency() {
+    let url = answers("503 Service Unavailable");
+    let run = |more: &[&str]| loadgen(&[&["--url", &url, "--requests", "200"], more].concat());
+    let missed = run(&["--fail-if", "p99>60s", "--fail-if", "rps<0.001/s"]);
+    assert!(missed.status.code() == Some(1) || is_lag_or_steal(&missed), "{missed:?}");
+    let said = String::from_utf8_lossy(&missed.stdout).into_owned();
+    assert!(said.contains("holds      not p99>60s") && said.contains("MISSED     not errors>1%"), "{said}");
+    let judged = run(&["--fail-if", "p99>60s", "--fail-if", "errors>1000"]);
+    assert!(judged.status.code() == Some(0) || is_lag_or_steal(&judged), "{judged:?}");
+    let nothing = run(&[]);
+    let said = String::from_utf8_lossy(&nothing.stdout).into_owned();
+    assert!(said.contains("failed     100.0 % of the requests"), "{said}");
+    assert!(said.contains("nothing was asked of it") || is_lag_or_steal(&nothing), "{said}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn gate(result: &ResultFile, text: &mut String) {
             change(metric.estimate_pct),
             gate_interval(metric),
             format!("{} %", digits(metric.tolerance_pct)),
-            format!("{} %", digits(metric.mde_pct)),
+            metric.least_found().map_or_else(|| "–".to_owned(), |least| format!("{} %", digits(least))),
             metric.rounds.to_string(),
             verdict(metric.verdict).to_owned(),
         ]

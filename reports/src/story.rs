@@ -30,17 +30,23 @@ pub fn of(result: &ResultFile) -> Story {
     sentences.extend(capacity(result));
     sentences.extend(loads(result));
     sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
-    // What is judged all the same is not all that there is to say.
-    sentences.extend(result.validity.reasons.iter().filter(|_| !result.validity.valid).map(|reason| sentence(reason)));
+    // What is judged all the same is not all that there is to say; and of a run there may be something to know.
+    let tells = !result.validity.valid || result.kind == Kind::Run;
+    sentences.extend(result.validity.reasons.iter().filter(|_| tells).map(|reason| sentence(reason)));
     Story { headline: headline(result), sentences }
 }
 
 /// Whether nothing may be judged by this result. Each scenario of a suite is believed or not by itself, and one that
-/// fails decides, whatever the others are; so a suite's verdict alone says it.
+/// fails decides, whatever the others are; so a suite's verdict alone says it. A run or a gate that fails though its
+/// figures are not valid does so by what they say nothing of: a gateway that died.
 #[must_use]
 pub fn is_invalid(result: &ResultFile) -> bool {
-    let believes_its_parts = result.kind == Kind::Suite;
-    result.verdict == Verdict::Invalid || !(result.validity.valid || believes_its_parts)
+    let by_its_verdict = match result.kind {
+        Kind::Suite => true,
+        Kind::Run | Kind::Gate => result.verdict == Verdict::Fail,
+        _ => false,
+    };
+    result.verdict == Verdict::Invalid || !(result.validity.valid || by_its_verdict)
 }
 
 /// An expectation that does not hold, as a sentence.
@@ -56,7 +62,7 @@ pub fn missed(expectation: &Expectation) -> String {
 /// A metric of a gate as a sentence.
 #[must_use]
 pub fn judged(name: &str, metric: &GateMetric) -> String {
-    let GateMetric { estimate_pct, ci_low_pct, ci_high_pct, coverage, mde_pct, tolerance_pct, .. } = metric;
+    let GateMetric { estimate_pct, ci_low_pct, ci_high_pct, coverage, tolerance_pct, .. } = metric;
     let (low, high) = (change(*ci_low_pct), change(*ci_high_pct));
     let coverage = coverage.map_or_else(String::new, |coverage| percent(coverage) + " ");
     let interval = format!("{} ({coverage}interval {low} to {high})", change(*estimate_pct));
@@ -67,13 +73,15 @@ pub fn judged(name: &str, metric: &GateMetric) -> String {
         Verdict::Inconclusive if metric.rounds == 0 => {
             format!("{name} is not decided: no round showed it, tolerance {tolerance} %.")
         }
-        Verdict::Inconclusive | Verdict::Invalid => {
+        Verdict::Invalid => format!("{name} is not judged: its figures prove nothing."),
+        Verdict::Inconclusive => {
             let more =
                 metric.rounds_wanted.map_or_else(String::new, |rounds| format!("; about {rounds} rounds would decide"));
-            let least = digits(*mde_pct);
-            format!(
-                "{name} is not decided: {interval}, tolerance {tolerance} %; a change of {least} % would be seen{more}."
-            )
+            let seen = metric.least_found().map_or_else(
+                || "no change, however large, would be seen".to_owned(),
+                |least| format!("a change of {} % would be seen", digits(least)),
+            );
+            format!("{name} is not decided: {interval}, tolerance {tolerance} %; {seen}{more}.")
         }
     }
 }
@@ -83,6 +91,9 @@ fn headline(result: &ResultFile) -> String {
     let missed = result.expectations.iter().filter(|expectation| !expectation.holds).count();
     match (result.kind, result.verdict) {
         (Kind::Gate, Verdict::Pass) => "Head is no worse than base.".to_owned(),
+        (Kind::Gate, Verdict::Fail) if !result.validity.valid => {
+            "Head is broken: it ended, or its answers are wrong.".to_owned()
+        }
         (Kind::Gate, Verdict::Fail) => "Head is worse than base.".to_owned(),
         (Kind::Gate, _) => "These rounds do not decide whether head is worse than base.".to_owned(),
         (_, Verdict::Fail) if missed > 0 => {
@@ -251,6 +262,43 @@ mod tests {
             of(&valid(Verdict::Pass, vec![expectation(true, Some(1.0))])).headline,
             "The one expectation holds."
         );
+    }
+
+    #[test]
+    fn a_run_that_fails_though_it_is_not_valid_says_by_what_and_why_the_rest_is_not_judged() {
+        let mut result = valid(Verdict::Fail, vec![expectation(false, None)]);
+        result.kind = Kind::Run;
+        result.validity.valid = false;
+        result.validity.reasons = vec!["the driver was late".to_owned()];
+        let story = of(&result);
+        assert!(!is_invalid(&result) && story.headline == "1 of 1 expectations does not hold.", "{story:?}");
+        assert!(story.sentences.contains(&"The driver was late.".to_owned()), "{story:?}");
+        result.kind = Kind::Load;
+        assert!(is_invalid(&result), "of others nothing is believed");
+    }
+
+    #[test]
+    fn too_few_rounds_see_nothing_and_say_so_without_a_number() {
+        let metric = GateMetric {
+            estimate_pct: 512.0,
+            ci_low_pct: 489.0,
+            ci_high_pct: 570.0,
+            coverage: None,
+            mde_pct: f64::MAX,
+            tolerance_pct: 3.0,
+            rounds: 4,
+            verdict: Verdict::Inconclusive,
+            base: None,
+            head: None,
+            floor_pct: None,
+            p_value: None,
+            mde_with_twice_the_rounds_pct: None,
+            rounds_wanted: Some(11),
+        };
+        let said = judged("cpu", &metric);
+        assert!(said.ends_with("; no change, however large, would be seen; about 11 rounds would decide."), "{said}");
+        assert_eq!(GateMetric { mde_pct: 2.5, ..metric.clone() }.least_found(), Some(2.5));
+        assert!(judged("cpu", &GateMetric { verdict: Verdict::Invalid, ..metric }).contains("is not judged"));
     }
 
     #[test]

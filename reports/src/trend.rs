@@ -12,7 +12,7 @@ pub use page::render;
 
 use crate::change_points::{Level, levels, outliers};
 use crate::quantity::{change, digits};
-use crate::result::ResultFile;
+use crate::result::{Kind, ResultFile};
 use crate::story::is_invalid;
 use figures::{Figure, figures};
 
@@ -83,7 +83,9 @@ pub fn groups(results: &[ResultFile]) -> Vec<Group> {
 }
 
 fn group(name: String, machine: String, results: &[&ResultFile]) -> Group {
-    let valid: Vec<&ResultFile> = results.iter().copied().filter(|result| !is_invalid(result)).collect();
+    // One that fails though it is not valid has figures that prove nothing, as others that are not.
+    let believed = |result: &&ResultFile| !is_invalid(result) && (result.validity.valid || result.kind == Kind::Suite);
+    let valid: Vec<&ResultFile> = results.iter().copied().filter(believed).collect();
     let figures: Vec<BTreeMap<String, Figure>> = valid.iter().map(|result| figures(result)).collect();
     let names: BTreeSet<&String> = figures.iter().flat_map(BTreeMap::keys).collect();
     let mut series: Vec<Series> = names.into_iter().map(|name| one_series(name, &figures)).collect();

@@ -10,7 +10,10 @@
 //! | [`settings`] | `sim/gate.toml` |
 //! | [`binaries`] | base and head: programs, or revisions that are built |
 //! | [`round`] | one round |
+//! | [`measure`] | rounds until they decide |
 //! | [`metric`], [`judge`] | what is compared, and what follows: pure |
+//! | [`faults`] | what is wrong with head beside its speed: pure |
+//! | [`task`] | what both sides are configured with, and what is asked of them |
 //! | [`counts`] | instructions and allocations of revisions |
 //! | [`recording`] | rounds on disk |
 //! | [`self_test`] | how often the gate errs, by its own measurement |
@@ -19,13 +22,16 @@
 pub mod binaries;
 pub mod cli;
 pub mod counts;
+pub mod faults;
 pub mod judge;
+pub mod measure;
 pub mod metric;
 pub mod recording;
 pub mod report;
 pub mod round;
 pub mod self_test;
 pub mod settings;
+pub mod task;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,25 +40,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use loadgen::clock::{Clock, rfc3339, unix_seconds};
+use loadgen::clock::{rfc3339, unix_seconds};
 use loadgen::environment::{CpuTicks, Environment};
-use rand_pcg::Pcg64;
-use rand_pcg::rand_core::SeedableRng;
 use reports::result::Verdict;
 
-use crate::children::{Child, ChildError, MockService, Programs};
+use crate::children::{Child, ChildError, Programs};
 use crate::folder::Folder;
 use crate::rounds::Cores;
-use crate::rounds::luggage::NOTHING;
-use crate::rounds::progress::Progress;
 use crate::rounds::turn::{Road, TurnError};
+use crate::scenario::LoadError;
 use binaries::{Binary, Workshop};
 use counts::Counted;
-use judge::{Judged, Looks};
-use metric::{Metric, Round};
+use judge::Looks;
+pub use measure::Recording;
 use report::Report;
 use round::{Side, Track};
 use settings::{Settings, SettingsError};
+use task::Task;
 
 /// The least open load, requests a second.
 const LEAST_RATE: f64 = 100.0;
@@ -76,6 +80,8 @@ pub struct Options {
     pub inconclusive: Inconclusive,
     /// The settings' file; the committed one when `None`.
     pub settings: Option<PathBuf>,
+    /// A scenario whose configuration and requests are compared; one route and one upstream when `None`.
+    pub scenario: Option<PathBuf>,
     /// Cargo's profile that revisions are built with.
     pub profile: String,
     /// The mocks to start.
@@ -127,6 +133,17 @@ pub enum GateError {
     /// The settings cannot be used.
     #[error("{0}")]
     Settings(#[from] SettingsError),
+    /// The scenario cannot be read, or is not right.
+    #[error("{0}")]
+    Scenario(#[from] LoadError),
+    /// The scenario needs what a gate has not.
+    #[error("{file}: {why}")]
+    Unfit {
+        /// Its file.
+        file: PathBuf,
+        /// What.
+        why: String,
+    },
     /// A side takes no connections.
     #[error("{name} does not say where it serves; see {log}")]
     NotServing {
@@ -141,6 +158,14 @@ pub enum GateError {
     /// A turn did not happen.
     #[error("{0}")]
     Turn(#[from] TurnError),
+    /// A side has ended, or gives other answers than the mock. Of head it is what the gate was to find.
+    #[error("{side} {why}")]
+    Broken {
+        /// Which.
+        side: &'static str,
+        /// What it did.
+        why: String,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -167,44 +192,25 @@ pub enum GateError {
 }
 
 impl GateError {
-    /// The exit code: 2 for what was written wrong, 3 for what could not run or is not there.
+    /// The exit code: 1 for a scenario that is not right, 2 for what was asked wrongly, 3 for what could not run or is
+    /// not there.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings(SettingsError::File { .. }) => 3,
             // With a slash it is taken for a program's path.
             Self::NoSuchSide { side } if side.contains('/') => 3,
-            Self::NoSuchSide { .. } | Self::NothingToCount | Self::Settings(_) => 2,
+            Self::NoSuchSide { .. } | Self::NothingToCount | Self::Settings(_) | Self::Unfit { .. } => 2,
+            Self::Scenario(LoadError::Invalid(_)) => 1,
             _ => 3,
         }
     }
 }
 
-/// What was recorded, and what was seen of the machine meanwhile.
-#[derive(Debug)]
-pub struct Recording {
-    /// All rounds, in order.
-    pub rounds: Vec<Round>,
-    /// What they say.
-    pub judged: Vec<Judged>,
-    /// The looks that were planned.
-    pub looks: Looks,
-    /// Requests a second of the driver straight to the mock.
-    pub direct_rps: f64,
-    /// Requests a second of the open load.
-    pub open_rate: f64,
-    /// The machine.
-    pub environment: Environment,
-    /// From the first start to the last end.
-    pub took: Duration,
-    /// Someone asked it to end early.
-    pub interrupted: bool,
-}
-
 /// Runs the gate.
 ///
 /// # Errors
-/// When a side cannot be built or started, gives wrong bytes, or a file cannot be written.
+/// When a side cannot be built or started, base is broken, or a file cannot be written.
 pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
     let settings = Settings::load(options.settings.as_deref())?;
     let started_at = rfc3339(unix_seconds());
@@ -212,17 +218,19 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
     if options.counts && [&options.base, &options.head].iter().any(|side| Path::new(side).is_file()) {
         return Err(GateError::NothingToCount);
     }
+    let task = Task::of(options.scenario.as_deref())?;
+    let task_name = task.name().map(str::to_owned);
     // Both are found before either is built: that takes minutes.
     let (base, head) = (side(&options.base, options)?, side(&options.head, options)?);
     let (base, head) = (base.built(options)?, head.built(options)?);
     let most = options.rounds.unwrap_or_else(|| settings.promise.looks.last().copied().unwrap_or(1));
     let looks = Looks::new(&settings, most);
-    let sides = [("base", &base), ("head", &head)].map(|(name, binary)| Side {
+    let sides = [(round::BASE, &base), (round::HEAD, &head)].map(|(name, binary)| Side {
         name,
         program: binary.path.clone(),
         arguments: Vec::new(),
     });
-    let recording = record(options, &settings, looks, &sides, &folder)?;
+    let recording = measure::record(options, task, (&settings, looks), &sides, &folder)?;
     // Counting builds for minutes, and may fail: what was measured is on disk by then.
     recording::save(&recording.rounds, &folder.join("rounds.jsonl"))?;
     let counted = match options.counts && !recording.interrupted {
@@ -239,6 +247,7 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
         uncounted: uncounted.as_deref(),
         base: &base,
         head: &head,
+        task: task_name.as_deref(),
         started_at: &started_at,
     };
     report.write(&folder)?;
@@ -306,10 +315,13 @@ impl Found<'_> {
     }
 }
 
-/// The mock, and who runs where.
+/// The mocks, and who runs where.
 #[derive(Debug)]
 struct World {
     mock: Child,
+    task: Task,
+    /// The configuration of both sides.
+    config: String,
     cores: Cores,
     seed: u64,
     stop: Arc<AtomicBool>,
@@ -317,16 +329,16 @@ struct World {
 }
 
 impl World {
-    /// Starts the mock, and makes the calling thread the driver.
-    fn start(programs: &Programs, folder: &Path, seed: u64) -> Result<Self, GateError> {
+    /// Starts the mocks, and makes the calling thread the driver.
+    fn start(programs: &Programs, task: Task, folder: &Path, seed: u64) -> Result<Self, GateError> {
         let stop = Arc::new(AtomicBool::new(false));
         loadgen::interrupt::end_on_interrupt(&stop);
         let cores = Cores::find();
         let steal_before = CpuTicks::read();
-        let service = MockService { name: "mock", endpoints: 1, seed };
-        let mock = programs.start_mock(&service, &folder.join("mock.log"), &cores.load())?;
+        let mock = task.start_mocks(programs, folder, seed, &cores.load())?;
         cores.pin_driver().map_err(GateError::Machine)?;
-        Ok(Self { mock, cores, seed, stop, steal_before })
+        let config = task.config(&mock.ready.listeners);
+        Ok(Self { mock, task, config, cores, seed, stop, steal_before })
     }
 
     /// Where rounds of these sides can be run; each has shown that it gives what the mock gives.
@@ -343,10 +355,11 @@ impl World {
             body: work.body_bytes,
             connections: work.connections,
             seed: self.seed,
-            luggage: &NOTHING,
+            luggage: &self.task.luggage,
             stop: &self.stop,
         };
-        let mut track = Track { road, cores: self.cores, folder, work, seconds, open_rate: 0.0 };
+        let config = &self.config;
+        let mut track = Track { road, cores: self.cores, folder, config, work, seconds, open_rate: 0.0 };
         track.open_rate = (track.try_out(sides)? * work.latency_load).max(LEAST_RATE);
         Ok(track)
     }
@@ -361,72 +374,6 @@ impl World {
         (environment.pinning, environment.cores) = (self.cores.pinning(), self.cores.count);
         environment
     }
-}
-
-/// Rounds until the metrics are decided, the rounds are used up, the time is, or someone interrupts.
-fn record(
-    options: &Options,
-    settings: &Settings,
-    looks: Looks,
-    sides: &[Side; 2],
-    folder: &Path,
-) -> Result<Recording, GateError> {
-    let world = World::start(&options.programs, folder, options.seed)?;
-    let clock = Clock::start();
-    let track = world.track(settings, options.seconds, folder, [&sides[0], &sides[1]])?;
-    let direct_rps = track.direct()?;
-    let mut rng = Pcg64::seed_from_u64(options.seed);
-    let progress = Progress::new(looks.last() as u64, options.json);
-    let (mut rounds, mut judged, mut longest_ns) = (Vec::new(), Vec::new(), 0);
-    while rounds.len() < looks.last() && !world.is_stopped() {
-        let before_ns = clock.now_ns();
-        // The first round is always run: a gate without one says nothing at all.
-        if !rounds.is_empty() && u128::from(before_ns + longest_ns) > options.max_time.as_nanos() {
-            break;
-        }
-        let number = u32::try_from(rounds.len() + 1).unwrap_or(u32::MAX);
-        let round = track.round(number, &sides[0], &sides[1], &mut rng)?;
-        longest_ns = longest_ns.max(clock.now_ns() - before_ns);
-        if world.is_stopped() {
-            break;
-        }
-        progress.step(line(&round, looks.last()));
-        rounds.push(round);
-        if looks.at.contains(&rounds.len()) {
-            judged = judge::judge(&rounds, settings, &looks);
-            if judge::overall(&judged, settings) != Verdict::Inconclusive {
-                break;
-            }
-        }
-    }
-    // When time ran out between two looks, the next one is taken early, at its own level.
-    if !looks.at.contains(&rounds.len()) {
-        judged = judge::judge(&rounds, settings, &looks);
-    }
-    Ok(Recording {
-        rounds,
-        judged,
-        looks,
-        direct_rps,
-        open_rate: track.open_rate,
-        environment: world.environment(),
-        took: Duration::from_nanos(clock.now_ns()),
-        interrupted: world.is_stopped(),
-    })
-}
-
-/// A round in words.
-fn line(round: &Round, last: usize) -> String {
-    let change = |metric: Metric| metric.observe(round).map_or(f64::NAN, |worse| worse.exp_m1() * 100.0);
-    format!(
-        "round {:>2} of {last}  CPU {:>6.2} -> {:>6.2} us ({:+.1} %)  p99 {:+.1} %  core {:.0} %",
-        round.number,
-        round.base.value(Metric::Cpu),
-        round.head.value(Metric::Cpu),
-        change(Metric::Cpu),
-        change(Metric::P99),
-        round.base.core_share.min(round.head.core_share) * 100.0
-    )
 }
 
 fn write(path: &Path, text: &str) -> Result<(), GateError> {

@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -80,6 +80,19 @@ impl Process {
     /// Whether it has ended, and not well.
     pub fn has_failed(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(Some(status)) if !status.success())
+    }
+
+    /// How it has ended, as in "by signal 9"; `None` while it runs.
+    pub fn how_it_ended(&mut self) -> Option<String> {
+        let status = match self.child.try_wait() {
+            Ok(None) => return None,
+            Ok(Some(status)) => status,
+            Err(_) => return Some("in a way that nobody knows".to_owned()),
+        };
+        Some(match (status.signal(), status.code()) {
+            (Some(signal), _) => format!("by signal {signal}"),
+            (None, code) => format!("with exit code {}", code.unwrap_or(0)),
+        })
     }
 
     /// What its whole group has used so far.
@@ -344,8 +357,10 @@ mod tests {
         io::Read::read_exact(&mut process.take_stderr().unwrap(), &mut said).unwrap();
         let used_us = process.settled_usage().cpu_us;
         assert!(used_us > 1_000, "{used_us} us for twenty thousand steps");
+        assert_eq!(process.how_it_ended(), None);
         process.end_now();
         assert!(!process.is_running());
+        assert_eq!(process.how_it_ended().as_deref(), Some("by signal 9"));
     }
 
     #[test]

@@ -235,6 +235,85 @@ fn two_rounds_decide_nothing_and_are_reported_in_every_form() {
     assert_eq!(std::fs::read_to_string(out.join("rounds.jsonl")).unwrap().lines().count(), 2);
 }
 
+/// What a gate says of a head that is this script's doing.
+fn gate_of_head(script: &str) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let base = gateway_program(folder.path());
+    let head = folder.path().join("head");
+    let script = script.replace("GATEWAY", &format!("{} __gateway", env!("CARGO_BIN_EXE_sim")));
+    std::fs::write(&head, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&head, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let out = folder.path().join("gate");
+    let words = ["--rounds", "2", "--seconds", "0.5", "--out", out.to_str().unwrap()];
+    let output = sim(&[&["gate", "--base", &base, "--head", head.to_str().unwrap()], &words[..]].concat());
+    let read = |name: &str| std::fs::read_to_string(out.join(name)).unwrap_or_default();
+    ResultFile::read(&out.join("result.json")).unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    (output.status.code(), read("gate.md"), read("junit.xml"))
+}
+
+#[test]
+fn a_head_that_ends_fails_the_gate_and_is_reported() {
+    // As when memory is short: it is killed as soon as it serves.
+    let script = "me=$$; log=\"$(dirname \"$3\")/head.log\"\n\
+                  (while ! grep -q ready \"$log\"; do sleep 0.05; done; kill -9 $me) >/dev/null 2>&1 &\n\
+                  exec GATEWAY \"$@\"";
+    let (code, markdown, junit) = gate_of_head(script);
+    assert_eq!(code, Some(1), "{markdown}");
+    assert!(markdown.starts_with("### ❌ Performance gate: head is broken"), "{markdown}");
+    assert!(markdown.contains("head ended by signal 9") && markdown.contains("head.log"), "{markdown}");
+    assert!(junit.contains("name=\"answers\"><failure message=\"head ended"), "{junit}");
+}
+
+#[test]
+fn a_head_that_answers_otherwise_than_the_mock_fails_the_gate_with_what_it_answered() {
+    // Its upstream is a port at which nobody is.
+    let script = "sed 's/endpoints = .*/endpoints = [\"127.0.0.1:1\"]/' \"$3\" > \"$3.head\"; \
+                  exec GATEWAY run --config \"$3.head\"";
+    let (code, markdown, junit) = gate_of_head(script);
+    assert_eq!(code, Some(1), "{markdown}");
+    assert!(
+        markdown.contains("head answered 502 with") && markdown.contains("and the mock 200 with 512"),
+        "{markdown}"
+    );
+    assert!(markdown.contains("head.log") && junit.contains("failures=\"1\""), "{markdown}{junit}");
+}
+
+#[test]
+fn a_gate_may_compare_a_scenarios_configuration_and_requests() {
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = gateway_program(folder.path());
+    let scenario = folder.path().join("ours.toml");
+    std::fs::write(
+        folder.path().join("gateway.toml"),
+        "[upstreams.orders]\nendpoints = [\"mock://orders/0\", \"mock://orders/1\"]\n\
+         [[routes]]\npath = \"/api/{*rest}\"\nupstream = \"orders\"\nrewrite = { strip_prefix = \"/api\" }\n",
+    )
+    .unwrap();
+    let text = "name = \"ours\"\n[gateway]\nconfig = \"gateway.toml\"\n[mocks.orders]\nendpoints = 2\n[[load]]\n\
+                name = \"web\"\nmodel = \"open\"\nrate = \"9/s\"\nduration = \"1s\"\n\
+                request = { path = \"/api/items/{seq}\" }\n";
+    std::fs::write(&scenario, text).unwrap();
+    let out = folder.path().join("gate");
+    let gate = |scenario: &str| {
+        let words = ["--rounds", "1", "--seconds", "0.5", "--out", out.to_str().unwrap(), "--scenario", scenario];
+        sim(&[&["gate", "--base", &gateway, "--head", &gateway], &words[..]].concat())
+    };
+    let output = gate(scenario.to_str().unwrap());
+    assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
+    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    assert!(matches!(result.verdict, Verdict::Inconclusive | Verdict::Invalid), "{:?}", result.validity);
+    assert!(result.validity.reasons.iter().any(|reason| reason.ends_with("those of the scenario ours")));
+    let answers_are_right = |reason: &String| !reason.contains("not as expected");
+    assert!(result.validity.reasons.iter().all(answers_are_right), "{:?}", result.validity.reasons);
+    assert!(std::fs::read_to_string(out.join("head.toml")).unwrap().contains("strip_prefix"), "both have it");
+    // Nothing is started for one that leads elsewhere.
+    std::fs::write(folder.path().join("gateway.toml"), "[[routes]]\npath = \"/\"\nupstream = \"http://192.0.2.7\"\n")
+        .unwrap();
+    let output = gate(scenario.to_str().unwrap());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("connects to 192.0.2.7:80"), "{said}");
+}
+
 #[test]
 fn exploring_says_what_held_and_gives_the_same_trace_again() {
     let folder = tempfile::tempdir().unwrap();

@@ -4,6 +4,7 @@ mod worlds;
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -165,6 +166,58 @@ fn ends_with_what_it_has(signal: Signal) {
     assert!(result.validity.reasons[0].contains("interrupted"), "{:?}", result.validity.reasons);
     assert!(result.load["main"].requests > 0);
     assert!(!gateway_serves(&out), "the gateway has ended");
+}
+
+/// Whether the driver was late or not: a gateway that died is no measurement in doubt.
+#[test]
+fn a_gateway_that_is_killed_fails_the_run_on_any_machine() {
+    let folder = SHORT.written_as(&SHORT.scenario().replace("duration = \"3s\"", "duration = \"4s\""));
+    let (out, pid) = (folder.path().join("out"), folder.path().join("pid"));
+    let program = folder.path().join("gateway");
+    let script = format!("#!/bin/sh\necho $$ > {}\nexec {} __gateway \"$@\"\n", text(&pid), env!("CARGO_BIN_EXE_sim"));
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let mut run = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(["run", text(&folder.path().join("s.toml")), "--gateway-bin", text(&program), "--out", text(&out)])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(run.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains(" requests, ")), "it measures");
+    let gateway = std::fs::read_to_string(&pid).unwrap().trim().parse().ok().and_then(Pid::from_raw).unwrap();
+    kill_process(gateway, Signal::KILL).unwrap();
+    // It goes on telling how far it is, and must not wait for a reader.
+    lines.for_each(drop);
+    assert_eq!(run.wait().unwrap().code(), Some(1));
+    let result = ResultFile::read(&out.join("result.json")).unwrap();
+    assert_eq!(result.verdict, Verdict::Fail);
+    let died = result.expectations.iter().find(|one| one.figure == "gateway.0.up").unwrap();
+    assert!(died.bound.contains("it ended by signal 9"), "{died:?}");
+    let markdown = std::fs::read_to_string(out.join("report.md")).unwrap();
+    assert!(markdown.starts_with("## ❌ short: fail") && markdown.contains("signal 9"), "{markdown}");
+    let junit = std::fs::read_to_string(out.join("junit.xml")).unwrap();
+    assert!(junit.contains("<failure message=\"gateway.0.up"), "{junit}");
+}
+
+/// The very configuration that serves in production is no scenario's: nothing of it is asked.
+#[test]
+fn a_configuration_that_leads_elsewhere_starts_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let live = listener.local_addr().unwrap().to_string();
+    let gateway = SHORT.gateway().replace("mock://orders/1", &live);
+    let folder = worlds::written(&SHORT.scenario(), &gateway);
+    let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    for arguments in [&["run", text(&file), "--out", text(&out)][..], &["run", "--check", text(&file)]] {
+        let output = sim(arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        let expected = format!("gateway.toml:3:33: error: the upstream `orders` connects to {live}, which is not the");
+        assert!(said.contains(&expected) && said.contains("allow_loopback"), "{said}");
+        assert!(!out.exists());
+    }
+    listener.set_nonblocking(true).unwrap();
+    assert!(listener.accept().is_err(), "nobody came");
 }
 
 #[test]

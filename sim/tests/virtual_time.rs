@@ -163,6 +163,38 @@ fn placeholders_and_rate_limits_are_what_they_are_on_sockets() {
     assert!(log.contains("\"/items/198\"") && !log.contains("{seq}"), "{log}");
 }
 
+/// A path that no route has, and nothing that says how requests are to end: nobody means that.
+#[test]
+fn a_load_of_which_nothing_succeeds_fails_though_nothing_is_expected_of_it() {
+    let scenario = "name = \"lost\"\nruntime = \"virtual\"\n[gateway]\nconfig = \"gateway.toml\"\n\
+        [mocks.orders]\nendpoints = 1\n[[load]]\nname = \"main\"\nmodel = \"open\"\nrate = \"50/s\"\n\
+        duration = \"1s\"\nrequest = { path = \"/a\" }\n";
+    let gateway = "[upstreams.orders]\nendpoints = [\"mock://orders/0\"]\n\
+        [[routes]]\npath = \"/b/{*rest}\"\nupstream = \"orders\"\n";
+    let run = |scenario: &str| {
+        let folder = worlds::written(scenario, gateway);
+        let (file, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+        let output = sim(&["run", text(&file), "--out", text(&out)]);
+        (output.status.code(), result_of(&out, &output))
+    };
+    let (code, result) = run(scenario);
+    assert_eq!((result.verdict, code), (Verdict::Fail, Some(1)));
+    let missed = result.expectations.iter().find(|one| !one.holds).unwrap();
+    assert_eq!((missed.figure.as_str(), missed.value), ("load.main.answered", Some(0.0)));
+    assert!(
+        result.validity.valid && result.validity.reasons[0].contains("nothing is expected"),
+        "{:?}",
+        result.validity
+    );
+    let meant = format!("{scenario}[[expect]]\nfigure = \"load.main.phases.before.status.404\"\nmin = 1\n");
+    let (code, result) = run(&meant);
+    assert_eq!((result.verdict, code), (Verdict::Pass, Some(0)), "{:?}", result.expectations);
+    let folder = worlds::written(scenario, gateway);
+    let checked = sim(&["run", "--check", text(&folder.path().join("s.toml"))]);
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains(": holds, 1 s") && said.contains("warning: nothing is expected"), "{said}");
+}
+
 #[test]
 fn a_suite_runs_both_kinds() {
     let folder = SHORT.written_as(&simulated());

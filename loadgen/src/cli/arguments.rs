@@ -150,7 +150,8 @@ pub struct Arguments {
     #[arg(long)]
     pub(super) expect_length: Option<u64>,
     /// When the run has failed, as in 'p99>20ms'; may be repeated. Figures: p50, p90, p99, p999, max, errors, success,
-    /// rps, dropped; of one phase with its name before, as in 'spike.p99>1s'
+    /// rps, dropped; of one phase with its name before, as in 'spike.p99>1s'. Latencies and rps count failed requests,
+    /// too: where one is asked for and neither errors nor success, more than 1 % of failed requests fail the run
     #[arg(long = "fail-if", value_name = "CONDITION")]
     pub(super) fail_if: Vec<Threshold>,
     /// A phase with figures of its own, as in 'spike=10s..12s', counted from the start; may be repeated

@@ -82,6 +82,14 @@ impl Phase {
         (all > 0).then(|| self.ok as f64 / all as f64)
     }
 
+    /// Share of requests that ended otherwise than expected; `None` when none ended. Drops, which nobody sent, are
+    /// apart.
+    #[must_use]
+    pub fn failed_share(&self) -> Option<f64> {
+        let all = self.requests();
+        (all > 0).then(|| (all - self.ok) as f64 / all as f64)
+    }
+
     /// Its histograms by name.
     pub(super) fn histograms(&self) -> [(&'static str, &Histogram<u64>); 4] {
         [

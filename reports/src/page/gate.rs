@@ -104,7 +104,7 @@ fn forest_row(name: &str, metric: &GateMetric) -> Row {
         high: metric.ci_high_pct,
         ink: ink(metric.verdict),
         allowed: Some((0.0, metric.tolerance_pct)),
-        tick: Some(metric.mde_pct),
+        tick: metric.least_found(),
     }
 }
 
@@ -121,7 +121,7 @@ fn table_row(name: &str, metric: &GateMetric, is_shared: bool) -> Vec<Markup> {
         cell(change(metric.estimate_pct)),
         cell(if is_shared { interval(metric) } else { gate_interval(metric) }),
         cell(format!("{} %", digits(metric.tolerance_pct))),
-        cell(format!("{} %", digits(metric.mde_pct))),
+        cell(metric.least_found().map_or_else(|| "–".to_owned(), |least| format!("{} %", digits(least)))),
         optional(metric.base),
         optional(metric.head),
         cell(rounds),

@@ -64,6 +64,17 @@ pub struct GateMetric {
     pub rounds_wanted: Option<u32>,
 }
 
+/// Whoever has too few rounds to find anything writes the largest number there is, since JSON has no other for it.
+const NOTHING_FOUND: f64 = 1e100;
+
+impl GateMetric {
+    /// The least change that these rounds would have found, in percent; `None` where they are too few to find any.
+    #[must_use]
+    pub fn least_found(&self) -> Option<f64> {
+        Some(self.mde_pct).filter(|least| *least < NOTHING_FOUND)
+    }
+}
+
 /// How often the gate says what about changes that are known.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -5,8 +5,8 @@
 //!   mocks and clients saw;
 //! - a request that no fault could touch succeeds, reload or not: `innocent_failed`;
 //! - an answer's head comes within the route's timeout: `too_late`;
-//! - a success was an upstream's, or the fixed answer of a route that has one: `invented`; what is not safe to send
-//!   twice is not: `sent_again`;
+//! - a success was an upstream's, or the fixed answer of a route that has one, or it is the gateway's own by its record
+//!   (a refusal that the load expects): `invented`; what is not safe to send twice is not: `sent_again`;
 //! - a client is told of an answer that an upstream cut, unless a fault cut it: `cut_before_head`;
 //! - nothing passes an open breaker but its probes, and no more of those at once than allowed: `leaked`;
 //! - breakers trip at the outcome at which their policy says so: `trip`; and what the gateway tells of breakers and
@@ -40,6 +40,8 @@ pub(super) struct Violation {
 const AFTERMATH_NS: u64 = 2_000_000_000;
 /// What a gateway answers while breakers are open: for longer than a drawn world lasts, if a fault came before.
 const BREAKERS: [&str; 2] = ["breaker_open", "no_endpoint"];
+/// The code of a record of what is no problem of the gateway's.
+const NO_PROBLEM: &str = "ok";
 /// Probes of an opening, by default.
 const PROBES: f64 = 3.0;
 /// A clock that moves by milliseconds, on a way of some hosts.
@@ -99,6 +101,8 @@ pub(super) struct World<'a> {
     attempts: HashMap<&'a Name, Vec<&'a Attempt>>,
     /// Requests that were refused because breakers were open.
     refused: HashSet<&'a Name>,
+    /// Requests that the gateway answered by itself, as their records say, with that status.
+    own_answers: HashSet<(&'a Name, u16)>,
 }
 
 impl<'a> World<'a> {
@@ -111,7 +115,9 @@ impl<'a> World<'a> {
         }
         let by_breakers = history.records.iter().filter(|record| BREAKERS.contains(&&*record.code));
         let refused = by_breakers.map(|record| &record.request_id).collect();
-        Self { facts, history, attempts, refused }
+        let problems = history.records.iter().filter(|record| &*record.code != NO_PROBLEM);
+        let own_answers = problems.map(|record| (&record.request_id, record.status)).collect();
+        Self { facts, history, attempts, refused, own_answers }
     }
 
     fn judge(&self, request: &ClientRequest, add: &mut impl FnMut(&str, String)) {
@@ -129,7 +135,7 @@ impl<'a> World<'a> {
         }
         let answered = |attempt: &&Attempt| matches!(attempt.ending, Ending::Answered(_));
         // Of what a mock broke, a part may still be a whole answer: one without a body, or to a HEAD.
-        let own = self.facts.asked_by(load).any(|service| service.has_fixed_answer);
+        let own = self.facts.asked_by(load).any(|service| service.has_fixed_answer) || self.is_own_answer(request);
         if !own && request.outcome == Outcome::Ok && attempts.iter().all(|attempt| attempt.ending == Ending::Abandoned)
         {
             add("invented", told());
@@ -155,6 +161,12 @@ impl<'a> World<'a> {
                 && fault.from_ns <= end_ns
                 && (by_breaker || request.intended_ns <= fault.until_ns.saturating_add(AFTERMATH_NS))
         })
+    }
+
+    /// Whether what the client got claims to be the gateway's, and not an upstream's.
+    fn is_own_answer(&self, request: &ClientRequest) -> bool {
+        let answer = request.request_id.as_ref().zip(request.status);
+        answer.is_some_and(|answer| self.own_answers.contains(&answer))
     }
 
     /// Whether breakers kept it from its upstream, whatever was answered in its place.
@@ -298,6 +310,9 @@ mod tests {
     #[test]
     fn nobody_makes_a_success_up_or_sends_twice_what_is_not_safe() {
         assert_eq!(kinds(fair().asked().told_client(200, 1)), ["invented"]);
+        let limited = || fair().refused(429).coded("rate_limited").expected();
+        assert!(kinds(limited()).is_empty(), "a refusal that was expected claims to be nobody else's");
+        assert_eq!(kinds(limited().coded("ok")), ["invented"], "one that claims to be an upstream's");
         let twice = fair().asked().tried("orders/0", Ending::Broken, 0).tried("orders/1", Ending::Answered(200), 1);
         assert_eq!(kinds(twice.told_client(200, 1)), ["sent_again"]);
     }

@@ -50,6 +50,10 @@ pub struct GateArguments {
     /// How much slower head may be in each metric, and how seldom the gate may err (sim/gate.toml when absent)
     #[arg(long, value_name = "FILE")]
     settings: Option<PathBuf>,
+    /// A scenario, whose gateway configuration, mocks and first load's requests are compared in place of one plain
+    /// route
+    #[arg(long, value_name = "FILE", conflicts_with = "self_test")]
+    scenario: Option<PathBuf>,
     /// The profile of Cargo with which revisions are built
     #[arg(long, default_value = "dist", value_name = "NAME")]
     profile: String,
@@ -101,6 +105,7 @@ impl GateArguments {
                 counts: self.counts,
                 inconclusive: self.inconclusive,
                 settings: self.settings,
+                scenario: self.scenario,
                 profile: self.profile,
                 programs,
                 seed: self.seed,

@@ -4,7 +4,8 @@
 //! by the tolerance can be ruled out; otherwise the rounds do not decide. Chance is shared out: over the looks by
 //! Pocock's level (see [`crate::statistics::sequential`]), over the metrics by Holm's step-down (Holm, A simple
 //! sequentially rejective multiple test procedure, 1979). So equal sides fail in at most `promise.false_alarm` of all
-//! runs, however noisy the machine: noise makes a gate blind, not jumpy.
+//! runs, however noisy the machine: noise makes a gate blind, not jumpy. One thing needs no statistics: a head that
+//! needs more than twice the CPU time in every round ([`is_gross`]).
 
 use reports::result::Verdict;
 
@@ -118,6 +119,19 @@ impl Judged {
     }
 }
 
+/// Head needs this many times the CPU time of base in each of so many rounds: no machine makes it so, and no more
+/// rounds are needed to see it.
+const GROSS: f64 = 2.0;
+const GROSS_ROUNDS: usize = 3;
+
+/// Whether head needs so much more CPU time for a request, in every round, that nothing else need be asked. CPU time is
+/// not the time that passes: whoever is kept waiting uses none.
+#[must_use]
+pub fn is_gross(rounds: &[Round]) -> bool {
+    let gross = |round: &Round| Metric::Cpu.observe(round).is_some_and(|worse| worse >= GROSS.ln());
+    rounds.len() >= GROSS_ROUNDS && rounds.iter().all(gross)
+}
+
 /// Judges every metric of the settings by these rounds; of no rounds, none.
 #[must_use]
 pub fn judge(rounds: &[Round], settings: &Settings, looks: &Looks) -> Vec<Judged> {
@@ -134,6 +148,9 @@ pub fn judge(rounds: &[Round], settings: &Settings, looks: &Looks) -> Vec<Judged
         if one.estimate >= settings.metrics[&one.metric].floor() {
             (one.verdict, one.note) = (Verdict::Fail, None);
         }
+    }
+    if let Some(cpu) = judged.iter_mut().find(|one| one.metric == Metric::Cpu && is_gross(rounds)) {
+        (cpu.verdict, cpu.note) = (Verdict::Fail, None);
     }
     judged
 }

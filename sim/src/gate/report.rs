@@ -12,8 +12,10 @@ use reports::result::{ResultFile, Verdict};
 
 use super::binaries::Binary;
 use super::counts::Counted;
+use super::faults::wrong_answers;
 use super::judge::{BUSY, Judged, overall};
 use super::metric::{Metric, own_noise};
+use super::round::{BASE, HEAD};
 use super::settings::Settings;
 use super::{GateError, Options, Recording, write};
 use crate::processors;
@@ -44,15 +46,20 @@ pub struct Report<'a> {
     pub base: &'a Binary,
     /// The other.
     pub head: &'a Binary,
+    /// The scenario whose configuration and requests were compared, where it was one.
+    pub task: Option<&'a str>,
     /// When it began, RFC 3339.
     pub started_at: &'a str,
 }
 
 impl Report<'_> {
-    /// The run's verdict; what is not valid is nothing else.
+    /// The run's verdict: a head that is broken fails, however the machine was; what is not valid otherwise is nothing
+    /// else.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if !self.troubles().is_empty() {
+        if !self.faults().is_empty() {
+            Verdict::Fail
+        } else if !self.troubles().is_empty() {
             Verdict::Invalid
         } else if self.counts.iter().any(|count| count.verdict == Verdict::Fail) {
             Verdict::Fail
@@ -119,7 +126,7 @@ impl Report<'_> {
             return format!("{}: {note}", title(judged.metric));
         }
         let finding = |found: f64| match found.is_finite() {
-            true => format!("a change of {:.1} %", percent(found)),
+            true => format!("a change of {:.1} %", lost(judged.metric, found)),
             false => "no change, however large".to_owned(),
         };
         let mut text = format!(
@@ -138,15 +145,28 @@ impl Report<'_> {
         text
     }
 
+    /// What is wrong with head beside its speed, whatever the machine did; empty of a run that somebody ended.
+    fn faults(&self) -> Vec<String> {
+        let recording = self.recording;
+        let found = recording.broken.iter().cloned().chain(wrong_answers(&recording.rounds));
+        found.filter(|_| !recording.interrupted).collect()
+    }
+
+    /// Whether the figures are believed. Those of answers that are wrong are figures of another work.
+    fn is_believed(&self) -> bool {
+        self.faults().is_empty() && self.troubles().is_empty()
+    }
+
     /// Why the run is not valid; empty when it is.
     fn troubles(&self) -> Vec<String> {
         let rounds = &self.recording.rounds;
         let mut troubles = Vec::new();
+        let is_fault = !self.faults().is_empty();
         for (name, not_ok) in [
-            ("base", rounds.iter().map(|round| round.base.not_ok).sum::<u64>()),
-            ("head", rounds.iter().map(|round| round.head.not_ok).sum::<u64>()),
+            (BASE, rounds.iter().map(|round| round.base.not_ok).sum::<u64>()),
+            (HEAD, rounds.iter().map(|round| round.head.not_ok).sum::<u64>()),
         ] {
-            if not_ok > 0 {
+            if not_ok > 0 && !(is_fault && name == HEAD) {
                 troubles.push(format!("{name}: {not_ok} answers were not as expected"));
             }
         }
@@ -165,9 +185,9 @@ impl Report<'_> {
         troubles
     }
 
-    /// What follows for one figure: nothing, when the run is not valid.
+    /// What follows for one figure: nothing, when it is not believed.
     fn said(&self, verdict: Verdict) -> Verdict {
-        if self.troubles().is_empty() { verdict } else { Verdict::Invalid }
+        if self.is_believed() { verdict } else { Verdict::Invalid }
     }
 
     /// How often the intervals hold the truth, the least of all: a metric that few rounds showed has a weaker one.
@@ -179,7 +199,8 @@ impl Report<'_> {
     /// What to know beside the figures.
     fn notes(&self) -> Vec<String> {
         let rounds = &self.recording.rounds;
-        let mut notes = Vec::new();
+        let of_scenario = |name| format!("the configuration and the requests are those of the scenario {name}");
+        let mut notes: Vec<String> = self.task.map(of_scenario).into_iter().collect();
         if self.base.hash == self.head.hash {
             notes.push("base and head are the same program: a difference is a false alarm".to_owned());
         }
@@ -214,7 +235,7 @@ impl Report<'_> {
 
     /// The counts in words: those that fail, and how many there are.
     fn count_lines(&self) -> Vec<String> {
-        if !self.troubles().is_empty() {
+        if !self.is_believed() {
             return Vec::new();
         }
         let failed = self.counts.iter().filter(|count| count.verdict == Verdict::Fail);
@@ -281,9 +302,19 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-/// The change that the rounds would have found.
+/// The change that the rounds would have found; a dash where they are too few to find any.
 fn finds(judged: &Judged) -> String {
-    if judged.rounds == 0 { "nothing".to_owned() } else { format!("{:.1} %", percent(judged.found)) }
+    match (judged.rounds, judged.found.is_finite()) {
+        (0, _) => "nothing".to_owned(),
+        (_, true) => format!("{:.1} %", lost(judged.metric, judged.found)),
+        (_, false) => "-".to_owned(),
+    }
+}
+
+/// How much worse a metric is, in percent of base's: more of a cost; of a rate, what is lost of it, which is never more
+/// than all.
+fn lost(metric: Metric, log_ratio: f64) -> f64 {
+    if metric == Metric::Rate { -percent(-log_ratio) } else { percent(log_ratio) }
 }
 
 /// A metric's change and its interval.
@@ -291,7 +322,7 @@ fn change(judged: &Judged) -> String {
     if judged.rounds == 0 {
         return "not seen".to_owned();
     }
-    let [estimate, low, high] = [judged.estimate, judged.low, judged.high].map(percent);
+    let [estimate, low, high] = [judged.estimate, judged.low, judged.high].map(|one| lost(judged.metric, one));
     format!("{estimate:+.1} % [{low:+.1}, {high:+.1}]")
 }
 

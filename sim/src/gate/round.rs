@@ -17,12 +17,17 @@ use super::settings::Work;
 use crate::children::{Child, Programs};
 use crate::rounds::Cores;
 use crate::rounds::order::mirrored;
-use crate::rounds::turn::{Arm, Pace, Road, Turn, merged};
+use crate::rounds::turn::{Arm, Pace, Road, Turn, TurnError, merged};
 use crate::statistics::median;
 
-/// The configuration of both sides.
-pub const CONFIG: &str = include_str!("gateway.toml");
-
+/// What the sides are called.
+pub const BASE: &str = "base";
+/// The one that may be worse.
+pub const HEAD: &str = "head";
+/// How long a side that no longer answers may take to be gone.
+const GOING: Duration = Duration::from_secs(1);
+/// Lines that are shown of what a side said last.
+const LAST_WORDS: usize = 3;
 /// A side: a program, and what its command line ends with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Side {
@@ -43,6 +48,8 @@ pub struct Track<'a> {
     pub cores: Cores,
     /// For configurations and logs.
     pub folder: &'a Path,
+    /// The configuration of both sides.
+    pub config: &'a str,
     /// What both sides do.
     pub work: &'a Work,
     /// Turns of each side in a round last this long together.
@@ -54,12 +61,28 @@ pub struct Track<'a> {
 /// A side that serves.
 struct Started {
     name: &'static str,
+    log: PathBuf,
     child: Child,
 }
 
 impl Started {
     fn arm(&self) -> Arm<'_> {
         Arm { name: self.name, process: Some(&self.child.process), address: self.child.ready.listeners[0] }
+    }
+
+    /// What is said of it when it has ended, though nobody told it to.
+    fn ended(&mut self) -> Option<GateError> {
+        let how = self.child.process.how_it_ended()?;
+        let text = std::fs::read(&self.log).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        let last = lines[lines.len().saturating_sub(LAST_WORDS)..].join("; ");
+        Some(self.broken(format!("ended {how} (last words: {last})")))
+    }
+
+    /// It is at fault.
+    fn broken(&self, why: String) -> GateError {
+        GateError::Broken { side: self.name, why: format!("{why}; see {}", self.log.display()) }
     }
 }
 
@@ -75,14 +98,24 @@ impl Track<'_> {
     /// does.
     ///
     /// # Errors
-    /// When a side does not start, or gives other bytes.
+    /// When a side does not start, ends, or gives other bytes; base's is told first, since head can be no better.
     pub fn try_out(&self, [base, head]: [&Side; 2]) -> Result<f64, GateError> {
-        let (base, head) = (self.start(base)?, self.start(head)?);
-        self.road.check_bytes(head.arm())?;
-        self.road.check_bytes(base.arm())?;
-        self.road.turn(base.arm(), Pace::Closed, self.warm_up())?;
-        let turns = [self.closed(&base)?, self.closed(&base)?, self.closed(&base)?];
-        Ok(median(&turns.map(|turn| turn.requests_per_second())).unwrap_or(0.0))
+        let (mut base, mut head) = (self.start(base)?, self.start(head)?);
+        let rate = self.check(&base).and_then(|()| self.check(&head)).and_then(|()| {
+            self.road.turn(base.arm(), Pace::Closed, self.warm_up())?;
+            let turns = [self.closed(&base)?, self.closed(&base)?, self.closed(&base)?];
+            Ok(median(&turns.map(|turn| turn.requests_per_second())).unwrap_or(0.0))
+        });
+        blamed(rate, [&mut base, &mut head])
+    }
+
+    /// Whether a side gives what the mock gives.
+    fn check(&self, side: &Started) -> Result<(), GateError> {
+        self.road.check_bytes(side.arm()).map_err(|error| match error {
+            TurnError::OtherBytes { told, .. } => side.broken(told),
+            TurnError::Control(why) => side.broken(format!("does not answer: {why}")),
+            other => other.into(),
+        })
     }
 
     /// How many requests a second the driver and the mock do by themselves.
@@ -98,28 +131,40 @@ impl Track<'_> {
     /// One round.
     ///
     /// # Errors
-    /// When a side does not start, or the load does not.
+    /// When a side does not start or ends, or the load does not start.
     pub fn round(&self, number: u32, base: &Side, head: &Side, rng: &mut Pcg64) -> Result<Round, GateError> {
         let order = mirrored(self.work.fours(self.seconds), rng);
         // Who starts first has the lower addresses and ports, so that is up to a coin too.
         let head_starts = rng.next_u64() >> 63 == 1;
-        let (base, head) = if head_starts {
+        let (mut base, mut head) = if head_starts {
             let head = self.start(head)?;
             (self.start(base)?, head)
         } else {
             (self.start(base)?, self.start(head)?)
         };
-        for side in if order[0] { [&head, &base] } else { [&base, &head] } {
+        let round = self.turns(number, [&base, &head], order, rng);
+        blamed(round, [&mut base, &mut head])
+    }
+
+    /// The turns of two sides that serve.
+    fn turns(
+        &self,
+        number: u32,
+        [base, head]: [&Started; 2],
+        order: Vec<bool>,
+        rng: &mut Pcg64,
+    ) -> Result<Round, GateError> {
+        for side in if order[0] { [head, base] } else { [base, head] } {
             self.road.turn(side.arm(), Pace::Closed, self.warm_up())?;
         }
         let mut turns: [Vec<Turn>; 2] = [Vec::new(), Vec::new()];
         for is_head in &order {
-            turns[usize::from(*is_head)].push(self.closed(if *is_head { &head } else { &base })?);
+            turns[usize::from(*is_head)].push(self.closed(if *is_head { head } else { base })?);
         }
         let mut open: [Vec<Turn>; 2] = [Vec::new(), Vec::new()];
         // Half of the open load each way round, so that both sides lie equally late.
         for is_head in mirrored(1, rng) {
-            let side = if is_head { &head } else { &base };
+            let side = if is_head { head } else { base };
             let length = Duration::from_millis(self.work.latency_ms / 2);
             open[usize::from(is_head)].push(self.road.turn(side.arm(), Pace::Open(self.open_rate), length)?);
         }
@@ -138,16 +183,14 @@ impl Track<'_> {
 
     fn start(&self, side: &Side) -> Result<Started, GateError> {
         let config = self.folder.join(format!("{}.toml", side.name));
-        let upstream = self.road.mock.ready.listeners[0].to_string();
-        std::fs::write(&config, CONFIG.replace("{upstream}", &upstream))
-            .map_err(|source| GateError::File { path: config.clone(), source })?;
+        std::fs::write(&config, self.config).map_err(|source| GateError::File { path: config.clone(), source })?;
         let log = self.folder.join(format!("{}.log", side.name));
         let programs = Programs { gateway: Some(side.program.clone()), ..Programs::default() };
         let child = programs.start_gateway_with(&config, &log, &self.cores.contender(), &side.arguments)?;
         if child.ready.listeners.is_empty() {
             return Err(GateError::NotServing { name: side.name, log });
         }
-        Ok(Started { name: side.name, child })
+        Ok(Started { name: side.name, log, child })
     }
 
     fn figures(&self, turns: &[Turn], open: &[Turn]) -> Figures {
@@ -178,6 +221,21 @@ impl Track<'_> {
             lag_us: (worst(open, |turn| turn.lag_p50_ns), worst(open, |turn| turn.lag_p99_ns)),
         }
     }
+}
+
+/// What came of sides that were driven; where one of them has ended, that is what there is to tell, whatever its driver
+/// made of it. Base's end is told first.
+fn blamed<T>(outcome: Result<T, GateError>, sides: [&mut Started; 2]) -> Result<T, GateError> {
+    for side in sides {
+        if outcome.is_err() {
+            // Its sockets are closed a little before it is gone.
+            side.child.process.wait(GOING);
+        }
+        if let Some(ended) = side.ended() {
+            return Err(ended);
+        }
+    }
+    outcome
 }
 
 /// The largest of the turns' figures, in microseconds.

@@ -22,10 +22,12 @@ use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 
 use super::judge::Looks;
+use super::measure::line;
 use super::metric::{Metric, Round};
 use super::round::Track;
 use super::settings::Settings;
-use super::{GateError, World, folder, line, recording};
+use super::task::Task;
+use super::{GateError, World, folder, recording};
 use crate::children::Programs;
 use crate::rounds::order::shuffled;
 use crate::rounds::progress::Progress;
@@ -98,7 +100,7 @@ type Recorded = (Case, Vec<Round>);
 /// Records what is missing, or as much of it as there is time for.
 fn record(options: &Options, settings: &Settings, folder: &Path) -> Result<(Vec<Recorded>, Environment), GateError> {
     let builds = cases::build(options, folder)?;
-    let world = World::start(&options.programs, folder, options.seed)?;
+    let world = World::start(&options.programs, Task::default(), folder, options.seed)?;
     let clock = Clock::start();
     let sides = [&builds.plain_side("base"), &builds.plain_side("head")];
     let track = world.track(settings, options.seconds, folder, sides)?;

@@ -112,6 +112,12 @@ impl Story {
         self
     }
 
+    /// The last request was answered as its load expects, whatever that was.
+    pub(crate) fn expected(mut self) -> Self {
+        self.history.clients.last_mut().expect("a client has asked").outcome = Outcome::Ok;
+        self
+    }
+
     /// The answer to the last request said how long to wait.
     pub(crate) fn retry_after_ms(mut self, ms: u64) -> Self {
         self.history.clients.last_mut().expect("a client has asked").retry_after_ns = Some(ms * MS);

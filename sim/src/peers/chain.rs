@@ -94,7 +94,7 @@ impl Equipment {
             header("x-client", "c{int(1, 100000)}"),
         ];
         let jwks = keys.set().to_owned();
-        let luggage = Luggage { headers, key: Some(keys.signing), speech };
+        let luggage = Luggage { headers, key: Some(keys.signing), speech, ..Luggage::default() };
         Ok(Self { luggage, jwks, rsa_public: keys.rsa_public })
     }
 

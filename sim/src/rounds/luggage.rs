@@ -7,6 +7,7 @@ use loadgen::request::{Dice, Protocol, Template, Text, TokenKey};
 use loadgen::target::Target;
 
 use super::turn::bytes_target;
+use crate::scenario::model::RequestPart;
 
 /// Requests at once on a connection of HTTP/2.
 const STREAMS: usize = 8;
@@ -25,9 +26,11 @@ pub enum Speech {
     Grpc,
 }
 
-/// What is spoken; headers, with placeholders; and what signs the tokens in them.
+/// What is spoken; headers, with placeholders; and what signs the tokens in them. Or requests of somebody's own.
 #[derive(Debug, Default)]
 pub struct Luggage {
+    /// What is sent in place of `GET /bytes/N`, in HTTP/1.1; empty where nobody has requests of their own.
+    pub requests: Vec<RequestPart>,
     /// Names and values.
     pub headers: Vec<(String, String)>,
     /// Signs each token once; turns share them.
@@ -36,10 +39,15 @@ pub struct Luggage {
     pub speech: Speech,
 }
 
-/// None at all.
-pub static NOTHING: Luggage = Luggage { headers: Vec::new(), key: None, speech: Speech::Http1 };
-
 impl Luggage {
+    /// What is sent to this address: what somebody has of their own, or the one request for so many bytes.
+    pub(super) fn templates(&self, name: &str, address: SocketAddr, bytes: u64) -> Vec<Template> {
+        match self.requests.is_empty() {
+            true => vec![self.template(name, address, bytes)],
+            false => self.requests.iter().map(|request| request.template(address)).collect(),
+        }
+    }
+
     /// The request to this address whose answer has, or whose message and answer have, this many bytes.
     pub(super) fn template(&self, name: &str, address: SocketAddr, bytes: u64) -> Template {
         let mut template = Template::get(name, bytes_target(address, bytes));
@@ -103,14 +111,32 @@ mod tests {
             assert_eq!((call.body.len() as u64, call.expect.body_bytes), (bytes + 5, Some(bytes + 5)));
             assert_eq!((call.method.as_str(), call.target.path.as_str()), ("POST", "/mocks.Echo/Unary"));
         }
-        let get = NOTHING.template("a", address, 512);
+        let get = Luggage::default().template("a", address, 512);
         assert_eq!((get.target.path.as_str(), get.expect.body_bytes), ("/bytes/512", Some(512)));
+    }
+
+    #[test]
+    fn requests_of_somebodys_own_take_the_place_of_bytes() {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        assert_eq!(Luggage::default().templates("a", address, 512)[0].target.path, "/bytes/512");
+        let request = RequestPart {
+            method: "POST".to_owned(),
+            path: "/orders/{seq}".to_owned(),
+            headers: Vec::new(),
+            body: "{}".to_owned(),
+            weight: 3,
+            expect: vec![201],
+        };
+        let own = Luggage { requests: vec![request], ..Luggage::default() };
+        let templates = own.templates("a", address, 512);
+        assert_eq!((templates.len(), templates[0].target.path.as_str()), (1, "/orders/{seq}"));
+        assert_eq!((templates[0].weight, templates[0].expect.body_bytes), (3, None));
     }
 
     #[test]
     fn as_many_requests_are_at_once_whatever_is_spoken() {
         let http2 = Luggage { speech: Speech::Http2, ..Luggage::default() };
-        assert_eq!((NOTHING.connections(64), http2.connections(64), http2.connections(1)), (64, 8, 1));
+        assert_eq!((Luggage::default().connections(64), http2.connections(64), http2.connections(1)), (64, 8, 1));
         assert_eq!(http2.protocol(), Protocol::Http2 { streams: 8 });
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use loadgen::clock::Clock;
-use loadgen::control::{ControlError, call};
+use loadgen::control::{Answer, ControlError, call};
 use loadgen::engine::{Model, RunError, Settings, run};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::recorder::Recorder;
@@ -94,10 +94,12 @@ pub struct Turn {
 #[derive(Debug, thiserror::Error)]
 pub enum TurnError {
     /// A contender gives other bytes than the mock.
-    #[error("{name} gives other bytes than the mock")]
+    #[error("{name} {told}")]
     OtherBytes {
         /// Who.
         name: String,
+        /// What it answered, and what the mock.
+        told: String,
     },
     /// The load did not start.
     #[error("{0}")]
@@ -148,26 +150,42 @@ impl Road<'_> {
     /// # Errors
     /// When it does not, or does not answer.
     pub fn check_bytes(&self, arm: Arm<'_>) -> Result<(), TurnError> {
-        if self.luggage.speech != Speech::Http1 {
+        if self.luggage.speech != Speech::Http1 || !self.luggage.requests.is_empty() {
             return self.check_one(arm);
         }
         let ask = |address| self.luggage.call(&self.target(address));
         let (direct, through) = (ask(self.mock.ready.listeners[0])?, ask(arm.address)?);
         let same = direct == through && direct.status == 200 && direct.body.len() as u64 == self.body;
-        if same { Ok(()) } else { Err(TurnError::OtherBytes { name: arm.name.to_owned() }) }
+        if same {
+            Ok(())
+        } else {
+            Err(TurnError::OtherBytes { name: arm.name.to_owned(), told: told(&through, &direct) })
+        }
     }
 
-    /// Checks the length of one answer, in what is spoken.
+    /// Checks one answer, in what is spoken: its length, or what somebody's own requests expect.
     fn check_one(&self, arm: Arm<'_>) -> Result<(), TurnError> {
         let settings = self.settings(arm, Model::Closed { requests: Some(1), duration: None })?;
-        let totals = run(settings, Clock::start(), &mut Recorder::new("check", 0))?;
-        let right = totals.finished == 1 && totals.not_ok == 0;
-        if right { Ok(()) } else { Err(TurnError::OtherBytes { name: arm.name.to_owned() }) }
+        let mut recorder = Recorder::new("check", 0);
+        let totals = run(settings, Clock::start(), &mut recorder)?;
+        if totals.finished == 1 && totals.not_ok == 0 {
+            return Ok(());
+        }
+        let statuses: Vec<String> = recorder.merged("all").status.keys().map(ToString::to_string).collect();
+        let told = match statuses.join(", ").as_str() {
+            "" | "0" => "does not answer a request".to_owned(),
+            statuses => format!("answered {statuses}, which is not as expected"),
+        };
+        Err(TurnError::OtherBytes { name: arm.name.to_owned(), told })
     }
 
     fn settings(&self, arm: Arm<'_>, model: Model) -> Result<Settings, TurnError> {
-        let template = self.luggage.template(arm.name, arm.address, self.body);
-        let mix = Mix::with_tokens(&[template], self.seed, self.luggage.key.as_ref())?;
+        // Straight to the mock nobody routes, rewrites or proves anything, so that only bytes are asked for.
+        let templates = match arm.process {
+            Some(_) => self.luggage.templates(arm.name, arm.address, self.body),
+            None => vec![self.luggage.template(arm.name, arm.address, self.body)],
+        };
+        let mix = Mix::with_tokens(&templates, self.seed, self.luggage.key.as_ref())?;
         Ok(Settings {
             mix: mix.speaking(self.luggage.protocol())?,
             model,
@@ -231,6 +249,14 @@ pub fn merged<'a>(latencies: impl IntoIterator<Item = &'a Histogram<u64>>) -> Hi
     all
 }
 
+/// How a contender's answer differs from the mock's.
+fn told(through: &Answer, direct: &Answer) -> String {
+    let of = |answer: &Answer| format!("{} with {} bytes", answer.status, answer.body.len());
+    let same = (through.status, through.body.len()) == (direct.status, direct.body.len());
+    let bytes = if same { ", other ones" } else { "" };
+    format!("answered {}{bytes}, and the mock {}", of(through), of(direct))
+}
+
 /// Where `/bytes/BODY` is at this address.
 #[must_use]
 pub fn bytes_target(address: SocketAddr, body: u64) -> Target {
@@ -267,6 +293,15 @@ mod tests {
         let merged = merged(&all);
         assert_eq!(merged.len(), 1_000);
         assert!(merged.value_at_quantile(0.99) > 8_000, "the median of p99 over rounds is 99");
+    }
+
+    #[test]
+    fn what_a_contender_answered_stands_beside_what_the_mock_did() {
+        let answer = |status, bytes: &[u8]| Answer { status, body: bytes.to_vec() };
+        let mock = answer(200, b"0123");
+        assert_eq!(told(&answer(502, b"oh"), &mock), "answered 502 with 2 bytes, and the mock 200 with 4 bytes");
+        let other = told(&answer(200, b"3210"), &mock);
+        assert_eq!(other, "answered 200 with 4 bytes, other ones, and the mock 200 with 4 bytes");
     }
 
     #[test]

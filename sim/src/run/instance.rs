@@ -27,7 +27,7 @@ pub(super) struct Instance {
     /// It was told to end.
     told: bool,
     /// A process of it has ended though nobody told it to.
-    crashed: bool,
+    crashed: Option<String>,
     restarts: u32,
     /// How far its wall clock is off, microseconds.
     off_us: i64,
@@ -117,7 +117,7 @@ impl Instance {
             past_cpu_us: 0,
             last: Usage::default(),
             told: false,
-            crashed: false,
+            crashed: None,
             restarts: 0,
             off_us: 0,
             config,
@@ -159,11 +159,12 @@ impl Instance {
         other.drain(child, self.number)
     }
 
-    /// Whether a process of it has ended though nobody told it to, now or before.
-    pub(super) fn look(&mut self) -> bool {
-        let ended = self.child.as_mut().is_some_and(|child| !child.process.is_running());
-        self.crashed |= ended && !self.told;
-        self.crashed
+    /// How a process of it has ended though nobody told it to, now or before.
+    pub(super) fn look(&mut self) -> Option<String> {
+        if self.crashed.is_none() && !self.told {
+            self.crashed = self.child.as_mut().and_then(|child| child.process.how_it_ended());
+        }
+        self.crashed.clone()
     }
 
     /// The process from now on, which nobody has told to end.
@@ -299,15 +300,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let of = |child| Instance::of(0, child, Default::default(), NOWHERE, Filling::default());
         let mut crashed = of(ended(folder.path()));
-        assert!(crashed.look());
+        assert!(crashed.look().is_some());
         crashed.succeed(child(folder.path(), "exec sleep 1000"));
-        assert!(crashed.look(), "its successor runs");
+        assert!(crashed.look().is_some(), "its successor runs");
 
         let mut told = of(ended(folder.path()));
         told.told = true;
-        assert!(!told.look(), "it did as it was told");
+        assert!(told.look().is_none(), "it did as it was told");
         told.succeed(ended(folder.path()));
-        assert!(told.look(), "nobody told its successor");
+        assert!(told.look().is_some(), "nobody told its successor");
     }
 
     #[test]

@@ -17,6 +17,7 @@ use super::instance::Held;
 use super::progress::Progress;
 use super::rules;
 use super::timeline::{self, Done, Memory};
+use super::verdict::Death;
 use super::watch::{Live, Watch};
 use super::world::World;
 use crate::hostile::{self, Field, Seen};
@@ -62,7 +63,7 @@ pub(super) struct Measured {
     pub(super) steal_before: CpuTicks,
     pub(super) events: Vec<Done>,
     /// Gateways that ended by themselves.
-    pub(super) died: Vec<usize>,
+    pub(super) died: Vec<Death>,
     /// It was ended before its time, or in the rest behind it.
     pub(super) interrupted: bool,
     /// From t = 0 to the last answer.
@@ -95,7 +96,7 @@ pub(super) fn measure(
         scenario.loads.iter().map(|_| Watch::new(recorder(scenario, start_ns), Arc::clone(&live))).collect();
     let ended = AtomicBool::new(false);
     let fields = fields(scenario, stretch);
-    let mut cpu = Vec::new();
+    let (mut cpu, mut died) = (Vec::new(), Vec::new());
     let (driven, lasted, events, memory, hostile) = std::thread::scope(|scope| {
         let driver = scope.spawn(|| stretch.drive(&scenario.loads, &mut watches, crowds, start_ns));
         let events = scope.spawn(|| timeline::perform(&scenario.events, world, &clock, start_ns, &ended));
@@ -104,7 +105,9 @@ pub(super) fn measure(
         while !driver.is_finished() {
             cpu.push((clock.now_ns(), world.usage().iter().map(|usage| usage.cpu_us).sum()));
             std::thread::sleep(SHOW_EVERY);
-            progress.measuring(scenario, Duration::from_nanos(clock.now_ns().saturating_sub(start_ns)), &live);
+            let since = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
+            bury(&mut died, world, Some(since));
+            progress.measuring(scenario, since, &live);
         }
         let driven = driver.join();
         let lasted = Duration::from_nanos(clock.now_ns().saturating_sub(start_ns));
@@ -114,6 +117,7 @@ pub(super) fn measure(
     let driven = driven.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
     let usage_after = world.usage();
     let held_after = rest(scenario, world, stretch);
+    bury(&mut died, world, None);
     // The rest is a part of what is measured.
     let interrupted = stretch.stop.load(Ordering::Relaxed);
     Ok(Measured {
@@ -122,7 +126,7 @@ pub(super) fn measure(
         watches,
         driven,
         offered,
-        died: world.died(),
+        died,
         cpu,
         idle_rss: world.idle_rss.clone(),
         usage: (usage_before, usage_after),
@@ -138,6 +142,13 @@ pub(super) fn measure(
         interrupted,
         lasted,
     })
+}
+
+/// Adds the gateways that have ended by themselves since this was last asked.
+fn bury(died: &mut Vec<Death>, world: &World, at: Option<Duration>) {
+    let new = world.died().into_iter().filter(|(gateway, _)| died.iter().all(|death| death.gateway != *gateway));
+    let new: Vec<Death> = new.map(|(gateway, how)| Death { gateway, how, at }).collect();
+    died.extend(new);
 }
 
 fn metrics(world: &World) -> Vec<Option<String>> {

@@ -8,7 +8,8 @@
 //!   what happens from t = 0 on;
 //! - `simulated`: all of that in virtual time, from the same code behind it;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`, `beside`: figures;
-//! - `validity`, `verdict`: whether they can be believed, and what follows.
+//! - `validity`, `doubt`, `verdict`: whether they can be believed, what follows, and what follows even where they
+//!   cannot.
 //!
 //! Invariants: what is started has ended when a run returns, on every way out; an interrupted run writes what it has
 //! and never passes; all times are of one monotonic clock.
@@ -20,6 +21,7 @@ mod capacity;
 mod cores;
 mod counted;
 mod crowd;
+mod doubt;
 mod drive;
 mod error;
 mod events;
@@ -71,7 +73,7 @@ use crate::oracle::{self, Scores};
 use crate::processors::Processors;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::{ExpectPart, LoadModel, Runtime};
-use crate::scenario::{Scenario, load};
+use crate::scenario::{Scenario, load, warnings};
 use cores::Cores;
 use drive::Stretch;
 use events::Follower;
@@ -116,7 +118,9 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<ExitCode, RunError> {
     let mut scenario = load(&options.scenario)?;
     if options.check {
-        print(&format!("{}: holds, {:.0} s\n", options.scenario.display(), scenario.length().as_secs_f64()))?;
+        let warnings: String = warnings(&scenario).iter().map(|warning| format!("warning: {warning}\n")).collect();
+        let length = scenario.length().as_secs_f64();
+        print(&format!("{}: holds, {length:.0} s\n{warnings}", options.scenario.display()))?;
         return Ok(ExitCode::SUCCESS);
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);

@@ -24,9 +24,9 @@ use crate::history::History;
 use crate::oracle::Scores;
 use crate::oracle::breaker::BreakerScore;
 use crate::oracle::keys::KeyScore;
-use crate::scenario::Scenario;
 use crate::scenario::gateway::Checked;
 use crate::scenario::model::ExpectPart;
+use crate::scenario::{Scenario, warnings};
 
 /// Connections to upstreams.
 const OPENED: &str = "gateway_upstream_connections_opened_total";
@@ -93,22 +93,20 @@ impl Findings<'_> {
             None => ("gateway".to_owned(), format!("gateway {}", gateway::build::version())),
         };
         environment.versions.insert(name, version);
-        let mut validity = validity::judge(
-            self.scenario,
-            &self.warmed_up,
-            &self.measured,
-            (self.driver_cores, environment.steal_ratio),
-        );
+        let machine = (self.driver_cores, environment.steal_ratio);
+        let (mut validity, mut doubt) = validity::judge(self.scenario, &self.warmed_up, &self.measured, machine);
         if let Some(searched) = self.searched.as_ref().filter(|searched| !searched.reasons.is_empty()) {
             validity.reasons.extend(searched.reasons.iter().cloned());
-            validity.valid = false;
+            (validity.valid, doubt.lost) = (false, true);
         }
         let missed = Some(self.limited.events_missed).filter(|missed| *missed > 0);
         let missed = missed.map(|missed| format!("{missed} events of the gateways were lost"));
         for reason in missed.into_iter().chain(self.unjudged()) {
             validity.reasons.push(reason);
-            validity.valid = false;
+            (validity.valid, doubt.lost) = (false, true);
         }
+        // What to know of it, whether it is valid or not.
+        validity.reasons.extend(warnings(self.scenario));
         let mut result = ResultFile {
             kind: Kind::Run,
             name: self.scenario.name.clone(),
@@ -143,8 +141,12 @@ impl Findings<'_> {
         }
         let expected: Vec<ExpectPart> =
             self.scenario.expectations.iter().filter(|one| self.can_hold(one)).cloned().collect();
-        result.expectations = verdict::expectations(&expected, &result, &self.measured.died);
-        result.verdict = verdict::verdict(result.validity.valid, &result.expectations);
+        let judged = verdict::expectations(&expected, &result, &self.measured.died, &doubt);
+        let valid = result.validity.valid;
+        result.verdict = verdict::verdict(valid, &judged);
+        let (told, left) = verdict::told(result.verdict, valid, judged);
+        result.expectations = told;
+        result.validity.reasons.extend(left);
         result
     }
 

@@ -6,6 +6,7 @@ use loadgen::result::{Offered, Quantiles};
 use loadgen::sample::Totals;
 use reports::result::{Lag, Validity};
 
+use super::doubt::Doubt;
 use super::measure::Measured;
 use super::warm_up::WarmedUp;
 use crate::scenario::Scenario;
@@ -20,14 +21,41 @@ const BUSY_MOCKS: f64 = 0.85;
 /// Time that the host took.
 const MOST_STEAL: f64 = 0.01;
 
-/// Judges a run whose driver has this many cores, on a machine of whose time its host took this share.
+/// Reasons against a run, and what they may have caused.
+#[derive(Debug, Default)]
+struct Reasons {
+    list: Vec<String>,
+    doubt: Doubt,
+}
+
+impl Reasons {
+    /// The machine was busy: times say nothing.
+    fn late(&mut self, why: String) {
+        self.list.push(why);
+    }
+
+    /// Not all was sent.
+    fn unsent(&mut self, why: String) {
+        self.doubt.unsent = true;
+        self.list.push(why);
+    }
+
+    /// Something of what happened is not known.
+    fn lost(&mut self, why: String) {
+        self.doubt.lost = true;
+        self.list.push(why);
+    }
+}
+
+/// Judges a run whose driver has this many cores, on a machine of whose time its host took this share; and says what
+/// the reasons against it may have caused.
 pub(super) fn judge(
     scenario: &Scenario,
     warmed_up: &WarmedUp,
     measured: &Measured,
     (cores, steal_ratio): (usize, f64),
-) -> Validity {
-    let mut reasons = Vec::new();
+) -> (Validity, Doubt) {
+    let mut reasons = Reasons::default();
     let mut validity = Validity { achieved_over_offered: 1.0, ..Validity::default() };
     for (number, load) in scenario.loads.iter().enumerate() {
         let watch = &measured.watches[number];
@@ -38,7 +66,7 @@ pub(super) fn judge(
         one.reasons(&mut reasons);
         if let Some(ended) = &measured.driven.ended[number] {
             let found = loadgen::result::journey_reasons(ended, cores);
-            reasons.extend(found.into_iter().map(|reason| format!("load {}: {reason}", load.name)));
+            found.into_iter().for_each(|reason| reasons.lost(format!("load {}: {reason}", load.name)));
         }
         validity.dropped += one.dropped();
         if lag.p99 > validity.pacer_lag_us.p99 {
@@ -48,7 +76,7 @@ pub(super) fn judge(
         // One thread drives all loads, and each has all of its time in its totals.
         validity.client_cpu_ratio = validity.client_cpu_ratio.max(one.judged_busy());
         if watch.not_kept > 0 {
-            reasons.push(format!("load {}: {} requests were too many to keep", load.name, watch.not_kept));
+            reasons.lost(format!("load {}: {} requests were too many to keep", load.name, watch.not_kept));
         }
     }
     validity.achieved_over_offered = round(validity.achieved_over_offered, 1e4);
@@ -56,7 +84,7 @@ pub(super) fn judge(
     world_reasons(scenario, measured, steal_ratio, &mut reasons);
     match warmed_up.steady_from_ms {
         Some(since) => validity.steady_from_ms = since,
-        None => reasons.push(format!(
+        None => reasons.late(format!(
             "NOT STEADY after {} of warm-up: {}",
             secs(warmed_up.lasted),
             warmed_up.unsteady.join("; ")
@@ -65,31 +93,34 @@ pub(super) fn judge(
     if measured.interrupted {
         let stopped_ns = measured.driven.totals.iter().filter_map(|totals| totals.stopped_ns).min();
         let lasted = stopped_ns.map_or(measured.lasted, Duration::from_nanos).min(scenario.length());
-        reasons.insert(0, format!("it was interrupted after {} of {}", secs(lasted), secs(scenario.length())));
+        reasons.doubt.interrupted = true;
+        reasons.list.insert(0, format!("it was interrupted after {} of {}", secs(lasted), secs(scenario.length())));
     }
-    Validity { valid: reasons.is_empty(), reasons, ..validity }
+    let Reasons { list, doubt } = reasons;
+    let doubt = Doubt { late_ms: validity.pacer_lag_us.p99 / 1e3, ..doubt };
+    (Validity { valid: list.is_empty(), reasons: list, ..validity }, doubt)
 }
 
-fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, reasons: &mut Vec<String>) {
+fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, reasons: &mut Reasons) {
     let mocks_busy = measured.mocks_cpu_us as f64 / measured.lasted.as_micros().max(1) as f64;
     // Mocks that queue on purpose wait, and take no time of a core for it.
     if mocks_busy > BUSY_MOCKS {
-        reasons.push(format!("the mocks were at their limit: {:.0} % of a core", mocks_busy * 100.0));
+        reasons.late(format!("the mocks were at their limit: {:.0} % of a core", mocks_busy * 100.0));
     }
     let (before, after) = &measured.counted;
     let lost = after.journal_dropped.saturating_sub(before.journal_dropped);
     let kept_from = after.recorded.saturating_sub(before.recorded);
     if lost > 0 && kept_from > 0 {
-        reasons.push(format!("the mocks' journal lost {lost} requests"));
+        reasons.lost(format!("the mocks' journal lost {lost} requests"));
     }
     if steal_ratio > MOST_STEAL {
-        reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
+        reasons.late(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
     }
     for done in measured.events.iter().filter_map(super::timeline::Done::failure) {
-        reasons.push(done);
+        reasons.lost(done);
     }
     if measured.events.len() < scenario.events.len() && !measured.interrupted {
-        reasons.push(format!("{} of {} events were done", measured.events.len(), scenario.events.len()));
+        reasons.lost(format!("{} of {} events were done", measured.events.len(), scenario.events.len()));
     }
 }
 
@@ -126,32 +157,32 @@ impl LoadSeen<'_> {
         spent.share(spent.cpu_ns + spent.neighbour_ns)
     }
 
-    fn reasons(&self, reasons: &mut Vec<String>) {
+    fn reasons(&self, reasons: &mut Reasons) {
         let name = &self.load.name;
         if self.totals.finished == 0 {
-            reasons.push(format!("load {name}: no request ended"));
+            reasons.lost(format!("load {name}: no request ended"));
         }
         // The closed model offers nothing of its own, and may use its whole core.
         if self.offered.is_none() {
             return;
         }
         if self.totals.gave_up {
-            reasons.push(format!("load {name}: the driver fell hopelessly behind its plan and gave up"));
+            reasons.unsent(format!("load {name}: the driver fell hopelessly behind its plan and gave up"));
         }
         if self.dropped() > 0 {
-            reasons.push(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.dropped()));
+            reasons.unsent(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.dropped()));
         }
         let achieved = self.achieved();
         if (achieved - 1.0).abs() > 0.01 {
-            reasons.push(format!("load {name}: {:.1} % of the offered requests were achieved", achieved * 100.0));
+            reasons.unsent(format!("load {name}: {:.1} % of the offered requests were achieved", achieved * 100.0));
         }
         let most = (self.service_us * 0.1).max(MOST_LAG_US);
         if self.lag_us > most {
-            reasons.push(format!("load {name}: the pacer's p99 lag was {:.0} us, more than {most:.0} us", self.lag_us));
+            reasons.late(format!("load {name}: the pacer's p99 lag was {:.0} us, more than {most:.0} us", self.lag_us));
         }
         if self.busy() > BUSY_DRIVER {
             let who = if self.totals.neighbour_ns > 0 { "driver and mocks were" } else { "the driver was" };
-            reasons.push(format!("load {name}: {who} busy for {:.0} %", self.busy() * 100.0));
+            reasons.late(format!("load {name}: {who} busy for {:.0} %", self.busy() * 100.0));
         }
     }
 }
@@ -191,9 +222,11 @@ mod tests {
     fn reasons(overload: bool, totals: &Totals, lag_us: f64) -> Vec<String> {
         let load = load(overload);
         let offered = Offered { arrivals: 1_000, rate: 1_000.0, length_ns: None, hash: 0 };
-        let mut reasons = Vec::new();
+        let mut reasons = Reasons::default();
         LoadSeen { load: &load, totals, offered: Some(&offered), lag_us, service_us: 1_000.0 }.reasons(&mut reasons);
-        reasons
+        let unsent = ["dropped", "achieved"].iter().any(|word| reasons.list.iter().any(|one| one.contains(word)));
+        assert_eq!(reasons.doubt.unsent, unsent, "{reasons:?}");
+        reasons.list
     }
 
     #[test]

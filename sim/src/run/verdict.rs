@@ -1,13 +1,34 @@
 //! Whether what was expected holds, and what follows.
 
+use std::time::Duration;
+
 use reports::result::{Expectation, ResultFile, Verdict};
 use serde_json::Value;
 
+use super::doubt::Doubt;
 use crate::scenario::CAUSES;
 use crate::scenario::model::ExpectPart;
 
+/// An expectation with what came of it.
+#[derive(Debug, Clone)]
+pub(super) struct Judged {
+    pub(super) told: Expectation,
+    /// It is judged though the run is not valid: nothing that makes the run so can have caused it.
+    pub(super) stands: bool,
+}
+
+/// A gateway that ended though nobody told it to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Death {
+    pub(super) gateway: usize,
+    /// How, as in "by signal 9".
+    pub(super) how: String,
+    /// When that was seen, from t = 0; `None` where it was seen at the end.
+    pub(super) at: Option<Duration>,
+}
+
 /// Judges every expectation by the result's figures, and adds what every run has to hold.
-pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &[usize]) -> Vec<Expectation> {
+pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &[Death], doubt: &Doubt) -> Vec<Judged> {
     let figures = serde_json::to_value(result).unwrap_or_default();
     let always = ["accounting.missing", "accounting.surplus", "virtual_time.anomalies"].map(|figure| ExpectPart {
         figure: figure.to_owned(),
@@ -18,24 +39,78 @@ pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &
     });
     let always = always.into_iter().filter(|one| figure(&figures, &one.figure).is_some());
     let written = expected.iter().cloned();
-    let mut judged: Vec<Expectation> = written.chain(always).map(|expected| judge(&expected, &figures)).collect();
-    judged.dedup_by(|later, earlier| later.figure == earlier.figure && later.bound == earlier.bound);
-    judged.extend(died.iter().map(|number| Expectation {
-        figure: format!("gateway.{number}.up"),
-        bound: "up to the end".to_owned(),
-        value: None,
-        holds: false,
-    }));
+    let one = |expected: ExpectPart| {
+        let told = judge(&expected, &figures);
+        let stands = doubt.leaves(&told, Some(&expected), &figures);
+        Judged { told, stands }
+    };
+    let mut judged: Vec<Judged> = written.chain(always).map(one).collect();
+    judged
+        .dedup_by(|later, earlier| later.told.figure == earlier.told.figure && later.told.bound == earlier.told.bound);
+    let never = died.iter().map(Death::told).chain(unanswered(expected, &figures));
+    judged.extend(never.map(|told| Judged { stands: doubt.leaves(&told, None, &figures), told }));
     judged
 }
 
-/// What follows from validity and expectations.
-pub(super) fn verdict(valid: bool, expectations: &[Expectation]) -> Verdict {
-    match (valid, expectations.iter().all(|expectation| expectation.holds)) {
-        (false, _) => Verdict::Invalid,
-        (true, true) => Verdict::Pass,
-        (true, false) => Verdict::Fail,
+impl Death {
+    fn told(&self) -> Expectation {
+        let Self { gateway, how, at } = self;
+        let when = at.map_or_else(String::new, |at| format!(" at {:.1} s", at.as_secs_f64()));
+        Expectation {
+            figure: format!("gateway.{gateway}.up"),
+            bound: format!("up to the end, and it ended {how}{when}"),
+            value: None,
+            holds: false,
+        }
     }
+}
+
+/// Loads of which requests ended and none as expected, unless the scenario expects something of how they end: a run
+/// whose every request fails is hardly one that was meant.
+fn unanswered(expected: &[ExpectPart], figures: &Value) -> Vec<Expectation> {
+    let outcomes = [".success_ratio", ".outcome.", ".status.", ".failures.", ".completed", ".abandoned"];
+    let Some(loads) = figures.get("load").and_then(Value::as_object) else { return Vec::new() };
+    let count = |phase: &Value, name: &str| phase["outcome"][name].as_u64().unwrap_or(0);
+    let mut found = Vec::new();
+    for (name, load) in loads {
+        let prefix = format!("load.{name}.");
+        let says_so = expected
+            .iter()
+            .flat_map(ExpectPart::figures)
+            .any(|figure| figure.starts_with(&prefix) && outcomes.iter().any(|outcome| figure.contains(outcome)));
+        let phases = || load["phases"].as_object().into_iter().flatten().map(|(_, phase)| phase);
+        let ok: u64 = phases().map(|phase| count(phase, "ok")).sum();
+        let others = ["rejected", "failed", "client_error"];
+        let not_ok: u64 = phases().flat_map(|phase| others.map(|name| count(phase, name))).sum();
+        if !says_so && ok == 0 && not_ok > 0 {
+            let bound = "at least 1 request as expected".to_owned();
+            found.push(Expectation { figure: format!("load.{name}.answered"), bound, value: Some(0.0), holds: false });
+        }
+    }
+    found
+}
+
+/// What follows from validity and expectations. A run that is not valid never passes; it fails where a miss stands
+/// whatever made it so.
+pub(super) fn verdict(valid: bool, judged: &[Judged]) -> Verdict {
+    let missed = |one: &Judged| !one.told.holds && (valid || one.stands);
+    match (valid, judged.iter().any(missed)) {
+        (_, true) => Verdict::Fail,
+        (false, false) => Verdict::Invalid,
+        (true, false) => Verdict::Pass,
+    }
+}
+
+/// What a result tells of its expectations: all of them, but of a run that fails though it is not valid only those that
+/// are judged. The others are named in a sentence.
+pub(super) fn told(verdict: Verdict, valid: bool, judged: Vec<Judged>) -> (Vec<Expectation>, Option<String>) {
+    if valid || verdict != Verdict::Fail {
+        return (judged.into_iter().map(|one| one.told).collect(), None);
+    }
+    let (stand, left): (Vec<Judged>, Vec<Judged>) = judged.into_iter().partition(|one| one.stands);
+    let names: Vec<String> = left.into_iter().map(|one| one.told.figure).collect();
+    let left = (!names.is_empty()).then(|| format!("not judged, since the run is not valid: {}", names.join(", ")));
+    (stand.into_iter().map(|one| one.told).collect(), left)
 }
 
 fn judge(expected: &ExpectPart, figures: &Value) -> Expectation {
@@ -200,11 +275,49 @@ mod tests {
         assert_eq!((value("full.success_ratio"), value("full.latency_us.p99")), (Some(0.0), None), "drops arrived");
     }
 
+    fn judged(holds: bool, stands: bool) -> Judged {
+        let told = Expectation { figure: "a.b".to_owned(), bound: String::new(), value: None, holds };
+        Judged { told, stands }
+    }
+
     #[test]
-    fn an_invalid_run_never_passes() {
-        let holds = |holds| Expectation { figure: String::new(), bound: String::new(), value: None, holds };
-        assert_eq!(verdict(true, &[holds(true)]), Verdict::Pass);
-        assert_eq!(verdict(true, &[holds(true), holds(false)]), Verdict::Fail);
-        assert_eq!(verdict(false, &[holds(true)]), Verdict::Invalid);
+    fn an_invalid_run_never_passes_and_fails_by_what_stands() {
+        assert_eq!(verdict(true, &[judged(true, false)]), Verdict::Pass);
+        assert_eq!(verdict(true, &[judged(true, false), judged(false, false)]), Verdict::Fail);
+        assert_eq!(verdict(false, &[judged(true, true)]), Verdict::Invalid);
+        assert_eq!(verdict(false, &[judged(false, false)]), Verdict::Invalid);
+        assert_eq!(verdict(false, &[judged(false, false), judged(false, true)]), Verdict::Fail);
+    }
+
+    #[test]
+    fn of_an_invalid_run_that_fails_only_what_stands_is_told() {
+        let all = || vec![judged(true, true), judged(false, false), judged(false, true)];
+        let (shown, left) = told(Verdict::Fail, false, all());
+        assert_eq!((shown.len(), left.as_deref()), (2, Some("not judged, since the run is not valid: a.b")));
+        assert_eq!(told(Verdict::Invalid, false, all()).0.len(), 3);
+        assert_eq!(told(Verdict::Fail, true, all()).0.len(), 3);
+    }
+
+    #[test]
+    fn a_gateway_that_was_killed_fails_a_run_whose_driver_was_late() {
+        let death = Death { gateway: 0, how: "by signal 9".to_owned(), at: Some(Duration::from_millis(1_700)) };
+        let late = Doubt { late_ms: 7.0, ..Doubt::default() };
+        let judged = expectations(&[], &ResultFile::default(), &[death], &late);
+        assert_eq!(verdict(false, &judged), Verdict::Fail);
+        assert_eq!(judged[0].told.bound, "up to the end, and it ended by signal 9 at 1.7 s");
+    }
+
+    #[test]
+    fn a_load_of_which_nothing_succeeds_fails_unless_the_scenario_says_so() {
+        let phase = |ok: u64, failed: u64| json!({ "outcome": { "ok": ok, "failed": failed, "client_error": 1 } });
+        let figures =
+            |ok: u64| json!({ "load": { "a": { "phases": { "before": phase(0, 9), "healed": phase(ok, 0) } } } });
+        let expect =
+            |figure: &str| ExpectPart { figure: figure.to_owned(), min: None, max: None, above: None, per: None };
+        let found = |expected: &[ExpectPart], ok| unanswered(expected, &figures(ok)).len();
+        assert_eq!((found(&[], 0), found(&[], 1)), (1, 0));
+        assert_eq!(found(&[expect("load.a.requests"), expect("load.b.phases.before.status.404")], 0), 1);
+        assert_eq!(found(&[expect("load.a.phases.before.status.404")], 0), 0, "it is said that they fail");
+        assert!(unanswered(&[], &json!({ "load": { "a": { "phases": {} } } })).is_empty(), "nobody asked");
     }
 }

@@ -222,9 +222,10 @@ impl World {
         self.gateways.iter().map(|gateway| lock(gateway).was_restarted()).collect()
     }
 
-    /// Gateways that have ended though nobody told them to.
-    pub(super) fn died(&self) -> Vec<usize> {
-        (0..self.gateways.len()).filter(|number| lock(&self.gateways[*number]).look()).collect()
+    /// Gateways that have ended though nobody told them to, and how.
+    pub(super) fn died(&self) -> Vec<(usize, String)> {
+        let all = self.gateways.iter().enumerate();
+        all.filter_map(|(number, gateway)| Some((number, lock(gateway).look()?))).collect()
     }
 
     /// Ends the gateways, so that their logs are whole.

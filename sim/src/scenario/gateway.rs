@@ -1,9 +1,9 @@
 //! The gateways' configuration, with placeholders that a run fills in.
 //!
-//! `mock://orders/0` becomes that endpoint's address, `mock://redis` the Redis of the run, `mock://jwks` its keys, or the
-//! server that has them. Listeners and the admin API
-//! get free ports and the access log a file of the run, whatever is written for them. Names of files beside the
-//! template become absolute. Values are replaced where they stand, so lines keep their numbers.
+//! `mock://orders/0` becomes that endpoint's address, `mock://redis` the Redis of the run, `mock://jwks` its keys, or
+//! the server that has them. Listeners and the admin API get free ports and the access log a file of the run, whatever
+//! is written for them. Names of files beside the template become absolute. Values are replaced where they stand, so
+//! lines keep their numbers.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -15,6 +15,7 @@ use gateway::config::settings::identity::{FetchedKeys, KeySource, Keys, Provider
 use gateway::config::{Config, Purpose, load_text};
 
 use super::model::KEY_SERVER;
+use super::outbound::{self, Outbound};
 use super::problem::Report;
 use super::source::{Sources, Span};
 use super::tree::{Node, Table, Value, parse};
@@ -27,6 +28,8 @@ const SCHEME: &str = "mock://";
 pub struct Template {
     text: String,
     blanks: Vec<(Range<usize>, Blank)>,
+    /// Texts that stay as they are written, with their places.
+    written: Vec<(Span, String)>,
     /// Tables that the text lacks and a run needs.
     lacks: Vec<&'static str>,
     /// `issuer` and the first of `audiences` of the provider that has the run's keys.
@@ -79,9 +82,9 @@ impl Template {
     /// Finds the blanks in the file with this number; a placeholder for what is not there is a problem.
     pub(super) fn read(sources: &Sources, file: usize, folder: &Path, known: &Known<'_>, report: &mut Report) -> Self {
         let root = parse(sources, file, report);
-        let mut finder = Finder { folder, known, report, blanks: Vec::new(), provider: None };
+        let mut finder = Finder { folder, known, report, blanks: Vec::new(), written: Vec::new(), provider: None };
         finder.table(&root, "");
-        let Finder { mut blanks, report, provider, .. } = finder;
+        let Finder { mut blanks, mut written, report, provider, .. } = finder;
         let asks_key_server = blanks.iter().any(|(_, blank)| *blank == Blank::KeyServer);
         let mut lacks = Vec::new();
         let mut own = |at: Option<&Node>, table: &'static str, blank: Blank, report: &mut Report| match at {
@@ -106,7 +109,8 @@ impl Template {
         // What the run fills in anyway is no file beside the template.
         blanks.sort_by_key(|(range, blank)| (range.start, matches!(blank, Blank::File(_))));
         blanks.dedup_by_key(|(range, _)| range.start);
-        Self { text: sources.text(file).to_owned(), blanks, lacks, provider, asks_key_server }
+        written.retain(|(at, _)| blanks.iter().all(|(range, _)| *range != at.range()));
+        Self { text: sources.text(file).to_owned(), blanks, written, lacks, provider, asks_key_server }
     }
 
     /// The configuration, filled in.
@@ -128,6 +132,32 @@ impl Template {
             };
         }
         text
+    }
+
+    /// Whether it names this endpoint: `orders/0`.
+    pub(super) fn names(&self, endpoint: &str) -> bool {
+        self.blanks.iter().any(|(_, blank)| matches!(blank, Blank::Endpoint(name) if name == endpoint))
+    }
+
+    /// Where the gateways would connect to, but for what the run fills in; nothing of a configuration that does not
+    /// hold.
+    pub(super) fn outbound(&self, file: &Path, endpoints: impl Iterator<Item = String>) -> Vec<Outbound> {
+        let endpoints = endpoints.zip(1..).map(|(name, number)| (name, outbound::own(number)));
+        let filling = Filling {
+            endpoints: endpoints.collect(),
+            redis: Some(outbound::own(0)),
+            key_set: SOME_KEYS.to_owned(),
+            access_log: "off".to_owned(),
+            ..Filling::default()
+        };
+        let loaded = load_text(&self.fill(&filling), file, Purpose::Run);
+        loaded.map(|loaded| outbound::all(&loaded.config)).unwrap_or_default()
+    }
+
+    /// Where this address is written, or else its host.
+    pub(super) fn place_of(&self, address: &str, host: &str) -> Option<Span> {
+        let holds = |part: &str| self.written.iter().find(|(_, text)| text.contains(part)).map(|(at, _)| *at);
+        holds(address).or_else(|| holds(host))
     }
 
     /// What the gateway makes of it, with each endpoint at a port of its own.
@@ -237,6 +267,7 @@ struct Finder<'a> {
     known: &'a Known<'a>,
     report: &'a mut Report,
     blanks: Vec<(Range<usize>, Blank)>,
+    written: Vec<(Span, String)>,
     provider: Option<(Option<String>, Option<String>)>,
 }
 
@@ -307,7 +338,7 @@ impl Finder<'_> {
             }
             None => match beside(self.folder, text) {
                 Some(path) => Blank::File(path),
-                None => return,
+                None => return self.written.push((at, text.to_owned())),
             },
         };
         self.blanks.push((at.range(), blank));

@@ -6,12 +6,14 @@
 //!
 //! - `source`, `tree`, `problem`: text with places, and messages; `reader`: keys with their types;
 //! - `read/`: one file for each part of a scenario; `figures`: what a result will hold;
-//! - [`gateway`]: the configuration with its placeholders; [`topology`]: the mocks' file; [`model`]: a scenario that
-//!   holds.
+//! - [`gateway`]: the configuration with its placeholders; `outbound`: where it would connect to; [`topology`]: the
+//!   mocks' file; [`model`]: a scenario that holds;
+//!   `warnings`: what of it is hardly meant.
 
 mod figures;
 pub mod gateway;
 pub mod model;
+mod outbound;
 pub(crate) mod policy;
 mod problem;
 mod read;
@@ -21,11 +23,13 @@ mod source;
 mod tests;
 pub mod topology;
 mod tree;
+mod warnings;
 
 pub(crate) use figures::CAUSES;
 pub use model::Scenario;
 pub use problem::{Problem, Problems};
 pub use read::{LoadError, load};
+pub(crate) use warnings::warnings;
 
 /// Whether a result of this scenario will hold this figure.
 #[cfg(test)]

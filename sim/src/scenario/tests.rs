@@ -11,6 +11,8 @@ use super::gateway::Filling;
 use super::model::{EventAct, LoadModel, Scenario};
 use super::{LoadError, load};
 
+mod outward;
+
 const GATEWAY: &str = r#"
 [upstreams.orders]
 endpoints = ["mock://orders/0", { address = "mock://orders/1", weight = 3 }]

@@ -21,7 +21,7 @@ use crate::peers::{Contender, Place, Running, idle, keepalive};
 use crate::process::Process;
 use crate::processors;
 use crate::rounds::Cores;
-use crate::rounds::luggage::{Luggage, Speech};
+use crate::rounds::luggage::Luggage;
 use crate::rounds::order::shuffled;
 use crate::rounds::turn::{Arm, Pace, Road, Turn};
 use crate::run::RunKeys;
@@ -329,7 +329,7 @@ fn luggage(headers: &[(&str, &str)]) -> Result<(Luggage, String), String> {
     let headers: Vec<(String, String)> =
         headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     if !headers.iter().any(|(_, value)| value.contains("{token(")) {
-        return Ok((Luggage { headers, key: None, speech: Speech::Http1 }, String::new()));
+        return Ok((Luggage { headers, ..Luggage::default() }, String::new()));
     }
     let keys = RunKeys::make(&TokenPart {
         algorithm: TokenAlgorithm::Es256,
@@ -340,5 +340,5 @@ fn luggage(headers: &[(&str, &str)]) -> Result<(Luggage, String), String> {
     });
     let keys = keys.map_err(|error| error.to_string())?;
     let jwks = keys.set().to_owned();
-    Ok((Luggage { headers, key: Some(keys.signing), speech: Speech::Http1 }, jwks))
+    Ok((Luggage { headers, key: Some(keys.signing), ..Luggage::default() }, jwks))
 }

@@ -7,7 +7,7 @@
 //!
 //! - `gateway_host`, `mock`, `load`: the three hosts; `network`: the gateway's seam;
 //! - `exchange`, `request`, `answer`, `faults`: a mock's connection; `client`, `texts`: a client's;
-//! - `journal`, `records`, `events`, `names`, `trace`: what happened.
+//! - `journal`, `records`, `events`, `names`, `panics`, `trace`: what happened.
 //!
 //! Deliberately absent: Redis, several gateways, skewed clocks. A scenario that needs them is refused.
 
@@ -22,6 +22,7 @@ mod load;
 mod mock;
 mod names;
 mod network;
+mod panics;
 mod records;
 mod request;
 mod texts;
@@ -154,6 +155,8 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
 /// As [`run`].
 pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Result<Observed, SimulateError> {
     check(scenario, options)?;
+    panics::watch();
+    panics::take();
     let keys = keys(scenario)?;
     let texts = texts::of(scenario, keys.as_ref())?;
     let scenario = Rc::new(scenario.clone());
@@ -252,6 +255,8 @@ fn observed(journal: &Journal, elapsed: Duration) -> Observed {
             let detail = format!("{} lines of the access log are no records", pages.unreadable_records);
             anomalies.push(Anomaly { kind: "access_log", at_ns: nanos(elapsed), detail });
         }
+        let panicked = panics::take().into_iter();
+        anomalies.extend(panicked.map(|detail| Anomaly { kind: "panic", at_ns: nanos(elapsed), detail }));
         let (interrupted, kept) = (false, Kept::default());
         Observed { history, trace: pages.trace.finish(), anomalies, elapsed, interrupted, kept }
     })

@@ -85,11 +85,22 @@ fn rounds_that_are_too_few_to_fail_find_nothing() {
     let settings = Settings::load(None).unwrap();
     let looks = Looks::new(&settings, 8);
     assert_eq!(looks.fewest_to_fail(), 9, "at a level of two in a thousand");
-    let judged = cpu(&[0.7; 8], &settings, &looks);
-    assert_eq!(judged.verdict, Verdict::Inconclusive, "head is twice as slow, and eight rounds cannot say so");
+    let judged = cpu(&[0.6; 8], &settings, &looks);
+    assert_eq!(judged.verdict, Verdict::Inconclusive, "head is much slower, and eight rounds cannot say so");
     assert_eq!((judged.found, judged.found_with_twice.is_finite()), (f64::INFINITY, true), "{judged:?}");
     assert_eq!(judged.rounds_wanted(&settings, &looks), Some(9));
-    assert_eq!(cpu(&[0.7; 9], &settings, &Looks::new(&settings, 9)).verdict, Verdict::Fail);
+    assert_eq!(cpu(&[0.6; 9], &settings, &Looks::new(&settings, 9)).verdict, Verdict::Fail);
+}
+
+#[test]
+fn what_costs_twice_as_much_in_every_round_needs_no_statistics() {
+    let settings = Settings::load(None).unwrap();
+    let looks = Looks::new(&settings, 32);
+    let verdict = |worse: &[f64]| cpu(worse, &settings, &looks).verdict;
+    assert_eq!(verdict(&[1.8, 1.8, 0.7]), Verdict::Fail);
+    assert_eq!(verdict(&[1.8, 1.8]), Verdict::Inconclusive, "two rounds may have had the same bad luck");
+    assert_eq!(verdict(&[1.8, 0.6, 1.8, 1.8]), Verdict::Inconclusive, "one that was not");
+    assert!(!is_gross(&[]));
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! The gate as JUnit XML: one test case for each metric, and one for the run's validity. Of a run that is not valid no
-//! metric passes or fails: each is skipped. Where the caller takes an undecided run for a failed one
-//! (`--inconclusive fail`), the metrics that left it open fail, so that whoever reads this file sees what the exit code
-//! says.
+//! The gate as JUnit XML: one test case for each metric, one for the run's validity, and one for head's answers. Of a
+//! run that is not valid, or whose head is broken, no metric passes or fails: each is skipped. Where the caller takes
+//! an undecided run for a failed one (`--inconclusive fail`), the metrics that left it open fail, so that whoever reads
+//! this file sees what the exit code says.
 
 use std::fmt::Write as _;
 
@@ -12,11 +12,11 @@ use crate::gate::Inconclusive;
 use crate::gate::judge::Judged;
 
 /// What stands in the place of a judgement where the run is not valid.
-const NOT_JUDGED: &str = "<skipped message=\"not judged: the run is not valid\"/>";
+const NOT_JUDGED: &str = "<skipped message=\"not judged: the figures prove nothing\"/>";
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
-    let troubles = report.troubles();
+    let (troubles, faults) = (report.troubles(), report.faults());
     let judged = &recording.judged;
     let open = |one: &&Judged| leaves_open(report, one);
     let held_against = judged.iter().filter(open).count();
@@ -27,13 +27,15 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let _ = writeln!(
         xml,
         "<testsuite name=\"sim gate\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{seconds:.3}\">",
-        judged.len() + report.counts.len() + 1,
-        of(&[Verdict::Fail]) + held_against,
+        judged.len() + report.counts.len() + 2,
+        of(&[Verdict::Fail]) + held_against + usize::from(!faults.is_empty()),
         usize::from(!troubles.is_empty()),
         of(&[Verdict::Inconclusive, Verdict::Invalid]) - held_against
     );
     let inner = (!troubles.is_empty()).then(|| format!("<error message=\"{}\"/>", escaped(&troubles.join("; "))));
     case(&mut xml, "validity", inner.as_deref());
+    let inner = (!faults.is_empty()).then(|| format!("<failure message=\"{}\"/>", escaped(&faults.join("; "))));
+    case(&mut xml, "answers", inner.as_deref());
     for one in judged {
         let message = match report.said(one.verdict) {
             Verdict::Fail => Some(format!("<failure message=\"{}: worse by {}\"/>", title(one.metric), change(one))),

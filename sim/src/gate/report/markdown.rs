@@ -9,6 +9,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let verdict = report.verdict();
     let headline = match verdict {
         Verdict::Pass => "✅ Performance gate: pass",
+        Verdict::Fail if !report.faults().is_empty() => "❌ Performance gate: head is broken",
         Verdict::Fail => "❌ Performance gate: head is slower",
         Verdict::Inconclusive => "❔ Performance gate: inconclusive",
         Verdict::Invalid => "⚠️ Performance gate: not a valid measurement",
@@ -33,7 +34,8 @@ pub(super) fn render(report: &Report<'_>) -> String {
     }
     lines.push(String::new());
     let undecided = recording.judged.iter().filter(|judged| report.said(judged.verdict) == Verdict::Inconclusive);
-    let remarks = report.troubles().into_iter().map(|trouble| format!("**not valid: {trouble}**"));
+    let faults = report.faults().into_iter().map(|fault| format!("**{fault}**"));
+    let remarks = faults.chain(report.troubles().into_iter().map(|trouble| format!("**not valid: {trouble}**")));
     let remarks =
         remarks.chain(undecided.map(|judged| report.advice(judged))).chain(report.count_lines()).chain(report.notes());
     lines.extend(remarks.map(|remark| format!("- {remark}")));

@@ -35,6 +35,22 @@ fn with_report<T>(rounds: Vec<Round>, then: impl FnOnce(&Report<'_>) -> T) -> T 
     with_counts(rounds, &[], then)
 }
 
+/// The same of a head that broke after them.
+fn with_broken<T>(rounds: Vec<Round>, why: &str, then: impl FnOnce(&Report<'_>) -> T) -> T {
+    with_report(rounds, |report| {
+        let judged = report.recording.judged.clone();
+        let recording = Recording {
+            rounds: report.recording.rounds.clone(),
+            judged,
+            looks: report.recording.looks.clone(),
+            environment: report.recording.environment.clone(),
+            broken: Some(why.to_owned()),
+            ..*report.recording
+        };
+        then(&Report { recording: &recording, ..*report })
+    })
+}
+
 /// The same with counts.
 fn with_counts<T>(rounds: Vec<Round>, counts: &[Counted], then: impl FnOnce(&Report<'_>) -> T) -> T {
     with_all(rounds, counts, None, then)
@@ -58,6 +74,7 @@ fn with_all<T>(
         counts: false,
         inconclusive: Inconclusive::Open,
         settings: None,
+        scenario: None,
         profile: "dist".to_owned(),
         programs: Programs::default(),
         seed: 7,
@@ -77,6 +94,7 @@ fn with_all<T>(
         environment,
         took,
         interrupted: false,
+        broken: None,
     };
     let binary = |hash: &str, commit: Option<&str>| Binary {
         path: PathBuf::from("/x/gateway"),
@@ -93,6 +111,7 @@ fn with_all<T>(
         uncounted,
         base: &base,
         head: &head,
+        task: None,
         started_at,
     })
 }
@@ -133,7 +152,7 @@ fn a_slower_head_is_named_in_every_form() {
         let junit = report.junit();
         assert!(junit.contains("failures=\"1\" errors=\"0\""), "{junit}");
         assert!(junit.contains("name=\"cpu_us_per_request\"><failure message=\"CPU a request: worse by +5.1 %"));
-        assert_eq!(junit.matches("<testcase").count(), 6);
+        assert_eq!(junit.matches("<testcase").count(), 7);
     });
 }
 
@@ -151,6 +170,67 @@ fn what_is_not_valid_is_nothing_else() {
             assert!(text.contains("not judged") && !text.contains("FAIL") && !text.contains("pass"), "{text}");
         }
         assert!(report.result_file().metrics.values().all(|metric| metric.verdict == Verdict::Invalid));
+    });
+}
+
+#[test]
+fn a_head_that_answers_wrongly_where_base_does_not_fails_and_no_figure_is_judged() {
+    let mut wrong = rounds(0.05);
+    for round in &mut wrong {
+        (round.head.not_ok, round.head.answers) = (4_000, 8_000.0);
+    }
+    with_report(wrong.clone(), |report| {
+        assert_eq!(report.verdict(), Verdict::Fail);
+        let said = "head: 48000 answers were not as expected, in 12 of 12 rounds, and none of base's";
+        assert!(report.text().contains(&format!("at fault: {said}")), "{}", report.text());
+        let markdown = report.markdown();
+        assert!(
+            markdown.starts_with("### ❌ Performance gate: head is broken") && markdown.contains(said),
+            "{markdown}"
+        );
+        let junit = report.junit();
+        assert!(junit.contains("failures=\"1\" errors=\"0\" skipped=\"5\""), "{junit}");
+        assert!(junit.contains("name=\"answers\"><failure message=\"head: 48000 answers"), "{junit}");
+        let result = report.result_file();
+        assert!(!result.validity.valid && result.verdict == Verdict::Fail);
+        assert!(result.metrics.values().all(|metric| metric.verdict == Verdict::Invalid), "another work was measured");
+        let page = reports::page::render(&result, None);
+        assert!(page.contains("Head is broken") && page.contains("Head: 48000 answers"), "{page}");
+    });
+    // The machine's doing would be base's as well.
+    wrong[4].base.not_ok = 1;
+    with_report(wrong, |report| assert_eq!(report.verdict(), Verdict::Invalid));
+}
+
+#[test]
+fn a_head_that_ended_fails_with_what_it_said_last() {
+    let why = "head ended by signal 9 (last words: out of \"memory\"); see /x/head.log";
+    for made in [Vec::new(), rounds(0.0)] {
+        with_broken(made, why, |report| {
+            assert_eq!(report.verdict(), Verdict::Fail);
+            for text in [report.text(), report.markdown()] {
+                assert!(text.contains(why) && !text.contains("pass"), "{text}");
+            }
+            assert!(report.junit().contains("out of &quot;memory&quot;"), "{}", report.junit());
+            let json = report.result_file().to_json();
+            let validator = jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+            assert!(validator.is_valid(&serde_json::from_str(&json).unwrap()), "{json}");
+        });
+    }
+}
+
+#[test]
+fn a_loss_is_no_more_than_all_and_too_few_rounds_find_nothing() {
+    let mut slow = rounds(5.0);
+    slow.truncate(4);
+    slow.iter_mut().for_each(|round| {
+        round.head.values.insert(Metric::Rate, 10.0);
+    });
+    with_report(slow, |report| {
+        assert_eq!(report.verdict(), Verdict::Fail, "six times the CPU time needs no statistics");
+        let text = report.text();
+        assert!(text.contains("+99.0 % [+99.0, +99.0]"), "of a thousand a second ten are left: {text}");
+        assert!(!text.contains("inf") && !report.markdown().contains("inf"), "{text}");
     });
 }
 
@@ -178,7 +258,7 @@ fn a_count_beyond_its_tolerance_fails_the_run() {
         let said = "allocations.pipeline: 1000 -> 1001 (+0.10 %; tolerates 0 %, budget 1090)";
         assert!(report.text().contains(said) && report.markdown().contains(said), "{}", report.text());
         assert!(report.text().contains("2 exact counts: 1 fail, 1 changed"));
-        assert!(report.junit().contains("tests=\"8\" failures=\"1\""), "{}", report.junit());
+        assert!(report.junit().contains("tests=\"9\" failures=\"1\""), "{}", report.junit());
         let result: Value = serde_json::from_str(&report.result_file().to_json()).unwrap();
         assert_eq!(result["metrics"]["allocations.pipeline"]["verdict"], "fail");
     });

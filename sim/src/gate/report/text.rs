@@ -30,6 +30,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let undecided = recording.judged.iter().filter(|judged| report.said(judged.verdict) == Verdict::Inconclusive);
     lines.extend(undecided.map(|judged| report.advice(judged)));
     lines.extend(report.count_lines());
+    lines.extend(report.faults().into_iter().map(|fault| format!("at fault: {fault}")));
     lines.extend(report.troubles().into_iter().map(|trouble| format!("not valid: {trouble}")));
     lines.extend(report.notes().into_iter().map(|note| format!("note: {note}")));
     let verdict = report.verdict();

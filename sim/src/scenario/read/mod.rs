@@ -5,6 +5,7 @@ mod expect;
 mod fault;
 mod hostile;
 mod load;
+mod outward;
 mod root;
 mod simulated;
 mod tokens;

@@ -11,7 +11,7 @@ use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::parse;
 use super::expect::Known;
-use super::{capacity, expect, fault, hostile, load as loads, simulated, tokens, way, world};
+use super::{capacity, expect, fault, hostile, load as loads, outward, simulated, tokens, way, world};
 
 const KEYS: &[&str] = &[
     "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
@@ -113,6 +113,7 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let checked = match scenario.gateway.template.check(&world::config_path(reader, file), scenario.endpoints()) {
         Ok(checked) => {
             check_ways(reader, &scenario, &checked, report);
+            outward::check(reader, &scenario, &world::config_path(reader, file), report);
             if runtime == Runtime::Virtual {
                 simulated::check_gateway(reader, &checked, report);
             }

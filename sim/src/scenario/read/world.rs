@@ -11,7 +11,8 @@ use super::super::topology::topology;
 use super::super::tree::{Entry, Table, Value};
 use super::root::read_file;
 
-const GATEWAY_KEYS: &[&str] = &["instances", "config"];
+/// The keys of `[gateway]`.
+pub(super) const GATEWAY_KEYS: &[&str] = &["instances", "config", "allow_loopback"];
 const MOCK_KEYS: &[&str] = &["endpoints", "service_time", "servers", "calls", "call_headers", "tls"];
 const TLS_KEYS: &[&str] = &["cert", "key"];
 const REDIS_KEYS: &[&str] = &["instances"];
