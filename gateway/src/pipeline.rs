@@ -160,14 +160,14 @@ async fn stages<N: Network>(
         response::note_accepted(exchange, headers);
     }
     // forward: what the upstream is asked, and what it answers.
-    let request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
+    let mut request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await.map(Outcome::from);
     }
     if exchange.connection.websocket_key.is_some() {
         return Err(GatewayError::no_websocket().into());
     }
-    forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+    forward::forward(exchange, selected, &mut request).await.map(Outcome::Relay)
 }
 
 /// identity: what has to be found out, which takes none but the request's own time.
@@ -357,8 +357,8 @@ async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
         if exchange.route().is_some_and(|route| route.mirror.is_some()) {
             mirrored(&exchange, &headers, &target, &mut body);
         }
-        let request = forward::head::build(&mut exchange, &selected, headers, target, body);
-        forward::forward(&mut exchange, selected, request).await
+        let mut request = forward::head::build(&mut exchange, &selected, headers, target, body);
+        forward::forward(&mut exchange, selected, &mut request).await
     };
     let answer = sent.await;
     let covered = matches!(answer, Err(Failure::Covered(_)));

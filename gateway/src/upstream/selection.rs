@@ -48,8 +48,11 @@ pub struct Ask<'a, N: Network> {
     pub criticality: Criticality,
 }
 
+/// What was picked: boxed, since it is handed on from the pick to the last byte of the answer.
+pub type Selected<N> = Box<Selection<N>>;
+
 /// An endpoint, with a place in flight for as long as this is kept, and with leave of its breaker for one attempt.
-pub struct Selected<N: Network> {
+pub struct Selection<N: Network> {
     /// The endpoint.
     pub endpoint: Arc<Endpoint<N>>,
     /// Settings that were in force when it was picked.
@@ -89,7 +92,7 @@ struct OwnBreaker {
     standing: Arc<Standing>,
 }
 
-impl<N: Network> Selected<N> {
+impl<N: Network> Selection<N> {
     /// The standing in which its attempt counts.
     #[inline]
     pub(super) fn standing(&self) -> &Standing {
@@ -226,7 +229,7 @@ impl<N: Network> Selected<N> {
     }
 }
 
-impl<N: Network> Drop for Selected<N> {
+impl<N: Network> Drop for Selection<N> {
     fn drop(&mut self) {
         // An attempt that was given up says nothing about its endpoint, but a probe's place is free again.
         if let Some(Pass::Open(ticket)) = self.pass
@@ -429,7 +432,7 @@ impl<N: Network> Picking<'_, N> {
             let standing = Arc::clone(&self.scope.standings[index]);
             Box::new(OwnBreaker { route: Arc::clone(route), settings: self.scope.settings.clone(), standing })
         });
-        Selected {
+        Box::new(Selection {
             endpoint,
             settings: Arc::clone(&self.active.settings),
             permit,
@@ -440,7 +443,7 @@ impl<N: Network> Picking<'_, N> {
             route,
             places: None,
             failed: AtomicBool::new(false),
-        }
+        })
     }
 }
 
