@@ -41,10 +41,10 @@ pub async fn forward<N: Network>(
     Outgoing { head, body }: &mut Outgoing,
 ) -> Result<Answer<N>, Failure> {
     let (plain, began) = (head.lines.len(), exchange.now());
-    deadline::check(exchange, began)?;
+    let left = deadline::check(exchange, began)?;
     deposit(exchange, began);
     let hedged = prepare(exchange, &selected, body);
-    deadline::stamp(exchange, head, plain, began);
+    deadline::stamp_left(exchange, head, plain, (began, left));
     let body = std::mem::replace(body, RequestBody::Empty);
     let (tried, asked) = if hedged {
         Box::pin(race(exchange, selected, head, plain, body)).await
