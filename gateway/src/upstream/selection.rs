@@ -15,7 +15,7 @@ use super::scope::{Admitted, Scope};
 use super::standing::Standing;
 use super::state::{Active, Upstream};
 use crate::algorithms::balancer::{Balancer, Pick};
-use crate::algorithms::breaker::{State, Ticket};
+use crate::algorithms::breaker::{State, Ticket, Transition, Verdict};
 use crate::algorithms::criticality::Criticality;
 use crate::algorithms::ejection::Place;
 use crate::algorithms::hash_ring::stable_hash;
@@ -112,7 +112,7 @@ impl<N: Network> Selection<N> {
 
     /// Whether the attempt tries out an endpoint that was left alone.
     pub fn is_probe(&self) -> bool {
-        matches!(self.pass, Some(Pass::Open(ticket) | Pass::Settled(ticket)) if ticket.is_probe())
+        self.pass.is_some_and(|pass| pass.ticket.is_probe())
     }
 
     /// Whether its breaker has opened since it was picked, so that nothing more is to be sent there.
@@ -150,7 +150,7 @@ impl<N: Network> Selection<N> {
     pub fn say_nothing(&mut self) {
         drop(self.take_waiting());
         self.failed.store(true, Ordering::Relaxed);
-        if let Some(Pass::Open(ticket)) = self.pass.take() {
+        if let Some(Pass { ticket, is_settled: false }) = self.pass.take() {
             self.standing().guard.release(ticket);
         }
     }
@@ -189,15 +189,18 @@ impl<N: Network> Selection<N> {
     #[inline]
     pub(super) fn open_ticket(&self) -> Option<Ticket> {
         match self.pass {
-            Some(Pass::Open(ticket)) => Some(ticket),
+            Some(Pass { ticket, is_settled: false }) => Some(ticket),
             _ => None,
         }
     }
 
-    /// The ticket has its outcome from now on.
+    /// Its ticket has its outcome from now on, and its breaker is told.
     #[inline]
-    pub(super) fn has_settled(&mut self, ticket: Ticket) {
-        self.pass = Some(Pass::Settled(ticket));
+    pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) -> Option<Transition> {
+        let pass = self.pass.as_mut()?;
+        pass.is_settled = true;
+        let standing = self.route.as_ref().map_or(&self.endpoint.standing, |own| &own.standing);
+        standing.guard.settle(&mut pass.ticket, verdict, now)
     }
 
     /// Gives the place among those who wait for answers back.
@@ -211,7 +214,7 @@ impl<N: Network> Selection<N> {
     /// the endpoint has most of the request.
     #[cold]
     pub fn wait_for_client(&self, waits: bool, now: Instant) {
-        if let Some(Pass::Open(ticket)) = self.pass {
+        if let Some(ticket) = self.open_ticket() {
             self.standing().guard.wait_for_client(ticket, waits, now);
         }
         if let Some(places) = self.places.as_ref().filter(|_| self.settings.concurrency.adaptive) {
@@ -223,7 +226,7 @@ impl<N: Network> Selection<N> {
     /// The ticket, if it has its outcome.
     pub(super) fn settled_ticket(&self) -> Option<Ticket> {
         match self.pass {
-            Some(Pass::Settled(ticket)) => Some(ticket),
+            Some(Pass { ticket, is_settled: true }) => Some(ticket),
             _ => None,
         }
     }
@@ -232,7 +235,7 @@ impl<N: Network> Selection<N> {
 impl<N: Network> Drop for Selection<N> {
     fn drop(&mut self) {
         // An attempt that was given up says nothing about its endpoint, but a probe's place is free again.
-        if let Some(Pass::Open(ticket)) = self.pass
+        if let Some(ticket) = self.open_ticket()
             && ticket.is_probe()
         {
             self.standing().guard.release(ticket);
@@ -309,7 +312,7 @@ impl<N: Network> Picking<'_, N> {
         }
         let index = self.pick(&|_| true)?;
         let ticket = self.scope.standings[index].guard.admit_closed()?;
-        let pass = self.scope.judges.then_some(Pass::Open(ticket));
+        let pass = self.scope.judges.then_some(Pass { ticket, is_settled: false });
         Some(self.selected(index, pass, State::Closed.as_str()))
     }
 
@@ -385,7 +388,7 @@ impl<N: Network> Picking<'_, N> {
                     // It has its time, which may be up before anybody asks again.
                     self.upstream.surroundings.ring();
                 }
-                let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass::Open(ticket));
+                let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass { ticket, is_settled: false });
                 let mut selected = self.selected(index, pass, met);
                 selected.places =
                     waiting.map(|waiting| Box::new(Places { waiting: Mutex::new(Some(waiting)), in_flight: None }));
