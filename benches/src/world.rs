@@ -7,7 +7,7 @@ use std::future::{Future, poll_fn};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use gateway::algorithms::loop_delay::PAUSE;
@@ -178,6 +178,7 @@ impl Default for Plan {
 impl Plan {
     fn world(self) -> World {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
+        let waker = waker(&runtime);
         let wire = Arc::new(Wire::default());
         let network = Memory::new(Arc::clone(&wire), self.answer);
         let (key, _) = issue();
@@ -199,7 +200,8 @@ impl Plan {
             close(&shard.gate);
         }
         let connection = Box::pin(connection::serve(shard, client, ([192, 0, 2, 1], 40_000).into(), drained, ()));
-        let mut world = World { connection, wire, answer_bytes: u64::MAX, runtime, _gateway: gateway, _drain: drain };
+        let mut world =
+            World { connection, wire, answer_bytes: u64::MAX, runtime, waker, _gateway: gateway, _drain: drain };
         let body = if self.is_late { 0 } else { messages::BODY_BYTES as u64 };
         world.answer_bytes = world.learn(body);
         world.exchanges(WARM_UP);
@@ -217,12 +219,20 @@ fn close(gate: &Gate) {
     assert!(gate.refused_part() >= 1.0 && !gate.is_paused());
 }
 
+/// A task's waker, as connections have on a worker. That of `block_on` does not always know itself again, so that who
+/// stands registered would be registered anew each time.
+fn waker(runtime: &Runtime) -> Waker {
+    let task = async { tokio::spawn(poll_fn(|cx| Poll::Ready(cx.waker().clone()))).await };
+    runtime.block_on(task).expect("a task that ends at once")
+}
+
 /// The gateway, and one client.
 pub struct World {
     connection: Pin<Box<dyn Future<Output = ()>>>,
     wire: Arc<Wire>,
     answer_bytes: u64,
     runtime: Runtime,
+    waker: Waker,
     _gateway: Gateway<Memory>,
     // Dropping it would end the connection.
     _drain: watch::Sender<bool>,
@@ -285,9 +295,10 @@ impl World {
     /// # Panics
     /// An answer does not come, or is not the one that the first was.
     pub fn exchanges(&mut self, count: u64) {
-        let Self { connection, wire, runtime, answer_bytes, .. } = self;
+        let Self { connection, wire, runtime, waker, answer_bytes, .. } = self;
         // Without tokio's budget: a worker gets a new one each time it is woken, which here is never.
-        runtime.block_on(tokio::task::unconstrained(poll_fn(|cx| {
+        let cx = &mut Context::from_waker(waker);
+        runtime.block_on(tokio::task::unconstrained(poll_fn(|_| {
             for _ in 0..count {
                 wire.ask();
                 let turns = (0..TURNS_MAX).take_while(|_| turn(connection.as_mut(), wire, cx) < *answer_bytes).count();
@@ -304,8 +315,9 @@ impl World {
 
     /// The size of an answer, which has a body of this size at least: all of them are alike.
     fn learn(&mut self, body: u64) -> u64 {
-        let Self { connection, wire, runtime, .. } = self;
-        runtime.block_on(poll_fn(|cx| {
+        let Self { connection, wire, runtime, waker, .. } = self;
+        let cx = &mut Context::from_waker(waker);
+        runtime.block_on(poll_fn(|_| {
             wire.ask();
             for _ in 0..TURNS_MAX {
                 turn(connection.as_mut(), wire, cx);

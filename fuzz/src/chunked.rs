@@ -46,7 +46,7 @@ fn of_client(bytes: &[u8], piece: usize) -> Option<Vec<u8>> {
     let mut cx = Context::from_waker(Waker::noop());
     let request = [b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n", bytes].concat();
     let mut server = Server::new(Wire::new(&request, piece), b"", LIMITS, |_| false);
-    let Poll::Ready(Next::Request(_)) = server.poll_next(&mut cx) else { panic!("the head is in order") };
+    let Poll::Ready(Next::Request) = server.poll_next(&mut cx) else { panic!("the head is in order") };
     let mut body = Vec::new();
     loop {
         match server.poll_body(&mut cx) {

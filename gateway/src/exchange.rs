@@ -255,6 +255,7 @@ pub struct Named<N: Network> {
 
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
+    #[inline]
     pub fn new(arrival: Arrival<N>, (method, uri, version): (Method, Uri, Version), named: Named<N>) -> Self {
         Self {
             snapshot: named.snapshot,
@@ -459,7 +460,7 @@ impl<N: Network> Exchange<N> {
         self.connection.rest(now);
         let ended = self.who_left(ended);
         let total = now.saturating_duration_since(self.started);
-        let overhead = self.overhead(now);
+        let overhead = self.overhead(total);
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
@@ -467,7 +468,7 @@ impl<N: Network> Exchange<N> {
             series.told_grpc_status(self.shard.index, status);
         }
         self.count_cached(series);
-        self.keep_if_of_note((status, ended), now);
+        self.keep_if_of_note((status, ended), (now, total));
         self.end_track((status, ended), now, overhead);
         let log = &self.shard.shared.log;
         // What a fallback covered, and what broke off, is a failure all the same, whatever its status.
@@ -484,14 +485,13 @@ impl<N: Network> Exchange<N> {
     }
 
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
-    pub(crate) fn overhead(&self, now: Instant) -> Duration {
+    /// `total` is how long the exchange has taken by now.
+    pub(crate) fn overhead(&self, total: Duration) -> Duration {
+        let until_answered = || self.answered.map_or(total, |at| at.saturating_duration_since(self.started));
         let added = match (self.upstream_began, self.upstream_head) {
-            (Some(began), Some(head)) => {
-                let before = began.saturating_duration_since(self.started);
-                before + self.answered.unwrap_or(now).saturating_duration_since(head)
-            }
+            (Some(began), Some(head)) => until_answered().saturating_sub(head.saturating_duration_since(began)),
             (Some(began), None) => began.saturating_duration_since(self.started),
-            (None, _) => self.answered.unwrap_or(now).saturating_duration_since(self.started),
+            (None, _) => until_answered(),
         };
         added.saturating_sub(self.awaited)
     }

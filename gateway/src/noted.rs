@@ -26,11 +26,11 @@ impl<N: Network> Exchange<N> {
 
     /// What a request is of note for that ends, or would, with this status after so long. `cut`: it is no whole answer.
     #[inline]
-    fn wanted(&self, (status, cut): (u16, bool), now: Instant) -> Wanted {
+    fn wanted(&self, (status, cut): (u16, bool), took: Duration) -> Wanted {
         // A tunnel is as long as its two ends like.
         let is_tunnel = status == StatusCode::SWITCHING_PROTOCOLS.as_u16();
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
-        let slow = !is_tunnel && series.is_slow(now.saturating_duration_since(self.started));
+        let slow = !is_tunnel && series.is_slow(took);
         let failed = Wanted::FAILED.when(status >= 400 || cut || self.has_failed());
         let retried = Wanted::RETRIED.when(self.attempts > 1);
         failed
@@ -50,7 +50,8 @@ impl<N: Network> Exchange<N> {
     /// Notes what an upstream was sent, where the request is of note once an answer of this status has come, or none.
     #[inline]
     pub(crate) fn note_sent(&self, status: Option<StatusCode>, now: Instant, head: &RequestHead) {
-        let wanted = self.wanted((status.map_or(0, |status| status.as_u16()), status.is_none()), now);
+        let took = now.saturating_duration_since(self.started);
+        let wanted = self.wanted((status.map_or(0, |status| status.as_u16()), status.is_none()), took);
         if wanted != Wanted::default() {
             self.note_head(wanted, by_whom(status.is_some_and(|status| status.is_client_error())), head);
         }
@@ -143,7 +144,8 @@ impl<N: Network> Exchange<N> {
     /// Notes what the client had sent, where the gateway's own answer of this status is of note.
     #[inline]
     pub(crate) fn note_own(&self, status: StatusCode, headers: &HeaderMap) {
-        let wanted = self.wanted((status.as_u16(), false), self.now());
+        let took = self.now().saturating_duration_since(self.started);
+        let wanted = self.wanted((status.as_u16(), false), took);
         if wanted != Wanted::default() {
             let lane = Lane::of(wanted, by_whom(status.is_client_error()));
             self.note(lane, |notes| notes.received = fields(of_map(headers)));
@@ -228,8 +230,8 @@ impl<N: Network> Exchange<N> {
 
     /// Hands the request to the flight recorder, where it is of note. Its last act.
     #[inline]
-    pub(crate) fn keep_if_of_note(&self, (status, ended): (u16, Ended), now: Instant) {
-        let wanted = self.wanted((status, ended != Ended::Complete), now);
+    pub(crate) fn keep_if_of_note(&self, (status, ended): (u16, Ended), (now, total): (Instant, Duration)) {
+        let wanted = self.wanted((status, ended != Ended::Complete), total);
         if wanted != Wanted::default() {
             self.keep(wanted, (status, ended), now);
         }
@@ -249,7 +251,7 @@ impl<N: Network> Exchange<N> {
         let lane = Lane::of(wanted, self.failure(self.code, by_client));
         shared.recorder.keep((worker, second), (lane, wanted), who, |out| {
             let total = now.saturating_duration_since(self.started);
-            let record = self.record(status, ended, total, self.overhead(now));
+            let record = self.record(status, ended, total, self.overhead(total));
             self.write_down(wanted, &record, now, out);
         });
     }

@@ -160,14 +160,14 @@ async fn stages<N: Network>(
         response::note_accepted(exchange, headers);
     }
     // forward: what the upstream is asked, and what it answers.
-    let request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
+    let mut request = forward::head::build(exchange, &selected, std::mem::take(headers), target, body);
     if admitted.websocket && exchange.route().is_some_and(|route| route.settings.websocket) {
         return Box::pin(forward::upgrade::upgrade(exchange, selected, request)).await.map(Outcome::from);
     }
     if exchange.connection.websocket_key.is_some() {
         return Err(GatewayError::no_websocket().into());
     }
-    forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+    forward::forward(exchange, selected, &mut request).await.map(Outcome::Relay)
 }
 
 /// identity: what has to be found out, which takes none but the request's own time.
@@ -367,8 +367,8 @@ async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
         if exchange.route().is_some_and(|route| route.mirror.is_some()) {
             mirrored(&exchange, &headers, &target, &mut body);
         }
-        let request = forward::head::build(&mut exchange, &selected, headers, target, body);
-        forward::forward(&mut exchange, selected, request).await
+        let mut request = forward::head::build(&mut exchange, &selected, headers, target, body);
+        forward::forward(&mut exchange, selected, &mut request).await
     };
     let answer = sent.await;
     let covered = matches!(answer, Err(Failure::Covered(_)));
@@ -455,7 +455,7 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
         (parts.method, parts.uri) = line;
     }
     let head_only = parts.method == Method::HEAD;
-    let (mut exchange, _) = context::stage::begin(arrival, parts);
+    let (mut exchange, _) = context::stage::begin(arrival, &mut parts);
     exchange.unread = unread;
     exchange.note_problem(&HeaderMap::new(), error);
     exchange.status = Some(error.code.status());
@@ -468,14 +468,33 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     bytes
 }
 
-/// Serves one request: to be polled by `poll`, so that a panic costs this request alone.
-///
-/// The exchange begins at the call, not at the first poll: a client that closes at once may never let it be polled, and
-/// still leaves a record.
-pub fn serve<N: Network>(arrival: Arrival<N>, parts: Parts, source: Source) -> impl Future<Output = Reply<N>> + Send {
+/// A request whose exchange has begun.
+pub struct Begun<N: Network>(Box<Exchange<N>>, HeaderMap);
+
+/// Begins the exchange of a request whose head has come, and takes from its parts what is in them. From here on it
+/// leaves a record, also where its client closes before anybody looks at it.
+#[inline]
+pub fn begin<N: Network>(arrival: Arrival<N>, parts: &mut Parts) -> Begun<N> {
     arrival.connection.begin();
     let (exchange, headers) = context::stage::begin(arrival, parts);
-    answer(exchange, headers, source)
+    Begun(exchange, headers)
+}
+
+impl<N: Network> Begun<N> {
+    /// Serves it: to be polled by `poll`, so that a panic costs this request alone.
+    #[inline]
+    pub fn serve(self, source: Source) -> impl Future<Output = Reply<N>> + Send {
+        answer(self.0, self.1, source)
+    }
+}
+
+/// Begins one request, at the call and not at the first poll, and serves it: as `begin` and `Begun::serve`.
+pub fn serve<N: Network>(
+    arrival: Arrival<N>,
+    mut parts: Parts,
+    source: Source,
+) -> impl Future<Output = Reply<N>> + Send {
+    begin(arrival, &mut parts).serve(source)
 }
 
 /// Polls a request that is being served; after a panic, which is a bug and is counted, it is answered with 500.

@@ -60,7 +60,7 @@ pub enum ResponseBody<N: Network> {
     /// The gateway's own answer.
     Own(Option<(Bytes, Box<Exchange<N>>)>),
     /// An upstream's answer.
-    Upstream(Box<Relay<N>>),
+    Upstream(Relay<N>),
     /// An upstream's answer of which some has been read before.
     Behind(Box<Prefixed<N>>),
     /// An answer that is put together of several.
@@ -197,7 +197,7 @@ impl<N: Network> ResponseBody<N> {
             exchange.finish_at(Ended::Complete, now);
             return Self::Empty;
         }
-        Self::Upstream(Box::new(Relay::new(exchange, Some(source), idle_timeout)))
+        Self::Upstream(Relay::new(exchange, Some(source), idle_timeout))
     }
 
     /// An upstream's answer that is not over, compressed.

@@ -84,7 +84,8 @@ fn ours(bytes: &[u8], piece: usize) -> Vec<Seen> {
     let mut server = Server::new(wire(bytes, piece), b"", limits, |_| false);
     let mut taken = Vec::new();
     loop {
-        let Poll::Ready(Next::Request(parts)) = server.poll_next(&mut cx) else { return taken };
+        let Poll::Ready(Next::Request) = server.poll_next(&mut cx) else { return taken };
+        let parts = std::mem::replace(server.request(), http::Request::new(()).into_parts().0);
         if check_framing(&Survey::of(&parts.headers), parts.version).is_err() {
             assert!(!server.stays_open(), "nothing may follow a request whose framing is in doubt");
             return taken;

@@ -20,7 +20,8 @@ use crate::telemetry::metrics::AuthResult;
 const BESIDE: usize = " ".len() + " HTTP/1.1\r\n".len() + "\r\n".len();
 
 /// Begins the exchange of a request: gives it an id and a trace, and tells who sent it. Its headers go their own way.
-pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange<N>>, HeaderMap) {
+/// What is in the parts is taken.
+pub fn begin<N: Network>(arrival: Arrival<N>, parts: &mut Parts) -> (Box<Exchange<N>>, HeaderMap) {
     let snapshot = arrival.shard.snapshot();
     let trusted = snapshot.trusts(&arrival.connection.peer);
     let [id_high, id_low, draws @ ..]: [u64; 5] = arrival.shard.draw();
@@ -32,16 +33,17 @@ pub fn begin<N: Network>(arrival: Arrival<N>, mut parts: Parts) -> (Box<Exchange
     let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted, secure };
     let keeps_names = named.snapshot.config.server.preserve_header_case;
     let records_headers = named.snapshot.records_headers;
-    let mut exchange = Box::new(Exchange::new(arrival, (parts.method, parts.uri, parts.version), named));
+    let line = (std::mem::take(&mut parts.method), std::mem::take(&mut parts.uri), parts.version);
+    let mut exchange = Box::new(Exchange::new(arrival, line, named));
     exchange.begin_track();
     if keeps_names {
         exchange.names = parts.extensions.remove();
     }
-    exchange.extensions = parts.extensions;
+    exchange.extensions = std::mem::take(&mut parts.extensions);
     if records_headers {
         exchange.record_sent(&parts.headers);
     }
-    (exchange, parts.headers)
+    (exchange, std::mem::take(&mut parts.headers))
 }
 
 /// What later stages want to know of a head whose headers have been screened since.

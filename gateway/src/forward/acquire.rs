@@ -62,7 +62,7 @@ pub(super) async fn open<N: Network>(
     selected: &Selected<N>,
     manner: Manner,
 ) -> Result<Leg<N::Stream>, GatewayError> {
-    let Selected { endpoint, settings, .. } = selected;
+    let (endpoint, settings) = (&selected.endpoint, &selected.settings);
     let upstream = exchange.upstream().ok_or_else(|| GatewayError::new(Code::Internal, "No route."))?;
     let series = Arc::clone(&upstream.series);
     let time = manner.most.map_or(settings.pool.connect_timeout, |most| most.min(settings.pool.connect_timeout));
@@ -95,7 +95,7 @@ pub(super) async fn open<N: Network>(
 /// A place among the endpoint's connections. Where all are taken an idle connection gives way: who asks could not use
 /// it, as for a switch of protocols, or it fell idle a moment ago.
 fn permit<N: Network>(selected: &Selected<N>) -> Option<Permit> {
-    let Selected { endpoint, settings, .. } = selected;
+    let (endpoint, settings) = (&selected.endpoint, &selected.settings);
     let limit = settings.pool.max_connections.map_or(u32::MAX, |max| u32::try_from(max).unwrap_or(u32::MAX));
     let place = endpoint.connections.try_enter(limit);
     place.or_else(|| endpoint.pool.make_room().then(|| endpoint.connections.try_enter(limit)).flatten())

@@ -365,7 +365,7 @@ fn conclude<N: Network>(
     let began = manner.began;
     let duration = now.saturating_duration_since(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
-    let waited = deadline::waited(exchange, began, now);
+    let waited = deadline::waited(exchange, duration, now);
     let says_nothing = says_nothing
         || match outcome {
             AttemptOutcome::Timeout => !waited.is_some_and(|waited| deadline::is_telling(exchange, waited)),
@@ -437,7 +437,7 @@ fn judged<N: Network>(exchange: &Exchange<N>, began: Instant, now: Instant) -> O
     if exchange.hurried || exchange.consults || exchange.stands_in {
         return None;
     }
-    let waited = deadline::waited(exchange, began, now)?;
+    let waited = deadline::waited(exchange, now.saturating_duration_since(began), now)?;
     let usual = exchange.route()?.series.median(silence::ENOUGH);
     Some(Waited { waited, usual })
 }

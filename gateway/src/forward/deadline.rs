@@ -86,22 +86,22 @@ pub(crate) fn arm<N: Network>(exchange: &Exchange<N>) {
     exchange.connection.deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
 }
 
-/// Whether any time is left to ask an upstream in.
+/// Whether any time is left to ask an upstream in, and how much, where there is a limit.
 ///
 /// # Errors
 /// 503 `overloaded`: all of it went by in the gateway. Nobody is asked then, and no endpoint is blamed.
-pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<(), GatewayError> {
-    if exchange.is_out_of_time(now) {
+pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<Option<Duration>, GatewayError> {
+    let left = exchange.time_left(now);
+    if left.is_some_and(|left| left.is_zero()) {
         let detail = "The request's time ran out before an upstream could be asked.";
         return Err(GatewayError::shed(ShedReason::Deadline, detail));
     }
-    Ok(())
+    Ok(left)
 }
 
-/// How long an attempt that began then has waited for its endpoint alone: what the client takes to send its body is no
-/// time of the endpoint's. `None` while it is the client that is waited for.
-pub(super) fn waited<N: Network>(exchange: &Exchange<N>, began: Instant, now: Instant) -> Option<Duration> {
-    let since = now.saturating_duration_since(began);
+/// How long an attempt that began so long ago has waited for its endpoint alone: what the client takes to send its body
+/// is no time of the endpoint's. `None` while it is the client that is waited for.
+pub(super) fn waited<N: Network>(exchange: &Exchange<N>, since: Duration, now: Instant) -> Option<Duration> {
     let Some(progress) = &exchange.request_body else { return Some(since) };
     let until = progress.awaited_until()?;
     let now_ns = exchange.shard.shared.clock.monotonic_ns(now);
@@ -147,9 +147,20 @@ pub(super) fn is_telling<N: Network>(exchange: &Exchange<N>, waited: Duration) -
 
 /// Writes what is left behind the first `plain` bytes of the head's lines.
 pub(super) fn stamp<N: Network>(exchange: &Exchange<N>, head: &mut RequestHead, plain: usize, now: Instant) {
+    stamp_left(exchange, head, plain, (now, exchange.time_left(now)));
+}
+
+/// The same for who knows what is left.
+#[inline]
+pub(super) fn stamp_left<N: Network>(
+    exchange: &Exchange<N>,
+    head: &mut RequestHead,
+    plain: usize,
+    (now, left): (Instant, Option<Duration>),
+) {
     head.lines.truncate(plain);
     stamp_call(exchange, head, now);
-    let Some(left) = exchange.time_left(now) else { return };
+    let Some(left) = left else { return };
     if is_edited(exchange, head, &X_REQUEST_TIMEOUT_MS) {
         return;
     }

@@ -271,7 +271,8 @@ impl<'a, N: Network> Field<'a, N> {
 
 /// A first attempt's time. What its client took to send the body says nothing of the upstream.
 fn saw<N: Network>(exchange: &Exchange<N>, hedging: Option<&Hedging>, began: Instant, came: Instant) {
-    if let (Some(hedging), Some(waited)) = (hedging, deadline::waited(exchange, began, came)) {
+    let took = came.saturating_duration_since(began);
+    if let (Some(hedging), Some(waited)) = (hedging, deadline::waited(exchange, took, came)) {
         hedging.saw(waited);
     }
 }

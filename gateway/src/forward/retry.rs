@@ -38,27 +38,27 @@ const SHORT: Duration = Duration::from_secs(1);
 pub async fn forward<N: Network>(
     exchange: &mut Exchange<N>,
     selected: Selected<N>,
-    request: Outgoing,
+    Outgoing { head, body }: &mut Outgoing,
 ) -> Result<Answer<N>, Failure> {
-    let Outgoing { mut head, mut body } = request;
     let (plain, began) = (head.lines.len(), exchange.now());
-    deadline::check(exchange, began)?;
+    let left = deadline::check(exchange, began)?;
     deposit(exchange, began);
-    let hedged = prepare(exchange, &selected, &mut body);
-    deadline::stamp(exchange, &mut head, plain, began);
+    let hedged = prepare(exchange, &selected, body);
+    deadline::stamp_left(exchange, head, plain, (began, left));
+    let body = std::mem::replace(body, RequestBody::Empty);
     let (tried, asked) = if hedged {
-        Box::pin(race(exchange, selected, &head, plain, body)).await
+        Box::pin(race(exchange, selected, head, plain, body)).await
     } else {
-        let manner = manner_of(exchange, &selected, &mut head, began);
+        let manner = manner_of(exchange, &selected, head, began);
         exchange.begins(began);
-        let tried = attempt(exchange, selected, &head, body, manner).await;
+        let tried = attempt(exchange, selected, head, body, manner).await;
         exchange.came(&tried);
         (tried, Asked::new())
     };
     if !is_final(exchange, &tried) {
         return Box::pin(beyond(exchange, head, plain, (tried, asked), false)).await;
     }
-    note_sent(exchange, &tried, &head);
+    note_sent(exchange, &tried, head);
     let mut answer = tried.map_err(|lost| lost.failure)?;
     head.recycle();
     answer.source.leg.keep_no_more();
@@ -68,18 +68,18 @@ pub async fn forward<N: Network>(
 /// What follows a first attempt that was not the last word: others, then the route's fallback.
 async fn beyond<N: Network>(
     exchange: &mut Exchange<N>,
-    mut head: RequestHead,
+    head: &mut RequestHead,
     mut plain: usize,
     (first, asked): (Tried<N>, Asked<N>),
     switches: bool,
 ) -> Result<Answer<N>, Failure> {
-    let mut tried = again(exchange, (&mut head, &mut plain), (first, asked), switches).await;
-    if let Some((selected, body)) = fallback::turn(exchange, &mut head, &mut plain, &mut tried) {
+    let mut tried = again(exchange, (head, &mut plain), (first, asked), switches).await;
+    if let Some((selected, body)) = fallback::turn(exchange, head, &mut plain, &mut tried) {
         drop(tried);
-        let first = anew(exchange, selected, &mut head, plain, (body, switches)).await;
-        tried = again(exchange, (&mut head, &mut plain), (first, Asked::new()), switches).await;
+        let first = anew(exchange, selected, head, plain, (body, switches)).await;
+        tried = again(exchange, (head, &mut plain), (first, Asked::new()), switches).await;
     }
-    note_sent(exchange, &tried, &head);
+    note_sent(exchange, &tried, head);
     let mut answer = fallback::conclude(exchange, tried)?;
     answer.source.leg.keep_no_more();
     Ok(answer)
@@ -99,7 +99,7 @@ pub(super) async fn forward_to_switch<N: Network>(
     let plain = head.lines.len();
     deadline::check(exchange, exchange.now())?;
     let first = anew(exchange, selected, &mut head, plain, (body, true)).await;
-    Box::pin(beyond(exchange, head, plain, (first, Asked::new()), true)).await
+    Box::pin(beyond(exchange, &mut head, plain, (first, Asked::new()), true)).await
 }
 
 /// Tells the flight recorder what the upstream was sent, where the request is of note.

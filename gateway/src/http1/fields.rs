@@ -44,7 +44,7 @@ pub(super) enum Known {
 impl Known {
     /// By length and first letter: most names cost one comparison.
     #[inline]
-    fn of(name: &[u8]) -> Self {
+    pub(super) fn of(name: &[u8]) -> Self {
         match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
             (4, b'd') if name.eq_ignore_ascii_case(b"date") => Self::Date,
             (10, b'c') if name.eq_ignore_ascii_case(b"connection") => Self::Connection,
@@ -100,20 +100,31 @@ impl Fields {
 
     /// Notes a field that stands at these offsets of the block; what it means to a connection.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "a block is at most 64 KiB")]
     pub(super) fn note(&mut self, name_at: usize, name: &[u8], value_at: usize, value: usize) -> Known {
         let known = Known::of(name);
+        self.note_known(known, (name_at, name.len()), (value_at, value));
+        known
+    }
+
+    /// The same for who knows what it means; with how many bytes name and value have.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "a block is at most 64 KiB")]
+    pub(super) fn note_known(
+        &mut self,
+        known: Known,
+        (name_at, name): (usize, usize),
+        (value_at, value): (usize, usize),
+    ) {
         self.has_date |= known == Known::Date;
         self.has_connection |= known == Known::Connection;
         self.has_length |= known == Known::ContentLength;
         self.places.push(Place {
             at: name_at as u32,
-            name: name.len() as u16,
+            name: name as u16,
             value: (value_at - name_at) as u16,
             length: value as u16,
             fate: if known == Known::ContentLength { Fate::Frames } else { Fate::Stays },
         });
-        known
     }
 
     /// Bytes of the head in which they came.

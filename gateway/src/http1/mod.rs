@@ -1,4 +1,5 @@
 //! HTTP/1.1 as spoken to clients and to upstreams: a strict codec on `httparse`, without tasks, channels or locks.
+//! Heads that are plain it reads by itself (`plain`).
 //!
 //! RFC 9112 is the law, read strictly: what could be understood in two ways is an error, never a guess (security.md,
 //! groups A and B). `server` reads requests and writes answers, `client` the other way round; heads, bodies and what
@@ -14,6 +15,7 @@ mod intake;
 mod interim;
 mod kept_fields;
 mod lines;
+mod plain;
 mod request_fields;
 mod request_head;
 mod request_read;

@@ -74,9 +74,9 @@ impl RequestHead {
 
     /// Keeps what it took for another request.
     #[inline]
-    pub fn recycle(self) {
-        spare::keep_map(self.headers);
-        spare::keep_write_buffer(self.lines);
+    pub fn recycle(&mut self) {
+        spare::keep_map(std::mem::take(&mut self.headers));
+        spare::keep_write_buffer(std::mem::take(&mut self.lines));
     }
 
     fn write_own(&self, out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {

@@ -10,13 +10,13 @@ use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::body_reader::BodyReader;
 use super::lines::{Lines, all_end_with_cr};
 use super::request_fields::Seen;
-use super::spare;
 use super::wire_names::WireNames;
+use super::{plain, spare};
 use crate::error::{Code, GatewayError};
 
 /// Fields for which there is room without asking the allocator.
@@ -45,10 +45,9 @@ impl HeadLimits {
     }
 }
 
-/// A request's head, and what it says of what follows.
+/// What a request's head says of what follows.
 #[derive(Debug)]
 pub(super) struct RequestRead {
-    pub(super) parts: Parts,
     pub(super) body: BodyReader,
     /// The client waits for a 100 before it sends the body.
     pub(super) expects_continue: bool,
@@ -75,7 +74,7 @@ impl Refusal {
     }
 }
 
-/// Takes a head off the buffer; `None` while it is not whole.
+/// Takes a head off the buffer, and puts it into these parts; `None` while it is not whole.
 ///
 /// # Errors
 /// Why it is none.
@@ -84,6 +83,7 @@ pub(super) fn take(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
+    parts: &mut Parts,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     if buffer.is_empty() {
         return Ok(None);
@@ -100,16 +100,20 @@ pub(super) fn take(
     }
     // Most heads come at once and alone; others are looked for line by line.
     if lines.is_untouched() && buffer.ends_with(b"\r\n\r\n") && buffer.len() <= limits.head() {
-        return take_at_once(buffer, limits);
+        return take_at_once(buffer, limits, parts);
     }
-    take_whole(buffer, lines, limits)
+    take_whole(buffer, lines, limits, parts)
 }
 
 /// What is there is likely to be one head; what is behind its end is put back.
 #[inline]
-fn take_at_once(buffer: &mut BytesMut, limits: &HeadLimits) -> Result<Option<RequestRead>, Box<Refusal>> {
+fn take_at_once(
+    buffer: &mut BytesMut,
+    limits: &HeadLimits,
+    parts: &mut Parts,
+) -> Result<Option<RequestRead>, Box<Refusal>> {
     let bytes = buffer.split().freeze();
-    let (request, length) = match parse(&bytes, limits) {
+    let (request, length) = match parse(&bytes, limits, parts) {
         Ok(parsed) => parsed,
         Err(refusal) => return Err(put_back(buffer, bytes, refusal)),
     };
@@ -131,6 +135,7 @@ fn take_whole(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
+    parts: &mut Parts,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     let first = lines.count() == 0;
     let found = lines.find_end(buffer).map_err(|_| Refusal::bad(BARE_LINE_FEED))?;
@@ -144,7 +149,7 @@ fn take_whole(
     };
     *lines = Lines::default();
     let head = buffer.split_to(length).freeze();
-    match parse(&head, limits) {
+    match parse(&head, limits, parts) {
         Ok((request, _)) => Ok(Some(request)),
         Err(refusal) => Err(put_back(buffer, head, refusal)),
     }
@@ -201,7 +206,46 @@ fn request_line(line: &[u8]) -> Option<(Method, Uri)> {
 
 /// Parses the head that these bytes begin with, and hold whole; its length as well.
 #[inline]
-fn parse(head: &Bytes, limits: &HeadLimits) -> Result<(RequestRead, usize), Box<Refusal>> {
+fn parse(head: &Bytes, limits: &HeadLimits, parts: &mut Parts) -> Result<(RequestRead, usize), Box<Refusal>> {
+    let mut gathered = Gathered::new();
+    match read_plain(head, limits, &mut gathered) {
+        Some((line, http_11, length)) => Ok((gathered.conclude(line, http_11, parts), length)),
+        None => {
+            gathered.give_up();
+            parse_any(head, limits, parts)
+        }
+    }
+}
+
+/// Reads a head as most are written; `None` where it is not, or wrong. Its first line, whether that is one of HTTP/1.1,
+/// and the head's length.
+#[inline]
+fn read_plain(head: &Bytes, limits: &HeadLimits, gathered: &mut Gathered) -> Option<((Method, Uri), bool, usize)> {
+    if limits.keep_names {
+        return None;
+    }
+    let plain::RequestLine { method_end, target_end, http_11, end } = plain::request_line(head)?;
+    let target = method_end + 1..target_end;
+    if memchr::memchr(b'#', &head[target.clone()]).is_some() {
+        return None;
+    }
+    let method = Method::from_bytes(&head[..method_end]).ok()?;
+    let uri = Uri::from_maybe_shared(head.slice(target)).ok()?;
+    let mut at = end;
+    while !plain::is_end(head, at) {
+        let field = plain::field(head, at)?;
+        if gathered.map.len() == limits.fields {
+            return None;
+        }
+        gathered.add(field.name(head)?, head.slice(field.value..field.value_end), http_11)?;
+        at = field.next;
+    }
+    Some(((method, uri), http_11, at + 2))
+}
+
+/// Parses any head, and says what is wrong with one.
+#[cold]
+fn parse_any(head: &Bytes, limits: &HeadLimits, parts: &mut Parts) -> Result<(RequestRead, usize), Box<Refusal>> {
     let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
     let mut many = Vec::new();
     let space = if limits.fields <= USUAL_FIELDS {
@@ -227,11 +271,11 @@ fn parse(head: &Bytes, limits: &HeadLimits) -> Result<(RequestRead, usize), Box<
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     let http_11 = parsed.version == Some(1);
     let line = first_line(head, method, target, limits)?;
-    let mut request = collect(head, line, http_11, parsed.headers)?;
+    let gathered = collect(head, http_11, parsed.headers)?;
     if limits.keep_names {
-        request.parts.extensions.insert(wire_names(head, parsed.headers));
+        parts.extensions.insert(wire_names(head, parsed.headers));
     }
-    Ok((request, length))
+    Ok((gathered.conclude(line, http_11, parts), length))
 }
 
 fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> Result<(Method, Uri), Box<Refusal>> {
@@ -272,30 +316,54 @@ fn place(head: &Bytes, part: &[u8]) -> Range<usize> {
     if part.is_empty() || start > head.len() { 0..0 } else { start..start + part.len() }
 }
 
-fn collect(
-    head: &Bytes,
-    line: (Method, Uri),
-    http_11: bool,
-    fields: &[httparse::Header<'_>],
-) -> Result<RequestRead, Box<Refusal>> {
-    let mut map = spare::map();
-    map.reserve(fields.len());
-    let mut seen = Seen::default();
+fn collect(head: &Bytes, http_11: bool, fields: &[httparse::Header<'_>]) -> Result<Gathered, Box<Refusal>> {
+    let mut gathered = Gathered::new();
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| Refusal::bad("A header field's name is malformed."))?;
-        seen.see(&name, field.value, http_11);
-        let value = HeaderValue::from_maybe_shared(head.slice(place(head, field.value)))
-            .map_err(|_| Refusal::bad("A header field's value is malformed."))?;
-        map.append(name, value);
+        gathered
+            .add(name, head.slice(place(head, field.value)), http_11)
+            .ok_or_else(|| Refusal::bad("A header field's value is malformed."))?;
     }
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    (parts.method, parts.uri) = line;
-    parts.version = if http_11 { Version::HTTP_11 } else { Version::HTTP_10 };
-    parts.headers = map;
-    let (body, keep_alive) = seen.settled(http_11);
-    let expects_continue = http_11 && seen.expects_continue && !body.is_over();
-    Ok(RequestRead { parts, body, expects_continue, keep_alive })
+    Ok(gathered)
+}
+
+/// The fields of a head, as far as they are read.
+struct Gathered {
+    map: HeaderMap,
+    seen: Seen,
+}
+
+impl Gathered {
+    #[inline]
+    fn new() -> Self {
+        Self { map: spare::map(), seen: Seen::default() }
+    }
+
+    /// The next field; `None` where its value is none that is valid.
+    #[inline]
+    fn add(&mut self, name: HeaderName, value: Bytes, http_11: bool) -> Option<()> {
+        self.seen.see(&name, &value, http_11);
+        self.map.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+        Some(())
+    }
+
+    #[cold]
+    fn give_up(self) {
+        spare::keep_map(self.map);
+    }
+
+    /// Puts the request together that has this first line and these fields.
+    #[inline]
+    fn conclude(self, line: (Method, Uri), http_11: bool, parts: &mut Parts) -> RequestRead {
+        let Self { map, seen } = self;
+        (parts.method, parts.uri) = line;
+        parts.version = if http_11 { Version::HTTP_11 } else { Version::HTTP_10 };
+        parts.headers = map;
+        let (body, keep_alive) = seen.settled(http_11);
+        let expects_continue = http_11 && seen.expects_continue && !body.is_over();
+        RequestRead { body, expects_continue, keep_alive }
+    }
 }
 
 #[cold]
@@ -313,11 +381,34 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
 
-    fn read(text: &str) -> Result<Option<RequestRead>, Box<Refusal>> {
+    /// A request, and what its head says of what follows.
+    #[derive(Debug)]
+    struct Whole {
+        parts: Parts,
+        read: RequestRead,
+    }
+
+    impl std::ops::Deref for Whole {
+        type Target = RequestRead;
+        fn deref(&self) -> &RequestRead {
+            &self.read
+        }
+    }
+
+    fn blank() -> Parts {
+        http::Request::new(()).into_parts().0
+    }
+
+    fn take(buffer: &mut BytesMut, lines: &mut Lines, limits: &HeadLimits) -> Result<Option<Whole>, Box<Refusal>> {
+        let mut parts = blank();
+        Ok(super::take(buffer, lines, limits, &mut parts)?.map(|read| Whole { parts, read }))
+    }
+
+    fn read(text: &str) -> Result<Option<Whole>, Box<Refusal>> {
         take(&mut BytesMut::from(text), &mut Lines::default(), &LIMITS)
     }
 
-    fn whole(text: &str) -> RequestRead {
+    fn whole(text: &str) -> Whole {
         read(text).unwrap().expect("whole")
     }
 
@@ -340,7 +431,7 @@ mod tests {
                 head = head.or(take(&mut buffer, &mut lines, &LIMITS).unwrap());
             }
             let head = head.unwrap();
-            assert_eq!((head.parts.method, head.parts.uri.to_string()), (Method::POST, "/a?b".to_owned()));
+            assert_eq!((&head.parts.method, head.parts.uri.to_string()), (&Method::POST, "/a?b".to_owned()));
             assert_eq!(head.parts.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["one", "t w o"]);
             assert_eq!(head.parts.headers["empty"], "");
             assert_eq!((head.body.length_left(), head.keep_alive), (Some(5), true));
@@ -446,7 +537,57 @@ mod tests {
         assert!(keep("\r\n\r\nGET / HTTP/1.1\r\n\r\n"), "line ends before a request are skipped");
     }
 
+    /// What a head is read as by the plain way, and by the one that takes any.
+    fn read_twice(text: &[u8], limits: &HeadLimits) -> (Option<String>, Option<String>) {
+        let head = Bytes::copy_from_slice(text);
+        let mut gathered = Gathered::new();
+        let plain = read_plain(&head, limits, &mut gathered);
+        let (mut parts, mut others) = (blank(), blank());
+        let plain = plain.map(|(line, http_11, length)| (gathered.conclude(line, http_11, &mut parts), length));
+        let any = parse_any(&head, limits, &mut others).ok();
+        (plain.map(|read| format!("{read:?} {parts:?}")), any.map(|read| format!("{read:?} {others:?}")))
+    }
+
+    #[test]
+    fn a_head_as_clients_write_it_is_read_in_the_plain_way() {
+        let limits = HeadLimits { fields: 4, ..LIMITS };
+        for (text, is_plain) in [
+            ("GET /a/b?c=d%20 HTTP/1.1\r\nHost: a.example\r\nUser-Agent: x/1 (y; z)\r\nAccept: */*\r\n\r\n", true),
+            ("POST http://a/b HTTP/1.0\r\nx-a:\t b\tc \r\nempty:\r\n\r\nbehind", true),
+            ("OPTIONS * HTTP/1.1\r\nx-of-many-letters-and-more: \u{e9}\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\na: 1\r\na: 2\r\na: 3\r\na: 4\r\n\r\n", true),
+            ("GET / HTTP/1.1\r\na: 1\r\na: 2\r\na: 3\r\na: 4\r\na: 5\r\n\r\n", false),
+            ("GET /\u{e9} HTTP/1.1\r\nhost: a\r\n\r\n", false),
+            ("GET / HTTP/1.1\r\nhost: a\n\r\n", false),
+        ] {
+            let (plain, any) = read_twice(text.as_bytes(), &limits);
+            assert_eq!(plain.is_some(), is_plain, "{text:?}");
+            assert!(!is_plain || plain == any, "{text:?}");
+        }
+        assert!(read_twice(b"GET / HTTP/1.1\r\n\r\n", &HeadLimits { keep_names: true, ..limits }).0.is_none());
+    }
+
     proptest! {
+        #[test]
+        fn what_is_read_in_the_plain_way_is_read_alike_in_the_other(
+            pieces in proptest::collection::vec(plain::piece(), 0..24), bent in any::<(u16, u8)>(),
+        ) {
+            for first in ["GET /a?b HTTP/1.1\r\n", "PUT http://a:8/b HTTP/1.0\r\n", "GET /a#b HTTP/1.1\r\n", "G / "] {
+                let mut text = [first.as_bytes(), &pieces.concat()].concat();
+                for bend in [false, true] {
+                    if bend && !text.is_empty() {
+                        let at = usize::from(bent.0) % text.len();
+                        text[at] = bent.1;
+                    }
+                    let (plain, any) = read_twice(&text, &LIMITS);
+                    if plain.is_some() {
+                        prop_assert_eq!(plain, any);
+                    }
+                }
+            }
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), step in 1_usize..50) {
             let start: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n";

@@ -8,7 +8,7 @@ use http::{Method, StatusCode};
 use super::fields::{Fields, Known, MAX_BLOCK};
 use super::lines::{Lines, all_end_with_cr};
 use super::request_fields::decimal;
-use super::spare;
+use super::{plain, spare};
 
 /// Fields that an answer may have.
 pub const MAX_FIELDS: usize = 128;
@@ -109,14 +109,58 @@ fn lines_end(buffer: &[u8], lines: &mut Lines, first: bool) -> Result<Option<usi
     if found.unwrap_or(buffer.len()) > MAX_HEAD_BYTES { Err("the head is too large") } else { Ok(found) }
 }
 
+/// Reads the head that the buffer begins with; `None` while it is not whole.
 #[inline]
 fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'static str> {
+    let mut fields = spare::fields();
+    match read_plain(buffer, &mut fields) {
+        Some(read) => conclude(read, fields, request).map(Some),
+        None => {
+            fields.clear();
+            parse_any(buffer, fields, request)
+        }
+    }
+}
+
+/// What a head says but for its fields.
+struct Read {
+    status: u16,
+    http_11: bool,
+    seen: Seen,
+    length: usize,
+}
+
+/// Reads a head as most are written; `None` where it is not, or not whole, or wrong.
+#[inline]
+fn read_plain(buffer: &[u8], fields: &mut Fields) -> Option<Read> {
+    let (status, http_11, mut at) = plain::status_line(buffer)?;
+    let (mut seen, mut count) = (Seen::default(), 0);
+    while !plain::is_end(buffer, at) {
+        let field = plain::field(buffer, at)?;
+        count += 1;
+        if count > MAX_FIELDS || field.next > MAX_HEAD_BYTES - 2 {
+            return None;
+        }
+        let known = field.known(buffer)?;
+        fields.note_known(known, (at, field.name_len()), (field.value, field.value_end - field.value));
+        seen.see(known, &buffer[field.value..field.value_end]).ok()?;
+        at = field.next;
+    }
+    Some(Read { status, http_11, seen, length: at + 2 })
+}
+
+/// Reads any head, and says what is wrong with one.
+#[cold]
+fn parse_any(buffer: &[u8], mut fields: Box<Fields>, request: &Method) -> Result<Option<(Taken, usize)>, &'static str> {
     let mut space = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut parsed = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
     let length = match config.parse_response_with_uninit_headers(&mut parsed, buffer, &mut space) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return Ok(None),
+        Ok(httparse::Status::Partial) => {
+            spare::keep_fields(fields);
+            return Ok(None);
+        }
         Err(httparse::Error::TooManyHeaders) => return Err("the head has too many fields"),
         Err(_) => return Err("the head is not valid HTTP/1.1"),
     };
@@ -126,9 +170,11 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
     if !all_end_with_cr(&buffer[..length]) {
         return Err("a line of the head ends without CR");
     }
-    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or("the status is not valid")?;
+    let status = parsed.code.unwrap_or_default();
+    if StatusCode::from_u16(status).is_err() {
+        return Err(BAD_STATUS);
+    }
     let base = buffer.as_ptr() as usize;
-    let mut fields = spare::fields();
     let mut seen = Seen::default();
     for field in parsed.headers.iter() {
         let name_at = field.name.as_ptr() as usize - base;
@@ -136,8 +182,18 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
         let known = fields.note(name_at, field.name.as_bytes(), value_at, field.value.len());
         seen.see(known, field.value)?;
     }
+    conclude(Read { status, http_11: parsed.version == Some(1), seen, length }, fields, request).map(Some)
+}
+
+const BAD_STATUS: &str = "the status is not valid";
+
+/// What the head as a whole comes to, and its length.
+#[inline]
+fn conclude(read: Read, fields: Box<Fields>, request: &Method) -> Result<(Taken, usize), &'static str> {
+    let Read { status, http_11, seen, length } = read;
+    let status = StatusCode::from_u16(status).map_err(|_| BAD_STATUS)?;
     // RFC 9112, section 6.1: who speaks HTTP/1.0 knows no chunks, and what it passes on may be read otherwise.
-    if seen.chunked && parsed.version == Some(0) {
+    if seen.chunked && !http_11 {
         return Err("transfer-encoding in HTTP/1.0");
     }
     let framing = seen.body(status, request)?;
@@ -145,8 +201,8 @@ fn parse(buffer: &[u8], request: &Method) -> Result<Option<(Taken, usize)>, &'st
     let is_reset = status == StatusCode::RESET_CONTENT && framing != Body::None;
     let body = if is_reset { Body::None } else { framing };
     let lasts = framing != Body::UntilClose && !is_reset;
-    let keep_alive = lasts && !seen.close && (parsed.version == Some(1) || seen.keep_alive);
-    Ok(Some((Taken { head: ResponseHead { status, fields }, body, keep_alive }, length)))
+    let keep_alive = lasts && !seen.close && (http_11 || seen.keep_alive);
+    Ok((Taken { head: ResponseHead { status, fields }, body, keep_alive }, length))
 }
 
 /// What the fields say of the body and the connection.
@@ -322,7 +378,55 @@ mod tests {
         assert!(!keep("HTTP/1.1 200 OK\r\n\r\n"), "a body until close ends the connection");
     }
 
+    /// What a head is read as by the plain way, and by the one that takes any.
+    fn read_twice(text: &[u8]) -> (Option<String>, Option<String>) {
+        let shown = |(mut taken, length): (Taken, usize)| {
+            taken.head.fields.set_block(text.to_vec().into());
+            let fields: Vec<_> =
+                taken.head.fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+            (taken.head.status, taken.body, taken.keep_alive, length, fields)
+        };
+        let mut fields = Fields::default();
+        let plain = read_plain(text, &mut fields).map(|read| conclude(read, Box::new(fields), &Method::GET).map(shown));
+        let any = parse_any(text, Box::default(), &Method::GET).transpose().map(|read| read.map(shown));
+        (plain.map(|read| format!("{read:?}")), any.map(|read| format!("{read:?}")))
+    }
+
+    #[test]
+    fn a_head_as_servers_write_it_is_read_in_the_plain_way() {
+        for text in [
+            "HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Mon, 02 Nov 2026 10:00:00 GMT\r\nContent-Length: 5\r\n\r\nhello",
+            "HTTP/1.0 404 Not Found\r\nx-a:\t b\tc \r\ncontent-type: text/html\r\nempty:\r\nTransfer-Encoding: x\r\n\r\n",
+            "HTTP/1.1 204\r\n\r\n",
+            "HTTP/1.1 200 \r\nconnection: close\r\n\r\n",
+        ] {
+            let is_refused = text.contains("Transfer-Encoding: x");
+            let (plain, any) = read_twice(text.as_bytes());
+            assert_eq!(plain.is_some(), !is_refused, "{text:?}");
+            assert_eq!(plain.is_some().then_some(any), plain.map(Some), "{text:?}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_read_in_the_plain_way_is_read_alike_in_the_other(
+            pieces in proptest::collection::vec(plain::piece(), 0..24), bent in any::<(u16, u8)>(),
+        ) {
+            for first in ["HTTP/1.1 200 OK\r\n", "HTTP/1.0 500 \r\n", "HTTP/1.1 99\r\n", ""] {
+                let mut text = [first.as_bytes(), &pieces.concat()].concat();
+                for bend in [false, true] {
+                    if bend && !text.is_empty() {
+                        let at = usize::from(bent.0) % text.len();
+                        text[at] = bent.1;
+                    }
+                    let (plain, any) = read_twice(&text);
+                    if plain.is_some() {
+                        prop_assert_eq!(plain, any);
+                    }
+                }
+            }
+        }
+
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
             let mut buffer = BytesMut::from(&b"HTTP/1.1 200 OK\r\n"[..]);

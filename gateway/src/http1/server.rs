@@ -35,6 +35,8 @@ pub struct Server<S> {
     waits: bool,
     lines: Lines,
     limits: HeadLimits,
+    /// The head of the request that was read last, until somebody takes what is in it.
+    request: Parts,
     /// The body of the request that is being served.
     incoming: BodyReader,
     expects_continue: bool,
@@ -56,10 +58,9 @@ pub struct Server<S> {
 
 /// What waiting for a head came to.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
 pub enum Next {
-    /// A request.
-    Request(Parts),
+    /// A request, which is there to be taken: `Server::request`.
+    Request,
     /// What is no request; the connection is of no more use after the answer.
     Refused(Box<Refusal>),
     /// The client has closed, or the connection is lost.
@@ -82,6 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             waits: false,
             lines: Lines::default(),
             limits,
+            request: http::Request::new(()).into_parts().0,
             incoming: BodyReader::Over,
             expects_continue: false,
             keep_alive: true,
@@ -96,19 +98,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
-    /// The next request's head. While this is pending, `has_begun` tells whether a part of it is there.
+    /// Waits for the next request's head. While this is pending, `has_begun` tells whether a part of it is there.
     #[inline]
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Next> {
         loop {
-            match request_read::take(&mut self.read.bytes, &mut self.lines, &self.limits) {
-                Ok(Some(request)) => {
-                    self.incoming = request.body;
-                    self.expects_continue = request.expects_continue;
-                    self.keep_alive = request.keep_alive;
-                    self.http_11 = request.parts.version == Version::HTTP_11;
-                    self.head_only = request.parts.method == Method::HEAD;
+            match request_read::take(&mut self.read.bytes, &mut self.lines, &self.limits, &mut self.request) {
+                Ok(Some(read)) => {
+                    self.incoming = read.body;
+                    self.expects_continue = read.expects_continue;
+                    self.keep_alive = read.keep_alive;
+                    self.http_11 = self.request.version == Version::HTTP_11;
+                    self.head_only = self.request.method == Method::HEAD;
                     self.answering = false;
-                    return Poll::Ready(Next::Request(request.parts));
+                    return Poll::Ready(Next::Request);
                 }
                 Ok(None) => {}
                 Err(refusal) => {
@@ -122,6 +124,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
                 Ok(_) => {}
             }
         }
+    }
+
+    /// The head of the request that came last. It stays here, and is not handed on by value: it is large.
+    pub fn request(&mut self) -> &mut Parts {
+        &mut self.request
     }
 
     /// What has been read and belongs to no request; after a refusal, what was refused.

@@ -66,8 +66,8 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
     let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), is_quiet));
     let mut first = may_speak_http2;
     loop {
-        let parts = match driver.next(&mut server).await {
-            Awaited::Next(Next::Request(parts)) => parts,
+        match driver.next(&mut server).await {
+            Awaited::Next(Next::Request) => {}
             Awaited::Next(Next::Refused(refusal)) => {
                 if first && begins_like_preface(server.unread()) {
                     let (stream, read_ahead) = server.into_parts();
@@ -82,12 +82,13 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
             }
             Awaited::IdleForLong => return End::Linger(server.into_parts().0),
             Awaited::Doze => return End::Doze(server.into_parts().0),
-        };
+        }
         first = false;
+        let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };
+        let begun = pipeline::begin(arrival, server.request());
         let (mut seat, source) = Seat::Own(server).body();
         let tunnel = {
-            let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };
-            let serving = pin!(pipeline::serve(arrival, parts, source));
+            let serving = pin!(begun.serve(source));
             let Some(mut reply) = driver.serve(&mut seat, serving).await else { return End::Closed };
             let tunnel = reply.take_tunnel();
             if !driver.answer(&mut seat, reply).await {
@@ -127,7 +128,6 @@ fn limits<N: Network>(shard: &Shard<N>) -> HeadLimits {
 }
 
 /// What waiting for a request came to.
-#[expect(clippy::large_enum_variant, reason = "made once a request, and taken apart at once")]
 enum Awaited {
     Next(Next),
     SlowHead,

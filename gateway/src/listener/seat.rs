@@ -102,7 +102,7 @@ mod tests {
         let limits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
         let head = b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5\r\n\r\nhel";
         let mut server = Box::new(Server::new(stream, head, limits, |_| false));
-        assert!(matches!(server.poll_next(&mut cx), Poll::Ready(Next::Request(_))));
+        assert!(matches!(server.poll_next(&mut cx), Poll::Ready(Next::Request)));
         let (seat, source) = Seat::Own(server).body();
         let Source::Boxed(mut body) = source else { panic!("it has a body") };
         assert!(!body.is_end_stream());

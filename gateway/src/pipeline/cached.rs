@@ -84,8 +84,8 @@ async fn asked<N: Network>(
         mirrored(exchange, headers, target, &mut RequestBody::Empty);
     }
     let headers = std::mem::take(headers);
-    let request = forward::head::build(exchange, &selected, headers, target.clone(), RequestBody::Empty);
-    forward::forward(exchange, selected, request).await.map(Outcome::Relay)
+    let mut request = forward::head::build(exchange, &selected, headers, target.clone(), RequestBody::Empty);
+    forward::forward(exchange, selected, &mut request).await.map(Outcome::Relay)
 }
 
 /// What a request is given that the upstream was asked for: its answer, or what is kept in the place of that.

@@ -19,9 +19,13 @@ use crate::http1::Client;
 use crate::network::{ByteStream, Network};
 use crate::telemetry::metrics::{ConnectionEvent, UpstreamSeries};
 
-/// An open connection. As an HTTP/1 client it is used through `Deref`.
-pub struct Connection<S: ByteStream> {
-    http: Box<Client<Transport<S>>>,
+/// An open connection. As an HTTP/1 client it is used through `Deref`. One pointer, since each request hands it on a
+/// few times.
+pub struct Connection<S: ByteStream>(Box<Open<S>>);
+
+/// What it is made of.
+pub struct Open<S: ByteStream> {
+    http: Client<Transport<S>>,
     opened: Instant,
     /// The number of the way in which it was made.
     pub(super) way: u32,
@@ -79,17 +83,18 @@ impl<S: ByteStream> Connection<S> {
     /// Puts HTTP/1 on a fresh stream.
     pub fn new<N: Network<Stream = S>>(dialled: Dialled<S>, now: Instant, open: OpenConnection) -> Self {
         let Dialled { stream, way } = dialled;
-        Self { http: Box::new(Client::new(stream, is_quiet::<N>)), opened: now, way, idle_since: now, open }
+        let http = Client::new(stream, is_quiet::<N>);
+        Self(Box::new(Open { http, opened: now, way, idle_since: now, open }))
     }
 
     /// Whether it was idle in a pool: only then can the peer have closed it for being idle.
     pub fn is_reused(&self) -> bool {
-        self.open.pooled_before
+        self.0.open.pooled_before
     }
 
     /// When it was opened.
     pub fn opened(&self) -> Instant {
-        self.opened
+        self.0.opened
     }
 
     /// Registers the stream with this worker; the connection must be idle.
@@ -97,17 +102,34 @@ impl<S: ByteStream> Connection<S> {
     /// # Errors
     /// The connection is lost.
     pub fn adopt(self, adopt: impl FnOnce(S) -> io::Result<S>) -> io::Result<Self> {
-        Ok(Self { http: Box::new(self.http.map_stream(|stream| stream.adopt(adopt))?), ..self })
+        let open = *self.0;
+        let http = open.http.map_stream(|stream| stream.adopt(adopt))?;
+        Ok(Self(Box::new(Open { http, ..open })))
     }
 
     /// The bare stream, after the upstream switched protocols, with what it has sent already.
     pub fn into_stream(self) -> (Transport<S>, Bytes, OpenConnection) {
-        let (stream, read_ahead) = self.http.into_parts();
-        (stream, read_ahead, self.open)
+        let Open { http, open, .. } = *self.0;
+        let (stream, read_ahead) = http.into_parts();
+        (stream, read_ahead, open)
     }
 }
 
 impl<S: ByteStream> Deref for Connection<S> {
+    type Target = Open<S>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl<S: ByteStream> DerefMut for Connection<S> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0
+    }
+}
+
+impl<S: ByteStream> Deref for Open<S> {
     type Target = Client<Transport<S>>;
 
     fn deref(&self) -> &Self::Target {
@@ -115,7 +137,7 @@ impl<S: ByteStream> Deref for Connection<S> {
     }
 }
 
-impl<S: ByteStream> DerefMut for Connection<S> {
+impl<S: ByteStream> DerefMut for Open<S> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.http
     }

@@ -25,6 +25,7 @@ const TOO_MANY_REQUESTS: u16 = 429;
 
 impl Failures {
     /// Whether an attempt that ended so is one of these failures.
+    #[inline]
     pub fn has(&self, outcome: AttemptOutcome, status: Option<u16>) -> bool {
         match outcome {
             AttemptOutcome::Connect | AttemptOutcome::ConnectTimeout => self.connect,
@@ -39,6 +40,7 @@ impl Failures {
 }
 
 /// What an attempt says about its endpoint that waited so long for it, to its answer's head or its end.
+#[inline]
 fn verdict(
     settings: &settings::upstream::Breaker,
     (outcome, status): (AttemptOutcome, Option<u16>),
@@ -49,7 +51,9 @@ fn verdict(
         Verdict::Failure
     } else if !answered || status == Some(TOO_MANY_REQUESTS) {
         Verdict::Neutral
-    } else if settings.slow_call.zip(waited).is_some_and(|(slow, waited)| waited >= slow) {
+    } else if let (Some(slow), Some(waited)) = (settings.slow_call, waited)
+        && waited >= slow
+    {
         Verdict::Slow
     } else {
         Verdict::Success
@@ -88,14 +92,13 @@ impl<N: Network> Upstream<N> {
         if matches!(selected.settings.balance, settings::upstream::Balance::PeakEwma) {
             self.hear(&selected.endpoint, (outcome, status), waited, now);
         }
-        let Some(mut ticket) = selected.open_ticket() else { return };
-        let settings = selected.breaker_settings();
-        let verdict = verdict(settings, (outcome, status), waited);
+        if selected.open_ticket().is_none() {
+            return;
+        }
+        let verdict = verdict(selected.breaker_settings(), (outcome, status), waited);
         #[cfg(feature = "planted-bugs")]
-        let verdict = crate::planted::verdict(ticket.is_probe(), verdict);
-        let transition = selected.standing().guard.settle(&mut ticket, verdict, now);
-        selected.has_settled(ticket);
-        if let Some(transition) = transition {
+        let verdict = crate::planted::verdict(selected.is_probe(), verdict);
+        if let Some(transition) = selected.settle(verdict, now) {
             self.changed(selected.route_breaker(), &selected.endpoint, selected.standing(), &transition);
         }
     }
@@ -363,11 +366,11 @@ pub struct Waited {
     pub usual: Option<Duration>,
 }
 
-/// A ticket, until its outcome is told, and then as long as its answer may break off.
+/// Leave of a breaker, and what has become of it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Pass {
-    /// The attempt has no outcome yet.
-    Open(Ticket),
-    /// It has one.
-    Settled(Ticket),
+pub(super) struct Pass {
+    /// The leave.
+    pub(super) ticket: Ticket,
+    /// The attempt has come to its outcome, and the breaker knows.
+    pub(super) is_settled: bool,
 }

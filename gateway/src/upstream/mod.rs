@@ -46,6 +46,6 @@ pub use far::Far;
 pub use judgement::Waited;
 pub use leg::Leg;
 pub use registry::Registry;
-pub use selection::Selected;
+pub use selection::{Selected, Selection};
 pub use state::Upstream;
 pub use transport::Transport;

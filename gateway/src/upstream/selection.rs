@@ -16,7 +16,7 @@ use super::scope::{Admitted, Scope};
 use super::standing::Standing;
 use super::state::{Active, Upstream};
 use crate::algorithms::balancer::{Balancer, Pick};
-use crate::algorithms::breaker::{State, Ticket};
+use crate::algorithms::breaker::{State, Ticket, Transition, Verdict};
 use crate::algorithms::criticality::Criticality;
 use crate::algorithms::ejection::Place;
 use crate::algorithms::tiers::{Among, Care, ladder};
@@ -49,8 +49,11 @@ pub struct Ask<'a, N: Network> {
     pub criticality: Criticality,
 }
 
+/// What was picked: boxed, since it is handed on from the pick to the last byte of the answer.
+pub type Selected<N> = Box<Selection<N>>;
+
 /// An endpoint, with a place in flight for as long as this is kept, and with leave of its breaker for one attempt.
-pub struct Selected<N: Network> {
+pub struct Selection<N: Network> {
     /// The endpoint.
     pub endpoint: Arc<Endpoint<N>>,
     /// Settings that were in force when it was picked.
@@ -90,7 +93,7 @@ struct OwnBreaker {
     standing: Arc<Standing>,
 }
 
-impl<N: Network> Selected<N> {
+impl<N: Network> Selection<N> {
     /// The standing in which its attempt counts.
     #[inline]
     pub(super) fn standing(&self) -> &Standing {
@@ -110,7 +113,7 @@ impl<N: Network> Selected<N> {
 
     /// Whether the attempt tries out an endpoint that was left alone.
     pub fn is_probe(&self) -> bool {
-        matches!(self.pass, Some(Pass::Open(ticket) | Pass::Settled(ticket)) if ticket.is_probe())
+        self.pass.is_some_and(|pass| pass.ticket.is_probe())
     }
 
     /// Whether its breaker has opened since it was picked, so that nothing more is to be sent there.
@@ -148,7 +151,7 @@ impl<N: Network> Selected<N> {
     pub fn say_nothing(&mut self) {
         drop(self.take_waiting());
         self.failed.store(true, Ordering::Relaxed);
-        if let Some(Pass::Open(ticket)) = self.pass.take() {
+        if let Some(Pass { ticket, is_settled: false }) = self.pass.take() {
             self.standing().guard.release(ticket);
         }
     }
@@ -188,15 +191,18 @@ impl<N: Network> Selected<N> {
     #[inline]
     pub(super) fn open_ticket(&self) -> Option<Ticket> {
         match self.pass {
-            Some(Pass::Open(ticket)) => Some(ticket),
+            Some(Pass { ticket, is_settled: false }) => Some(ticket),
             _ => None,
         }
     }
 
-    /// The ticket has its outcome from now on.
+    /// Its ticket has its outcome from now on, and its breaker is told.
     #[inline]
-    pub(super) fn has_settled(&mut self, ticket: Ticket) {
-        self.pass = Some(Pass::Settled(ticket));
+    pub(super) fn settle(&mut self, verdict: Verdict, now: Instant) -> Option<Transition> {
+        let pass = self.pass.as_mut()?;
+        pass.is_settled = true;
+        let standing = self.route.as_ref().map_or(&self.endpoint.standing, |own| &own.standing);
+        standing.guard.settle(&mut pass.ticket, verdict, now)
     }
 
     /// Gives the place among those who wait for answers back.
@@ -210,7 +216,7 @@ impl<N: Network> Selected<N> {
     /// the endpoint has most of the request.
     #[cold]
     pub fn wait_for_client(&self, waits: bool, now: Instant) {
-        if let Some(Pass::Open(ticket)) = self.pass {
+        if let Some(ticket) = self.open_ticket() {
             self.standing().guard.wait_for_client(ticket, waits, now);
         }
         if let Some(places) = self.places.as_ref().filter(|_| self.settings.concurrency.adaptive) {
@@ -222,16 +228,16 @@ impl<N: Network> Selected<N> {
     /// The ticket, if it has its outcome.
     pub(super) fn settled_ticket(&self) -> Option<Ticket> {
         match self.pass {
-            Some(Pass::Settled(ticket)) => Some(ticket),
+            Some(Pass { ticket, is_settled: true }) => Some(ticket),
             _ => None,
         }
     }
 }
 
-impl<N: Network> Drop for Selected<N> {
+impl<N: Network> Drop for Selection<N> {
     fn drop(&mut self) {
         // An attempt that was given up says nothing about its endpoint, but a probe's place is free again.
-        if let Some(Pass::Open(ticket)) = self.pass
+        if let Some(ticket) = self.open_ticket()
             && ticket.is_probe()
         {
             self.standing().guard.release(ticket);
@@ -308,7 +314,7 @@ impl<N: Network> Picking<'_, N> {
             None => self.pick(&self.active.balancer, &|_| true)?,
         };
         let ticket = self.scope.standings[index].guard.admit_closed()?;
-        let pass = self.scope.judges.then_some(Pass::Open(ticket));
+        let pass = self.scope.judges.then_some(Pass { ticket, is_settled: false });
         Some(self.selected(index, pass, State::Closed.as_str()))
     }
 
@@ -382,7 +388,7 @@ impl<N: Network> Picking<'_, N> {
                     // It has its time, which may be up before anybody asks again.
                     self.upstream.surroundings.ring();
                 }
-                let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass::Open(ticket));
+                let pass = (self.scope.judges || ticket.is_probe()).then_some(Pass { ticket, is_settled: false });
                 let mut selected = self.selected(index, pass, met);
                 selected.stays = bound.contains(&Some(index));
                 selected.places =
@@ -430,7 +436,7 @@ impl<N: Network> Picking<'_, N> {
             let standing = Arc::clone(&self.scope.standings[index]);
             Box::new(OwnBreaker { route: Arc::clone(route), settings: self.scope.settings.clone(), standing })
         });
-        Selected {
+        Box::new(Selection {
             endpoint,
             settings: Arc::clone(&self.active.settings),
             permit,
@@ -441,7 +447,7 @@ impl<N: Network> Picking<'_, N> {
             route,
             places: None,
             failed: AtomicBool::new(false),
-        }
+        })
     }
 }
 

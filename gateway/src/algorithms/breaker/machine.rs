@@ -307,9 +307,9 @@ impl Breaker {
         }
         let failure = verdict == Verdict::Failure;
         self.row.add(failure);
-        self.window.add(now, failure, verdict == Verdict::Slow);
+        let bucket = self.window.add(now, failure, verdict == Verdict::Slow);
         if !failure {
-            ticket.head = Some(Head { place: self.row.place(), bucket: self.window.number(now) });
+            ticket.head = Some(Head { place: self.row.place(), bucket });
         }
         self.trip_if_due(now)
     }
@@ -331,9 +331,10 @@ impl Breaker {
         Some(self.open(Cause::ProbeFailed, now))
     }
 
+    /// Opens if that is due by what has just been counted.
     #[inline]
     fn trip_if_due(&mut self, now: Instant) -> Option<Transition> {
-        let (requests, failures, slow) = self.window.totals(now);
+        let (requests, failures, slow) = self.window.counted();
         let reached = |count: u32, share: u32| {
             requests >= self.policy.min_requests
                 && u64::from(count) * u64::from(WHOLE) >= u64::from(share) * u64::from(requests)

@@ -41,6 +41,7 @@ impl Window {
     }
 
     /// The number of the bucket that outcomes of now count in.
+    #[inline]
     pub(super) fn number(&mut self, now: Instant) -> u32 {
         self.advance(now);
         self.number
@@ -51,15 +52,16 @@ impl Window {
         self.number(now).wrapping_sub(number) < BUCKETS as u32
     }
 
-    /// Adds an outcome. One from before the newest bucket counts in it.
+    /// Adds an outcome; the number of the bucket that it counts in. One from before the newest bucket counts in that.
     #[inline]
-    pub(super) fn add(&mut self, now: Instant, failure: bool, slow: bool) {
+    pub(super) fn add(&mut self, now: Instant, failure: bool, slow: bool) -> u32 {
         self.advance(now);
         for bucket in [&mut self.buckets[self.head], &mut self.total] {
             bucket.requests = bucket.requests.saturating_add(1);
             bucket.failures = bucket.failures.saturating_add(u32::from(failure));
             bucket.slow = bucket.slow.saturating_add(u32::from(slow));
         }
+        self.number
     }
 
     /// Counts one of the successes as a failure after all, if there is one.
@@ -75,6 +77,12 @@ impl Window {
     #[inline]
     pub(super) fn totals(&mut self, now: Instant) -> (u32, u32, u32) {
         self.advance(now);
+        self.counted()
+    }
+
+    /// The same when it was last looked at.
+    #[inline]
+    pub(super) fn counted(&self) -> (u32, u32, u32) {
         (self.total.requests, self.total.failures, self.total.slow)
     }
 
