@@ -164,7 +164,7 @@ fn char_length(rest: &[u8]) -> Option<usize> {
 }
 
 /// For each line, whether it belongs to an item that is compiled for tests only.
-pub(crate) fn test_lines(code: &str) -> Vec<bool> {
+pub(crate) fn test_lines(code: &str, places: &Lines) -> Vec<bool> {
     let mut lines = vec![false; code.lines().count() + 1];
     for (start, _) in code.match_indices("#[") {
         let attribute = &code[start..];
@@ -172,7 +172,7 @@ pub(crate) fn test_lines(code: &str) -> Vec<bool> {
             .iter()
             .any(|prefix| attribute.starts_with(prefix));
         if is_test {
-            let (first, last) = (line_of(code, start), line_of(code, item_end(code, start)));
+            let (first, last) = (places.of_place(start), places.of_place(item_end(code, start)));
             lines[first - 1..last].fill(true);
         }
     }
@@ -208,9 +208,20 @@ pub(crate) fn block_end(code: &str, open: usize) -> Option<usize> {
     None
 }
 
-/// The line of a place, from 1.
-pub(crate) fn line_of(text: &str, place: usize) -> usize {
-    text.as_bytes()[..place.min(text.len())].iter().filter(|byte| **byte == b'\n').count() + 1
+/// Where the lines of a text end, so that thousands of places of it are not counted to from its beginning.
+#[derive(Debug)]
+pub(crate) struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Those of this text.
+    pub(crate) fn of(text: &str) -> Self {
+        Self(text.match_indices('\n').map(|(place, _)| place).collect())
+    }
+
+    /// The line of a place, from 1.
+    pub(crate) fn of_place(&self, place: usize) -> usize {
+        self.0.partition_point(|end| *end < place) + 1
+    }
 }
 
 #[cfg(test)]
@@ -246,10 +257,20 @@ mod tests {
     }
 
     #[test]
+    fn a_place_is_in_the_line_that_has_so_many_ends_before_it() {
+        let text = "a\n\nbc\n";
+        let lines = Lines::of(text);
+        for place in 0..=text.len() {
+            let counted = text.as_bytes()[..place].iter().filter(|byte| **byte == b'\n').count() + 1;
+            assert_eq!(lines.of_place(place), counted, "{place}");
+        }
+    }
+
+    #[test]
     fn test_items_are_marked_from_their_attribute_to_their_end() {
         let code =
             "fn a() {}\n#[cfg(test)]\nmod tests {\n    fn b() {}\n}\nfn c() {}\n#[cfg(test)]\nmod more;\nfn d() {}";
-        let lines = test_lines(code);
+        let lines = test_lines(code, &Lines::of(code));
         assert_eq!(&lines[..9], &[false, true, true, true, true, false, true, true, false]);
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::lexer::{self, Views, line_of};
+use super::lexer::{self, Lines, Views};
 use super::paths::{NamedPath, named_paths};
 use crate::failure::Failure;
 use crate::process::{command, output};
@@ -17,14 +17,16 @@ pub(crate) struct File {
     pub(crate) text: String,
     /// Code and comments apart; empty unless it is Rust.
     pub(crate) views: Views,
+    lines: Lines,
     test_lines: Vec<bool>,
 }
 
 impl File {
     fn new(path: &str, text: &str) -> Self {
         let views = if has_extension(path, "rs") { lexer::split(text) } else { Views::default() };
-        let test_lines = lexer::test_lines(&views.code);
-        Self { path: path.to_owned(), text: text.to_owned(), views, test_lines }
+        let lines = Lines::of(text);
+        let test_lines = lexer::test_lines(&views.code, &lines);
+        Self { path: path.to_owned(), text: text.to_owned(), views, lines, test_lines }
     }
 
     /// Whether this is Rust.
@@ -46,7 +48,7 @@ impl File {
 
     /// The line of a place in the text.
     pub(crate) fn line_of(&self, place: usize) -> usize {
-        line_of(&self.text, place)
+        self.lines.of_place(place)
     }
 
     /// The paths that code outside of tests names, with their lines.
