@@ -161,6 +161,7 @@ pub mod plugins;
 pub mod prelude;
 #[doc(hidden)]
 pub mod proxy_protocol;
+mod query;
 #[doc(hidden)]
 pub mod query_edits;
 #[doc(hidden)]

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use crate::config::settings::header_edits::ValuePiece;
 use crate::config::settings::query_edits::{self as settings, Parameter};
-use crate::routing::content::decodes_to;
+use crate::query::decodes_to;
 
 /// Everything but unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');

@@ -8,7 +8,6 @@
 //! value; numbers are compared as numbers. An object that names a member twice is no JSON here: what comes behind might
 //! read the other one.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,6 +19,7 @@ use serde_json::Value;
 use super::clients::Clients;
 use super::tree::Params;
 use crate::config::settings::route::{RouteMatch, ValueMatch};
+use crate::query::{decoded, decodes_to, pairs};
 
 /// What is known of a request's body.
 #[derive(Debug, Clone, Copy)]
@@ -186,43 +186,6 @@ fn query_is(wanted: &ValueMatch, value: &str) -> bool {
             None => false,
         },
     }
-}
-
-/// The pairs of a query, as sent; a name without `=` has the empty value.
-pub(super) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
-    let pairs = query.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
-    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-}
-
-/// Whether an encoded text says this.
-pub(crate) fn decodes_to(encoded: &str, plain: &str) -> bool {
-    if !encoded.contains(['%', '+']) {
-        return encoded == plain;
-    }
-    // A `+` that is written `%2B` is not a space, so spaces are made before triplets are decoded.
-    let mut parts = encoded.split('+');
-    let mut bytes = plain.bytes();
-    let mut same = |part: &str| percent_encoding::percent_decode_str(part).all(|byte| bytes.next() == Some(byte));
-    let first = parts.next().unwrap_or("");
-    if !same(first) {
-        return false;
-    }
-    for part in parts {
-        if !same("%20") || !same(part) {
-            return false;
-        }
-    }
-    bytes.next().is_none()
-}
-
-/// What an encoded text says; `None` if that is not UTF-8.
-pub(super) fn decoded(encoded: &str) -> Option<Cow<'_, str>> {
-    if !encoded.contains(['%', '+']) {
-        return Some(Cow::Borrowed(encoded));
-    }
-    let spaced = encoded.replace('+', " ");
-    let text = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
-    Some(Cow::Owned(text.into_owned()))
 }
 
 #[cfg(test)]

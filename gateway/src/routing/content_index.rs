@@ -8,11 +8,12 @@ use std::collections::HashMap;
 use ahash::RandomState;
 use http::HeaderName;
 
-use super::content::{Content, decoded, pairs};
+use super::content::Content;
 use super::host::fixed_hasher;
 use super::table::Ask;
 use super::tree::Leaf;
 use crate::config::settings::route::ValueMatch;
+use crate::query::{decoded, pairs};
 
 /// Lists up to this long are looked through: about what an indexed look-up costs.
 const INDEX_ABOVE: usize = 8;

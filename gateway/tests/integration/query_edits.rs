@@ -87,7 +87,7 @@ async fn conditions_redirects_to_tls_and_other_services_go_by_what_the_client_se
     assert!(told.contains("x-forwarded-uri: /t/a/b?plan=gold&x=1\r\n"), "{told}");
     assert_eq!(gateway.ask(get("/t/a/b?plan=none", "")).await.status, 404);
     let sent_on = gateway.ask(get("/secure?a=1", "")).await;
-    assert_eq!((sent_on.status, sent_on.header("location")), (308, Some("https://Shop.Test/secure?a=1")));
+    assert_eq!((sent_on.status, sent_on.header("location")), (308, Some("https://shop.test/secure?a=1")));
 }
 
 #[tokio::test]
@@ -126,8 +126,8 @@ async fn handlers_and_copies_are_asked_alike_and_redirects_are_the_clients() {
     let edits = "request_query = { remove = ['a'], set = { b = '1' } }";
     let mirrored = format!("{edits}\nmirror = {{ upstream = 'shadow' }}\n");
     let more = format!(
-        "[defaults.route]\n{edits}\n[[routes]]\npath = '/own'\nhandler = 'told'\n\
-         [[routes]]\npath = '/moved'\nredirect = {{ path = '/new' }}\n[upstreams.shadow]\nendpoints = ['{}']\n",
+        "[policies.edits]\n{edits}\n[[routes]]\npath = '/own'\nhandler = 'told'\npolicies = ['edits']\n\
+         [[routes]]\npath = '/moved'\npolicies = ['edits']\nredirect = {{ path = '/new' }}\n[upstreams.shadow]\nendpoints = ['{}']\n",
         shadow.addr()
     );
     let gateway =
@@ -135,7 +135,7 @@ async fn handlers_and_copies_are_asked_alike_and_redirects_are_the_clients() {
             .await;
     assert_eq!(gateway.ask(get("/own?a=9&c=%7e", "")).await.body, b"/own?c=%7e&b=1");
     let moved = gateway.ask(get("/moved?a=9", "")).await;
-    assert_eq!((moved.status, moved.header("location")), (308, Some("http://Shop.Test:8443/new?a=9")));
+    assert_eq!((moved.status, moved.header("location")), (308, Some("http://shop.test:8443/new?a=9")));
     assert_eq!(gateway.ask(get("/t/a/b?a=9", "")).await.status, 200);
     eventually("the copy has come", || last(&shadow) == "/t/a/b?b=1").await;
 }

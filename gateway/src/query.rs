@@ -1,0 +1,62 @@
+//! A query as services read it: parameters with names and values, of which each is decoded (`%XX`, and `+` as a space).
+//! Pure.
+
+use std::borrow::Cow;
+
+/// The pairs of a query, as sent; a name without `=` has the empty value.
+pub(crate) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
+    let pairs = query.unwrap_or("").split('&').filter(|pair| !pair.is_empty());
+    pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
+}
+
+/// Whether an encoded text says this.
+pub(crate) fn decodes_to(encoded: &str, plain: &str) -> bool {
+    if !encoded.contains(['%', '+']) {
+        return encoded == plain;
+    }
+    // A `+` that is written `%2B` is not a space, so spaces are made before triplets are decoded.
+    let mut parts = encoded.split('+');
+    let mut bytes = plain.bytes();
+    let mut same = |part: &str| percent_encoding::percent_decode_str(part).all(|byte| bytes.next() == Some(byte));
+    let first = parts.next().unwrap_or("");
+    if !same(first) {
+        return false;
+    }
+    for part in parts {
+        if !same("%20") || !same(part) {
+            return false;
+        }
+    }
+    bytes.next().is_none()
+}
+
+/// What an encoded text says; `None` if that is not UTF-8.
+pub(crate) fn decoded(encoded: &str) -> Option<Cow<'_, str>> {
+    if !encoded.contains(['%', '+']) {
+        return Some(Cow::Borrowed(encoded));
+    }
+    let spaced = encoded.replace('+', " ");
+    let text = percent_encoding::percent_decode_str(&spaced).decode_utf8().ok()?;
+    Some(Cow::Owned(text.into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_query_is_pairs_and_a_name_alone_has_the_empty_value() {
+        let all = |query| pairs(query).collect::<Vec<_>>();
+        assert_eq!(all(Some("a=1&&b&=2&c=d=e")), [("a", "1"), ("b", ""), ("", "2"), ("c", "d=e")]);
+        assert_eq!((all(None), all(Some(""))), (vec![], vec![]));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_compared_is_what_is_decoded(encoded in "(%[0-9a-f]{2}|%|[+a-c %é]){0,6}", plain in "[a-c +%é]{0,4}") {
+            prop_assert_eq!(decodes_to(&encoded, &plain), decoded(&encoded).is_some_and(|text| text == plain));
+        }
+    }
+}
