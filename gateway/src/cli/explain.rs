@@ -194,11 +194,10 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     line(text, "max body", &body);
     line(text, "class", &class(policies));
     line(text, "websocket", if policies.websocket { "allowed" } else { "not allowed" });
-    if policies.coalesce {
-        line(text, "coalesce", "identical concurrent GETs share one call");
-    }
+    let coalesce = policies.coalesce.then(|| "identical concurrent GETs share one call".to_owned());
     let more = [
         ("ws pages", &policies.websocket_pages),
+        ("coalesce", &coalesce),
         ("mirror", &policies.mirror),
         ("hedge", &policies.hedge),
         ("fallback", &policies.fallback),

@@ -27,8 +27,8 @@ pub struct Question {
 }
 
 impl Question {
-    /// Reads a question as people write it: the URL may be whole or only a path; headers are `name: value`. The URL of a
-    /// WebSocket (`wss://`) is one of HTTP, by which it is opened (RFC 6455, section 3).
+    /// Reads a question as people write it: the URL may be whole or only a path; headers are `name: value`. The URL of
+    /// a WebSocket (`wss://`) is one of HTTP, by which it is opened (RFC 6455, section 3).
     ///
     /// # Errors
     /// Which part is not valid.

@@ -38,9 +38,9 @@ impl ToPage {
         self.messages.is_between()
     }
 
-    /// The trailers, as the last message: fields as HTTP/1 writes them, without the empty line behind them. Fields of one
-    /// name, which follow each other, are one line, as they may be (gRPC over HTTP/2, "Custom-Metadata"): of several
-    /// lines clients keep the last.
+    /// The trailers, as the last message: fields as HTTP/1 writes them, without the empty line behind them. Fields of
+    /// one name, which follow each other, are one line, as they may be (gRPC over HTTP/2, "Custom-Metadata"): of
+    /// several lines clients keep the last.
     pub fn trailers<'f>(&mut self, fields: impl Iterator<Item = (&'f str, &'f [u8])>) -> Vec<u8> {
         let (mut frame, mut last) = (vec![TRAILERS, 0, 0, 0, 0], "");
         for (name, value) in fields {
