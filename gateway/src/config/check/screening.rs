@@ -82,7 +82,11 @@ impl Screening {
                     .to_owned(),
             ),
             Taken::Connection => {
-                (format!("{shown} speaks of one connection, and ends at the gateway"), "use another header".to_owned())
+                let message = format!("{shown} speaks of one connection, and ends at the gateway");
+                let is_switch = *name == http::header::UPGRADE;
+                let help =
+                    if is_switch { "a WebSocket has sec-websocket-version = \"*\"" } else { "use another header" };
+                (message, help.to_owned())
             }
             Taken::Refused | Taken::Underscore => {
                 let what = if taken == Taken::Refused { "refused with it" } else { "sent on without it" };

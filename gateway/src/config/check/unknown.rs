@@ -2,6 +2,7 @@
 
 use super::{Context, other_words};
 use crate::config::problem::{did_you_mean, quoted};
+use crate::config::schema::root::ROOT;
 use crate::config::schema::{Key, Kind, TableDef};
 use crate::config::tree::Entry;
 
@@ -27,7 +28,9 @@ pub(super) fn key(context: &mut Context<'_>, entry: &Entry, def: &TableDef, (pat
     let is_of_here = |help: &String| def.keys.iter().any(|key| help.contains(&format!("`{}`", key.name)));
     let (here, elsewhere) = (elsewhere.clone().filter(is_of_here), elsewhere);
     let beside = other_words::of_key_beside(&entry.key, |key| def.key(key).is_some()).map(str::to_owned);
-    let help = beside.or(here).or(own).or(elsewhere).or(help).unwrap_or_else(|| known_keys(def));
+    let table = other_words::of_table(&entry.key).filter(|_| is_root).map(str::to_owned);
+    let help = table.or(beside).or(here).or(own).or(elsewhere).or(help);
+    let help = help.or_else(|| one_level_down(&entry.key, &ROOT, true)).unwrap_or_else(|| known_keys(def));
     context.report.error_with(entry.key_at, format!("unknown key {}{place}", quoted(&entry.key)), help);
 }
 
