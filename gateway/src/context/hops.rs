@@ -9,7 +9,7 @@ use crate::http1::decimal;
 
 /// Whether it ends here; else one hop is taken off. What is no number means nothing.
 #[cold]
-pub fn is_last(headers: &mut HeaderMap) -> bool {
+pub(super) fn is_last(headers: &mut HeaderMap) -> bool {
     let Some(left) = headers.get(MAX_FORWARDS).and_then(|value| decimal(value.as_bytes())) else { return false };
     if let Some(left) = left.checked_sub(1) {
         headers.insert(MAX_FORWARDS, HeaderValue::from(left));
