@@ -91,8 +91,6 @@ pub struct Exchange<N: Network> {
     /// The client gave it less time than the route does, or it has little left: what comes of that says nothing of who
     /// is asked.
     pub hurried: bool,
-    /// Its time until response headers is the client's own word.
-    pub has_own_time: bool,
     /// What a client of gRPC gives its whole call, from its start; `timeout` is until response headers.
     pub call_timeout: Option<Duration>,
     /// The time until response headers, from its start, retries included; `None` = no limit.
@@ -209,6 +207,8 @@ pub(crate) struct Aside {
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
     /// What it has said of itself, where a drain wanted to know.
     present: OnceLock<Arc<Present>>,
+    /// Its time until response headers is the client's own word.
+    pub(crate) has_own_time: bool,
 }
 
 /// How a caller of gRPC speaks.
@@ -278,7 +278,6 @@ impl<N: Network> Exchange<N> {
             is_grpc: false,
             speech: Speech::default(),
             hurried: false,
-            has_own_time: false,
             call_timeout: None,
             timeout: None,
             path: None,

@@ -129,7 +129,7 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn fault_of(&self, code: Code) -> Fault {
         let is_of_time = matches!(code, Code::UpstreamTimeout | Code::ConnectTimeout | Code::Overloaded);
         let until = || self.answered.unwrap_or_else(|| self.now());
-        if self.has_own_time && is_of_time && self.upstream_head.is_none() && self.is_out_of_time(until()) {
+        if self.aside.has_own_time && is_of_time && self.upstream_head.is_none() && self.is_out_of_time(until()) {
             return Fault::Client;
         }
         code.fault()

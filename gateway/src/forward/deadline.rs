@@ -48,7 +48,7 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
         && exchange.timeout.is_none_or(|given| asked < given)
     {
         exchange.timeout = Some(asked);
-        (exchange.hurried, exchange.has_own_time) = (true, true);
+        (exchange.hurried, exchange.aside.has_own_time) = (true, true);
         arm(exchange);
     }
 }
