@@ -62,10 +62,9 @@ pub fn judge(candidates: &[(Candidate, bool)], bounds: Bounds) -> (Vec<Place>, S
     let [primaries, backups] = [primaries, backups].map(|tier| judge_where(&tier, bounds, believed));
     let take = |places: &[Place]| places.iter().any(|place| *place != Place::Ejected);
     let serving = match (take(&primaries), take(&backups)) {
-        (_, false) => Serving::Primaries,
         (false, true) => Serving::Backups,
         (true, true) if few => Serving::Both,
-        (true, true) => Serving::Primaries,
+        _ => Serving::Primaries,
     };
     let [mut primaries, mut backups] = [primaries, backups].map(Vec::into_iter);
     let place = |(_, backup): &(Candidate, bool)| if *backup { backups.next() } else { primaries.next() };
