@@ -126,7 +126,7 @@ fn check<N: Network>(
     check_sizes(exchange, headers.len(), survey.bytes)?;
     check_client(exchange)?;
     target::check_method_and_target(&exchange.method, &exchange.uri)?;
-    check_expectation(survey.expect)?;
+    expectation(survey.expect)?;
     Ok((declared_length, host(exchange, survey)?))
 }
 
@@ -186,9 +186,17 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) 
     Ok(())
 }
 
+/// Whether what a request expects is known.
+///
+/// # Errors
+/// 417
+pub(crate) fn check_expectation(headers: &HeaderMap) -> Result<(), GatewayError> {
+    expectation(Survey::of(headers).expect)
+}
+
 /// Only `100-continue` is known (RFC 9110, section 10.1.1); the interim answer is sent when the body is first read, so
 /// only after every check has passed.
-fn check_expectation(expect: Single<'_>) -> Result<(), GatewayError> {
+fn expectation(expect: Single<'_>) -> Result<(), GatewayError> {
     match expect.first.map(HeaderValue::as_bytes) {
         None => Ok(()),
         Some(value) if expect.count == 1 && value.eq_ignore_ascii_case(b"100-continue") => Ok(()),

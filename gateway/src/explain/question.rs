@@ -6,17 +6,20 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use rustls::pki_types::CertificateDer;
 
+use super::proxied::Told;
 use crate::context::target::routing_host;
 use crate::tls::ClientCertificate;
 
 /// A request to be explained.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Question {
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) client: Option<IpAddr>,
+    /// What the trusted proxy says of it that asks.
+    pub(super) told: Option<Told>,
     /// The name of the listener by which it comes, where one is said.
     pub(super) listener: Option<String>,
     /// The body, where it is JSON, and its length.
@@ -43,7 +46,7 @@ impl Question {
                 HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
             map.append(name, value);
         }
-        Ok(Self { method, uri, headers: map, certificate: None, client: None, listener: None, body: None })
+        Ok(Self { method, uri, headers: map, certificate: None, client: None, told: None, listener: None, body: None })
     }
 
     /// The same, asked on a connection whose client has shown these certificates (DER), its own first.
@@ -51,7 +54,7 @@ impl Question {
         Self { certificate: ClientCertificate::of(chain).map(Arc::new), ..self }
     }
 
-    /// The same, asked by a client at this address.
+    /// The same, asked by a client at this address; or by a trusted proxy, which tells in the headers for whom.
     pub fn asked_from(self, client: IpAddr) -> Self {
         Self { client: Some(client), ..self }
     }
