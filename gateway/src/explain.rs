@@ -3,8 +3,10 @@
 
 mod handshake;
 pub mod judge;
+mod kept;
 mod limited;
 mod problems;
+mod proxied;
 mod queried;
 mod question;
 mod screened;
@@ -28,7 +30,7 @@ use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::identity::{Registry, RouteAuth, Trial};
 pub use crate::routing::explain::Explanation;
-use crate::routing::{Ask, Body, Found, Params, Preflight, RouteTable};
+use crate::routing::{Ask, Body, Found, Params, Preflight, RouteTable, refused_preflight};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::split::{Shown, hash};
 
@@ -51,6 +53,9 @@ pub struct Answer {
     /// Over TLS or in the clear, and by which listener; absent where there is one way, in the clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub came: Option<String>,
+    /// What browsers are told of later requests to this host, by answers over TLS (`hsts`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hsts: Option<String>,
     /// Why it is refused before any route is looked for, or by the route that it takes, for where it comes from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -91,6 +96,9 @@ pub struct Policies {
     /// What the route makes of where the request comes from: over TLS or not, and who may use it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// It came in the clear and is sent to https, before its route looks at anything else.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub to_https: bool,
     /// Who is asked whether a request may pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub forward_auth: Option<String>,
@@ -216,6 +224,7 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
 
 /// The same but for the words in which it could be refused.
 fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
+    let question = &proxied::seen(config, question);
     let Screened { headers, removed } = match screened::screen(config, question) {
         Ok(screened) => screened,
         Err(error) => return Answer::refused(&error),
@@ -257,7 +266,8 @@ fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -
     let routing = Some(crate::routing::explain::explain(&judge.table, &ask));
     // A trace is continued before headers are looked at.
     let trace = trace::told(&config.telemetry.tracing, &question.headers);
-    Answer { path: Some(path), came: way.told, removed, routing, policies, trace, ..denied }
+    let hsts = way.hsts(config);
+    Answer { path: Some(path), came: way.told, hsts, removed, routing, policies, trace, ..denied }
 }
 
 /// A question, as far as it is answered before its route is known.
@@ -289,7 +299,10 @@ impl Asked<'_> {
         let sent = judge.sent(index, ask.path, params, ask.query);
         let sent = queried::target(route, question, (ask.path, params), sent);
         let target = way.target(route, question, sent);
+        let refused = refused.flatten();
+        let to_https = refused.is_none() && way.is_sent_to_https(route);
         let trial = auth.map(|auth| crate::identity::explain(auth, headers, question.certificate.as_ref(), now));
+        let cache = kept::kept(route, (ask.method, headers), auth.zip(trial.as_ref()));
         let limits = limits(config, route, headers);
         let reads = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
             if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
@@ -303,8 +316,8 @@ impl Asked<'_> {
             }
         };
         let (compress, grpc_web) = (compress(route, headers), grpc_web(route, (ask.method, headers)));
-        let policies = Policies { auth: trial, page: reads, compress, origin, grpc_web, websocket_pages, ..told };
-        (policies, refused.flatten().or(page))
+        let told = Policies { auth: trial, page: reads, compress, origin, cache, to_https, ..told };
+        (Policies { grpc_web, websocket_pages, ..told }, refused.or(page))
     }
 }
 
@@ -397,27 +410,33 @@ fn grpc_web(route: &Route, (method, headers): (&Method, &HeaderMap)) -> Option<S
 /// What becomes of a preflight that a route answers; its routing is that of the request that is to follow.
 fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answer> {
     let preflight = Preflight::of(ask.method, ask.headers)?;
-    let asked = table.find_asked(ask, &preflight);
-    let route = &config.routes[*asked.first()?];
-    let own = route.cors.as_ref()?.allows(preflight.origin);
+    let asked = table.find_asked(ask, &preflight)?;
+    let route = &config.routes[asked.speaker];
     let allows = |index: &usize| config.routes[*index].cors.as_ref()?.allows(preflight.origin);
-    let page = match asked.iter().find(|index| allows(index).is_none()) {
+    let refusing = asked.routes.iter().find(|index| allows(index).is_none());
+    let page = match refusing {
         None => "may ask: the gateway answers this preflight with 204".to_owned(),
-        Some(other) if own.is_some() => format!(
-            "may not ask: the gateway answers this preflight with 403, since the request may take the route {:?}, which \
-             does not allow it",
-            config.routes[*other].name
-        ),
+        Some(other) if allows(&asked.speaker).is_some() => {
+            let other = &config.routes[*other];
+            let why = if other.cors.is_some() { "does not allow it" } else { "has no `cors`" };
+            format!(
+                "may not ask: the gateway answers this preflight with 403, since the request may take the route {:?}, \
+                 which {why}",
+                other.name
+            )
+        }
         Some(_) => "may not ask: the gateway answers this preflight with 403".to_owned(),
     };
+    let denied = refusing.map(|_| Answer::refused(&refused_preflight())).unwrap_or_default();
     let target = "(nothing: the gateway answers)".to_owned();
-    let routing = crate::routing::explain::explain(table, &Ask { method: &preflight.method, ..*ask });
+    let about = Ask { method: &preflight.method, ..*ask };
+    let routing = crate::routing::explain::explain_asked(table, &about, &asked);
     let told = policies(config, (route, &preflight.method), target, Vec::new());
     // It is answered before all that other requests of the route meet.
     let sending = Sending::default();
     let policies = Policies { page: Some(page), preflight: true, origin: None, forward_auth: None, sending, ..told };
     let (path, routing) = (Some(ask.path.to_owned()), Some(routing));
-    Some(Answer { path, routing, policies: Some(policies), ..Answer::default() })
+    Some(Answer { path, routing, policies: Some(policies), ..denied })
 }
 
 fn policies(
@@ -449,6 +468,7 @@ fn policies(
         rate_limits,
         own_answer: route.own_answer.as_ref().map(ToString::to_string),
         origin: route.origin.as_ref().map(ToString::to_string),
+        to_https: false,
         forward_auth: route.forward_auth.as_ref().map(ToString::to_string),
         parts: route.aggregate.as_ref().map(|aggregate| aggregate.described()).unwrap_or_default(),
         split: Vec::new(),

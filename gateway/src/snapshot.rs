@@ -271,7 +271,7 @@ fn tags<N: Network>(config: &Config, shared: &Shared<N>) -> HashMap<Arc<str>, u6
 /// Which answers of a route are kept; an upstream's of a split are the split route's.
 fn cache(route: &settings::Route, tags: &HashMap<Arc<str>, u64>) -> Option<Arc<RouteCache>> {
     let tag = *tags.get(&route.name)?;
-    route.cache.as_deref().map(|settings| Arc::new(RouteCache::new(settings, tag)))
+    route.cache.as_deref().map(|settings| Arc::new(RouteCache::new(settings, &route.request_headers, tag)))
 }
 
 /// The handler of a route that has one.

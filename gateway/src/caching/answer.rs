@@ -11,15 +11,15 @@ use http::{HeaderMap, HeaderName};
 
 use super::asked::Asked;
 use super::directives::{Directives, seconds};
-use super::freshness::{Freshness, Receipt, Terms, Times};
+use super::freshness::{Freshness, Receipt, Times};
+use super::route::RouteCache;
 use super::vary::Secondary;
 use crate::clock::http_date_seconds;
+use crate::config::settings::cache::KEPT_STATUSES;
 use crate::http1::Fields;
 
-/// Statuses that are kept where their answers say for how long.
-const KEPT: [u16; 10] = [200, 203, 204, 300, 301, 302, 307, 308, 404, 410];
-/// Those that the route may give a time.
-const GIVEN_A_TIME: [u16; 6] = [200, 203, 301, 308, 404, 410];
+/// Those that the route's `default_ttl` gives a time.
+pub(super) const GIVEN_A_TIME: [u16; 6] = [200, 203, 301, 308, 404, 410];
 /// What streams by its kind.
 const STREAMS: [&str; 4] =
     ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/grpc"];
@@ -54,12 +54,12 @@ pub(super) fn judge(
     status: u16,
     fields: &Fields,
     (asked, headers): (&Asked, &HeaderMap),
-    (terms, receipt): (&Terms, Receipt),
+    (route, receipt): (&RouteCache, Receipt),
 ) -> Result<Keeping, &'static str> {
     if asked.control.no_store {
         return Err("asked-no-store");
     }
-    if !KEPT.contains(&status) || has(fields, &CONTENT_RANGE) {
+    if !KEPT_STATUSES.contains(&status) || has(fields, &CONTENT_RANGE) {
         return Err("status");
     }
     let control = Directives::read(fields.all(&CACHE_CONTROL));
@@ -82,11 +82,10 @@ pub(super) fn judge(
     if fields.all(&CONTENT_TYPE).any(streams) {
         return Err("stream");
     }
-    let secondary = Secondary::of(fields, headers).ok_or("vary")?;
+    let secondary = Secondary::of(fields, headers, &route.unseen).ok_or("vary")?;
     let is_for_all = control.is_for_all();
     let keeping = Keeping {
-        freshness: Freshness::of(&control, &times(fields), receipt, (terms, GIVEN_A_TIME.contains(&status)))
-            .ok_or("no-lifetime")?,
+        freshness: Freshness::of(&control, &times(fields), receipt, &route.terms_of(status)).ok_or("no-lifetime")?,
         secondary,
         is_for_all,
         is_for_authorized: is_for_all || control.must_revalidate,
@@ -131,13 +130,38 @@ fn times(fields: &Fields) -> Times {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use http::HeaderValue;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::config::settings::cache::Cache;
+    use crate::config::settings::header_edits::HeaderEdits;
 
-    const TERMS: Terms = Terms { default_ttl: 5, max_ttl: 86_400, while_revalidate: 0, if_error: 0 };
     const AT: Receipt = Receipt { at: 784_111_777, delay: 0 };
+
+    fn route() -> RouteCache {
+        with_times(Vec::new())
+    }
+
+    /// A route that gives these statuses times of their own, seconds.
+    fn with_times(of: Vec<(u16, u64)>) -> RouteCache {
+        let (default_ttl, max_ttl) = (Duration::from_secs(5), Duration::from_secs(86_400));
+        let none = Duration::ZERO;
+        let settings = Cache {
+            default_ttl,
+            status_ttl: of.into_iter().map(|(status, seconds)| (status, Duration::from_secs(seconds))).collect(),
+            max_ttl,
+            max_body: 1,
+            stale_while_revalidate: none,
+            stale_if_error: none,
+            vary_limit: 1,
+            shared: false,
+            ignore_client_directives: false,
+        };
+        RouteCache::new(&settings, &HeaderEdits::default(), 0)
+    }
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
@@ -149,7 +173,7 @@ mod tests {
         request: &[(&'static str, &'static str)],
     ) -> Result<Keeping, &'static str> {
         let headers = headers(request);
-        judge(status, &Fields::of_lines(answer), (&Asked::of(&headers), &headers), (&TERMS, AT))
+        judge(status, &Fields::of_lines(answer), (&Asked::of(&headers), &headers), (&route(), AT))
     }
 
     fn kept(status: u16, answer: &[(&str, &str)]) -> Result<Keeping, &'static str> {
@@ -181,11 +205,33 @@ mod tests {
 
     #[test]
     fn only_some_statuses_are_given_a_time() {
-        for status in KEPT {
+        for status in KEPT_STATUSES {
             let expected = if GIVEN_A_TIME.contains(&status) { Ok(5) } else { Err("no-lifetime") };
             assert_eq!(kept(status, &[]).map(|kept| kept.freshness.lifetime), expected, "{status}");
             assert!(kept(status, &[("cache-control", "max-age=1")]).is_ok(), "{status}");
         }
+    }
+
+    #[test]
+    fn a_status_may_have_a_time_of_its_own() {
+        let route = with_times(vec![(404, 1), (302, 2), (410, 0)]);
+        let headers = HeaderMap::new();
+        let kept = |status, fields: &[(&str, &str)]| {
+            let asked = (&Asked::of(&headers), &headers);
+            judge(status, &Fields::of_lines(fields), asked, (&route, AT)).map(|kept| kept.freshness.lifetime)
+        };
+        for (status, expected) in [
+            (200, Ok(5)),
+            (301, Ok(5)),
+            (404, Ok(1)),
+            (302, Ok(2)),
+            (410, Err("no-lifetime")),
+            (307, Err("no-lifetime")),
+        ] {
+            assert_eq!(kept(status, &[]), expected, "{status}");
+        }
+        assert_eq!(kept(404, &[("cache-control", "max-age=9")]), Ok(9), "its own word comes first");
+        assert_eq!(kept(500, &[("cache-control", "max-age=9")]), Err("status"));
     }
 
     #[test]
@@ -238,7 +284,7 @@ mod tests {
             more in prop::collection::vec("[a-z-]{1,12}(=[0-9]{1,4})?", 0..4),
             forbidden in prop::sample::select(vec!["no-store", "private", "no-cache", "Private=\"x\"", "NO-STORE"]),
             at in 0_usize..5,
-            status in prop::sample::select(KEPT.to_vec()),
+            status in prop::sample::select(KEPT_STATUSES.to_vec()),
         ) {
             let mut words = more;
             words.insert(at.min(words.len()), forbidden.to_owned());

@@ -160,7 +160,7 @@ fn confirmed<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, kept: &
     let is_another = speaks_of_another(kept, &head.fields);
     let fields = merge::confirmed(exchange, &kept.fields, &head.fields).filter(|_| !is_another);
     let about = (&asking.asked, &asking.headers);
-    let judge = |fields: &_| judge(kept.status.as_u16(), fields, about, (&asking.route.terms, receipt));
+    let judge = |fields: &_| judge(kept.status.as_u16(), fields, about, (&asking.route, receipt));
     let keeping = fields.as_deref().ok_or("status").and_then(judge);
     let fresh = keeping.and_then(|keeping| {
         let fields = fields.as_deref().and_then(|fields| merge::to_keep(exchange, fields));
@@ -261,7 +261,7 @@ fn keep<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, head: &Respo
         _ if exchange.stands_in => Err("fallback"),
         Some(why) => Err(why),
         None if about.length.is_some_and(|length| length > asking.route.max_body as u64) => Err("size"),
-        None => judge(status.as_u16(), &head.fields, (&asking.asked, &asking.headers), (&asking.route.terms, receipt)),
+        None => judge(status.as_u16(), &head.fields, (&asking.asked, &asking.headers), (&asking.route, receipt)),
     };
     let judged = judged.and_then(|keeping| Ok((keeping, merge::to_keep(exchange, &head.fields).ok_or("size")?)));
     let kept = asking.kept.take();

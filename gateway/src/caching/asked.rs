@@ -89,12 +89,27 @@ impl Asked {
         }
     }
 
+    /// The route takes these away before anybody is asked, who cannot have looked at them then.
+    pub fn loses(&mut self, names: &[HeaderName]) {
+        self.is_authorized &= !names.contains(&AUTHORIZATION);
+        self.credentials.retain(|name| !names.contains(name));
+    }
+
     /// Who asks was proven by what is in these headers, and is in the key: they say nothing more, but for a cookie, in
     /// which anything may be. What proved nothing here may prove somebody to the service.
     pub fn is_proven(&mut self, by: impl Fn(&HeaderName) -> bool) {
         self.is_authorized &= !by(&AUTHORIZATION);
         self.credentials.retain(|name| *name == COOKIE || !by(name));
     }
+}
+
+/// What a request shows that the service may know somebody by whom the gateway does not: what it is answered is kept
+/// for others only where the answer says that it may be. `lost` is what its route takes away.
+pub fn unproven(headers: &HeaderMap, is_proven: impl Fn(&HeaderName) -> bool, lost: &[HeaderName]) -> Vec<HeaderName> {
+    let mut asked = Asked::of(headers);
+    asked.is_proven(is_proven);
+    asked.loses(lost);
+    asked.is_authorized.then_some(AUTHORIZATION).into_iter().chain(asked.credentials).collect()
 }
 
 fn leads_elsewhere(name: &str) -> bool {
@@ -155,5 +170,22 @@ mod tests {
         assert_eq!(all.credentials.iter().map(HeaderName::as_str).collect::<Vec<_>>(), ["cookie"]);
         all.is_proven(|name| *name == AUTHORIZATION);
         assert!(!all.is_authorized);
+    }
+
+    #[test]
+    fn what_the_route_takes_away_shows_the_service_nobody() {
+        let lines = [("authorization", "Basic x"), ("cookie", "a=b"), ("x-api-key", "k")];
+        let mut all = asked(&lines);
+        all.loses(&[COOKIE]);
+        assert!(all.is_authorized);
+        assert_eq!(all.credentials.iter().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-api-key"]);
+        all.loses(&[AUTHORIZATION, HeaderName::from_static("x-api-key")]);
+        assert!(!all.is_authorized && all.credentials.is_empty());
+        let headers: HeaderMap = lines
+            .iter()
+            .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        let left = unproven(&headers, |name| name == "x-api-key", &[COOKIE]);
+        assert_eq!(left, [AUTHORIZATION]);
     }
 }

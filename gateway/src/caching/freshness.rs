@@ -71,16 +71,15 @@ pub enum Serve {
 }
 
 impl Freshness {
-    /// Of an answer; `None` where nothing says for how long it holds. `default`: its status is one of those that the
-    /// route may give a time.
-    pub fn of(control: &Directives, times: &Times, receipt: Receipt, (terms, default): (&Terms, bool)) -> Option<Self> {
+    /// Of an answer; `None` where nothing says for how long it holds.
+    pub fn of(control: &Directives, times: &Times, receipt: Receipt, terms: &Terms) -> Option<Self> {
         let told = control.s_maxage.or(control.max_age).or_else(|| {
             let until = times.expires?;
             Some(until.map_or(0, |until| span(times.date.unwrap_or(receipt.at), until)))
         });
         let lifetime = match told {
             Some(told) => told,
-            None if default && terms.default_ttl > 0 => terms.default_ttl,
+            None if terms.default_ttl > 0 => terms.default_ttl,
             None => return None,
         };
         // RFC 9111, section 4.2.3
@@ -160,25 +159,20 @@ mod tests {
     }
 
     fn fresh(text: &str) -> Freshness {
-        Freshness::of(&control(text), &Times::default(), AT, (&TERMS, true)).unwrap()
+        Freshness::of(&control(text), &Times::default(), AT, &TERMS).unwrap()
     }
 
     #[test]
     fn the_most_particular_word_says_how_long() {
         let times = Times { date: Some(AT.at), expires: Some(Some(AT.at + 30)), age: 0 };
         for (said, expected) in [("s-maxage=10, max-age=20", 10), ("max-age=20", 20), ("public", 30)] {
-            assert_eq!(Freshness::of(&control(said), &times, AT, (&TERMS, true)).unwrap().lifetime, expected, "{said}");
+            assert_eq!(Freshness::of(&control(said), &times, AT, &TERMS).unwrap().lifetime, expected, "{said}");
         }
         let bad = Times { expires: Some(None), ..Times::default() };
-        assert_eq!(Freshness::of(&control(""), &bad, AT, (&TERMS, true)).unwrap().lifetime, 0, "`Expires: 0`");
-        assert_eq!(
-            Freshness::of(&control("public"), &Times::default(), AT, (&TERMS, true)),
-            None,
-            "nothing is guessed"
-        );
+        assert_eq!(Freshness::of(&control(""), &bad, AT, &TERMS).unwrap().lifetime, 0, "`Expires: 0`");
+        assert_eq!(Freshness::of(&control("public"), &Times::default(), AT, &TERMS), None, "nothing is guessed");
         let given = Terms { default_ttl: 7, ..TERMS };
-        assert_eq!(Freshness::of(&control(""), &Times::default(), AT, (&given, true)).unwrap().lifetime, 7);
-        assert_eq!(Freshness::of(&control(""), &Times::default(), AT, (&given, false)), None, "not of each status");
+        assert_eq!(Freshness::of(&control(""), &Times::default(), AT, &given).unwrap().lifetime, 7);
     }
 
     #[test]
@@ -186,7 +180,7 @@ mod tests {
         let age = |date: Option<i64>, age: u32, delay: u32| {
             let times = Times { date, expires: None, age };
             let receipt = Receipt { delay, ..AT };
-            Freshness::of(&control("max-age=60"), &times, receipt, (&TERMS, true)).unwrap().age
+            Freshness::of(&control("max-age=60"), &times, receipt, &TERMS).unwrap().age
         };
         assert_eq!(age(None, 0, 0), 0);
         assert_eq!(age(Some(AT.at - 9), 0, 0), 9, "by its date");
@@ -225,14 +219,10 @@ mod tests {
             assert!(!kept.may_stand_in(61), "{forbids}");
         }
         let terms = Terms { while_revalidate: 5, if_error: 6, ..TERMS };
-        let of_route = Freshness::of(&control("max-age=1"), &Times::default(), AT, (&terms, true)).unwrap();
+        let of_route = Freshness::of(&control("max-age=1"), &Times::default(), AT, &terms).unwrap();
         assert_eq!((of_route.while_revalidate, of_route.if_error), (5, 6));
         let own = control("max-age=1, stale-if-error=0");
-        assert_eq!(
-            Freshness::of(&own, &Times::default(), AT, (&terms, true)).unwrap().if_error,
-            0,
-            "its own word first"
-        );
+        assert_eq!(Freshness::of(&own, &Times::default(), AT, &terms).unwrap().if_error, 0, "its own word first");
     }
 
     fn any_control() -> impl Strategy<Value = Directives> {
@@ -263,7 +253,7 @@ mod tests {
         ) {
             let terms = Terms { default_ttl: 20, max_ttl, while_revalidate: 30, if_error: 40 };
             let times = Times { date, expires: None, age: told_age };
-            let kept = Freshness::of(&said, &times, AT, (&terms, true)).unwrap();
+            let kept = Freshness::of(&said, &times, AT, &terms).unwrap();
             prop_assert!(kept.lifetime <= max_ttl && kept.age >= told_age);
             let rank = |serve| match serve {
                 Serve::Fresh => 0,

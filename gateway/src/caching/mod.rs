@@ -30,6 +30,7 @@ mod vary;
 mod wait;
 
 pub use answered::{answered, asks_anew, given, instead};
+pub use asked::unproven;
 pub use refresh::{Refresh, refresh, take_in};
 pub use route::{RouteCache, Tags};
 pub use stage::{Looked, forget, look};

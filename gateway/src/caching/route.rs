@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use http::HeaderName;
+
+use super::answer::GIVEN_A_TIME;
 use super::freshness::Terms;
 use crate::algorithms::criticality::Criticality;
 use crate::config::settings::cache::Cache;
+use crate::config::settings::header_edits::HeaderEdits;
 use crate::config::settings::{Config, Route};
 
 /// A route's cache.
@@ -14,7 +18,9 @@ pub struct RouteCache {
     /// Whose answers they are: another number for each configuration of a route that answers may hang on.
     pub tag: u64,
     /// For how long answers hold.
-    pub(super) terms: Terms,
+    terms: Terms,
+    /// For how long those of some statuses do that say nothing of it, seconds.
+    by_status: Box<[(u16, u32)]>,
     /// The largest body that is kept, bytes.
     pub(super) max_body: usize,
     /// So many answers to one URI, by what else they hang on.
@@ -23,11 +29,13 @@ pub struct RouteCache {
     pub(super) shares: bool,
     /// Clients may want an answer to be confirmed.
     pub(super) obeys: bool,
+    /// Headers of requests that the upstream never sees: no answer hangs on them.
+    pub(super) unseen: Box<[HeaderName]>,
 }
 
 impl RouteCache {
-    /// Compiles it.
-    pub fn new(settings: &Cache, tag: u64) -> Self {
+    /// Compiles it, with the edits of the route's requests.
+    pub fn new(settings: &Cache, edits: &HeaderEdits, tag: u64) -> Self {
         let seconds = |time: std::time::Duration| u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
         Self {
             tag,
@@ -37,11 +45,20 @@ impl RouteCache {
                 while_revalidate: seconds(settings.stale_while_revalidate),
                 if_error: seconds(settings.stale_if_error),
             },
+            by_status: settings.status_ttl.iter().map(|(status, ttl)| (*status, seconds(*ttl))).collect(),
             max_body: settings.max_body,
             variants: settings.vary_limit,
             shares: settings.shared,
             obeys: !settings.ignore_client_directives,
+            unseen: edits.names_gone().cloned().collect(),
         }
+    }
+
+    /// For how long an answer of this status holds.
+    pub(super) fn terms_of(&self, status: u16) -> Terms {
+        let own = self.by_status.iter().find(|(of, _)| *of == status).map(|(_, ttl)| *ttl);
+        let shared = if GIVEN_A_TIME.contains(&status) { self.terms.default_ttl } else { 0 };
+        Terms { default_ttl: own.unwrap_or(shared), ..self.terms }
     }
 }
 
@@ -106,6 +123,6 @@ fn hangs_on(route: &Route) -> String {
     (route.max_body, route.buffer_request) = (None, None);
     (route.problems, route.cors, route.compress, route.openapi) = (None, None, None, None);
     route.coalesce = false;
-    route.response_headers = crate::config::settings::header_edits::HeaderEdits::default();
+    route.response_headers = HeaderEdits::default();
     format!("{route:?}")
 }

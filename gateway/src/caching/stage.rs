@@ -154,6 +154,7 @@ pub async fn look<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMa
         let auth = exchange.route().and_then(|route| route.auth.as_deref());
         asked.is_proven(|name| auth.is_some_and(|auth| auth.passes_on(&identity.provider, name)));
     }
+    asked.loses(&route.unseen);
     if passes_by(exchange, &asked, &route) {
         return Looked::Ask;
     }

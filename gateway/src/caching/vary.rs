@@ -21,8 +21,9 @@ type Named = (HeaderName, Option<Box<[u8]>>);
 pub struct Secondary(Box<[Named]>);
 
 impl Secondary {
-    /// Of an answer to this request; `None` where it hangs on what no other request has.
-    pub fn of(answer: &Fields, asked: &HeaderMap) -> Option<Self> {
+    /// Of an answer to this request, of which its upstream could not see what is under the names `unseen`: an answer
+    /// that varies on one of those is the same for all. `None` where it hangs on what no other request has.
+    pub fn of(answer: &Fields, asked: &HeaderMap, unseen: &[HeaderName]) -> Option<Self> {
         let mut named: Vec<HeaderName> = Vec::new();
         for line in answer.all(&VARY) {
             for name in line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
@@ -31,6 +32,7 @@ impl Secondary {
                 named.push(name);
             }
         }
+        named.retain(|name| !unseen.contains(name));
         let is_coded =
             answer.all(&CONTENT_ENCODING).any(|coding| !coding.trim_ascii().eq_ignore_ascii_case(b"identity"));
         let lets_one_in = answer.all(&ACCESS_CONTROL_ALLOW_ORIGIN).any(|origin| origin.trim_ascii() != b"*");
@@ -111,7 +113,7 @@ mod tests {
     }
 
     fn of(answer: &[(&str, &str)], request: &[(&str, &str)]) -> Option<Secondary> {
-        Secondary::of(&Fields::of_lines(answer), &asked(request))
+        Secondary::of(&Fields::of_lines(answer), &asked(request), &[])
     }
 
     #[test]
@@ -124,6 +126,21 @@ mod tests {
         assert!(!kept.is_for(&asked(&[("accept-language", "en"), ("x-a", "")])), "there is not the same as empty");
         assert!(kept.names("accept") && !kept.names("user-agent"));
         assert!(of(&[], &english).unwrap().is_for(&asked(&[])), "one that hangs on nothing");
+    }
+
+    #[test]
+    fn what_no_upstream_saw_no_answer_hangs_on() {
+        let answer = Fields::of_lines(&[("vary", "cookie, accept"), ("access-control-allow-origin", "https://a")]);
+        let unseen = [http::header::COOKIE, ORIGIN];
+        let ada = asked(&[("cookie", "ada"), ("accept", "a"), ("origin", "https://a")]);
+        let kept = Secondary::of(&answer, &ada, &unseen).unwrap();
+        assert!(
+            !kept.names("cookie") && kept.names("accept") && kept.names("origin"),
+            "who is let in is the answer's word"
+        );
+        assert!(kept.is_for(&asked(&[("accept", "a"), ("origin", "https://a")])));
+        let star = Fields::of_lines(&[("vary", "*")]);
+        assert_eq!(Secondary::of(&star, &ada, &unseen), None);
     }
 
     #[test]
@@ -155,7 +172,7 @@ mod tests {
             other in prop::collection::vec("[ab,]{0,3}", 0..4),
         ) {
             let request = |values: &[String]| asked(&values.iter().map(|value| ("x", &**value)).collect::<Vec<_>>());
-            let kept = Secondary::of(&Fields::of_lines(&[("vary", "x")]), &request(&one)).unwrap();
+            let kept = Secondary::of(&Fields::of_lines(&[("vary", "x")]), &request(&one), &[]).unwrap();
             let is_alike = one.is_empty() == other.is_empty() && one.join(",") == other.join(",");
             prop_assert_eq!(kept.is_for(&request(&other)), is_alike);
             prop_assert!(kept.is_for(&request(&one)));

@@ -37,7 +37,8 @@ pub(super) struct Explain {
     #[arg(long, value_name = "FILE")]
     cert: Option<PathBuf>,
     /// The client's address: which routes are there for it (`clients`), whether the route's `addresses` let it in, and
-    /// where a split keeps it by it.
+    /// where a split keeps it by it. Of one of `trusted_proxies`, what the headers say of the client, the
+    /// scheme and the host is believed.
     #[arg(long, value_name = "ADDRESS")]
     client: Option<std::net::IpAddr>,
     /// The listener, by name, that the request comes by. Where none is said: one that speaks what the URL says
@@ -86,7 +87,8 @@ impl Explain {
                 output::result("host       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
             }
         }
-        let is_let_in = |policies: &Policies| !policies.auth.as_ref().is_some_and(Trial::refuses);
+        // Who is sent elsewhere first is asked nothing here.
+        let is_let_in = |policies: &Policies| policies.to_https || !policies.auth.as_ref().is_some_and(Trial::refuses);
         let passes = answer.refused.is_none() && answer.policies.as_ref().is_some_and(is_let_in);
         if passes { DONE } else { BAD }
     }
@@ -113,6 +115,9 @@ fn render(answer: &Answer) -> String {
     }
     if let Some(came) = &answer.came {
         line(&mut text, "came", came);
+    }
+    if let Some(hsts) = &answer.hsts {
+        line(&mut text, "hsts", hsts);
     }
     if let Some(why) = &answer.refused {
         match (answer.status, answer.code) {
@@ -143,12 +148,8 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     for because in routing.map(|routing| &routing.because[..]).unwrap_or_default() {
         line(text, "", because);
     }
-    if policies.preflight {
-        line(text, "auth", "not asked for: preflights are answered before identity and limits");
-        for (name, value) in [("cors", &policies.cors), ("page", &policies.page)] {
-            line(text, name, value.as_deref().unwrap_or_default());
-        }
-        return;
+    if policies.preflight || policies.to_https {
+        return render_unasked(text, policies);
     }
     match (&policies.auth, &policies.forward_auth) {
         (Some(auth), _) => render_auth(text, auth),
@@ -209,6 +210,18 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         ("page", &policies.page),
     ];
     each(text, &more);
+}
+
+/// What is answered before anybody is asked for identity.
+fn render_unasked(text: &mut String, policies: &Policies) {
+    if policies.to_https {
+        line(text, "origin", policies.origin.as_deref().unwrap_or_default());
+        return line(text, "auth", "not asked for: it is sent to https before identity and limits");
+    }
+    line(text, "auth", "not asked for: preflights are answered before identity and limits");
+    for (name, value) in [("cors", &policies.cors), ("page", &policies.page)] {
+        line(text, name, value.as_deref().unwrap_or_default());
+    }
 }
 
 /// How it is sent on, and again.

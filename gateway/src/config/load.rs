@@ -21,7 +21,7 @@ use super::schema::ROOT;
 use super::settings::Config;
 use super::settings::telemetry::LogOutput;
 use super::source::{Source, Sources, Span};
-use super::validate::{conflicts, names, open_elsewhere, references};
+use super::validate::{conflicts, names, open_elsewhere, preflights, references};
 
 /// The largest file that is read. Ten thousand routes take about two mebibytes.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -328,6 +328,20 @@ fn tell_of_open(context: &mut Context<'_>, (config, places): (&Config, &[Span]))
     }
 }
 
+/// Warns of routes without `cors` for which preflights are refused that are about others.
+fn tell_of_mixed(context: &mut Context<'_>, (config, places): (&Config, &[Span])) {
+    for preflights::Mixed { silent, speaks } in preflights::mixed(&config.routes) {
+        let (file, other) = context.sources.locate(places[speaks]);
+        let message = format!(
+            "a preflight cannot tell this route from the one at {}:{}, which has `cors`: it tells no values of headers, \
+             so pages are refused on both",
+            file.display(),
+            other.line
+        );
+        context.report.warning(places[silent], message, "write the same `cors` here");
+    }
+}
+
 /// What a configuration comes to where the program around the gateway listens: of listeners there are the names alone,
 /// by which the program may say how a request came, there is no admin API, and records go to standard output only where
 /// that is written.
@@ -365,6 +379,7 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     }
     tell_of_hidden(context, (&config, &route_places));
     tell_of_open(context, (&config, &route_places));
+    tell_of_mixed(context, (&config, &route_places));
     // Routes that conflict have been reported; that they have one name as well says nothing more.
     let later: HashSet<Span> = found.iter().map(|conflict| route_places[conflict.later]).collect();
     let conflicting = |reader: &Reader<'_>| later.contains(&reader.at);

@@ -37,6 +37,7 @@ pub(crate) use value::batch_call;
 pub(crate) use value::path_pattern;
 pub(crate) use value::remote_url::may_be_asked;
 pub(crate) use value::text::editable_header;
+pub(crate) use value::value_match;
 
 pub use fingerprint::{Files, Held};
 pub(crate) use load::load_again;

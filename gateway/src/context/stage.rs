@@ -193,10 +193,15 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) 
     Ok(())
 }
 
+/// Whether what a request expects is known.
+///
 /// Only `100-continue` is known (RFC 9110, section 10.1.1); the interim answer is sent when the body is first read, so
 /// only after every check has passed.
+///
+/// # Errors
+/// 417
 #[cold]
-fn check_expectation(headers: &HeaderMap) -> Result<(), GatewayError> {
+pub(crate) fn check_expectation(headers: &HeaderMap) -> Result<(), GatewayError> {
     let lines = headers.get_all(header::EXPECT).iter().map(HeaderValue::as_bytes);
     let mut words = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     // Elements of a list may be empty (RFC 9110, section 5.6.1).

@@ -6,24 +6,27 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use rustls::pki_types::CertificateDer;
 
+use super::proxied::Told;
 use crate::context::is_websocket;
 use crate::context::target::routing_host;
 use crate::tls::ClientCertificate;
 
 /// A request to be explained.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Question {
     pub(super) method: Method,
     pub(super) uri: Uri,
     pub(super) headers: HeaderMap,
     pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) client: Option<IpAddr>,
+    /// What the trusted proxy says of it that asks.
+    pub(super) told: Option<Told>,
     /// The name of the listener by which it comes, where one is said.
     pub(super) listener: Option<String>,
     /// The body, where it is JSON, and its length.
     pub(super) body: Option<(serde_json::Value, usize)>,
     /// Its URL is a WebSocket's.
-    is_websocket: bool,
+    pub(super) is_websocket: bool,
 }
 
 impl Question {
@@ -53,8 +56,8 @@ impl Question {
             map.append(name, value);
         }
         let is_websocket = of_http.is_some();
-        let (certificate, client, listener, body) = (None, None, None, None);
-        Ok(Self { method, uri, headers: map, certificate, client, listener, body, is_websocket })
+        let (certificate, client, told, listener, body) = (None, None, None, None, None);
+        Ok(Self { method, uri, headers: map, certificate, client, told, listener, body, is_websocket })
     }
 
     /// The same, asked on a connection whose client has shown these certificates (DER), its own first.
@@ -62,7 +65,7 @@ impl Question {
         Self { certificate: ClientCertificate::of(chain).map(Arc::new), ..self }
     }
 
-    /// The same, asked by a client at this address.
+    /// The same, asked by a client at this address; or by a trusted proxy, which tells in the headers for whom.
     pub fn asked_from(self, client: IpAddr) -> Self {
         Self { client: Some(client), ..self }
     }

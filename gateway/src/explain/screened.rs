@@ -1,9 +1,11 @@
 //! What the gateway's first stage leaves of a question: the headers that all other stages see, or a refusal.
 
+use http::header::HOST;
 use http::{HeaderMap, HeaderName};
 
 use super::Question;
 use crate::config::settings::Config;
+use crate::context::stage::check_expectation;
 use crate::context::target::{check_host, check_method_and_target};
 use crate::context::{HeaderRules, Taken, screen_request_headers};
 use crate::error::GatewayError;
@@ -16,7 +18,7 @@ pub(super) struct Screened {
     pub(super) removed: Vec<String>,
 }
 
-/// Screens a question that somebody asks who is no trusted proxy.
+/// Screens a question that a client asks, or a trusted proxy for one.
 ///
 /// # Errors
 /// As the stage's own: a method or a target that is not served, a host that is malformed, a name with an underscore.
@@ -26,16 +28,22 @@ pub(super) fn screen(config: &Config, question: &Question) -> Result<Screened, G
     question.stated_host().as_ref().map_or(Ok(()), check_host)?;
     let rules = HeaderRules::new(&config.identity, config.server.underscores_in_headers);
     let mut headers = question.headers.clone();
-    if let Err(refused) = screen_request_headers(&mut headers, &rules, false) {
-        let is_cause = |name: &&HeaderName| rules.why_taken(name, false) == Some(Taken::Refused);
+    check_expectation(&headers)?;
+    let is_trusted = question.told.is_some();
+    if let Err(refused) = screen_request_headers(&mut headers, &rules, is_trusted) {
+        let is_cause = |name: &&HeaderName| rules.why_taken(name, is_trusted) == Some(Taken::Refused);
         let error = GatewayError::from(refused);
         return Err(match question.headers.keys().find(is_cause) {
             Some(name) => GatewayError::new(error.code, format!("{} ({name})", error.detail)),
             None => error,
         });
     }
+    // The host is a header like any, wherever its request says it.
+    if let Some(host) = question.stated_host().filter(|_| !headers.contains_key(HOST)) {
+        headers.insert(HOST, host);
+    }
     let removed = question.headers.keys().filter(|name| !headers.contains_key(*name));
-    let removed = removed.map(|name| format!("{name}: {}", why(rules.why_taken(name, false)))).collect();
+    let removed = removed.map(|name| format!("{name}: {}", why(rules.why_taken(name, is_trusted)))).collect();
     Ok(Screened { headers, removed })
 }
 
@@ -72,6 +80,23 @@ mod tests {
     }
 
     #[test]
+    fn the_urls_host_is_a_header_too() {
+        let text = format!(
+            "{TEXT}[[routes]]\nname = 'mine'\npath = '/m'\nupstream = 'http://127.0.0.1:3'\nheaders = {{ Host = 'x.test' }}\n"
+        );
+        let config = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap().config;
+        let told = |url: &str, headers: &[&str]| {
+            let answer = answer(&config, &Question::parse("GET", url, headers).unwrap());
+            assert!(answer.removed.is_empty(), "{answer:?}");
+            route(&answer).map(str::to_owned)
+        };
+        assert_eq!(told("http://x.test/m", &[]).as_deref(), Some("mine"));
+        assert_eq!(told("/m", &["host: x.test"]).as_deref(), Some("mine"));
+        assert_eq!(told("http://x.test:8080/m", &[]), None, "a header is what is written in it");
+        assert_eq!(told("/m", &[]), None);
+    }
+
+    #[test]
     fn what_no_client_may_say_decides_nothing() {
         let strip = "[identity]\nstrip_headers = ['x-auth-*']\n";
         let told = ask(strip, "GET", &["x-beta: 1", "x-auth-subject: root", "x-forwarded-for: 10.0.0.1", "te: gzip"]);
@@ -101,6 +126,8 @@ mod tests {
         let (status, why) = refused("", "GET", &["X_User: 1"]);
         assert_eq!(status, 400);
         assert!(why.ends_with("(x_user)"), "{why}");
+        assert_eq!(refused("", "POST", &["expect: foo"]).0, 417);
+        assert_eq!(route(&ask("", "POST", &["expect: 100-continue"])), Some("all"));
         for method in ["TRACE", "CONNECT"] {
             assert_eq!(refused("", method, &[]).0, 405, "{method}");
         }

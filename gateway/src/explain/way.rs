@@ -4,6 +4,7 @@ use http::HeaderValue;
 use http::uri::PathAndQuery;
 
 use super::Question;
+use super::proxied::Told;
 use crate::config::settings::listener::Listener;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer};
 use crate::config::settings::{Config, Route};
@@ -62,6 +63,13 @@ impl<'a> Way<'a> {
             let name = it.name.as_deref().map_or_else(|| it.address.to_string(), |name| format!("{name:?}"));
             format!("{came}, by the listener {name}{doubt}")
         });
+        let (secure, told) = match &question.told {
+            Some(Told { by, secure: Some(secure), .. }) => {
+                let came = if *secure { "over TLS" } else { "in the clear" };
+                (*secure, Some(format!("{came}, as the proxy at {by} says")))
+            }
+            _ => (secure, told),
+        };
         Ok(Self { listener: listener.and_then(|(it, _)| it.name.as_deref()).unwrap_or(""), secure, told })
     }
 
@@ -95,6 +103,17 @@ impl<'a> Way<'a> {
         Verdict { told: parts.collect::<Vec<_>>().join("; "), refused, passes }
     }
 
+    /// What an answer says of later requests to this host, where it comes over TLS.
+    pub(super) fn hsts(&self, config: &Config) -> Option<String> {
+        let told = config.server.hsts.as_ref().filter(|_| self.secure)?;
+        told.to_str().ok().map(str::to_owned)
+    }
+
+    /// Whether a route sends it to TLS, where it lets its client in.
+    pub(super) fn is_sent_to_https(&self, route: &Route) -> bool {
+        !self.secure && route.origin.as_deref().is_some_and(|origin| origin.https == Https::Redirect)
+    }
+
     /// What is asked for, or where the route leads: the whole `Location`, where that is a redirect's. `sent` is its
     /// path and query.
     pub(super) fn target(&self, route: &Route, question: &Question, sent: String) -> String {
@@ -110,7 +129,8 @@ impl<'a> Way<'a> {
     ) -> Option<String> {
         let target: PathAndQuery = sent.parse().ok().filter(|_| sent.starts_with('/'))?;
         // Of a path alone nobody knows the host.
-        let host = question.stated_host().unwrap_or(HeaderValue::from_static("(host)"));
+        let told = question.told.as_ref().and_then(|told| told.host.clone());
+        let host = told.or_else(|| question.stated_host()).unwrap_or(HeaderValue::from_static("(host)"));
         let location = response::location(redirect, (self.secure, Some(&host)), &target)?;
         location.to_str().ok().map(str::to_owned)
     }
@@ -179,6 +199,7 @@ mod tests {
         let clear = ask(&text, "http://a.test/api?x=1", None);
         assert_eq!(clear.came.as_deref(), Some("in the clear, by the listener \"http\""));
         assert_eq!(origin(&clear), "came in the clear: sent to https://a.test/api?x=1 with 308");
+        assert!(clear.policies.as_ref().unwrap().to_https && !over_tls.policies.as_ref().unwrap().to_https);
         assert!(ask(&text, "http://a.test:8081/api", None).came.unwrap().ends_with("\"other\""), "by its port");
         assert_eq!(origin(&ask(&text, "/api", None)), "came in the clear: sent to https://(host)/api with 308");
         assert_eq!(origin(&ask(&text, "/api", Some("https"))), "came over TLS: served");
@@ -228,6 +249,9 @@ mod tests {
     fn behind_a_proxy_that_ends_tls_the_url_says_how_it_came() {
         let proxied = text("[server]\ntrusted_proxies = ['10.0.0.0/8']").replace("listeners = ['https']", "");
         assert_eq!(origin(&ask(&proxied, "https://a.test/api", None)), "came over TLS: served");
+        let strict = proxied.replace("[server]", "[server]\nhsts = { max_age = '1h' }");
+        assert_eq!(ask(&strict, "https://a.test/api", None).hsts.as_deref(), Some("max-age=3600"));
+        assert_eq!(ask(&strict, "http://a.test/api", None).hsts, None);
         let alone = text("").replace("listeners = ['https']", "");
         let told = ask(&alone, "https://a.test/api", None);
         assert!(told.came.as_deref().unwrap().contains("no proxy is trusted"), "{told:?}");

@@ -226,6 +226,7 @@ mod tests {
             origins: origins.map(|origin| vec![AllowedOrigin::Exact(HeaderValue::from_static(origin))]),
             methods: None,
             headers: Vec::new(),
+            exposed: None,
             credentials,
             max_age: Duration::ZERO,
         };

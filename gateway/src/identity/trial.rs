@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use super::access::{Lack, RouteAuth};
-use super::claims::claim;
+use super::claims::{claim, names_us};
 use super::proven::Identity;
 use crate::config::settings::identity::ProviderKind;
+use crate::jws::{decode_base64url, parse_json};
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
 
@@ -34,7 +36,7 @@ pub struct Trial {
     /// The status that a client would get, where it is not granted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<u16>,
-    /// What a proven identity lacks, where it does.
+    /// What a proven identity lacks, where it does; or a token that is signed as it has to be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lacks: Option<String>,
     /// The proven subject.
@@ -100,7 +102,11 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<C
         Ok(Some((provider, credential))) => {
             trial.decided_by = Some(provider.name().to_string());
             trial.not_tried = not_tried(auth, &provider.settings.kind);
-            provider.try_out(&credential, now).and_then(|identity| {
+            let tried = provider.try_out(&credential, now);
+            if let Err(why) = &tried {
+                trial.lacks = instead(*why, (&provider.settings.kind, &credential), now);
+            }
+            tried.and_then(|identity| {
                 if !identity.is_held_with(|| certificate) {
                     return Err(AuthResult::NotHolder);
                 }
@@ -138,12 +144,44 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<C
 /// What is lacking, and what the credential has in its place.
 fn beside_what_is_there(lack: Lack<'_>, identity: &Identity) -> String {
     let Lack::Claim(name, _) = lack else { return lack.to_string() };
-    match claim(&identity.claims, name) {
-        Some(value) => {
-            let shown: String = value.to_string().chars().take(MOST_SHOWN).collect();
-            format!("{lack} and is {shown}")
+    format!("{lack} and {}", there(&identity.claims, name))
+}
+
+/// What there is of a claim.
+fn there(claims: &Map<String, Value>, name: &str) -> String {
+    let shown = claim(claims, name).map(|value| value.to_string().chars().take(MOST_SHOWN).collect::<String>());
+    shown.map_or_else(|| "is not there".to_owned(), |shown| format!("is {shown}"))
+}
+
+/// What a token says instead, that is signed as it has to be and does not hold for what it says.
+fn instead(why: AuthResult, (kind, token): (&ProviderKind, &[u8]), now: i64) -> Option<String> {
+    let ProviderKind::Jwt(rules) = kind else { return None };
+    let payload = decode_base64url(token.split(|byte| *byte == b'.').nth(1)?)?;
+    let Ok(Value::Object(claims)) = parse_json(&payload) else { return None };
+    let claim_of = |name: &str| claim(&claims, name);
+    let wanted =
+        |name: &str, wanted: &str| format!("the claim {name}, which has to be {wanted} and {}", there(&claims, name));
+    match why {
+        AuthResult::Issuer => Some(wanted("iss", &format!("{:?}", rules.issuer))),
+        AuthResult::Audience => {
+            let fits = claim_of(&rules.audience_claim).is_some_and(|named| names_us(named, &rules.audiences));
+            let name = if fits { "aud" } else { &*rules.audience_claim };
+            let one_of = rules.audiences.iter().map(|ours| format!("{ours:?}")).collect::<Vec<_>>().join(" or ");
+            let told = wanted(name, &one_of);
+            let has_none = claim_of(name).is_none();
+            Some(if has_none { format!("{told}; `audience_claim` of the provider may name another") } else { told })
         }
-        None => format!("{lack} and is not there"),
+        AuthResult::Expired => Some(wanted("exp", &format!("later than now, {now},"))),
+        AuthResult::NotYet => {
+            let late = ["nbf", "iat"].into_iter().max_by_key(|name| claim_of(name).and_then(Value::as_i64))?;
+            Some(wanted(late, &format!("no later than now, {now},")))
+        }
+        AuthResult::Claims => {
+            let mut needed = std::iter::once("exp").chain(rules.required_claims.iter().map(|name| &**name));
+            let missing = needed.find(|name| claim_of(name).is_none())?;
+            Some(format!("the claim {missing}, which has to be there (`required_claims` of the provider)"))
+        }
+        _ => None,
     }
 }
 

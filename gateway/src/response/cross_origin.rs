@@ -1,7 +1,7 @@
 //! What a browser is told of who may read an answer (Fetch, "CORS protocol"), on routes that say so.
 //!
 //! The route decides: what an upstream says of it is replaced. But for which headers a page may read, which only the
-//! upstream knows; the gateway adds its own to them.
+//! upstream knows; the gateway adds its own to them, and what the route names.
 
 use bytes::Bytes;
 use http::header::{
@@ -69,6 +69,9 @@ pub(super) fn tell<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) 
     };
     if allow(exchange, cors, append) {
         headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(OWN));
+        if let Some(exposed) = &cors.exposed {
+            headers.append(ACCESS_CONTROL_EXPOSE_HEADERS, exposed.clone());
+        }
     }
 }
 
@@ -100,6 +103,7 @@ pub(super) fn tell_in<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
     let mut lines = Vec::with_capacity(4);
     if allow(exchange, cors, |name, value| lines.push((name, value))) {
         lines.push((ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(OWN)));
+        lines.extend(cors.exposed.clone().map(|exposed| (ACCESS_CONTROL_EXPOSE_HEADERS, exposed)));
         if exchange.speech.web.is_some() && exchange.translated().is_some() {
             lines.push((ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(grpc_web::READABLE)));
         }

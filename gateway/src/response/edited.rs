@@ -1,5 +1,6 @@
 //! The route's edits of an answer's head, which come after all that the gateway says itself; and what no edit takes
-//! from an answer: a cache is told that it varies by origin where it does, and a problem stays one.
+//! from an answer: a cache is told that it varies by origin where it does, and a problem stays one. Nor does one have
+//! errors kept.
 
 use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED,
@@ -8,6 +9,8 @@ use http::header::{
 use http::{HeaderMap, HeaderName};
 
 use super::cross_origin;
+use crate::clock::http_date_seconds;
+use crate::config::settings::own_answer::OwnAnswer;
 use crate::context::names::X_REQUEST_ID;
 use crate::exchange::Exchange;
 use crate::header_edits::Edits;
@@ -29,14 +32,59 @@ pub(super) fn relayed<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
 
 #[cold]
 fn edit_relayed<N: Network>(exchange: &Exchange<N>, edits: &Edits, fields: &mut Fields) {
-    fields.replace(edits.gone(), edits.lines(exchange.made_for_client()));
+    let lines = || edits.lines(exchange.made_for_client());
+    if let Some(kept) = kept(exchange, edits) {
+        let gone: Vec<HeaderName> = edits.gone().iter().filter(|name| !kept.contains(name)).cloned().collect();
+        fields.replace(&gone, lines().filter(|(name, _)| !kept.contains(name)));
+    } else {
+        fields.replace(edits.gone(), lines());
+    }
     cross_origin::vary_in(exchange, fields);
+}
+
+/// The names under which an edit would have caches keep an error: what is said of the route's answers is meant for
+/// those that went well, and an error that a browser has kept is there when the service is well again. What forbids to
+/// keep an answer holds for all. `None`: all edits hold.
+fn kept<N: Network>(exchange: &Exchange<N>, edits: &Edits) -> Option<Vec<HeaderName>> {
+    let is_error = exchange.status.is_some_and(|status| status.is_client_error() || status.is_server_error());
+    // Of an error that the route itself is for, they are said on purpose.
+    let is_meant = || matches!(exchange.route()?.settings.own_answer.as_deref()?, OwnAnswer::Fixed(_)).then_some(());
+    if !is_error || is_meant().is_some() {
+        return None;
+    }
+    let now = exchange.shard.shared.clock.unix_seconds(exchange.now());
+    let lines = edits.lines(exchange.made_for_client());
+    let kept = lines.filter(|(name, value)| lets_keep(name, value.as_bytes(), now)).map(|(name, _)| name.clone());
+    Some(kept.collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
+}
+
+/// Whether a field lets caches keep an answer for a while.
+fn lets_keep(name: &HeaderName, value: &[u8], now: i64) -> bool {
+    if *name == EXPIRES {
+        return http_date_seconds(value).is_some_and(|until| until > now);
+    }
+    if *name != CACHE_CONTROL && !is_of_caches(name) {
+        return false;
+    }
+    let value = String::from_utf8_lossy(value).to_ascii_lowercase();
+    let mut lets = false;
+    for directive in value.split(',').map(str::trim) {
+        let (word, time) = directive.split_once('=').unwrap_or((directive, ""));
+        match word.trim() {
+            "no-store" | "no-cache" | "private" => return false,
+            "public" | "immutable" => lets = true,
+            "max-age" | "s-maxage" => lets |= !time.trim().trim_matches('"').trim_start_matches('0').is_empty(),
+            _ => {}
+        }
+    }
+    lets
 }
 
 /// Edits an answer of the gateway's own, or of its program's.
 pub(super) fn own<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     if let Some(edits) = edits(exchange).filter(|_| !exchange.is_undecided) {
-        edits.apply(headers, exchange.made_for_client());
+        let kept = kept(exchange, edits).unwrap_or_default();
+        edits.apply_but(headers, exchange.made_for_client(), |name| kept.contains(name));
         cross_origin::vary(exchange, headers);
     }
 }
@@ -74,15 +122,44 @@ fn is_problems_own(name: &HeaderName) -> bool {
         RETRY_AFTER,
         WWW_AUTHENTICATE,
     ];
-    let text = name.as_str();
-    // `cdn-cache-control` (RFC 9213) and its like.
-    let is_of_caches = text.ends_with("-cache-control") || text == "surrogate-control";
-    OWN.contains(name) || *name == X_REQUEST_ID || is_of_caches || text.starts_with("grpc-")
+    OWN.contains(name) || *name == X_REQUEST_ID || is_of_caches(name) || name.as_str().starts_with("grpc-")
+}
+
+/// `cdn-cache-control` (RFC 9213) and its like.
+fn is_of_caches(name: &HeaderName) -> bool {
+    name.as_str().ends_with("-cache-control") || *name == "surrogate-control"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_lets_caches_keep_an_answer_is_told_from_what_forbids_it() {
+        let lets =
+            |name: &'static str, value: &str| lets_keep(&HeaderName::from_static(name), value.as_bytes(), 800_000_000);
+        for (name, value) in [
+            ("cache-control", "max-age=604800"),
+            ("cache-control", "Public, Max-Age=\"5\""),
+            ("cache-control", "max-age=0, s-maxage=10"),
+            ("cdn-cache-control", "immutable"),
+            ("surrogate-control", "max-age=3600"),
+            ("expires", "Thu, 01 Jan 2037 00:00:00 GMT"),
+        ] {
+            assert!(lets(name, value), "{name}: {value}");
+        }
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("cache-control", "max-age=0, must-revalidate"),
+            ("cache-control", "private, max-age=60"),
+            ("cache-control", "no-cache"),
+            ("expires", "0"),
+            ("expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
+            ("x-frame-options", "public"),
+        ] {
+            assert!(!lets(name, value), "{name}: {value}");
+        }
+    }
 
     #[test]
     fn a_problem_keeps_what_makes_it_one() {

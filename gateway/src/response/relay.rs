@@ -25,11 +25,11 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let mut fields = answer.head.fields;
     let translation = if exchange.speech.web.is_some() { grpc_web::prepare(&mut exchange, &mut fields) } else { None };
     let fields = with_affinity(&exchange, &answer.source, status, fields);
+    exchange.status = Some(status);
     let mut fields = dress(&exchange, fields);
     if status == StatusCode::UPGRADE_REQUIRED {
         tell_upgrade(&exchange, &mut fields);
     }
-    exchange.status = Some(status);
     let settings = exchange.route().map(|route| &route.settings);
     let idle_timeout = settings.and_then(|settings| settings.idle_timeout);
     let compresses = settings.is_some_and(|settings| settings.compress.is_some());
@@ -62,8 +62,8 @@ fn note_grpc<N: Network>(exchange: &mut Exchange<N>, status: StatusCode, fields:
 pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>, behind: Behind) -> Reply<N> {
     let status = answer.head.status;
     let fields = with_affinity(&exchange, &answer.source, status, answer.head.fields);
-    let fields = dress(&exchange, fields);
     exchange.status = Some(status);
+    let fields = dress(&exchange, fields);
     exchange.note_relayed(&fields);
     let head = AnswerHead::Wire(fields);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);

@@ -114,20 +114,21 @@ impl Content {
 
     /// The first that does not hold.
     pub fn unmet(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> Option<Unmet<'_>> {
-        self.unmet_but(headers, query, body, |_| false)
+        self.unmet_but(headers, query, body, |_, _| false)
     }
 
-    /// The same, where some headers are taken to have whatever value is wanted.
+    /// The same, where some headers are taken to have the value that is wanted.
     #[inline]
     pub(super) fn unmet_but(
         &self,
         headers: &HeaderMap,
         query: Option<&str>,
         body: Body<'_>,
-        excused: impl Fn(&HeaderName) -> bool,
+        excused: impl Fn(&HeaderName, &ValueMatch) -> bool,
     ) -> Option<Unmet<'_>> {
         for (name, wanted) in &self.headers {
-            if !excused(name) && !headers.get_all(name).iter().any(|value| header_is(wanted, value.as_bytes())) {
+            if !excused(name, wanted) && !headers.get_all(name).iter().any(|value| header_is(wanted, value.as_bytes()))
+            {
                 return Some(Unmet::Header(name, wanted));
             }
         }

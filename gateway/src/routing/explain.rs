@@ -9,10 +9,11 @@ use http::{HeaderMap, Method};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::content::Unmet;
+use super::content::{Body, Unmet};
 use super::host::fits;
 use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
+use super::preflight::Asked;
 use super::table::{Ask, Found, RouteTable, conditions};
 use crate::config::settings::Route;
 use crate::config::settings::route::{HostPattern, RouteMatch, ValueMatch};
@@ -81,6 +82,30 @@ pub fn explain(table: &RouteTable, ask: &Ask<'_>) -> Explanation {
             explanation.allow = allow.to_str().ok().map(str::to_owned);
         }
         Found::None => {}
+    }
+    explanation
+}
+
+/// Explains a preflight, by the request that it asks about: the gateway answers in the name of one of the routes which
+/// that may take. `ask` has the method that is to follow.
+pub fn explain_asked(table: &RouteTable, ask: &Ask<'_>, asked: &Asked) -> Explanation {
+    let mut explanation = explain(table, ask);
+    let speaker = &table.routes()[asked.speaker];
+    let taken = explanation.route.replace(speaker.name.to_string());
+    if taken.as_deref() != Some(&*speaker.name) {
+        (explanation.outcome, explanation.allow) = ("route", None);
+        explanation.because = because(speaker, ask);
+        explanation.params.clear();
+        explanation.misses.retain(|miss| miss.route != *speaker.name);
+    }
+    if let Some(Unmet::Header(name, _)) = table.content(asked.speaker).unmet(ask.headers, ask.query, Body::Unread) {
+        explanation.because.push(format!("the header {name} may come: a preflight tells no values"));
+    }
+    let others = asked.routes.iter().rev().filter(|index| **index != asked.speaker);
+    for other in others.map(|index| &table.routes()[*index]) {
+        explanation.misses.retain(|miss| miss.route != *other.name);
+        let reason = "it may take the request too: a preflight tells no values of headers, and no body".to_owned();
+        explanation.misses.insert(0, Miss { route: other.name.to_string(), reason });
     }
     explanation
 }
@@ -352,7 +377,6 @@ mod tests {
 
     use super::super::naive::route;
     use super::*;
-    use crate::routing::Body;
 
     fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
         let mut headers = HeaderMap::new();

@@ -27,7 +27,7 @@ mod naive;
 pub use content::Body;
 pub use path::{PathError, PathRules, normalise};
 pub use pattern::Pattern;
-pub use preflight::Preflight;
+pub use preflight::{Preflight, may_come_unnamed, refused as refused_preflight};
 pub use rewrite::CompiledRewrite;
 pub(crate) use table::conditions;
 pub use table::{Ask, Found, Params, RouteTable};

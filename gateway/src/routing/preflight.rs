@@ -11,10 +11,16 @@ use super::content_index::Leaves;
 use super::method::bit;
 use super::table::{Ask, Params, RouteTable};
 use super::tree::Visitor;
+use crate::config::settings::route::ValueMatch;
+use crate::config::value_match;
+use crate::error::{Code, GatewayError};
 
 /// Headers that a request may have and its preflight does not name: those that any page may send, and cookies.
 const UNNAMED: [HeaderName; 5] =
     [header::ACCEPT, header::ACCEPT_LANGUAGE, header::CONTENT_LANGUAGE, header::CONTENT_TYPE, header::COOKIE];
+
+/// The `content-type` of those.
+const OF_ANY_PAGE: [&str; 3] = ["application/x-www-form-urlencoded", "multipart/form-data", "text/plain"];
 
 /// A preflight that names more headers than this is none: browsers name those that a page sets.
 const MOST_NAMES: usize = 64;
@@ -53,21 +59,72 @@ impl<'h> Preflight<'h> {
         named.next().is_none().then_some(Self { origin, method, names })
     }
 
-    /// Whether the request to come may have this header.
-    fn may_have(&self, name: &HeaderName) -> bool {
-        UNNAMED.contains(name) || self.names.contains(name)
+    /// Whether the request to come may have this header, with such a value.
+    fn may_have(&self, name: &HeaderName, wanted: &ValueMatch) -> bool {
+        self.names.contains(name) || may_come_unnamed(name, wanted)
     }
 }
 
-impl RouteTable {
-    /// The routes that the request may take which a preflight asks about, the likeliest first. Which of them it takes
-    /// hangs on values that the preflight does not tell: who grants it has to ask them all. None where no route has a
-    /// policy for pages, so that others pay nothing for being asked.
-    #[cold]
-    pub fn find_asked(&self, ask: &Ask<'_>, preflight: &Preflight<'_>) -> Vec<usize> {
-        if !self.has_cors() {
-            return Vec::new();
+/// Whether a request may have this header, with such a value, of which its preflight says nothing. A `content-type`
+/// that not every page may send is named.
+pub fn may_come_unnamed(name: &HeaderName, wanted: &ValueMatch) -> bool {
+    UNNAMED.contains(name) && (*name != header::CONTENT_TYPE || may_be_any_pages(wanted))
+}
+
+/// Whether a `content-type` may be one that every page may send (Fetch, "CORS-safelisted request-header").
+fn may_be_any_pages(wanted: &ValueMatch) -> bool {
+    match wanted {
+        ValueMatch::Present => true,
+        ValueMatch::Exact(exact) => {
+            let kind = exact.split(';').next().unwrap_or_default().trim();
+            OF_ANY_PAGE.iter().any(|any| kind.eq_ignore_ascii_case(any))
         }
+        ValueMatch::Pattern(regex) => {
+            let begins = value_match::begins(regex).to_ascii_lowercase();
+            OF_ANY_PAGE.iter().any(|any| any.starts_with(&begins) || begins.starts_with(any))
+        }
+    }
+}
+
+/// What a page is told that may not.
+pub fn refused() -> GatewayError {
+    GatewayError::new(Code::Forbidden, "Pages of this origin may not use this route.")
+}
+
+/// The routes that the request may take which a preflight asks about.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Asked {
+    /// The likeliest of those that say which pages may use them: the gateway answers as it says.
+    pub speaker: usize,
+    /// All of them, the likeliest first. Who grants the preflight has to ask them all.
+    pub routes: Vec<usize>,
+}
+
+impl RouteTable {
+    /// The routes that the request may take which a preflight asks about. Which of them it takes hangs on values that
+    /// the preflight does not tell. `None` where none of them has a policy for pages: the preflight is a request like
+    /// any other.
+    ///
+    /// A page that is not told that it may send credentials sends no cookie: a route that wants one takes no request of
+    /// such a page.
+    #[cold]
+    pub fn find_asked(&self, ask: &Ask<'_>, preflight: &Preflight<'_>) -> Option<Asked> {
+        // So that others pay nothing for being asked.
+        if !self.has_cors() {
+            return None;
+        }
+        let mut routes = self.candidates(ask, preflight);
+        let cors = |index: usize| self.routes()[index].cors.as_deref();
+        if !routes.iter().any(|index| cors(*index).is_some_and(|cors| cors.credentials)) {
+            let wants_cookie = |index| self.content(index).headers.iter().any(|(name, _)| *name == header::COOKIE);
+            routes.retain(|index| !wants_cookie(*index));
+        }
+        let speaker = routes.iter().copied().find(|index| cors(*index).is_some())?;
+        Some(Asked { speaker, routes })
+    }
+
+    /// The same, the likeliest first, whatever they say of pages.
+    fn candidates(&self, ask: &Ask<'_>, preflight: &Preflight<'_>) -> Vec<usize> {
         let method = bit(&preflight.method);
         let mut search = Search { table: self, ask, preflight, method, candidates: Vec::new(), certain: None };
         self.each_place(ask, &mut Params::new(), &mut search);
@@ -99,7 +156,7 @@ impl Visitor for Search<'_, '_> {
         let (above, ask) = (self.above(), self.ask);
         for leaf in &leaves.list {
             let content = self.table.content(leaf.route as usize);
-            let (query, may_have) = (ask.query, |name: &HeaderName| self.preflight.may_have(name));
+            let (query, may_have) = (ask.query, |name: &HeaderName, wanted: &_| self.preflight.may_have(name, wanted));
             if above.is_some_and(|priority| leaf.priority <= priority)
                 || !content.is_reached_by(ask.listener)
                 || !content.is_for(ask.client)
@@ -124,8 +181,8 @@ mod tests {
 
     use super::super::naive::route;
     use super::*;
-    use crate::config::settings::Cors;
-    use crate::config::settings::route::{RouteMatch, ValueMatch};
+    use crate::config::settings::route::RouteMatch;
+    use crate::config::settings::{Cors, Route};
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let field = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
@@ -158,6 +215,73 @@ mod tests {
         assert_eq!(with(&",".repeat(30_000)), None);
     }
 
+    fn with_cors(path: &str, credentials: bool, change: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
+        let mut route = Arc::try_unwrap(route(path, change)).unwrap();
+        let max_age = std::time::Duration::ZERO;
+        route.cors = Some(Box::new(Cors {
+            origins: None,
+            methods: None,
+            headers: Vec::new(),
+            exposed: None,
+            credentials,
+            max_age,
+        }));
+        Arc::new(route)
+    }
+
+    fn condition(name: &'static str, wanted: &str) -> Vec<(HeaderName, ValueMatch)> {
+        vec![(HeaderName::from_static(name), value_match::parse(wanted).unwrap())]
+    }
+
+    /// Who answers a preflight of `PUT /a` that names these headers, and who has to agree.
+    fn asked(routes: &[Arc<Route>], names: &'static str) -> Option<(usize, Vec<usize>)> {
+        let headers = headers(&[
+            ("origin", "https://a"),
+            ("access-control-request-method", "PUT"),
+            ("access-control-request-headers", names),
+        ]);
+        let preflight = Preflight::of(&Method::OPTIONS, &headers).unwrap();
+        let (method, body) = (&Method::OPTIONS, Body::Absent);
+        let ask = Ask { listener: "", host: "", method, path: "/a", query: None, headers: &headers, body };
+        let asked = RouteTable::build(routes).find_asked(&ask, &preflight)?;
+        Some((asked.speaker, asked.routes))
+    }
+
+    #[test]
+    fn a_page_without_credentials_sends_no_cookie_by_which_another_route_is_taken() {
+        let canary = || route("/a", |it| it.headers = condition("cookie", "~.*canary.*"));
+        let open = |credentials| with_cors("/a", credentials, |_| {});
+        assert_eq!(asked(&[canary(), open(false)], ""), Some((1, vec![1])));
+        assert_eq!(asked(&[canary(), open(true)], ""), Some((1, vec![0, 1])), "it may send one");
+        let told = with_cors("/a", true, |it| it.headers = condition("cookie", "*"));
+        assert_eq!(asked(&[told, open(false)], ""), Some((0, vec![0, 1])));
+        assert_eq!(asked(&[canary(), route("/a", |_| {})], ""), None);
+        let never = with_cors("/a", false, |it| it.headers = condition("cookie", "*"));
+        assert_eq!(asked(&[never, route("/a", |_| {})], ""), None, "no page is let in with a cookie");
+    }
+
+    #[test]
+    fn a_route_that_says_nothing_of_pages_does_not_stand_before_one_that_does() {
+        let open = || with_cors("/a", false, |_| {});
+        for (name, wanted, unnamed) in [
+            ("accept-language", "~de.*", true),
+            ("content-type", "~application/grpc.*", false),
+            ("content-type", "application/vnd.a.v2+json", false),
+            ("content-type", "text/plain; charset=utf-8", true),
+            ("content-type", "~.*json", true),
+            ("content-type", "*", true),
+            ("x-version", "2", false),
+        ] {
+            let other = || route("/a", |it| it.headers = condition(name, wanted));
+            let both = Some((1, vec![0, 1]));
+            let alone = Some((1, vec![1]));
+            assert_eq!(asked(&[other(), open()], ""), if unnamed { both.clone() } else { alone }, "{name}: {wanted}");
+            assert_eq!(asked(&[other(), open()], name), both, "{name}: {wanted}");
+        }
+        // One that takes all says nothing, whoever stands behind it.
+        assert_eq!(asked(&[route("/a", |_| {}), with_cors("/{*rest}", false, |_| {})], ""), None);
+    }
+
     #[test]
     fn the_route_is_the_one_that_the_request_would_take() {
         let version = |value: &str| (HeaderName::from_static("x-version"), ValueMatch::Exact(value.into()));
@@ -165,7 +289,8 @@ mod tests {
         let mut first = Arc::try_unwrap(route("/a", only(Method::GET))).unwrap();
         let (methods, headers_allowed) = (None, Vec::new());
         let max_age = std::time::Duration::ZERO;
-        let policy = Cors { origins: None, methods, headers: headers_allowed, credentials: false, max_age };
+        let policy =
+            Cors { origins: None, methods, headers: headers_allowed, exposed: None, credentials: false, max_age };
         first.cors = Some(Box::new(policy));
         let table = RouteTable::build(&[
             Arc::new(first),
@@ -183,7 +308,7 @@ mod tests {
             let preflight = Preflight::of(&Method::OPTIONS, &headers).unwrap();
             let (method, body) = (&Method::OPTIONS, Body::Absent);
             let (listener, host, client) = ("", "", None);
-            table.find_asked(&Ask { listener, host, method, path, query, client, headers: &headers, body }, &preflight)
+            table.candidates(&Ask { listener, host, method, path, query, client, headers: &headers, body }, &preflight)
         };
         assert_eq!(found("/a", None, "GET", ""), [0]);
         assert_eq!(found("/a", None, "PUT", ""), [2], "the header that the other wants will not be sent");

@@ -6,7 +6,7 @@ use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, header};
 
 use super::content::Body;
-use super::preflight::Preflight;
+use super::preflight::{self, Preflight};
 use super::table::{Ask, Found, Params};
 use super::undecided::Undecided;
 use super::{of_url, path, rewrite};
@@ -33,14 +33,11 @@ pub fn find<N: Network>(
         exchange.path = Some(normal.into_boxed_str());
     }
     let ask = ask(exchange, headers, body);
-    if let Some(preflight) = Preflight::of(&exchange.method, headers) {
-        let asked = exchange.snapshot.table.find_asked(&ask, &preflight);
-        if let Some(index) = asked.first().copied()
-            && exchange.snapshot.routes[index].settings.cors.is_some()
-        {
-            (exchange.route, exchange.is_undecided) = (Some(index), true);
-            return admit(exchange, preflight.origin, &asked).map(Some);
-        }
+    if let Some(preflight) = Preflight::of(&exchange.method, headers)
+        && let Some(asked) = exchange.snapshot.table.find_asked(&ask, &preflight)
+    {
+        (exchange.route, exchange.is_undecided) = (Some(asked.speaker), true);
+        return admit(exchange, preflight.origin, &asked.routes).map(Some);
     }
     let found = exchange.snapshot.table.find(&ask);
     if let (Found::Route { index, .. }, Body::Unread) = (&found, body)
@@ -129,7 +126,8 @@ fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Fo
 }
 
 /// A preflight of a route that says which pages may use it: it ends here. Each route that the request may take has to
-/// allow it, or a page could have a request served by one that does not.
+/// allow it, or a page could have a request served by one that does not: also by one whose service says itself which
+/// pages may, and is not asked here.
 #[cold]
 fn admit<N: Network>(
     exchange: &mut Exchange<N>,
@@ -137,7 +135,7 @@ fn admit<N: Network>(
     asked: &[usize],
 ) -> Result<Params, GatewayError> {
     let Some(allowed) = allowed_by_all(exchange, origin, asked) else {
-        return Err(GatewayError::new(Code::Forbidden, "Pages of this origin may not use this route."));
+        return Err(preflight::refused());
     };
     exchange.page = Some(Box::new(Page { allowed, asks: true }));
     Ok(Params::new())

@@ -108,6 +108,10 @@ fn caches() {
     check_route("cache = { default_ttl = \"10s\", stale_if_error = \"8760h\", vary_limit = 1, shared = true }", &[]);
     check_route("cache = \"yes\"", &["4:9: expected true or false, found a string"]);
     check_route("cache = { default_ttl = \"2h\", max_ttl = \"1h\" }", &["4:25: `default_ttl` is above `max_ttl`"]);
+    check_route("cache = { status_ttl = { 404 = \"10s\", 302 = \"1m\", 410 = \"0s\" } }", &[]);
+    check_route("cache = { status_ttl = { 200 = \"48h\" } }", &["4:32: 200 has a longer time than `max_ttl`"]);
+    let none = "is not a status whose answers are kept: they are 200, 203, 204, 300, 301, 302, 307, 308, 404, 410";
+    check_route("cache = { status_ttl = { 500 = \"1s\" } }", &[&format!("4:26: \"500\" {none}")]);
     for bad in ["default_ttl = \"10ms\"", "max_ttl = \"0s\"", "vary_limit = 0", "max_body = \"0\"", "shared = \"yes\""]
     {
         let found =

@@ -56,7 +56,43 @@ fn a_timeout_that_took_all_the_time_is_not_tried_again() {
     for keys in ["on = [\"timeout\"], per_try_timeout = \"2s\"", "on = [\"timeout\"], attempts = 1", "on = [\"503\"]"] {
         assert!(said(&format!("retry = {{ {keys} }}")).is_empty(), "{keys}");
     }
-    assert!(said("[defaults.route]\nretry = { on = [\"timeout\"] }").is_empty(), "of no use to some of them");
+    let shared = "[defaults.route]\nretry = { on = [\"timeout\"] }\n[[routes]]\npath = \"/c\"\nupstream = \"http://127.0.0.1:1\"";
+    assert_eq!(said(shared), [told.replace("4:28", "5:17")], "once, where it is written");
+    let enough = "[defaults.route]\nretry = { on = [\"timeout\"], per_try_timeout = \"2s\" }";
+    assert!(said(enough).is_empty());
+    let own = "retry = { per_try_timeout = \"2s\" }\n[defaults.route]\nretry = { on = [\"timeout\"] }";
+    assert!(said(own).is_empty(), "each route has what an attempt may take");
+    let answers = "[defaults.route]\nretry = { on = [\"timeout\"] }\n[[routes]]\npath = \"/\"\nanswer = {}";
+    assert!(warnings(answers).is_empty(), "nobody is asked");
+    let policy = "policies = [\"tried\"]\n[policies.tried]\nretry = { on = [\"timeout\"] }";
+    assert_eq!(said(policy).len(), 1);
+}
+
+#[test]
+fn large_bodies_have_time_to_come() {
+    let told = |body: &str| {
+        format!(
+            "4:12: {body} is 408 where it takes longer than the route's 15s: `timeout` is for the upload too (timeout = \"0s\" \
+             leaves it to body_idle_timeout of [server]; or write what it may take)"
+        )
+    };
+    assert_eq!(said("max_body = \"100MiB\""), [told("a body of 100MiB")]);
+    assert_eq!(said("max_body = \"0\""), [told("a body of any size")]);
+    assert!(said("max_body = \"15MiB\"").is_empty());
+    for meant in ["timeout = \"10s\"", "timeout = \"0s\""] {
+        assert!(said(&format!("max_body = \"100MiB\"\n{meant}")).is_empty(), "{meant}");
+    }
+    assert!(said("max_body = \"100MiB\"\n[defaults.route]\ntimeout = \"0s\"").is_empty());
+    assert_eq!(said("max_body = \"100MiB\"\n[defaults.route]\ntimeout = \"30s\"").len(), 1);
+}
+
+#[test]
+fn a_host_is_no_header_to_look_at() {
+    let told = "4:13: this is compared with the port that clients write, and comes behind the routes of any `hosts` \
+                (write hosts = [\"x.test\"]: it looks at the name alone)";
+    assert_eq!(said("headers = { Host = \"x.test\" }"), [told]);
+    assert!(said("headers = { host = \"~(.*[.])?x[.]test\" }")[0].contains("hosts = [\"a.example\"]"));
+    assert!(said("hosts = [\"x.test\"]").is_empty());
 }
 
 #[test]

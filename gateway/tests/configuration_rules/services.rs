@@ -362,11 +362,53 @@ fn pages_of_other_origins() {
         "cors = { origins = [\"https://a.test\"], headers = [\"*\"], credentials = true }",
         &["4:50: to browsers that send credentials \"*\" among headers is a name like any other"],
     );
+    check_route(
+        "cors = { origins = [\"https://a.test\"], expose_headers = [\"*\"], credentials = true }",
+        &["4:57: to browsers that send credentials \"*\" among expose_headers is a name like any other"],
+    );
+    check_route("cors = { origins = [\"*\"], expose_headers = [\"X-Total\", \"*\"] }", &[]);
+    let route = "[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n";
+    let bad = errors(&format!("{route}cors = {{ origins = [\"*\"], expose_headers = [\"x total\"] }}"));
+    assert!(bad.len() == 1 && bad[0].starts_with("4:45: \"x total\" is not a header's name"), "{bad:?}");
     let text = "[identity.providers.p]\nkind = \"mtls\"\n[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n\
                 auth = { providers = [\"p\"] }\ncors = { origins = [\"https://a.test\"] }";
     let warning = "7:8: the route wants to know who asks, and pages may send no header that tells it \
                    (headers = [\"authorization\"], or the header of the API key)";
     assert!(warnings(text).contains(&warning.to_owned()), "{:?}", warnings(text));
+}
+
+#[test]
+fn no_edit_says_what_cors_decides() {
+    let cors = "cors = { origins = [\"https://a.test\"] }";
+    let edits = |edits: &str| format!("response_headers = {{ {edits} }}\n{cors}");
+    let told = |column: usize, name: &str| {
+        format!("4:{column}: `cors` decides \"{name}\": an edit would hold for every page, also for those that may not")
+    };
+    for name in ["Access-Control-Allow-Origin", "access-control-allow-credentials", "access-control-max-age"] {
+        let lower = name.to_ascii_lowercase();
+        check_route(&edits(&format!("set = {{ {name} = \"1\" }}")), &[&told(30, &lower)]);
+        check_route(&edits(&format!("remove = [\"{name}\"]")), &[&told(32, &lower)]);
+        check_route(&format!("response_headers = {{ set = {{ {name} = \"1\" }} }}"), &[]);
+    }
+    check_route(
+        &edits("add = { access-control-allow-methods = \"PUT\" }"),
+        &[&told(30, "access-control-allow-methods")],
+    );
+    let shared = "[defaults.route]\nresponse_headers = { set = { access-control-allow-origin = \"*\" } }\n\
+                  [[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n";
+    check(shared, &[]);
+    check(&format!("{shared}{cors}"), &[&told(30, "access-control-allow-origin").replacen('4', "2", 1)]);
+    let aggregate = "[[aggregates]]\npath = \"/s\"\nparts = [{ name = \"a\", upstream = \"up\", path = \"/\" }]\n";
+    let up = "\n[upstreams.up]\nendpoints = [\"b:1\"]\n";
+    let own = format!("{aggregate}{}{up}", edits("set = { access-control-allow-origin = \"*\" }"));
+    check(&own, &[&told(30, "access-control-allow-origin")]);
+
+    let route = "[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n";
+    let warned = |it: &str| warnings(&format!("{route}{}", edits(it)));
+    let expose = warned("set = { access-control-expose-headers = \"x-total\" }");
+    assert!(expose.len() == 1 && expose[0].contains("cors = { expose_headers"), "{expose:?}");
+    assert_eq!(warned("remove = [\"access-control-expose-headers\"]").len(), 1);
+    assert!(warned("add = { access-control-expose-headers = \"x-total\" }").is_empty());
 }
 
 #[test]

@@ -63,6 +63,24 @@ fn what_clients_are_kept_by_can_be_there() {
 }
 
 #[test]
+fn a_cookie_that_names_an_endpoint_keeps_nobody_with_a_version() {
+    let text = |sticky: &str, cookie: &str| {
+        let share = |name: &str| format!("{{ upstream = \"{name}\", weight = 1, sticky = \"{sticky}\" }}");
+        let shares = format!("{}, {}", share("a"), share("b"));
+        route(&shares, OPEN).replace(
+            "endpoints = [\"b:2\"]",
+            &format!("endpoints = [\"b:2\"]\naffinity = {{ {cookie}key_env = \"AFFINITY_KEY\" }}"),
+        )
+    };
+    let told = "9:49: this cookie is the `affinity` of the upstream \"b\": it names an endpoint, and is the same for all \
+                clients of that";
+    check(&text("cookie:lb", "cookie = \"lb\", "), &[told]);
+    check(&text("cookie:gw-b", ""), &[told]);
+    check(&text("cookie:session", "cookie = \"lb\", "), &[]);
+    check(&text("client_ip", ""), &[]);
+}
+
+#[test]
 fn what_stands_in_is_another_one() {
     let both = "{ upstream = \"a\", weight = 1 }, { upstream = \"b\", weight = 1 }";
     let keys = format!("{OPEN}\nretry = {{ per_try_timeout = \"1s\" }}\nfallback = {{ upstream = \"a\" }}");

@@ -55,6 +55,25 @@ fn false_is_none_of_what_routes_share() {
 }
 
 #[test]
+fn that_all_routes_are_open_may_be_said_once() {
+    let text = |shared: &str| {
+        format!(
+            "[identity.providers.p]\nkind = \"mtls\"\n[defaults.route]\n{shared}\n[[routes]]\npath = \"/a\"\n\
+             upstream = \"http://127.0.0.1:1\"\n[[aggregates]]\npath = \"/s\"\n\
+             parts = [{{ name = \"a\", upstream = \"up\", path = \"/\" }}]\n[upstreams.up]\nendpoints = [\"b:1\"]\n"
+        )
+    };
+    let open = |shared: &str| {
+        let told = warnings(&text(shared));
+        told.into_iter().find(|it| it.contains("everybody may use"))
+    };
+    assert!(open("").unwrap().contains("2 routes have no `auth`"));
+    // An aggregate has nothing of what routes share.
+    let left = open("auth = false").unwrap();
+    assert!(left.contains("this route has no `auth`") && left.starts_with("8:"), "{left}");
+}
+
+#[test]
 fn false_is_no_mistake_where_a_table_would_be_one() {
     check("[[routes]]\npath = \"/\"\nanswer = {}\nmirror = false\nfallback = false\nrewrite = false", &[]);
 }

@@ -84,7 +84,12 @@ fn the_edge_answers_as_the_comments_say() {
     }
     let few = "came in the clear: refused; only 10.0.0.0/8, fd00::/8; not 10.66.0.0/16";
     assert_eq!(own("GET", "http://a.example/internal/x").2, few);
-    assert_eq!(own("GET", "http://shop.example/anything").0, "redirect with 301");
+    let (led, target, origin) = own("GET", "http://shop.example/anything");
+    assert_eq!(
+        (&*led, &*target, &*origin),
+        ("redirect with 301", "https://www.shop.example/anything", ""),
+        "in one step"
+    );
     let problems = loaded.config.server.problems.as_deref().expect("bodies of its own");
     let told = |code: Code| problems.find(code, code.status()).map(|body| body.told(code, code.status(), b"id"));
     assert_eq!(told(Code::RouteNotFound).as_deref(), Some(&b"There is nothing here.\n"[..]));

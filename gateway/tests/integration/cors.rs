@@ -73,6 +73,51 @@ async fn a_preflight_is_granted_only_if_each_route_that_the_request_may_take_all
     }
 }
 
+/// A canary that says nothing of pages does not answer for the route that does: no preflight shows its cookie.
+#[tokio::test]
+async fn a_canary_by_cookie_takes_nobodys_preflights() {
+    let upstream = echo().await;
+    let endpoint = upstream.addr();
+    for (more, status) in [("", 204), (", credentials = true", 403)] {
+        let text = format!(
+            "[[routes]]\nname = 'api'\npath = '/{{*rest}}'\nupstream = 'http://{endpoint}'\n\
+             cors = {{ origins = ['{PAGE}'], methods = ['GET', 'PUT']{more} }}\n\
+             [[routes]]\nname = 'canary'\npath = '/{{*rest}}'\npriority = 9\nupstream = 'http://{endpoint}'\n\
+             headers = {{ cookie = '~.*canary=always.*' }}\n"
+        );
+        let gateway = Gateway::start(&text).await;
+        let answer = gateway.ask(preflight(PAGE, "PUT")).await;
+        assert_eq!(answer.status, status, "a browser sends cookies only where it is told that it may");
+        let asks = format!("method=OPTIONS&headers=access-control-request-method:PUT%0Aorigin:{PAGE}");
+        let explained = gateway.admin("GET", &format!("/explain?url=/x&{asks}")).await.json();
+        assert_eq!(explained["routing"]["route"], "api");
+        let page = explained["policies"]["page"].as_str().unwrap();
+        assert_eq!(page.contains("the route \"canary\", which has no `cors`"), status == 403, "{page}");
+        assert_eq!(explained["status"].as_u64(), (status == 403).then_some(403), "{page}");
+    }
+}
+
+/// What a preflight asks about, and what is told of it, is one route.
+#[tokio::test]
+async fn an_explained_preflight_is_told_by_one_route() {
+    let upstream = echo().await;
+    let endpoint = upstream.addr();
+    let text = format!(
+        "[[routes]]\nname = 'new'\npath = '/x'\nupstream = 'http://{endpoint}'\nheaders = {{ x-version = '2' }}\n\
+         cors = {{ origins = ['{PAGE}'], methods = ['PUT'], headers = ['x-version'] }}\n\
+         [[routes]]\nname = 'old'\npath = '/{{*rest}}'\nupstream = 'http://{endpoint}'\n\
+         cors = {{ origins = ['{PAGE}'], methods = ['GET'] }}\n"
+    );
+    let gateway = Gateway::start(&text).await;
+    let asks = "method=OPTIONS&headers=access-control-request-method:PUT%0Aaccess-control-request-headers:x-version%0A";
+    let explained = gateway.admin("GET", &format!("/explain?url=/x&{asks}origin:{PAGE}")).await.json();
+    assert_eq!(explained["routing"]["route"], "new");
+    assert!(explained["policies"]["cors"].as_str().unwrap().contains("; PUT; x-version;"), "{explained}");
+    let because = explained["routing"]["because"].to_string();
+    assert!(because.contains("the header x-version may come"), "{because}");
+    assert_eq!(explained["routing"]["misses"][0]["route"], "old", "{explained}");
+}
+
 #[tokio::test]
 async fn a_preflight_is_answered_before_identity_and_limits_and_no_upstream_is_asked() {
     let upstream = echo().await;
@@ -193,6 +238,25 @@ async fn what_the_upstream_says_of_it_is_replaced_and_never_doubled() {
             let stranger = gateway.ask(request("GET", &[("origin", "https://evil.example")])).await;
             assert_eq!(told(&stranger), [("expose-headers", "x-total")]);
         }
+    }
+}
+
+/// To whom the route lets in alone, and beside what the service says of it.
+#[tokio::test]
+async fn what_the_route_names_pages_may_read() {
+    let said =
+        "HTTP/1.1 200 OK\r\nx-total: 7\r\naccess-control-expose-headers: x-service\r\ncontent-length: 2\r\n\r\nok";
+    let upstream = Raw::script(Script::always(said)).await.unwrap();
+    let cors = format!("cors = {{ origins = ['{PAGE}'], expose_headers = ['X-Total', 'link'] }}");
+    let own = format!("[[routes]]\npath = '/own'\nanswer = {{}}\n{cors}\n");
+    let gateway = Gateway::start(&format!("{}{own}", one_route("", &cors, upstream.addr()))).await;
+    let answer = gateway.ask(request("GET", &[("origin", PAGE)])).await;
+    assert_eq!(all(&answer, "access-control-expose-headers"), ["x-service", MAY_READ[2].1, "X-Total, link"]);
+    let answer = gateway.ask(request("GET", &[("origin", PAGE)]).replace(" /x ", " /own ")).await;
+    assert_eq!(all(&answer, "access-control-expose-headers"), [MAY_READ[2].1, "X-Total, link"]);
+    for fields in [&[][..], &[("origin", "https://evil.example")]] {
+        let answer = gateway.ask(request("GET", fields)).await;
+        assert_eq!(all(&answer, "access-control-expose-headers"), ["x-service"]);
     }
 }
 

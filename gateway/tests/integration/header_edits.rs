@@ -107,6 +107,46 @@ async fn whatever_is_edited_a_cache_is_told_that_the_answer_varies_by_origin() {
 }
 
 #[tokio::test]
+async fn no_edit_has_an_error_kept_and_what_forbids_that_holds_for_all() {
+    for (status, told) in [
+        ("200 OK", "max-age=604800"),
+        ("301 Moved", "max-age=604800"),
+        ("404 None", "max-age=5"),
+        ("500 No", "max-age=5"),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\ncache-control: max-age=5\r\ncontent-length: 2\r\n\r\nok");
+        let upstream = Raw::script(Script::always(answer)).await.unwrap();
+        let edits = "retry = { attempts = 1 }\n\
+                     response_headers = { set = { cache-control = 'max-age=604800', x-a = '1' }, add = { cdn-cache-control = 'public' } }";
+        let gateway = Gateway::start(&text(upstream.addr(), edits)).await;
+        let answer = gateway.get("/t/a/b").await;
+        let is_error = told != "max-age=604800";
+        assert_eq!(all(&answer, "cache-control"), [told], "{status}");
+        assert_eq!(answer.header("cdn-cache-control").is_none(), is_error, "{status}");
+        assert_eq!(answer.header("x-a"), Some("1"), "{status}: all others hold");
+
+        let forbids =
+            "retry = { attempts = 1 }\nresponse_headers = { set = { cache-control = 'no-store', expires = '0' } }";
+        let gateway = Gateway::start(&text(upstream.addr(), forbids)).await;
+        let answer = gateway.get("/t/a/b").await;
+        assert_eq!(
+            (all(&answer, "cache-control"), answer.header("expires")),
+            (vec!["no-store"], Some("0")),
+            "{status}"
+        );
+    }
+    // One that the route itself is for is meant, and what stands in for an upstream is not.
+    let nowhere = nowhere();
+    let edits = "response_headers = { set = { cache-control = 'max-age=60' } }";
+    let gone = format!("[[routes]]\npath = '/gone'\nanswer = {{ status = 410 }}\n{edits}\n");
+    let down = format!("fallback = {{ status = 503, body = 'later' }}\nretry = {{ attempts = 1 }}\n{edits}");
+    let gateway = Gateway::start(&format!("{gone}{}", text(nowhere, &down))).await;
+    assert_eq!(gateway.get("/gone").await.header("cache-control"), Some("max-age=60"));
+    let answer = gateway.get("/t/a/b").await;
+    assert_eq!((answer.status, answer.header("cache-control")), (503, Some("no-store")));
+}
+
+#[tokio::test]
 async fn the_time_that_is_left_is_told_unless_edits_say_otherwise() {
     let upstream = echo().await;
     for (edits, told) in [

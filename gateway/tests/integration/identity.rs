@@ -418,6 +418,32 @@ async fn admin_explains_what_a_token_grants() {
     assert_eq!(lacks["lacks"], "the scope orders:write");
     let expired = explain(json!({ "exp": 5 })).await;
     assert_eq!((&expired["result"], &expired["status"]), (&json!("expired"), &json!(401)));
+    assert!(expired["lacks"].as_str().unwrap().starts_with("the claim exp, which has to be later than now, "));
+}
+
+/// The commonest mistakes of a move: an issuer without its last slash, another audience, none.
+#[tokio::test]
+async fn admin_explains_what_a_token_says_that_is_not_for_this_gateway() {
+    let it = protected("{ providers = ['main'] }", "required_claims = ['exp', 'tier']").await;
+    for (claims, result, lacks) in [
+        (
+            json!({ "iss": "https://idp.test/" }),
+            "issuer",
+            "the claim iss, which has to be \"https://idp.test\" and is \"https://idp.test/\"",
+        ),
+        (json!({ "aud": ["z"] }), "audience", "the claim aud, which has to be \"api\" and is [\"z\"]"),
+        (
+            json!({ "aud": null }),
+            "audience",
+            "the claim aud, which has to be \"api\" and is not there; `audience_claim` of the provider may name another",
+        ),
+        (json!({}), "claims", "the claim tier, which has to be there (`required_claims` of the provider)"),
+    ] {
+        let header = format!("authorization: Bearer {}", it.issuer.token(&claims)).replace(' ', "%20");
+        let told = it.gateway.admin("GET", &format!("/explain?url=/x&headers={header}")).await.json();
+        let auth = &told["policies"]["auth"];
+        assert_eq!((&auth["result"], &auth["lacks"]), (&json!(result), &json!(lacks)));
+    }
 }
 
 /// `gateway explain`, with this configuration and this token: its exit code, and what it prints.

@@ -144,6 +144,29 @@ async fn a_fixed_answer_has_the_routes_policies_and_no_upstream() {
     assert_eq!((answer.status, answer.header("content-length")), (410, Some("0")));
 }
 
+/// A bare domain in the clear leads to `www` over TLS in one step, and needs no certificate of its own for that.
+#[tokio::test]
+async fn a_redirect_that_leads_to_https_is_no_second_step() {
+    let naked = "redirect = { host = 'www.test', scheme = 'https', status = 301 }";
+    let text = format!(
+        "[policies.tls]\nhttps = 'redirect'\n[server]\ntrusted_proxies = ['127.0.0.0/8']\n{}{}{}",
+        route("/{*rest}", &format!("{naked}\npolicies = ['tls']")),
+        route("/two", &format!("{naked}\nhttps = 'redirect'")),
+        route("/same", "redirect = { host = 'www.test' }\npolicies = ['tls']"),
+    );
+    let gateway = Gateway::start(&text).await;
+    let led = async |path: &str, proto: &str| {
+        let asked = format!("GET {path} HTTP/1.1\r\nhost: a.test\r\nx-forwarded-proto: {proto}\r\n\r\n");
+        let answer = gateway.ask(asked).await;
+        (answer.status, answer.header("location").unwrap_or_default().to_owned())
+    };
+    for proto in ["http", "https"] {
+        assert_eq!(led("/a", proto).await, (301, "https://www.test/a".to_owned()));
+    }
+    assert_eq!(led("/two", "http").await, (308, "https://a.test/two".to_owned()), "where the route itself says so");
+    assert_eq!(led("/same", "http").await, (308, "https://a.test/same".to_owned()), "whose own step keeps the scheme");
+}
+
 #[tokio::test]
 async fn a_request_in_the_clear_is_sent_to_https_or_refused_as_trusted_proxies_tell_it() {
     let upstream = echo().await;

@@ -12,7 +12,7 @@ const MOST: usize = 64 * 1024;
 fn answer(body: usize, at: u64) -> Stored {
     let terms = Terms { default_ttl: 60, max_ttl: 60, while_revalidate: 0, if_error: 0 };
     let receipt = Receipt { at: 0, delay: 0 };
-    let freshness = Freshness::of(&Directives::default(), &Times::default(), receipt, (&terms, true)).unwrap();
+    let freshness = Freshness::of(&Directives::default(), &Times::default(), receipt, &terms).unwrap();
     let secondary = Secondary::default();
     let keeping = Keeping { freshness, secondary, is_for_all: false, is_for_authorized: false };
     let fields = Fields::gathered(std::iter::empty()).unwrap();

@@ -1,6 +1,7 @@
 //! `[[routes]]`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
@@ -315,12 +316,19 @@ fn origin(table: &Reader<'_>) -> Option<Box<Origin>> {
         None => Vec::new(),
     };
     let https = match &*table.text("https") {
-        "redirect" => Https::Redirect,
+        "redirect" if !leads_to_tls(table) => Https::Redirect,
         "require" => Https::Require,
         _ => Https::Any,
     };
     let origin = Origin { https, allow: nets("allow"), deny: nets("deny") };
     (origin != Origin::default()).then(|| Box::new(origin))
+}
+
+/// Whether its redirect leads to TLS by itself, so that one that routes share would only be a detour. What the route
+/// says of `https` itself it means.
+fn leads_to_tls(route: &Reader<'_>) -> bool {
+    let redirects = route.get("redirect").is_some() && route.table("redirect").text("scheme") == "https";
+    redirects && route.own("https").is_none()
 }
 
 fn retry(table: &Reader<'_>) -> Retry {
@@ -378,6 +386,9 @@ fn cors(table: &Reader<'_>) -> Cors {
         origins: (!is_every(&origins)).then(|| origins.iter().filter_map(|one| origin::parse(one).ok()).collect()),
         methods: (!is_every(&methods)).then(|| known(&methods)),
         headers: headers.iter().filter_map(|name| text::header_name(name).ok()).collect(),
+        exposed: Some(table.texts("expose_headers").join(", "))
+            .filter(|it| !it.is_empty())
+            .and_then(|it| it.parse().ok()),
         credentials: table.flag("credentials"),
         max_age: table.duration("max_age"),
     }
@@ -401,6 +412,7 @@ fn cache(table: &Reader<'_>) -> Option<Cache> {
     let table = table.table("cache");
     Some(Cache {
         default_ttl: table.duration("default_ttl"),
+        status_ttl: status_ttl(&table),
         max_ttl: table.duration("max_ttl"),
         max_body: table.bytes("max_body"),
         stale_while_revalidate: table.duration("stale_while_revalidate"),
@@ -409,6 +421,11 @@ fn cache(table: &Reader<'_>) -> Option<Cache> {
         shared: table.flag("shared"),
         ignore_client_directives: table.flag("ignore_client_directives"),
     })
+}
+
+fn status_ttl(cache: &Reader<'_>) -> Vec<(u16, Duration)> {
+    let time = |entry: &Entry| Some((entry.key.parse().ok()?, quantity::duration(entry.node.text()?).ok()?));
+    cache.map("status_ttl").iter().filter_map(time).collect()
 }
 
 /// Which answers of a route or an aggregate are compressed.

@@ -60,11 +60,15 @@ fn affinity(context: &Context<'_>, name: &str, table: &Reader<'_>) -> Option<Aff
         "none" => "; SameSite=None",
         _ => "; SameSite=Lax",
     });
-    let cookie = match table.get("cookie").and_then(|node| node.text()) {
+    Some(Affinity::new(&affinity_cookie(name, table), attributes, &secret))
+}
+
+/// The cookie by which this upstream's `affinity` brings clients back.
+pub(crate) fn affinity_cookie(name: &str, table: &Reader<'_>) -> String {
+    match table.get("cookie").and_then(|node| node.text()) {
         Some(given) => given.to_owned(),
         None => format!("gw-{}", name.replace(|c: char| !c.is_ascii_alphanumeric() && c != '_', "-")),
-    };
-    Some(Affinity::new(&cookie, attributes, &secret))
+    }
 }
 
 fn with_endpoints(

@@ -23,7 +23,7 @@ use crate::config::schema::upstream::UPSTREAM;
 use crate::config::schema::{ROOT, TableDef};
 use crate::config::settings::identity::HeaderPattern;
 use crate::config::source::{Sources, Span};
-use crate::config::tree::{Node, Table, Value};
+use crate::config::tree::{Node, Table};
 use crate::config::validate::addresses;
 use crate::config::value::text::NAME;
 
@@ -56,13 +56,14 @@ pub(crate) struct Context<'a> {
     /// What the program has registered in code.
     pub(crate) registered: Registered,
     upstreams: HashSet<&'a str>,
+    upstream_tables: Option<&'a Table>,
     stores: HashSet<&'a str>,
     limits: HashSet<&'a str>,
     limit_tables: Option<&'a Table>,
     providers: HashSet<&'a str>,
     provider_tables: Option<&'a Table>,
     listeners: Option<&'a Node>,
-    policies: &'a Policies<'a>,
+    policies: &'a Policies,
     policy_names: HashSet<&'a str>,
     shared_route: Option<&'a Table>,
     shared_upstream: Option<&'a Table>,
@@ -79,7 +80,7 @@ pub(crate) struct Context<'a> {
 impl<'a> Context<'a> {
     /// A check of this tree.
     pub(crate) fn new(
-        (root, policies): (&'a Table, &'a Policies<'a>),
+        (root, policies): (&'a Table, &'a Policies),
         report: Report,
         complete: bool,
         sources: &'a Sources,
@@ -109,6 +110,7 @@ impl<'a> Context<'a> {
             configured_workers: server.integer("workers"),
             registered: Registered::default(),
             upstreams: names(top("upstreams")),
+            upstream_tables: top("upstreams"),
             stores: names(top("stores")),
             limits: names(top("rate_limits")),
             limit_tables: top("rate_limits"),
@@ -136,13 +138,6 @@ impl<'a> Context<'a> {
         } else {
             None
         }
-    }
-
-    /// Whether a policy that this route itself names says that there is to be none of it, and nothing before it says
-    /// something else.
-    pub(crate) fn policy_says_none(&self, route: &Reader<'_>, key: &str) -> bool {
-        let said = route.written().and_then(|own| own.get(key).or_else(|| self.policies.named_by(own, key)));
-        said.is_some_and(|node| matches!(node.value, Value::Bool(false)))
     }
 
     /// What of a route's policies does not hold since a later one says something else, as far as it was not told of
@@ -191,6 +186,12 @@ impl<'a> Context<'a> {
             0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             workers => workers,
         }
+    }
+
+    /// An upstream, with what all share.
+    pub(crate) fn upstream(&self, name: &str) -> Option<Reader<'a>> {
+        let node = self.upstream_tables?.get(name)?;
+        Some(Reader::new(Some(node.table()?), self.shared_upstream, &UPSTREAM, node.at))
     }
 
     /// A provider, as written.

@@ -16,17 +16,16 @@ const MOST_TOLD: usize = 20;
 
 /// What routes share, by the policies that they name. Made before the check, which only looks at it.
 #[derive(Debug, Default)]
-pub(crate) struct Policies<'a> {
-    tables: Option<&'a Table>,
+pub(crate) struct Policies {
     shared: HashMap<Vec<String>, Table>,
     /// What policies of these names put away of each other.
     replaced: HashMap<Vec<String>, Vec<Replaced>>,
     of_silent: Vec<String>,
 }
 
-impl<'a> Policies<'a> {
+impl Policies {
     /// The layers of every list of names in this configuration.
-    pub(crate) fn of(root: &'a Table) -> Self {
+    pub(crate) fn of(root: &Table) -> Self {
         let top = |key| root.get(key).and_then(Node::table);
         let defaults = top("defaults").and_then(|defaults| defaults.get("route")).and_then(Node::table);
         let Some(policies) = top("policies") else { return Self::default() };
@@ -41,21 +40,13 @@ impl<'a> Policies<'a> {
             });
         }
         let replaced = shared.keys().map(|names| (names.clone(), replaced(policies, names))).collect();
-        Self { tables: Some(policies), shared, replaced, of_silent }
+        Self { shared, replaced, of_silent }
     }
 
     /// What a route of this table shares with others; `None` where nobody wrote a policy.
     pub(crate) fn below(&self, route: Option<&Table>) -> Option<&Table> {
         let own = route.and_then(named);
         self.shared.get(own.as_ref().unwrap_or(&self.of_silent))
-    }
-}
-
-impl Policies<'_> {
-    /// What the policies that a route itself names say of a key: the last one that says something.
-    pub(crate) fn named_by(&self, route: &Table, key: &str) -> Option<&Node> {
-        let names = named(route)?;
-        names.iter().rev().find_map(|name| self.tables?.get(name)?.table()?.get(key))
     }
 }
 
@@ -86,7 +77,7 @@ impl Replaced {
     }
 }
 
-impl Policies<'_> {
+impl Policies {
     /// What the policies of a route say of lists and maps, and does not hold for another policy's sake. What the route
     /// writes itself it means, and so does a policy that says `false`.
     pub(crate) fn replaced(&self, route: Option<&Table>) -> impl Iterator<Item = &Replaced> {

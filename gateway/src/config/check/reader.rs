@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
 
     /// The value as written in the table itself, not in what it shares.
     pub(crate) fn own(&self, key: &str) -> Option<&'a Node> {
-        self.own.and_then(|own| own.get(key)).filter(|node| !self.is_none(key, node))
+        self.written().and_then(|own| own.get(key)).filter(|node| !self.is_none(key, node))
     }
 
     /// Whether somebody wrote that there is to be none: `auth = false`.

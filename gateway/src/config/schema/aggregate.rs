@@ -59,6 +59,7 @@ pub(crate) static AGGREGATE: TableDef = TableDef::plain(
     compose::parts,
     header_edits::values_of_parts,
     header_edits::values_for_client,
+    header_edits::cors_decides,
     edit_effects::of_parts,
     compose::answers_get,
     compose::defaults_that_do_not_hold,

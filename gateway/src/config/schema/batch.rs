@@ -85,6 +85,7 @@ pub(crate) static BATCH: TableDef = TableDef::plain(
     batch::placeholders,
     batch::window_within_timeout,
     header_edits::values_for_client,
+    header_edits::cors_decides,
     compose::defaults_that_do_not_hold,
     route::cors_credential_headers,
         passwords::in_the_clear,

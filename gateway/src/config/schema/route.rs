@@ -34,8 +34,10 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         route::rewrite_can_be_sent,
         route::prefix_is_there,
         route::tries_within_timeout,
+        route::uploads_have_time,
         header_edits::identity,
         header_edits::values,
+        header_edits::cors_decides,
         edit_effects::of_route,
         query_edits::of_an_upstreams_requests,
         query_edits::values,
@@ -145,7 +147,7 @@ const KEYS: &[Key] = &[
         "https",
         Kind::Choice(&["any", "redirect", "require"]),
         "What becomes of a request that came in the clear, as trusted proxies tell it: it is served, sent to the same URL \
-         over TLS (308), or refused (403).",
+         over TLS (308), or refused (403). A shared `redirect` is passed over where the route's own leads to https.",
     )
     .default("\"any\""),
     key("addresses", Kind::OrFalse(&ADDRESSES), "Which client addresses may use it, before all else; 403 for others."),

@@ -138,6 +138,13 @@ pub(crate) static CORS: TableDef = TableDef::plain(
             "With which headers; \"*\" is any but `authorization`.",
         )
         .default("[]"),
+        key(
+            "expose_headers",
+            Kind::List(const { &Kind::Text(&text::HEADER) }, 0),
+            "Headers of answers that pages may read, beside those that every page may and the gateway's own; \"*\" is any but \
+             `authorization`.",
+        )
+        .default("[]"),
         key("credentials", Kind::Bool, "With cookies and credentials.").default("false"),
         key("max_age", Kind::Duration(0, DAY), "How long a browser may keep the answer.").default("\"10m\""),
     ],
@@ -195,6 +202,12 @@ pub(crate) static CACHE: TableDef = TableDef::plain(
              is not kept.",
         )
         .default("\"0s\""),
+        key(
+            "status_ttl",
+            Kind::Map(&text::KEPT_STATUS, const { &Kind::DurationOrZero(SECOND, YEAR) }),
+            "The same by status, in place of `default_ttl`: `{ 404 = \"10s\" }`; \"0s\": it is not kept. Statuses that are kept at all.",
+        )
+        .default("{}"),
         key("max_ttl", Kind::Duration(SECOND, YEAR), "The longest time for which an answer is fresh, whatever it says.")
             .default("\"24h\""),
         key("max_body", Kind::Size(1, 1 << 30), "The largest body that is kept.").default("\"1MiB\""),

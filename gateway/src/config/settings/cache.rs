@@ -3,11 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
+/// Statuses whose answers are kept where they, or the route, say for how long.
+pub const KEPT_STATUSES: [u16; 10] = [200, 203, 204, 300, 301, 302, 307, 308, 404, 410];
+
 /// `cache`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cache {
     /// How long an answer holds that does not say so itself; zero = it is not kept.
     pub default_ttl: Duration,
+    /// The same by status, in place of `default_ttl`; zero = it is not kept.
+    pub status_ttl: Vec<(u16, Duration)>,
     /// The longest time for which an answer is fresh.
     pub max_ttl: Duration,
     /// The largest body that is kept, bytes.
@@ -29,6 +34,12 @@ impl fmt::Display for Cache {
         match self.default_ttl {
             Duration::ZERO => write!(f, "answers that say for how long, for at most {:?}", self.max_ttl)?,
             ttl => write!(f, "answers for as long as they say, others for {ttl:?}; for at most {:?}", self.max_ttl)?,
+        }
+        for (status, ttl) in &self.status_ttl {
+            match *ttl {
+                Duration::ZERO => write!(f, "; {status} not without its own word")?,
+                ttl => write!(f, "; {status} for {ttl:?}")?,
+            }
         }
         write!(f, ", up to {} bytes", self.max_body)?;
         for (what, time) in

@@ -64,6 +64,9 @@ pub struct Cors {
     pub methods: Option<Vec<Method>>,
     /// With which headers, beside those that every page may send; `*` is any.
     pub headers: Vec<HeaderName>,
+    /// Headers of answers that pages may read beside those that every page may, and the gateway's own, as a browser is
+    /// told of them; `*` is any.
+    pub exposed: Option<HeaderValue>,
     /// With cookies and credentials; never together with every origin.
     pub credentials: bool,
     /// How long a browser may keep the answer to a preflight.
@@ -137,7 +140,11 @@ impl std::fmt::Display for Cors {
         }
         let headers = if self.headers.is_empty() { "no further headers".to_owned() } else { self.headers_text() };
         let credentials = if self.credentials { "with" } else { "without" };
-        write!(f, "; {}; {headers}; {credentials} credentials; kept {:?}", self.methods_text(), self.max_age)
+        write!(f, "; {}; {headers}; {credentials} credentials; kept {:?}", self.methods_text(), self.max_age)?;
+        match self.exposed.as_ref().and_then(|exposed| exposed.to_str().ok()) {
+            Some(exposed) => write!(f, "; pages read {exposed}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -19,6 +19,13 @@ impl HeaderEdits {
         self.set.is_empty() && self.add.is_empty() && self.remove.is_empty()
     }
 
+    /// The names of fields that go, and that nothing is written under.
+    pub fn names_gone(&self) -> impl Iterator<Item = &HeaderName> {
+        let is_written =
+            move |name: &HeaderName| self.names_set().chain(self.names_added()).any(|written| written == name);
+        self.remove.iter().filter(move |name| !is_written(name))
+    }
+
     /// The names of fields that are set.
     pub fn names_set(&self) -> impl Iterator<Item = &HeaderName> {
         self.set.iter().map(|(name, _)| name)

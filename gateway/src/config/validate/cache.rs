@@ -2,6 +2,7 @@
 
 use crate::config::check::{Context, Reader};
 use crate::config::tree::Value;
+use crate::config::value::quantity;
 
 /// What the gateway or its program answers itself is not kept, nor what stages of the program may have made of a
 /// request.
@@ -38,5 +39,12 @@ pub(crate) fn times(context: &mut Context<'_>, cache: &Reader<'_>) {
     if cache.get("default_ttl").is_some() && cache.duration("default_ttl") > cache.duration("max_ttl") {
         let help = "raise max_ttl, or lower default_ttl";
         context.report.error_with(cache.at("default_ttl"), "`default_ttl` is above `max_ttl`", help);
+    }
+    for entry in cache.map("status_ttl") {
+        let ttl = entry.node.text().and_then(|text| quantity::duration(text).ok());
+        if ttl.is_some_and(|ttl| ttl > cache.duration("max_ttl")) {
+            let message = format!("{} has a longer time than `max_ttl`", entry.key);
+            context.report.error_with(entry.node.at, message, "raise max_ttl, or write less here");
+        }
     }
 }

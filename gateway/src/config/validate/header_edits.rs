@@ -199,6 +199,41 @@ fn header(context: &mut Context<'_>, node: &Node, name: &HeaderName) {
     screening::refuse(context, node.at, missing, None);
 }
 
+/// What `cors` decides for each page (Fetch, "CORS protocol").
+const OF_CORS: [&str; 5] = [
+    "access-control-allow-credentials",
+    "access-control-allow-headers",
+    "access-control-allow-methods",
+    "access-control-allow-origin",
+    "access-control-max-age",
+];
+
+/// What `cors` says of who may read an answer, no edit says for every page, or takes away again.
+pub(crate) fn cors_decides(context: &mut Context<'_>, table: &Reader<'_>) {
+    if table.get("cors").is_none() {
+        return;
+    }
+    let edits = table.table("response_headers");
+    let removed = || edits.nodes("remove").iter().filter_map(|node| Some((node.at, node.text()?)));
+    let named = |entry: &'_ Entry| (entry.key_at, entry.key.clone());
+    let taken_away = removed().map(|(at, name)| (at, name.to_owned()));
+    for (at, name) in written(&edits).map(named).chain(taken_away) {
+        let name = name.to_ascii_lowercase();
+        if OF_CORS.contains(&name.as_str()) {
+            let message = format!(
+                "`cors` decides {}: an edit would hold for every page, also for those that may not",
+                quoted(&name)
+            );
+            context.report.error_with(at, message, "take it out here: `cors` says it, whatever the upstream says");
+        }
+    }
+    let replaced = edits.map("set").iter().map(named).chain(removed().map(|(at, name)| (at, name.to_owned())));
+    for (at, _) in replaced.filter(|(_, name)| name.eq_ignore_ascii_case("access-control-expose-headers")) {
+        let message = "this takes away what pages may read of the gateway's own headers, as retry-after";
+        context.report.warning(at, message, "cors = { expose_headers = [\"NAME\"] } adds to them");
+    }
+}
+
 /// What clients could write into an answer that others act upon.
 fn told_to_client(context: &mut Context<'_>, entry: &Entry) {
     let name = entry.key.to_ascii_lowercase();

@@ -21,6 +21,7 @@ pub(crate) mod open_elsewhere;
 pub(crate) mod own_answer;
 pub(crate) mod passwords;
 pub(crate) mod plugins;
+pub(crate) mod preflights;
 pub(crate) mod problems;
 pub(crate) mod provider_order;
 pub(crate) mod query_edits;

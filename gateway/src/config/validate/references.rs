@@ -118,7 +118,7 @@ fn counted_by_address(context: &mut Context<'_>, route: &Reader<'_>, node: &Node
 }
 
 fn open_to_all(context: &mut Context<'_>, route: &Reader<'_>) {
-    if context.has_providers() && route.get("auth").is_none() && !context.policy_says_none(route, "auth") {
+    if context.has_providers() && route.get("auth").is_none() && !route.says_none("auth") {
         let name = ["name", "path"].into_iter().find_map(|key| route.get(key)?.text().map(str::to_owned));
         context.open_to_all.push((route.at, name.unwrap_or_default()));
     }

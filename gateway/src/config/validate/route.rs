@@ -197,7 +197,7 @@ pub(crate) fn tries_within_timeout(context: &mut Context<'_>, route: &Reader<'_>
     let retry = route.table("retry");
     let Some(one) = retry.timeout("per_try_timeout") else {
         // What routes share is of no use to some of them.
-        if route.own("retry").is_some() {
+        if build::route::answers_itself(route).is_none() {
             timeouts_leave_time(context, &retry);
         }
         return;
@@ -219,6 +219,25 @@ fn timeouts_leave_time(context: &mut Context<'_>, retry: &Reader<'_>) {
     }
 }
 
+/// So slow a client is one that has to wait, bytes a second: a phone's, or a house's in the country.
+const SLOW_UPLOAD: u64 = 1024 * 1024;
+
+/// The time of a route is for the client's upload too. Who allows large bodies mostly wants them to come.
+pub(crate) fn uploads_have_time(context: &mut Context<'_>, route: &Reader<'_>) {
+    let Some(node) = route.own("max_body").filter(|_| build::route::answers_itself(route).is_none()) else { return };
+    let Some(time) = route.timeout("timeout").filter(|_| route.own("timeout").is_none()) else { return };
+    let most = route.size("max_body");
+    let enough = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(SLOW_UPLOAD) / 1000;
+    if most != 0 && most <= enough {
+        return;
+    }
+    let what = if most == 0 { "a body of any size".to_owned() } else { format!("a body of {}", node.shown()) };
+    let message =
+        format!("{what} is 408 where it takes longer than the route's {time:?}: `timeout` is for the upload too");
+    let help = "timeout = \"0s\" leaves it to body_idle_timeout of [server]; or write what it may take";
+    context.report.warning(node.at, message, help);
+}
+
 /// The first wait is no longer than the longest.
 pub(crate) fn backoff_order(context: &mut Context<'_>, retry: &Reader<'_>) {
     in_order(context, retry, ["backoff", "max_backoff"]);
@@ -237,10 +256,10 @@ pub(crate) fn cors_stars(context: &mut Context<'_>, cors: &Reader<'_>) {
     if has_star("origins") {
         context.report.error(cors.at("origins"), "every origin and credentials do not go together");
     }
-    for key in ["methods", "headers"] {
+    for (key, what) in [("methods", "methods"), ("headers", "headers"), ("expose_headers", "headers")] {
         if has_star(key) {
             let message = format!("to browsers that send credentials \"*\" among {key} is a name like any other");
-            context.report.error_with(cors.at(key), message, format!("write which {key} are allowed"));
+            context.report.error_with(cors.at(key), message, format!("write which {what} are allowed"));
         }
     }
 }

@@ -5,6 +5,7 @@ use http::HeaderName;
 
 use crate::config::check::screening::Missing;
 use crate::config::check::{Context, Reader};
+use crate::config::problem::quoted;
 use crate::config::settings::split::StickyKey;
 use crate::config::source::Span;
 use crate::config::tree::Node;
@@ -79,6 +80,14 @@ pub(crate) fn conditions(context: &mut Context<'_>, route: &Reader<'_>) {
     for entry in route.map("headers") {
         let missing = text::header_name(&entry.key).ok().and_then(|name| context.screening.missing(&name));
         refuse(context, entry.key_at, missing, None);
+        if entry.key.eq_ignore_ascii_case("host") {
+            let message =
+                "this is compared with the port that clients write, and comes behind the routes of any `hosts`";
+            let is_name = entry.node.text().is_some_and(|name| (text::HOST.check)(name).is_ok());
+            let name = Some(entry.node.shown()).filter(|_| is_name);
+            let help = format!("write hosts = [{}]: it looks at the name alone", quoted(name.unwrap_or("a.example")));
+            context.report.warning(entry.key_at, message, help);
+        }
     }
 }
 

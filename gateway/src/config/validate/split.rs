@@ -1,6 +1,7 @@
 //! `split`: who shares a route's requests, and what clients are kept by.
 
 use super::screening;
+use crate::config::build::upstream::affinity_cookie;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 use crate::config::schema::route_policy::SPLIT;
@@ -43,6 +44,7 @@ pub(crate) fn keys(context: &mut Context<'_>, route: &Reader<'_>) {
             None => {
                 first = Some(written);
                 can_be_there(context, route, (node, &key));
+                tells_clients_apart(context, &shares, (node, &key));
             }
         }
     }
@@ -54,6 +56,26 @@ fn can_be_there(context: &mut Context<'_>, route: &Reader<'_>, (node, key): (&No
         context.report.error_with(node.at, message, "write auth = { providers = [\"NAME\"] }, or another key");
     }
     screening::sticky_key(context, route, (node, key));
+}
+
+/// The cookie of an `affinity` stands for an endpoint: it is one for all the clients that this one has answered, and
+/// another one as soon as a client comes to another upstream.
+fn tells_clients_apart(context: &mut Context<'_>, shares: &[Reader<'_>], (node, key): (&Node, &StickyKey)) {
+    let StickyKey::Cookie(cookie) = key else { return };
+    let named = shares.iter().filter_map(|share| share.get("upstream")?.text());
+    let sets_it = |name: &&str| {
+        let affinity = context.upstream(name).filter(|it| it.get("affinity").is_some()).map(|it| it.table("affinity"));
+        affinity.is_some_and(|affinity| affinity_cookie(name, &affinity) == **cookie)
+    };
+    let mut setting = named.filter(sets_it);
+    if let Some(upstream) = setting.next() {
+        let message = format!(
+            "this cookie is the `affinity` of the upstream {}: it names an endpoint, and is the same for all clients of that",
+            quoted(upstream)
+        );
+        let help = "keep clients by client_ip, or by a cookie that the services set";
+        context.report.error_with(node.at, message, help);
+    }
 }
 
 fn written<'a>(route: &Reader<'a>) -> Vec<Reader<'a>> {

@@ -10,6 +10,7 @@ use super::{
     edit_value, host_port, path_pattern, path_regex, problem_key, statuses, store_url, upstream_url, value_match,
 };
 use crate::config::is_scope;
+use crate::config::settings::cache::KEPT_STATUSES;
 use crate::config::settings::compress::MediaRange;
 use crate::config::settings::split::StickyKey;
 use crate::config::settings::token_place::TokenPlace;
@@ -139,6 +140,8 @@ kinds! {
     CORS_METHOD = "a method, or *", "GET", |text| cors_method(text);
     /// Content types.
     MEDIA_RANGE = "a content type", "text/html", |text| media_range(text).map(drop);
+    /// A status that has a time in a cache.
+    KEPT_STATUS = "a status whose answers are kept", "404", |text| kept_status(text);
     /// What a body of `problems` is for.
     PROBLEM_KEY = "a problem's code, a status or a class", "rate_limited", |text| problem_key::parse(text).map(drop);
     /// A CORS origin.
@@ -183,6 +186,11 @@ fn editable_parameter(text: &str) -> Result<(), String> {
     require(!text.contains(['&', '=', ';']), "it is a name alone, without a value, and without `&` and `;`")?;
     let decoded = percent_encoding::percent_decode_str(text).count();
     require(decoded == text.len(), "it is written as it is once it is decoded, without percent signs")
+}
+
+fn kept_status(text: &str) -> Result<(), String> {
+    let all = KEPT_STATUSES.map(|status| status.to_string());
+    require(all.iter().any(|status| status == text), &format!("they are {}", all.join(", ")))
 }
 
 fn host_pattern(text: &str) -> Result<(), String> {

@@ -38,6 +38,21 @@ fn build(pattern: &str) -> Result<Regex, String> {
     })
 }
 
+/// Text with which everything begins that this pattern of a whole value matches, as far as it is written plainly.
+pub(crate) fn begins(pattern: &Regex) -> &str {
+    let inner = pattern.as_str().strip_prefix(r"\A(?:").and_then(|inner| inner.strip_suffix(r")\z")).unwrap_or("");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '-' | '_');
+    let end = inner.find(|c| !is_plain(c)).unwrap_or(inner.len());
+    if inner.contains('|') {
+        return "";
+    }
+    match inner[end..].chars().next() {
+        // The last one may not be there.
+        Some('?' | '*' | '+' | '{') => &inner[..end.saturating_sub(1)],
+        _ => &inner[..end],
+    }
+}
+
 /// What two equal conditions have in common; used to find routes that cannot be told apart.
 pub(crate) fn canonical(value: &ValueMatch) -> String {
     match value {
@@ -56,6 +71,22 @@ mod tests {
         let Ok(ValueMatch::Pattern(pattern)) = parse("~a|b") else { panic!("a pattern") };
         assert!(pattern.is_match("a") && pattern.is_match("b"));
         assert!(!pattern.is_match("ab") && !pattern.is_match("xa") && !pattern.is_match("a\n"));
+    }
+
+    #[test]
+    fn a_pattern_begins_with_what_is_written_plainly() {
+        for (pattern, expected) in [
+            ("~application/grpc.*", "application/grpc"),
+            ("~application/vnd\\.shop\\+json", "application/vnd"),
+            ("~texts?/plain", "text"),
+            ("~text/plain|a", ""),
+            ("~(?i)text", ""),
+            ("~.*", ""),
+            ("~text", "text"),
+        ] {
+            let Ok(ValueMatch::Pattern(regex)) = parse(pattern) else { panic!("{pattern}") };
+            assert_eq!(begins(&regex), expected, "{pattern}");
+        }
     }
 
     #[test]

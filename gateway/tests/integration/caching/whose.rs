@@ -89,6 +89,66 @@ async fn a_credential_that_nobody_has_proven_gets_what_is_for_all() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_the_route_takes_from_the_upstream_is_no_credential() {
+    for name in ["authorization", "cookie", "x-api-key"] {
+        for fields in ["cache-control: max-age=60\r\n", &format!("vary: accept, {name}\r\n"), ""] {
+            let origin = Origin::always(&ok(fields, "x"));
+            let route = format!("cache = {{ default_ttl = '60s' }}\nrequest_headers = {{ remove = ['{name}'] }}");
+            let world = World::with(&route, "", &origin);
+            for (shown, hit) in [("a=1", false), ("b=2", true)] {
+                let answer = world.ask("GET /a", &format!("{name}: {shown}\r\n")).await;
+                assert_eq!((answer.status, told(&answer).contains("hit")), (200, hit), "{name}: {}", told(&answer));
+            }
+            assert!(told(&world.get("/a").await).contains("hit"));
+            assert_eq!(origin.asked(), 1);
+            assert!(!origin.last().contains(name), "{}", origin.last());
+        }
+    }
+}
+
+/// A file that is asked for before it is there is found once it is.
+#[tokio::test(start_paused = true)]
+async fn what_is_not_there_is_kept_for_as_long_as_the_route_says() {
+    let origin = Origin::always("HTTP/1.1 404 Not Found\r\ncontent-length: 2\r\n\r\nno");
+    let world = World::with("cache = { default_ttl = '10m', status_ttl = { 404 = '2s' } }", "", &origin);
+    assert_eq!(told(&world.get("/z.css").await), "portcullis; fwd=uri-miss; ttl=2; stored");
+    assert!(told(&world.get("/z.css").await).contains("hit"));
+    origin.says(&ok("", "css"));
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await; // virtual time
+    let found = world.get("/z.css").await;
+    assert_eq!((found.status, told(&found)), (200, "portcullis; fwd=stale; ttl=600; stored"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_written_anew_is_a_credential_as_ever() {
+    let origin = Origin::new(|head| {
+        let said = head.lines().find_map(|line| line.strip_prefix("x-session-token: ")).unwrap_or("nobody");
+        ok("", said)
+    });
+    let edits = "request_headers = { set = { x-session-token = '{header:x-who}' } }";
+    let world = World::with(&format!("cache = {{ default_ttl = '60s' }}\n{edits}"), "", &origin);
+    for who in ["ada", "bob", "ada"] {
+        let answer = world.ask("GET /a", &format!("x-session-token: mine\r\nx-who: {who}\r\n")).await;
+        assert_eq!(answer.body, who.as_bytes());
+    }
+    assert_eq!(origin.asked(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn subjects_stay_apart_where_their_cookies_are_taken_away() {
+    let issuer = Issuer::new("k1");
+    let origin = greets("max-age=60");
+    let route =
+        "cache = true\nauth = { providers = ['main'] }\nrequest_headers = { remove = ['cookie', 'authorization'] }";
+    let world = World::with(route, &issuer.provider("forward_token = true"), &origin);
+    for (subject, asked) in [("ada", 1), ("bob", 2), ("ada", 2)] {
+        let fields = format!("{}cookie: _ga=1\r\n", bearer(&issuer, subject, "1"));
+        let answer = world.ask("GET /me", &fields).await;
+        assert_eq!((answer.body, origin.asked()), (subject.as_bytes().to_vec(), asked));
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn who_is_proven_by_one_credential_may_show_the_service_another() {
     let issuer = Issuer::new("k1");
     let origin = Origin::new(|head| {
