@@ -242,7 +242,8 @@ mod tests {
         ]);
         let preflight = Preflight::of(&Method::OPTIONS, &headers).unwrap();
         let (method, body) = (&Method::OPTIONS, Body::Absent);
-        let ask = Ask { listener: "", host: "", method, path: "/a", query: None, headers: &headers, body };
+        let ask =
+            Ask { listener: "", host: "", method, path: "/a", query: None, client: None, headers: &headers, body };
         let asked = RouteTable::build(routes).find_asked(&ask, &preflight)?;
         Some((asked.speaker, asked.routes))
     }

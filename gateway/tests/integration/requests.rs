@@ -6,7 +6,7 @@ use mocks::raw::{Raw, Script};
 use mocks::{Effect, Reset, Rule};
 use serde_json::{Value, json};
 
-use crate::support::{Gateway, Issuer, echo, nowhere, one_route};
+use crate::support::{Gateway, Issuer, echo, one_route};
 
 /// A recorder with these keys, before a configuration.
 pub(crate) fn recording(keys: &str, text: &str) -> String {
