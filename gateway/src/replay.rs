@@ -208,6 +208,15 @@ impl Replay {
         bytes
     }
 
+    /// All of it, where it has come to its end and is one piece already.
+    pub fn as_one(&self) -> Option<Bytes> {
+        let is_over = self.ended && !self.is_broken && self.gathered.is_none() && self.tail.is_empty();
+        match self.parts.as_slice() {
+            [Part::Data(data)] if is_over => Some(data.clone()),
+            _ => None,
+        }
+    }
+
     /// Changes how much is kept. Where that is less than what was kept before, that is let go of as it passes again.
     pub fn keep_up_to(&mut self, most: usize) {
         self.most = most.max(self.bytes);

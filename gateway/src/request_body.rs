@@ -143,9 +143,12 @@ impl RequestBody {
         }
     }
 
-    /// Gathers it in one piece, what was kept of it before included.
+    /// Gathers it in one piece, what was kept of it before included. What is one already stays as it is, with its share
+    /// of the worker's memory.
     pub fn gather(&mut self, gathered: Gathered) {
-        if let Self::Streaming(streaming) = self {
+        if let Self::Streaming(streaming) = self
+            && streaming.replay.as_ref().and_then(|replay| replay.as_one()).is_none()
+        {
             let mut whole = Replay::gathering(gathered, streaming.size_hint());
             if let Some(mut before) = streaming.replay.take() {
                 before.rewind();
@@ -161,6 +164,9 @@ impl RequestBody {
     /// most what a client's connection reads at once.
     pub fn poll_gathered(&mut self, limit: usize, cx: &mut Context<'_>) -> Poll<Result<Read, BodyFault>> {
         let Self::Streaming(streaming) = self else { return Poll::Ready(Ok(Read::Whole(Bytes::new()))) };
+        if let Some(whole) = streaming.replay.as_ref().and_then(|replay| replay.as_one()) {
+            return Poll::Ready(Ok(if whole.len() > limit { Read::Longer } else { Read::Whole(whole) }));
+        }
         loop {
             let Some(replay) = &mut streaming.replay else { return Poll::Ready(Ok(Read::NoRoom)) };
             if replay.is_crowded() {

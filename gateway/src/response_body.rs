@@ -257,7 +257,7 @@ impl<N: Network> ResponseBody<N> {
     pub fn packed_document(exchange: Box<Exchange<N>>, document: Document<N>, packing: Packing) -> Self {
         let mut composed = Composed::new(exchange, document);
         composed.is_packed = true;
-        Self::Packed(Box::new(Packed::new(Below::Composed(composed), packing)))
+        Self::Packed(Box::new(Packed::new(Below::Composed(Box::new(composed)), packing)))
     }
 }
 

@@ -297,7 +297,7 @@ mod tests {
         };
         let said = judged("cpu", &metric);
         assert!(said.ends_with("; no change, however large, would be seen; about 11 rounds would decide."), "{said}");
-        assert_eq!(GateMetric { mde_pct: 2.5, ..metric.clone() }.least_found(), Some(2.5));
+        assert_eq!(GateMetric { mde_pct: 2.5, ..metric }.least_found(), Some(2.5));
         assert!(judged("cpu", &GateMetric { verdict: Verdict::Invalid, ..metric }).contains("is not judged"));
     }
 

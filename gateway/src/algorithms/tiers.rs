@@ -59,7 +59,10 @@ pub fn judge(candidates: &[(Candidate, bool)], bounds: Bounds) -> (Vec<Place>, S
     // Who is not well is asked only where nobody else can be.
     let panics = few && (backups.is_empty() || are_few(&backups, bounds));
     let bounds = if panics { bounds } else { Bounds { panic_below: 0, ..bounds } };
-    let [primaries, backups] = [primaries, backups].map(|tier| judge_where(&tier, bounds, believed));
+    // Backups take the part of those that are not well: none of these is kept in for want of others.
+    let of_primaries = if few && !panics { Bounds { max_percent: 100, ..bounds } } else { bounds };
+    let primaries = judge_where(&primaries, of_primaries, believed);
+    let backups = judge_where(&backups, bounds, believed);
     let take = |places: &[Place]| places.iter().any(|place| *place != Place::Ejected);
     let serving = match (take(&primaries), take(&backups)) {
         (false, true) => Serving::Backups,
@@ -207,10 +210,10 @@ mod tests {
         for (endpoints, expected) in [
             ("ww|w", "ii|i primaries"),
             ("ow|w", "ei|i primaries"),
-            ("ooow|w", "eeci|i both"),
+            ("ooow|w", "eeei|i both"),
             ("sssw|w", "eeei|i both"),
             ("oooo|w", "eeee|i backups"),
-            ("ooow|ow", "eeci|ei both"),
+            ("ooow|ow", "eeei|ei both"),
             ("ooow|oow", "ccci|cci both"),
             ("ooow|o", "ccci|c both"),
             ("ooow|h", "ccci|e primaries"),

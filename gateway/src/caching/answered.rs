@@ -171,8 +171,8 @@ fn confirmed<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, kept: &
         Ok(fresh) => fresh,
         Err(why) => {
             // It is this client's, and no other's any more.
-            if is_word_to_all(exchange, &asking, why) {
-                forget(&store, &asking, kept);
+            if !is_another && is_word_to_all(exchange, &asking, why) {
+                forget(&store, &asking, (kept, exchange.identity.is_none()));
             }
             let mut given = give(exchange, &asking.headers, kept, told);
             if let Some(fields) = fields.and_then(|fields| merge::to_keep(exchange, &fields)) {
@@ -201,7 +201,8 @@ fn confirmed<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, kept: &
 fn is_word_to_all<N: Network>(exchange: &Exchange<N>, asking: &Asking, why: &str) -> bool {
     let is_forced = exchange.cache.as_ref().is_some_and(|cache| cache.told.forward == Some("request"));
     let is_askers = matches!(why, "asked-no-store" | "credentials" | "authorization" | "shared");
-    !is_forced && !is_askers && !exchange.stands_in && asking.asked.credentials.is_empty()
+    let shows_who = asking.asked.is_authorized || !asking.asked.credentials.is_empty();
+    !is_forced && !is_askers && !exchange.stands_in && !shows_who
 }
 
 /// Whether a status says what has become of the resource: it is another one, elsewhere, or gone. Every other, as 401,
@@ -234,11 +235,11 @@ fn outdate(store: &Store, asking: &Asking, kept: &Stored, now_ms: u64) {
     keys.for_each(|key| store.outdate((key, asking.place), now_ms, is_it));
 }
 
-/// What is kept goes.
-fn forget(store: &Store, asking: &Asking, kept: &Stored) {
+/// What is kept goes: of the asker, and where nobody had to be proven to be told this, of all.
+fn forget(store: &Store, asking: &Asking, (kept, is_of_all): (&Stored, bool)) {
     let is_it = |stored: &Stored| std::ptr::eq(stored, kept);
     store.remove((asking.key.bytes(), asking.place), is_it);
-    if let Some(common) = asking.key.common() {
+    if let Some(common) = asking.key.common().filter(|_| is_of_all) {
         store.remove((common, asking.place), is_it);
     }
 }
@@ -271,7 +272,7 @@ fn keep<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, head: &Respo
             let shows_who = asking.asked.is_authorized || !asking.asked.credentials.is_empty();
             match kept {
                 Some(kept) if is_get && is_of_the_resource(status) && is_word_to_all(exchange, &asking, why) => {
-                    forget(&store, &asking, &kept);
+                    forget(&store, &asking, (&kept, exchange.identity.is_none()));
                 }
                 // It costs those who come next no more than a question whether it holds.
                 Some(kept) if !is_get && !shows_who && !exchange.stands_in && shows_another(&kept, head) => {

@@ -47,8 +47,11 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
     if let Some(asked) = asked
         && exchange.timeout.is_none_or(|given| asked < given)
     {
+        let given = exchange.timeout;
         exchange.timeout = Some(asked);
-        (exchange.hurried, exchange.aside.has_own_time) = (true, true);
+        exchange.hurried = true;
+        // A gateway before this one tells what is left of about the same time: that is not its client's word.
+        exchange.aside.has_own_time = exchange.aside.has_own_time || given.is_none_or(|given| asked < given / 2);
         arm(exchange);
     }
 }

@@ -89,7 +89,6 @@ struct Ended<N: Network> {
 }
 
 /// What a wait came to.
-#[expect(clippy::large_enum_variant, reason = "made once an attempt, and taken apart at once")]
 enum Event<N: Network> {
     /// The attempt of this number has ended.
     Ended(usize, Tried<N>),

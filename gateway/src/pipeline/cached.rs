@@ -43,7 +43,7 @@ pub(super) async fn cached<N: Network>(
         }
         Looked::Ask => {}
     }
-    let mut outcome = Box::pin(asked(exchange, headers, target)).await;
+    let mut outcome = Box::pin(asked(exchange, headers, (target, true))).await;
     if exchange.cache.is_some()
         && let Some(anew) = asks_anew(exchange, &outcome)
     {
@@ -52,7 +52,8 @@ pub(super) async fn cached<N: Network>(
         }
         *headers = anew;
         forward::deadline::arm(exchange);
-        outcome = Box::pin(asked(exchange, headers, target)).await;
+        exchange.upstream_head = None;
+        outcome = Box::pin(asked(exchange, headers, (target, false))).await;
     }
     kept(exchange, outcome)
 }
@@ -68,11 +69,12 @@ fn asks_anew<N: Network>(exchange: &mut Exchange<N>, outcome: &Result<Outcome<N>
     caching::asks_anew(exchange, head)
 }
 
-/// Asks the upstream as ever, with others where calls are shared.
+/// Asks the upstream as ever, with others where calls are shared. The first time a copy is sent where the route wants
+/// one.
 async fn asked<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
-    target: &PathAndQuery,
+    (target, is_first): (&PathAndQuery, bool),
 ) -> Result<Outcome<N>, Failure> {
     if exchange.route().is_some_and(|route| route.settings.coalesce)
         && let Some(outcome) = coalesced(exchange, headers, target).await?
@@ -80,7 +82,7 @@ async fn asked<N: Network>(
         return Ok(outcome);
     }
     let selected = select(exchange, headers)?;
-    if exchange.route().is_some_and(|route| route.mirror.is_some()) {
+    if is_first && exchange.route().is_some_and(|route| route.mirror.is_some()) {
         mirrored(exchange, headers, target, &mut RequestBody::Empty);
     }
     let headers = std::mem::take(headers);

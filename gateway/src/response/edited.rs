@@ -46,7 +46,9 @@ fn edit_relayed<N: Network>(exchange: &Exchange<N>, edits: &Edits, fields: &mut 
 /// those that went well, and an error that a browser has kept is there when the service is well again. What forbids to
 /// keep an answer holds for all. `None`: all edits hold.
 fn kept<N: Network>(exchange: &Exchange<N>, edits: &Edits) -> Option<Vec<HeaderName>> {
-    let is_error = exchange.status.is_some_and(|status| status.is_client_error() || status.is_server_error());
+    // What stands in for an answer that failed has its code, whatever its status.
+    let is_error = exchange.code.is_some()
+        || exchange.status.is_some_and(|status| status.is_client_error() || status.is_server_error());
     // Of an error that the route itself is for, they are said on purpose.
     let is_meant = || matches!(exchange.route()?.settings.own_answer.as_deref()?, OwnAnswer::Fixed(_)).then_some(());
     if !is_error || is_meant().is_some() {
@@ -71,7 +73,9 @@ fn lets_keep(name: &HeaderName, value: &[u8], now: i64) -> bool {
     for directive in value.split(',').map(str::trim) {
         let (word, time) = directive.split_once('=').unwrap_or((directive, ""));
         match word.trim() {
-            "no-store" | "no-cache" | "private" => return false,
+            "no-store" => return false,
+            // With names of fields it speaks of them alone.
+            "no-cache" if time.is_empty() => return false,
             "public" | "immutable" => lets = true,
             "max-age" | "s-maxage" => lets |= !time.trim().trim_matches('"').trim_start_matches('0').is_empty(),
             _ => {}
@@ -145,13 +149,16 @@ mod tests {
             ("cdn-cache-control", "immutable"),
             ("surrogate-control", "max-age=3600"),
             ("expires", "Thu, 01 Jan 2037 00:00:00 GMT"),
+            // A browser keeps it.
+            ("cache-control", "private, max-age=60"),
+            ("cache-control", "no-cache=\"set-cookie\", max-age=9"),
         ] {
             assert!(lets(name, value), "{name}: {value}");
         }
         for (name, value) in [
             ("cache-control", "no-store"),
             ("cache-control", "max-age=0, must-revalidate"),
-            ("cache-control", "private, max-age=60"),
+            ("cache-control", "private"),
             ("cache-control", "no-cache"),
             ("expires", "0"),
             ("expires", "Thu, 01 Jan 1970 00:00:00 GMT"),

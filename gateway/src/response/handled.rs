@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 
 use super::own::tell_limits;
-use super::relay::received;
+use super::relay::{hear_call, received};
 use super::{close_while_draining, cross_origin, edited, grpc, problem, secure_own, secure_seen};
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::remove_from_answer;
@@ -22,6 +22,9 @@ pub fn lend<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> (H
         seen.lend();
     }
     let status = answer.head.status;
+    if exchange.is_grpc {
+        hear_call(&mut exchange, status, &answer.head.fields);
+    }
     let fields = received(&exchange, &answer.source, status, answer.head.fields);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
     let (held, body) = Held::lend(exchange, answer.source, idle_timeout);

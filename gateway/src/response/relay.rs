@@ -48,14 +48,20 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
 /// What a call came to, where its head says so, and whether that can be said behind it: web pages, which do not see
 /// trailers, have them among the messages.
 fn note_grpc<N: Network>(exchange: &mut Exchange<N>, status: StatusCode, fields: &Fields) {
-    let told = fields.get("grpc-status");
-    if let Some(told) = told {
+    if let Some(told) = fields.get("grpc-status") {
         exchange.tells_grpc_status(told);
     }
-    let has_trailers = fields.get("content-type").is_some_and(|kind| is_grpc(kind) && !is_web(kind));
+    let has_trailers = hear_call(exchange, status, fields);
     exchange.speech.tells_behind = exchange.version == Version::HTTP_2 && has_trailers;
+}
+
+/// Whether what the call came to stands behind its messages; what is heard of it is noted.
+pub(super) fn hear_call<N: Network>(exchange: &mut Exchange<N>, status: StatusCode, fields: &Fields) -> bool {
+    let has_trailers = fields.get("content-type").is_some_and(|kind| is_grpc(kind) && !is_web(kind));
     // Another status of HTTP says it by itself.
-    exchange.speech.is_told = has_trailers.then_some(told.is_some() || status != StatusCode::OK);
+    let is_told = fields.get("grpc-status").is_some() || status != StatusCode::OK;
+    exchange.speech.is_told = has_trailers.then_some(is_told);
+    has_trailers
 }
 
 /// Passes an answer on of whose body some has been read.

@@ -16,7 +16,7 @@ use crate::timer::Wait;
 /// A body whose bytes become others before the client gets them.
 pub(super) enum Below<N: Network> {
     Relayed(Relay<N>),
-    Composed(Composed<N>),
+    Composed(Box<Composed<N>>),
 }
 
 impl<N: Network> Below<N> {

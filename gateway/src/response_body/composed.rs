@@ -39,7 +39,8 @@ impl<N: Network> Composed<N> {
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Some(document) = &mut self.document else { return Poll::Ready(None) };
         let polled = document.poll_frame(&self.exchange, cx);
-        if self.exchange.answered.is_none() && !self.is_packed {
+        // What waits for a part is no time of the gateway's own, whoever makes something else of what comes.
+        if self.exchange.answered.is_none() && (!self.is_packed || polled.is_pending()) {
             self.exchange.answered = Some(self.exchange.now());
         }
         let frame = match ready!(polled) {

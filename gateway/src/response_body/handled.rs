@@ -33,7 +33,7 @@ pub enum Held<N: Network> {
 impl<N: Network> Held<N> {
     /// Takes an upstream's answer apart: the exchange, and a body for whoever wants to see it.
     pub fn lend(mut exchange: Box<Exchange<N>>, source: Source<N>, idle_timeout: Option<Duration>) -> (Self, Lent<N>) {
-        let source = if source.leg.is_over() {
+        let source = if source.leg.is_over() && !exchange.speech.lacks_a_word() {
             source.finish(&exchange, exchange.now());
             None
         } else {

@@ -232,6 +232,7 @@ impl<N: Network> Relay<N> {
             source.finish(&self.exchange, now);
         }
         match cut {
+            Some(cut) if self.is_lent => self.cut = Some(cut),
             _ if self.is_packed => {}
             None => self.exchange.finish_whole(now),
             Some(cut) => self.exchange.finish_with(cut),

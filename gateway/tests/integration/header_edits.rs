@@ -139,11 +139,13 @@ async fn no_edit_has_an_error_kept_and_what_forbids_that_holds_for_all() {
     let nowhere = nowhere();
     let edits = "response_headers = { set = { cache-control = 'max-age=60' } }";
     let gone = format!("[[routes]]\npath = '/gone'\nanswer = {{ status = 410 }}\n{edits}\n");
-    let down = format!("fallback = {{ status = 503, body = 'later' }}\nretry = {{ attempts = 1 }}\n{edits}");
-    let gateway = Gateway::start(&format!("{gone}{}", text(nowhere, &down))).await;
-    assert_eq!(gateway.get("/gone").await.header("cache-control"), Some("max-age=60"));
-    let answer = gateway.get("/t/a/b").await;
-    assert_eq!((answer.status, answer.header("cache-control")), (503, Some("no-store")));
+    for status in [200, 503] {
+        let down = format!("fallback = {{ status = {status}, body = 'later' }}\nretry = {{ attempts = 1 }}\n{edits}");
+        let gateway = Gateway::start(&format!("{gone}{}", text(nowhere, &down))).await;
+        assert_eq!(gateway.get("/gone").await.header("cache-control"), Some("max-age=60"));
+        let answer = gateway.get("/t/a/b").await;
+        assert_eq!((answer.status, answer.header("cache-control")), (status, Some("no-store")));
+    }
 }
 
 #[tokio::test]

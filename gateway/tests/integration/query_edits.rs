@@ -135,7 +135,7 @@ async fn handlers_and_copies_are_asked_alike_and_redirects_are_the_clients() {
             .await;
     assert_eq!(gateway.ask(get("/own?a=9&c=%7e", "")).await.body, b"/own?c=%7e&b=1");
     let moved = gateway.ask(get("/moved?a=9", "")).await;
-    assert_eq!((moved.status, moved.header("location")), (308, Some("http://shop.test:8443/new?a=9")));
+    assert_eq!((moved.status, moved.header("location")), (308, Some("http://Shop.Test:8443/new?a=9")));
     assert_eq!(gateway.ask(get("/t/a/b?a=9", "")).await.status, 200);
     eventually("the copy has come", || last(&shadow) == "/t/a/b?b=1").await;
 }

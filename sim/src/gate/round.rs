@@ -81,7 +81,7 @@ impl Started {
     }
 
     /// It is at fault.
-    fn broken(&self, why: String) -> GateError {
+    fn broken(&self, why: impl std::fmt::Display) -> GateError {
         GateError::Broken { side: self.name, why: format!("{why}; see {}", self.log.display()) }
     }
 }

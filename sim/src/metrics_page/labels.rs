@@ -37,6 +37,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
             &["upstream", "result"]
         }
         "gateway_upstream_duration_seconds"
+        | "gateway_backups_serving"
         | "gateway_upstream_connections_opened_total"
         | "gateway_upstream_stale_replays_total"
         | "gateway_discovery_failing"
