@@ -26,7 +26,7 @@ pub(super) struct Doubt {
     pub(super) interrupted: bool,
     /// Something of what happened is not known, or an event did not happen.
     pub(super) lost: bool,
-    /// Not all was sent that was planned.
+    /// The driver gave up its plan.
     pub(super) unsent: bool,
     /// How late the driver was, p99, milliseconds.
     pub(super) late_ms: f64,
