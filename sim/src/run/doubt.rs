@@ -28,6 +28,9 @@ pub(super) struct Doubt {
     pub(super) lost: bool,
     /// The driver gave up its plan.
     pub(super) unsent: bool,
+    /// Limits are kept in a Redis, which shares the machine too: a decision is counted there as much later as it is
+    /// busy.
+    pub(super) shared: bool,
     /// How late the driver was, p99, milliseconds.
     pub(super) late_ms: f64,
 }
@@ -41,6 +44,8 @@ enum Kind {
     Exact,
     /// Exact too, but journals of several processes are put side by side.
     Compared,
+    /// What limits decided: stamped by one thread when a request came, and counted when its turn came.
+    Limited,
     /// A share of requests that went as expected.
     Share,
     /// A count of requests that did not.
@@ -58,7 +63,7 @@ impl Kind {
         match (section, last) {
             ("gateway", "up") => Self::Life,
             ("accounting", "missing" | "surplus") | ("virtual_time", "anomalies") => Self::Exact,
-            ("limiters", "false_admits" | "false_refusals" | "bound_violation") => Self::Exact,
+            ("limiters", "false_admits" | "false_refusals" | "bound_violation") => Self::Limited,
             ("breakers", "leaked_attempts") => Self::Compared,
             ("breakers", "trip_ms" | "recovery_ms") => Self::Time,
             ("load", "success_ratio") => Self::Share,
@@ -83,6 +88,7 @@ impl Doubt {
             _ if beside => false,
             Kind::Exact => !self.lost,
             Kind::Compared => is_near,
+            Kind::Limited => is_near && !self.shared,
             Kind::Share => is_near && !self.unsent && is_beyond(judged, part, BEYOND_SHARE),
             Kind::Count => {
                 let requests = part.map_or(0.0, |part| requests(&part.figure, figures));
@@ -117,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    const LATE: Doubt = Doubt { interrupted: false, lost: false, unsent: false, late_ms: 7.2 };
+    const LATE: Doubt = Doubt { interrupted: false, lost: false, unsent: false, shared: false, late_ms: 7.2 };
 
     fn leaves(doubt: Doubt, name: &str, bounds: (Option<f64>, Option<f64>), value: f64) -> bool {
         let outcome = json!({ "ok": 900, "rejected": 0, "failed": 100, "dropped": 0, "client_error": 0 });
@@ -165,7 +171,15 @@ mod tests {
     fn what_was_not_sent_or_was_much_too_late_is_no_failure_of_a_gateway() {
         for doubt in [Doubt { unsent: true, ..LATE }, Doubt { late_ms: 400.0, ..LATE }] {
             assert!(!leaves(doubt, "load.a.phases.before.success_ratio", (Some(0.99), None), 0.0));
-            assert!(leaves(doubt, "limiters.each.false_admits", most(0.0), 9.0), "it is the gateway's own count");
+            assert!(leaves(doubt, "accounting.missing", most(0.0), 9.0), "it is the gateway's own count");
         }
+    }
+
+    #[test]
+    fn limits_are_judged_where_no_decision_waits_for_a_machine() {
+        let judged = |doubt| leaves(doubt, "limiters.each.bound_violation", most(2.0), 8.0);
+        assert!(judged(LATE) && judged(Doubt { unsent: true, ..LATE }));
+        assert!(!judged(Doubt { shared: true, ..LATE }), "the Redis is as late as the machine is busy");
+        assert!(!judged(Doubt { late_ms: 400.0, ..LATE }), "so are the gateway's own threads");
     }
 }

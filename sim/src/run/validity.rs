@@ -103,7 +103,7 @@ pub(super) fn judge(
     }
     let Reasons { list, doubt } = reasons;
     let doubt = match scenario.runtime {
-        Runtime::Sockets => Doubt { late_ms: validity.pacer_lag_us.p99 / 1e3, ..doubt },
+        Runtime::Sockets => Doubt { shared: scenario.redis, late_ms: validity.pacer_lag_us.p99 / 1e3, ..doubt },
         // No machine has a part in it.
         Runtime::Virtual => Doubt { interrupted: doubt.interrupted, lost: doubt.lost, ..Doubt::default() },
     };
