@@ -28,6 +28,8 @@ pub(super) struct Doubt {
     pub(super) lost: bool,
     /// The driver gave up its plan.
     pub(super) unsent: bool,
+    /// Mocks or gateways had too little of the machine, which no driver's lateness tells.
+    pub(super) starved: bool,
     /// Limits are kept in a Redis, which shares the machine too: a decision is counted there as much later as it is
     /// busy.
     pub(super) shared: bool,
@@ -82,7 +84,7 @@ impl Doubt {
             return false;
         }
         let beside = part.is_some_and(|part| part.above.is_some() || part.per.is_some());
-        let is_near = !self.lost && self.late_ms <= MOST_LATE_MS;
+        let is_near = !self.lost && !self.starved && self.late_ms <= MOST_LATE_MS;
         match Kind::of(&judged.figure) {
             Kind::Life => true,
             _ if beside => false,
@@ -123,7 +125,8 @@ mod tests {
 
     use super::*;
 
-    const LATE: Doubt = Doubt { interrupted: false, lost: false, unsent: false, shared: false, late_ms: 7.2 };
+    const LATE: Doubt =
+        Doubt { interrupted: false, lost: false, unsent: false, starved: false, shared: false, late_ms: 7.2 };
 
     fn leaves(doubt: Doubt, name: &str, bounds: (Option<f64>, Option<f64>), value: f64) -> bool {
         let outcome = json!({ "ok": 900, "rejected": 0, "failed": 100, "dropped": 0, "client_error": 0 });
@@ -169,7 +172,9 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_or_was_much_too_late_is_no_failure_of_a_gateway() {
-        for doubt in [Doubt { unsent: true, ..LATE }, Doubt { late_ms: 400.0, ..LATE }] {
+        let doubts =
+            [Doubt { unsent: true, ..LATE }, Doubt { starved: true, ..LATE }, Doubt { late_ms: 400.0, ..LATE }];
+        for doubt in doubts {
             assert!(!leaves(doubt, "load.a.phases.before.success_ratio", (Some(0.99), None), 0.0));
             assert!(leaves(doubt, "accounting.missing", most(0.0), 9.0), "it is the gateway's own count");
         }

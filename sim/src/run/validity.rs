@@ -20,18 +20,29 @@ const BUSY_DRIVER: f64 = 0.7;
 const BUSY_MOCKS: f64 = 0.85;
 /// Time that the host took.
 const MOST_STEAL: f64 = 0.01;
+/// With more of it, time limits pass that would not have.
+const STARVING_STEAL: f64 = 0.05;
 
 /// Reasons against a run, and what they may have caused.
 #[derive(Debug, Default)]
 struct Reasons {
     list: Vec<String>,
     doubt: Doubt,
+    /// The machine was busy.
+    late: bool,
 }
 
 impl Reasons {
     /// The machine was busy: times say nothing.
     fn late(&mut self, why: String) {
+        self.late = true;
         self.list.push(why);
+    }
+
+    /// Somebody else than the driver had too little of the machine.
+    fn starved(&mut self, why: String) {
+        self.doubt.starved = true;
+        self.late(why);
     }
 
     /// The server was slow, as far as its driver was on time: it explains no miss.
@@ -101,9 +112,13 @@ pub(super) fn judge(
         reasons.doubt.interrupted = true;
         reasons.list.insert(0, format!("it was interrupted after {} of {}", secs(lasted), secs(scenario.length())));
     }
-    let Reasons { list, doubt } = reasons;
+    let Reasons { list, doubt, late } = reasons;
+    // Loads without a plan have no pacer that could say how late anybody was.
+    let starved = doubt.starved || (late && measured.offered.iter().all(Option::is_none));
     let doubt = match scenario.runtime {
-        Runtime::Sockets => Doubt { shared: scenario.redis, late_ms: validity.pacer_lag_us.p99 / 1e3, ..doubt },
+        Runtime::Sockets => {
+            Doubt { starved, shared: scenario.redis, late_ms: validity.pacer_lag_us.p99 / 1e3, ..doubt }
+        }
         // No machine has a part in it.
         Runtime::Virtual => Doubt { interrupted: doubt.interrupted, lost: doubt.lost, ..Doubt::default() },
     };
@@ -114,7 +129,7 @@ fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, rea
     let mocks_busy = measured.mocks_cpu_us as f64 / measured.lasted.as_micros().max(1) as f64;
     // Mocks that queue on purpose wait, and take no time of a core for it.
     if mocks_busy > BUSY_MOCKS {
-        reasons.late(format!("the mocks were at their limit: {:.0} % of a core", mocks_busy * 100.0));
+        reasons.starved(format!("the mocks were at their limit: {:.0} % of a core", mocks_busy * 100.0));
     }
     let (before, after) = &measured.counted;
     let lost = after.journal_dropped.saturating_sub(before.journal_dropped);
@@ -123,7 +138,8 @@ fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, rea
         reasons.lost(format!("the mocks' journal lost {lost} requests"));
     }
     if steal_ratio > MOST_STEAL {
-        reasons.late(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
+        let why = format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0);
+        if steal_ratio > STARVING_STEAL { reasons.starved(why) } else { reasons.late(why) }
     }
     for done in measured.events.iter().filter_map(super::timeline::Done::failure) {
         reasons.lost(done);
