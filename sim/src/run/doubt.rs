@@ -50,7 +50,7 @@ enum Kind {
     Limited,
     /// A share of requests that went as expected.
     Share,
-    /// A count of requests that did not.
+    /// A count of requests that ended in one way.
     Count,
     /// A time that a breaker took.
     Time,
@@ -66,7 +66,7 @@ impl Kind {
             ("gateway", "up") => Self::Life,
             ("accounting", "missing" | "surplus") | ("virtual_time", "anomalies") => Self::Exact,
             ("limiters", "false_admits" | "false_refusals" | "bound_violation") => Self::Limited,
-            ("breakers", "leaked_attempts") => Self::Compared,
+            ("breakers", "leaked_attempts" | "never_closed") => Self::Compared,
             ("breakers", "trip_ms" | "recovery_ms") => Self::Time,
             ("load", "success_ratio") => Self::Share,
             ("load", "answered") => Self::Compared,
@@ -96,6 +96,10 @@ impl Doubt {
                 let requests = part.map_or(0.0, |part| requests(&part.figure, figures));
                 is_near && !self.unsent && is_beyond(judged, part, BEYOND_SHARE * requests)
             }
+            // What never came is later than any bound.
+            Kind::Time if judged.value.is_none() => {
+                is_near && !self.unsent && part.is_some_and(|part| part.max.is_some())
+            }
             Kind::Time => is_near && !self.unsent && is_beyond(judged, part, BEYOND_MS + BEYOND_LAGS * self.late_ms),
             Kind::Figure => false,
         }
@@ -107,8 +111,13 @@ fn is_beyond(judged: &Expectation, part: Option<&ExpectPart>, by: f64) -> bool {
     let (Some(part), Some(value)) = (part, judged.value) else { return false };
     let above = part.max.is_some_and(|max| value > max + by);
     let below = part.min.is_some_and(|min| value < min - by);
-    // A breaker that tripped early, or few failures, are no sign of anything.
-    if Kind::of(&judged.figure) == Kind::Share { below } else { above }
+    match Kind::of(&judged.figure) {
+        Kind::Share => below,
+        // Too few refusals are a limit that is lost.
+        Kind::Count => above || below,
+        // A breaker that tripped early is no sign of anything.
+        _ => above,
+    }
 }
 
 /// All requests of the phase that a figure is about.
@@ -160,6 +169,22 @@ mod tests {
         assert_eq!((share(0.5), share(0.95), share(1.0)), (true, false, false));
         let status = |value| leaves(LATE, "load.a.phases.before.status.503", most(0.0), value);
         assert_eq!((status(100.0), status(50.0)), (true, false), "of a thousand requests");
+    }
+
+    #[test]
+    fn what_never_came_is_judged_as_what_came_late() {
+        let never = |doubt: Doubt, (min, max)| {
+            let figure = "breakers.a/1.trip_ms".to_owned();
+            let part = ExpectPart { figure: figure.clone(), min, max, above: None, per: None };
+            let judged = Expectation { figure, bound: String::new(), value: None, holds: false };
+            doubt.leaves(&judged, Some(&part), &json!({}))
+        };
+        assert!(never(LATE, most(250.0)), "a breaker that is switched off");
+        assert!(!never(LATE, (Some(10.0), None)) && !never(Doubt { lost: true, ..LATE }, most(250.0)));
+        assert!(leaves(LATE, "breakers.a/1.never_closed", most(0.0), 1.0));
+        let refused = |value| leaves(LATE, "load.a.phases.before.status.429", (Some(100.0), None), value);
+        assert_eq!((refused(0.0), refused(60.0)), (true, false), "a limit that is lost, of a thousand requests");
+        assert!(!leaves(LATE, "load.a.status.429", (Some(100.0), None), 0.0), "of who knows how many");
     }
 
     #[test]
