@@ -129,18 +129,20 @@ impl Threshold {
 }
 
 /// What latencies and rates take for granted: that requests succeed. A server that refuses everything at once has the
-/// best of both. So where one of them is judged, and nothing says how many requests may fail, more than one in a
-/// hundred that did misses an expectation of its own; it is not told where it holds. Drops are apart: a run with some
-/// is not valid.
+/// best of both. So where one of them is judged, and nothing says how many requests of that phase or of all may fail,
+/// more than one in a hundred that did misses an expectation of its own; it is not told where it holds. Drops are apart:
+/// a run with some is not valid.
 #[must_use]
 pub fn taken_for_granted(thresholds: &[Threshold], load: &str, phases: &[Phase], all: &Phase) -> Vec<Expectation> {
-    if thresholds.iter().any(|one| one.figure.is_about_success()) {
-        return Vec::new();
-    }
+    let is_said = |name: Option<&String>| {
+        let mut about = thresholds.iter().filter(|one| one.figure.is_about_success());
+        about.any(|one| one.phase.is_none() || one.phase.as_ref() == name)
+    };
     let mut names: Vec<Option<&String>> = Vec::new();
     for one in thresholds.iter().filter(|one| one.figure.is_better_for_failures()) {
-        if !names.contains(&one.phase.as_ref()) {
-            names.push(one.phase.as_ref());
+        let name = one.phase.as_ref();
+        if !names.contains(&name) && !is_said(name) {
+            names.push(name);
         }
     }
     let judge = |name: Option<&String>| {
@@ -345,7 +347,10 @@ mod tests {
         let missed = ("load.main.error_ratio".to_owned(), false);
         assert_eq!(granted(&recorder, &["p99>20ms", "rps<300"]), std::slice::from_ref(&missed), "once for both");
         let of_phase = ("load.main.phases.steady.error_ratio".to_owned(), false);
-        assert_eq!(granted(&recorder, &["rps<300", "steady.p50>1ms"]), [missed, of_phase]);
+        assert_eq!(granted(&recorder, &["rps<300", "steady.p50>1ms"]), [missed.clone(), of_phase]);
+        assert_eq!(granted(&recorder, &["p99>20ms", "steady.errors>99%"]), [missed], "one phase says nothing of all");
+        assert!(granted(&recorder, &["steady.p99>20ms", "steady.errors>99%"]).is_empty());
+        assert!(granted(&recorder, &["steady.p99>20ms", "errors>99%"]).is_empty(), "all are said of");
         for own in ["errors>99%", "success<0.1%", "errors>30000"] {
             assert!(granted(&recorder, &["p99>20ms", own]).is_empty(), "{own} says what may fail");
         }

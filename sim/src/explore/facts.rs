@@ -20,7 +20,7 @@ pub(super) struct Service {
     /// The mocks' name for it.
     pub name: String,
     pub policy: Policy,
-    /// One for each endpoint.
+    /// One for each endpoint; 0 of a backup, whose share is nothing while all is well.
     pub weights: Vec<u64>,
     /// The route's, until the answer's head.
     pub timeout_ns: Option<u64>,
@@ -103,7 +103,7 @@ impl Facts {
                     Balance::ConsistentHash(_) | Balance::PeakEwma => Policy::Keyed,
                     _ => Policy::Busy,
                 },
-                weights: endpoints.iter().map(|endpoint| u64::from(endpoint.weight)).collect(),
+                weights: endpoints.iter().map(|one| if one.backup { 0 } else { u64::from(one.weight) }).collect(),
                 timeout_ns: route.timeout.map(nanos),
                 has_fixed_answer: matches!(route.fallback, Some(Fallback::Answer(_))),
                 gets_more: route.hedge.is_some() || stands_in,

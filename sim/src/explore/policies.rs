@@ -13,8 +13,10 @@ pub(super) fn of(checked: &Checked) -> Policies {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
         let name = Endpoint::parse(checked.names.get(&*endpoints.first()?.address)?)?.upstream;
         let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
-        let (breaker, max_percent) = (Some(breaker(&upstream.breaker)), upstream.ejection.max_percent);
-        Some((name, UpstreamPolicy { weights, breaker, max_percent, checked: upstream.health.is_some() }))
+        let backups = endpoints.iter().map(|endpoint| endpoint.backup).collect();
+        let (breaker, bounds) = (Some(breaker(&upstream.breaker)), upstream.ejection);
+        let (max_percent, panic_below, checked) = (bounds.max_percent, bounds.panic_below, upstream.health.is_some());
+        Some((name, UpstreamPolicy { weights, backups, panic_below, breaker, max_percent, checked }))
     });
     Policies { upstreams: upstreams.collect(), limits: limits(&checked.config) }
 }

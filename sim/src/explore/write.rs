@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::draft::{Breaker, Draft, Fallback, Health, Load, Service};
+use super::draft::{Breaker, Draft, Fallback, Health, Load, PATIENT_MS, Service};
 
 /// The body of every fixed answer; its status is one that no mock gives, so that nobody takes it for a mock's.
 const FIXED: &str = "in its place";
@@ -60,6 +60,10 @@ pub(super) fn files(draft: &Draft, name: &str, about: &str) -> Files {
     }
     for at_ms in &draft.reloads_ms {
         let _ = write!(text, "\n[[events]]\nat = \"{at_ms}ms\"\ndo = \"reload\"\n");
+    }
+    for load in draft.loads.iter().filter(|load| load.timeout_ms < PATIENT_MS) {
+        // It is meant that they leave, all of them perhaps: `sim run` takes nothing else for granted.
+        let _ = write!(text, "\n[[expect]]\nfigure = \"load.{}.phases.before.outcome.failed\"\nmin = 0\n", load.name);
     }
     Files { scenario: text, gateway: gateway(draft) }
 }

@@ -23,6 +23,10 @@ pub struct Policies {
 pub struct UpstreamPolicy {
     /// The weight of each endpoint, in their order.
     pub weights: Vec<u32>,
+    /// Which of its endpoints are backups, in their order; empty where none is.
+    pub backups: Vec<bool>,
+    /// All are used where a smaller share than this is well, in millionths; 0 is never.
+    pub panic_below: u32,
     /// Its endpoints' breaker; `None` where there is none.
     pub breaker: Option<BreakerPolicy>,
     /// The share of endpoints that ejection may take out by their breakers, percent; rounded down, and never the last
@@ -34,7 +38,8 @@ pub struct UpstreamPolicy {
 
 impl Default for UpstreamPolicy {
     fn default() -> Self {
-        Self { weights: Vec::new(), breaker: None, max_percent: 50, checked: false }
+        let (weights, backups) = (Vec::new(), Vec::new());
+        Self { weights, backups, panic_below: 0, breaker: None, max_percent: 50, checked: false }
     }
 }
 

@@ -26,8 +26,13 @@ pub(super) struct Doubt {
     pub(super) interrupted: bool,
     /// Something of what happened is not known, or an event did not happen.
     pub(super) lost: bool,
-    /// Not all was sent that was planned.
+    /// The driver gave up its plan.
     pub(super) unsent: bool,
+    /// Mocks or gateways had too little of the machine, which no driver's lateness tells.
+    pub(super) starved: bool,
+    /// Limits are kept in a Redis, which shares the machine too: a decision is counted there as much later as it is
+    /// busy.
+    pub(super) shared: bool,
     /// How late the driver was, p99, milliseconds.
     pub(super) late_ms: f64,
 }
@@ -41,9 +46,11 @@ enum Kind {
     Exact,
     /// Exact too, but journals of several processes are put side by side.
     Compared,
+    /// What limits decided: stamped by one thread when a request came, and counted when its turn came.
+    Limited,
     /// A share of requests that went as expected.
     Share,
-    /// A count of requests that did not.
+    /// A count of requests that ended in one way.
     Count,
     /// A time that a breaker took.
     Time,
@@ -58,8 +65,8 @@ impl Kind {
         match (section, last) {
             ("gateway", "up") => Self::Life,
             ("accounting", "missing" | "surplus") | ("virtual_time", "anomalies") => Self::Exact,
-            ("limiters", "false_admits" | "false_refusals" | "bound_violation") => Self::Exact,
-            ("breakers", "leaked_attempts") => Self::Compared,
+            ("limiters", "false_admits" | "false_refusals" | "bound_violation") => Self::Limited,
+            ("breakers", "leaked_attempts" | "never_closed") => Self::Compared,
             ("breakers", "trip_ms" | "recovery_ms") => Self::Time,
             ("load", "success_ratio") => Self::Share,
             ("load", "answered") => Self::Compared,
@@ -77,16 +84,21 @@ impl Doubt {
             return false;
         }
         let beside = part.is_some_and(|part| part.above.is_some() || part.per.is_some());
-        let is_near = !self.lost && self.late_ms <= MOST_LATE_MS;
+        let is_near = !self.lost && !self.starved && self.late_ms <= MOST_LATE_MS;
         match Kind::of(&judged.figure) {
             Kind::Life => true,
             _ if beside => false,
             Kind::Exact => !self.lost,
             Kind::Compared => is_near,
+            Kind::Limited => is_near && !self.shared,
             Kind::Share => is_near && !self.unsent && is_beyond(judged, part, BEYOND_SHARE),
             Kind::Count => {
                 let requests = part.map_or(0.0, |part| requests(&part.figure, figures));
                 is_near && !self.unsent && is_beyond(judged, part, BEYOND_SHARE * requests)
+            }
+            // What never came is later than any bound.
+            Kind::Time if judged.value.is_none() => {
+                is_near && !self.unsent && part.is_some_and(|part| part.max.is_some())
             }
             Kind::Time => is_near && !self.unsent && is_beyond(judged, part, BEYOND_MS + BEYOND_LAGS * self.late_ms),
             Kind::Figure => false,
@@ -99,8 +111,13 @@ fn is_beyond(judged: &Expectation, part: Option<&ExpectPart>, by: f64) -> bool {
     let (Some(part), Some(value)) = (part, judged.value) else { return false };
     let above = part.max.is_some_and(|max| value > max + by);
     let below = part.min.is_some_and(|min| value < min - by);
-    // A breaker that tripped early, or few failures, are no sign of anything.
-    if Kind::of(&judged.figure) == Kind::Share { below } else { above }
+    match Kind::of(&judged.figure) {
+        Kind::Share => below,
+        // Too few refusals are a limit that is lost.
+        Kind::Count => above || below,
+        // A breaker that tripped early is no sign of anything.
+        _ => above,
+    }
 }
 
 /// All requests of the phase that a figure is about.
@@ -117,7 +134,8 @@ mod tests {
 
     use super::*;
 
-    const LATE: Doubt = Doubt { interrupted: false, lost: false, unsent: false, late_ms: 7.2 };
+    const LATE: Doubt =
+        Doubt { interrupted: false, lost: false, unsent: false, starved: false, shared: false, late_ms: 7.2 };
 
     fn leaves(doubt: Doubt, name: &str, bounds: (Option<f64>, Option<f64>), value: f64) -> bool {
         let outcome = json!({ "ok": 900, "rejected": 0, "failed": 100, "dropped": 0, "client_error": 0 });
@@ -154,6 +172,22 @@ mod tests {
     }
 
     #[test]
+    fn what_never_came_is_judged_as_what_came_late() {
+        let never = |doubt: Doubt, (min, max)| {
+            let figure = "breakers.a/1.trip_ms".to_owned();
+            let part = ExpectPart { figure: figure.clone(), min, max, above: None, per: None };
+            let judged = Expectation { figure, bound: String::new(), value: None, holds: false };
+            doubt.leaves(&judged, Some(&part), &json!({}))
+        };
+        assert!(never(LATE, most(250.0)), "a breaker that is switched off");
+        assert!(!never(LATE, (Some(10.0), None)) && !never(Doubt { lost: true, ..LATE }, most(250.0)));
+        assert!(leaves(LATE, "breakers.a/1.never_closed", most(0.0), 1.0));
+        let refused = |value| leaves(LATE, "load.a.phases.before.status.429", (Some(100.0), None), value);
+        assert_eq!((refused(0.0), refused(60.0)), (true, false), "a limit that is lost, of a thousand requests");
+        assert!(!leaves(LATE, "load.a.status.429", (Some(100.0), None), 0.0), "of who knows how many");
+    }
+
+    #[test]
     fn lost_evidence_leaves_only_that_a_gateway_died_and_an_interrupt_leaves_nothing() {
         let lost = Doubt { lost: true, ..LATE };
         assert!(leaves(lost, "gateway.0.up", most(0.0), 0.0) && !leaves(lost, "accounting.missing", most(0.0), 9.0));
@@ -163,9 +197,19 @@ mod tests {
 
     #[test]
     fn what_was_not_sent_or_was_much_too_late_is_no_failure_of_a_gateway() {
-        for doubt in [Doubt { unsent: true, ..LATE }, Doubt { late_ms: 400.0, ..LATE }] {
+        let doubts =
+            [Doubt { unsent: true, ..LATE }, Doubt { starved: true, ..LATE }, Doubt { late_ms: 400.0, ..LATE }];
+        for doubt in doubts {
             assert!(!leaves(doubt, "load.a.phases.before.success_ratio", (Some(0.99), None), 0.0));
-            assert!(leaves(doubt, "limiters.each.false_admits", most(0.0), 9.0), "it is the gateway's own count");
+            assert!(leaves(doubt, "accounting.missing", most(0.0), 9.0), "it is the gateway's own count");
         }
+    }
+
+    #[test]
+    fn limits_are_judged_where_no_decision_waits_for_a_machine() {
+        let judged = |doubt| leaves(doubt, "limiters.each.bound_violation", most(2.0), 8.0);
+        assert!(judged(LATE) && judged(Doubt { unsent: true, ..LATE }));
+        assert!(!judged(Doubt { shared: true, ..LATE }), "the Redis is as late as the machine is busy");
+        assert!(!judged(Doubt { late_ms: 400.0, ..LATE }), "so are the gateway's own threads");
     }
 }

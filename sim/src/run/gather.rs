@@ -109,7 +109,8 @@ pub(super) const ALIGNMENTS: u64 = 20;
 pub(super) fn policies(checked: &Checked, scores_breakers: bool, alignment: u64) -> Policies {
     let upstreams = checked.config.upstreams.iter().filter_map(|upstream| {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
-        let weights = endpoints.iter().map(|endpoint| endpoint.weight).collect();
+        // A backup's share is nothing while all is well.
+        let weights = endpoints.iter().map(|endpoint| if endpoint.backup { 0 } else { endpoint.weight }).collect();
         let breaker = scores_breakers.then(|| aligned(policy::breaker(&upstream.breaker), alignment));
         Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker, ..UpstreamPolicy::default() }))
     });

@@ -10,7 +10,7 @@ use super::doubt::Doubt;
 use super::measure::Measured;
 use super::warm_up::WarmedUp;
 use crate::scenario::Scenario;
-use crate::scenario::model::LoadPart;
+use crate::scenario::model::{LoadPart, Runtime};
 
 /// The pacer may be this late at p99, or a tenth of the median service time where that is more.
 const MOST_LAG_US: f64 = 200.0;
@@ -20,17 +20,33 @@ const BUSY_DRIVER: f64 = 0.7;
 const BUSY_MOCKS: f64 = 0.85;
 /// Time that the host took.
 const MOST_STEAL: f64 = 0.01;
+/// With more of it, time limits pass that would not have.
+const STARVING_STEAL: f64 = 0.05;
 
 /// Reasons against a run, and what they may have caused.
 #[derive(Debug, Default)]
 struct Reasons {
     list: Vec<String>,
     doubt: Doubt,
+    /// The machine was busy.
+    late: bool,
 }
 
 impl Reasons {
     /// The machine was busy: times say nothing.
     fn late(&mut self, why: String) {
+        self.late = true;
+        self.list.push(why);
+    }
+
+    /// Somebody else than the driver had too little of the machine.
+    fn starved(&mut self, why: String) {
+        self.doubt.starved = true;
+        self.late(why);
+    }
+
+    /// The server was slow, as far as its driver was on time: it explains no miss.
+    fn slow(&mut self, why: String) {
         self.list.push(why);
     }
 
@@ -96,8 +112,16 @@ pub(super) fn judge(
         reasons.doubt.interrupted = true;
         reasons.list.insert(0, format!("it was interrupted after {} of {}", secs(lasted), secs(scenario.length())));
     }
-    let Reasons { list, doubt } = reasons;
-    let doubt = Doubt { late_ms: validity.pacer_lag_us.p99 / 1e3, ..doubt };
+    let Reasons { list, doubt, late } = reasons;
+    // Loads without a plan have no pacer that could say how late anybody was.
+    let starved = doubt.starved || (late && measured.offered.iter().all(Option::is_none));
+    let doubt = match scenario.runtime {
+        Runtime::Sockets => {
+            Doubt { starved, shared: scenario.redis, late_ms: validity.pacer_lag_us.p99 / 1e3, ..doubt }
+        }
+        // No machine has a part in it.
+        Runtime::Virtual => Doubt { interrupted: doubt.interrupted, lost: doubt.lost, ..Doubt::default() },
+    };
     (Validity { valid: list.is_empty(), reasons: list, ..validity }, doubt)
 }
 
@@ -105,7 +129,7 @@ fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, rea
     let mocks_busy = measured.mocks_cpu_us as f64 / measured.lasted.as_micros().max(1) as f64;
     // Mocks that queue on purpose wait, and take no time of a core for it.
     if mocks_busy > BUSY_MOCKS {
-        reasons.late(format!("the mocks were at their limit: {:.0} % of a core", mocks_busy * 100.0));
+        reasons.starved(format!("the mocks were at their limit: {:.0} % of a core", mocks_busy * 100.0));
     }
     let (before, after) = &measured.counted;
     let lost = after.journal_dropped.saturating_sub(before.journal_dropped);
@@ -114,7 +138,8 @@ fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, rea
         reasons.lost(format!("the mocks' journal lost {lost} requests"));
     }
     if steal_ratio > MOST_STEAL {
-        reasons.late(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
+        let why = format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0);
+        if steal_ratio > STARVING_STEAL { reasons.starved(why) } else { reasons.late(why) }
     }
     for done in measured.events.iter().filter_map(super::timeline::Done::failure) {
         reasons.lost(done);
@@ -169,12 +194,13 @@ impl LoadSeen<'_> {
         if self.totals.gave_up {
             reasons.unsent(format!("load {name}: the driver fell hopelessly behind its plan and gave up"));
         }
+        // A slow server fills the bound; a slow driver shows by its lag, or gives up.
         if self.dropped() > 0 {
-            reasons.unsent(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.dropped()));
+            reasons.slow(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.dropped()));
         }
         let achieved = self.achieved();
         if (achieved - 1.0).abs() > 0.01 {
-            reasons.unsent(format!("load {name}: {:.1} % of the offered requests were achieved", achieved * 100.0));
+            reasons.slow(format!("load {name}: {:.1} % of the offered requests were achieved", achieved * 100.0));
         }
         let most = (self.service_us * 0.1).max(MOST_LAG_US);
         if self.lag_us > most {
@@ -224,8 +250,7 @@ mod tests {
         let offered = Offered { arrivals: 1_000, rate: 1_000.0, length_ns: None, hash: 0 };
         let mut reasons = Reasons::default();
         LoadSeen { load: &load, totals, offered: Some(&offered), lag_us, service_us: 1_000.0 }.reasons(&mut reasons);
-        let unsent = ["dropped", "achieved"].iter().any(|word| reasons.list.iter().any(|one| one.contains(word)));
-        assert_eq!(reasons.doubt.unsent, unsent, "{reasons:?}");
+        assert_eq!(reasons.doubt.unsent, totals.gave_up, "what a slow server makes is judged: {reasons:?}");
         reasons.list
     }
 
@@ -237,6 +262,7 @@ mod tests {
         for (totals, lag_us, word) in [
             (Totals { dropped: 1, ..good }, 0.0, "dropped"),
             (Totals { finished: 980, ..good }, 0.0, "achieved"),
+            (Totals { gave_up: true, ..good }, 0.0, "gave up"),
             (good, 201.0, "lag"),
             (Totals { cpu_ns: 800, ..good }, 0.0, "the driver was busy"),
             (Totals { cpu_ns: 400, neighbour_ns: 400, ..good }, 0.0, "driver and mocks were busy"),

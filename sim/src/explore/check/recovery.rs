@@ -33,6 +33,7 @@ pub(super) fn judge(world: &World<'_>, add: &mut impl FnMut(&str, String)) {
             let at_it = since.iter().filter(|attempt| attempt.endpoint == endpoint);
             let good = at_it.clone().filter(|attempt| matches!(attempt.ending, Ending::Answered(200..=399))).count();
             let is_left_out = at_it.count() == 0
+                && service.weights[index] > 0
                 && service.policy != Policy::Keyed
                 && since.len() >= ENOUGH * service.weights.iter().sum::<u64>() as usize;
             // A hedge that loses is answered at the mock, and says nothing to the breaker.

@@ -8,7 +8,7 @@
 use super::outcomes::{self, Judged};
 use super::spans::{self, Span};
 use crate::history::{Attempt, BreakerState, Ending, Endpoint, EventKind, History};
-use crate::oracle::policy::{BreakerPolicy, Tolerance};
+use crate::oracle::policy::{BreakerPolicy, Tolerance, UpstreamPolicy};
 
 const MS: u64 = 1_000_000;
 
@@ -156,17 +156,14 @@ impl Judging<'_> {
     }
 }
 
-/// Ejection of an upstream's endpoints. `checked`: one may be out because its checks fail, which is bounded by nothing
-/// but that the last one stays, unless somebody's breaker says that it is no good either; what its checks said, nobody
-/// tells here.
-pub(crate) fn of_ejection(
-    history: &History,
-    endpoints: &[Endpoint],
-    (max_percent, checked): (u32, bool),
-) -> Vec<String> {
-    let others = endpoints.len().saturating_sub(1);
-    let share = (endpoints.len() * max_percent as usize / 100).min(others);
-    let allowed = if checked { others } else { share };
+/// Ejection of an upstream's endpoints. Primaries and backups are judged each by themselves, as if there were no others:
+/// the share that may be out is one of the tier, and so is the last endpoint that stays. Checks alone know of the other
+/// tier: where somebody's there do well, all of these may be down. What its checks said, nobody tells here.
+pub(crate) fn of_ejection(history: &History, endpoints: &[Endpoint], policy: &UpstreamPolicy) -> Vec<String> {
+    // One of weight 0 counts for no bound.
+    let counts = |at: &usize| policy.weights.get(*at).is_none_or(|weight| *weight > 0);
+    let is_backup = |at: &usize| policy.backups.get(*at) == Some(&true);
+    let (backups, primaries): (Vec<usize>, Vec<usize>) = (0..endpoints.len()).filter(counts).partition(is_backup);
     let mut now = vec![Standing::default(); endpoints.len()];
     let mut found = Vec::new();
     for (at, event) in history.events.iter().enumerate() {
@@ -199,18 +196,42 @@ pub(crate) fn of_ejection(
         if history.events.get(at + 1).is_some_and(|next| next.at_ns == event.at_ns) {
             continue;
         }
-        let out = now.iter().filter(|standing| standing.out_since_ns.is_some()).count();
-        let capped = now.iter().filter(|standing| standing.capped).count();
-        let all_tripped = now.iter().all(|standing| standing.tripped);
-        let nobody_left = all_tripped || (checked && now.iter().any(|standing| standing.tripped));
-        if capped > 0 && (all_tripped || out < share) {
-            found.push(format!("at {} ms {capped} are capped, {out} are out, {share} may be", event.at_ns / MS));
-        }
-        if out > allowed && !nobody_left {
-            found.push(format!("at {} ms {out} are out, {allowed} may be", event.at_ns / MS));
-        }
+        found.extend(misplaced(&now, [&primaries, &backups], policy, event.at_ns / MS));
     }
     found.dedup();
+    found
+}
+
+/// What is wrong with who is out and who is capped.
+fn misplaced(now: &[Standing], [primaries, backups]: [&[usize]; 2], policy: &UpstreamPolicy, ms: u64) -> Vec<String> {
+    let count = |tier: &[usize], is: fn(&Standing) -> bool| tier.iter().filter(|at| is(&now[**at])).count();
+    let is_out = |one: &Standing| one.out_since_ns.is_some();
+    let is_well = |one: &Standing| one.out_since_ns.is_none() && !one.capped;
+    let few =
+        |tier: &[usize]| (count(tier, is_well) as u64) * 1_000_000 < u64::from(policy.panic_below) * tier.len() as u64;
+    // All are used only where too few of the backups are well either.
+    let panics = few(primaries) && (backups.is_empty() || few(backups));
+    let mut found = Vec::new();
+    for (tier, other) in [(primaries, backups), (backups, primaries)] {
+        let (out, capped) = (count(tier, is_out), count(tier, |one| one.capped));
+        if panics {
+            if out > 0 {
+                found.push(format!("at {ms} ms {out} are out, and all were to be used"));
+            }
+            continue;
+        }
+        let others = tier.len().saturating_sub(1);
+        let share = (tier.len() * policy.max_percent as usize / 100).min(others);
+        let allowed = if policy.checked { others } else { share };
+        let all_tripped = tier.iter().all(|at| now[*at].tripped);
+        let by_checks = policy.checked && (!other.is_empty() || tier.iter().any(|at| now[*at].tripped));
+        if capped > 0 && (all_tripped || out < share) {
+            found.push(format!("at {ms} ms {capped} are capped, {out} are out, {share} may be"));
+        }
+        if out > allowed && !all_tripped && !by_checks {
+            found.push(format!("at {ms} ms {out} are out, {allowed} may be"));
+        }
+    }
     found
 }
 
@@ -312,7 +333,8 @@ mod tests {
     }
 
     fn ejection(story: Story, max_percent: u32) -> usize {
-        of_ejection(&story.end(), &[endpoint("orders/0"), endpoint("orders/1")], (max_percent, false)).len()
+        let policy = UpstreamPolicy { max_percent, ..UpstreamPolicy::default() };
+        of_ejection(&story.end(), &[endpoint("orders/0"), endpoint("orders/1")], &policy).len()
     }
 
     fn out(story: Story, of: &str, out: bool) -> Story {
@@ -329,11 +351,25 @@ mod tests {
         let both = |story: Story| out(out(story, "orders/1", true), "orders/0", true);
         assert_eq!(ejection(both(tripped().breaker("orders/0", Closed, Open)), 50), 0, "all have tripped");
         assert_eq!(ejection(both(tripped()), 100), 1, "never the last one");
-        let checked =
-            |story: Story| of_ejection(&story.end(), &[endpoint("orders/0"), endpoint("orders/1")], (0, true)).len();
+        let by_checks = UpstreamPolicy { max_percent: 0, checked: true, ..UpstreamPolicy::default() };
+        let two = [endpoint("orders/0"), endpoint("orders/1")];
+        let checked = |story: Story| of_ejection(&story.end(), &two, &by_checks).len();
         assert_eq!(checked(out(tripped(), "orders/1", true)), 0, "its checks may have said so");
         assert_eq!(checked(both(tripped())), 0, "one by its checks, the other by its breaker");
         assert_eq!(checked(both(Story::new().at_ms(10))), 1, "and never the last one by checks alone");
+    }
+
+    #[test]
+    fn primaries_and_backups_are_judged_each_by_themselves() {
+        let all = ["orders/0", "orders/1", "orders/2"].map(endpoint);
+        let (weights, backups) = (vec![1; 3], vec![false, false, true]);
+        let policy = UpstreamPolicy { weights, backups, ..UpstreamPolicy::default() };
+        let wrong = |story: Story| of_ejection(&story.end(), &all, &policy).len();
+        let one = out(Story::new().at_ms(10).breaker("orders/0", Closed, Open), "orders/0", true);
+        let both = out(one.clone().at_ms(20).breaker("orders/1", Closed, Open), "orders/1", true);
+        assert_eq!([wrong(one.clone()), wrong(both.clone())], [0, 0], "the backup serves");
+        assert_eq!(wrong(out(one.at_ms(20), "orders/1", true)), 1, "it has not tripped, and is the last of its tier");
+        assert_eq!(wrong(out(both.at_ms(30), "orders/2", true)), 1, "so is the backup");
     }
 
     #[test]

@@ -134,7 +134,7 @@ pub fn unfounded(history: &History, policies: &Policies, tolerance: Tolerance) -
         for endpoint in &endpoints {
             found.extend(claims::of_breaker(history, endpoint, (policy, upstream.checked), tolerance));
         }
-        found.extend(claims::of_ejection(history, &endpoints, (upstream.max_percent, upstream.checked)));
+        found.extend(claims::of_ejection(history, &endpoints, upstream));
     }
     found
 }
