@@ -104,6 +104,7 @@ fn lacks(scenario: &Scenario) -> Option<&'static str> {
         (scenario.gateway.instances > 1, "second gateway on a side"),
         (scenario.has_key_server(), "key server: write jwks = { inline = \"mock://jwks\" }"),
         (scenario.mocks.iter().any(|mock| !mock.calls.is_empty()), "services that call others"),
+        (scenario.mocks.iter().any(|mock| mock.tls.is_some()), "TLS to its mocks"),
         (first.journey.is_some(), "users of journeys: its first load has to be one of requests"),
         (
             !first.way.is_plain(),
@@ -155,6 +156,9 @@ mod tests {
         assert!(redis.to_string().contains("a gate has no Redis") && redis.exit_code() == 2, "{redis}");
         let two = task(&SCENARIO.replace("config =", "instances = 2\nconfig =")).unwrap_err();
         assert!(two.to_string().contains("second gateway"), "{two}");
+        let tls = Task::of(Some(Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios/edge-upstream-tls.toml"))));
+        let tls = tls.unwrap_err();
+        assert!(tls.to_string().contains("TLS to its mocks") && tls.exit_code() == 2, "{tls}");
         let wrong = task(&SCENARIO.replace("rate", "rat")).unwrap_err();
         assert_eq!(wrong.exit_code(), 1, "{wrong}");
         assert_eq!(Task::of(Some(Path::new("/no/such.toml"))).unwrap_err().exit_code(), 3);
