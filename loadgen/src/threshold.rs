@@ -130,8 +130,8 @@ impl Threshold {
 
 /// What latencies and rates take for granted: that requests succeed. A server that refuses everything at once has the
 /// best of both. So where one of them is judged, and nothing says how many requests of that phase or of all may fail,
-/// more than one in a hundred that did misses an expectation of its own; it is not told where it holds. Drops are apart:
-/// a run with some is not valid.
+/// more than one in a hundred that did misses an expectation of its own; it is not told where it holds. Drops are
+/// apart: a run with some is not valid.
 #[must_use]
 pub fn taken_for_granted(thresholds: &[Threshold], load: &str, phases: &[Phase], all: &Phase) -> Vec<Expectation> {
     let is_said = |name: Option<&String>| {

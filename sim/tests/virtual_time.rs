@@ -195,6 +195,24 @@ fn a_load_of_which_nothing_succeeds_fails_though_nothing_is_expected_of_it() {
     assert!(said.contains(": holds, 1 s") && said.contains("warning: nothing is expected"), "{said}");
 }
 
+/// Its load fills the in-flight bound and drops the rest, so the run is no measurement; whose fault it is, is plain.
+#[test]
+fn a_service_that_answers_nobody_fails_a_run_though_arrivals_are_dropped() {
+    let scenario = "name = \"silent\"\nruntime = \"virtual\"\n[gateway]\nconfig = \"gateway.toml\"\n\
+        [mocks.orders]\nendpoints = 1\n[[load]]\nname = \"main\"\nmodel = \"open\"\narrivals = \"constant\"\n\
+        rate = \"300/s\"\nduration = \"4s\"\nmax_in_flight = 100\nrequest = { path = \"/a\" }\n\
+        [[faults]]\nat = \"1s\"\nfor = \"2s\"\non = \"orders/0\"\nact = { hang = true }\n\
+        [[expect]]\nfigure = \"load.main.phases.fault_1.success_ratio\"\nmin = 0.9\n";
+    let gateway = "[upstreams.orders]\nendpoints = [\"mock://orders/0\"]\n\
+        [[routes]]\npath = \"/{*rest}\"\nupstream = \"orders\"\n";
+    let folder = worlds::written(scenario, gateway);
+    let out = folder.path().join("out");
+    let output = sim(&["run", text(&folder.path().join("s.toml")), "--out", text(&out)]);
+    let result = result_of(&out, &output);
+    assert_eq!((result.verdict, output.status.code()), (Verdict::Fail, Some(1)), "{:?}", result.validity);
+    assert!(!result.validity.valid && result.validity.dropped > 0, "{:?}", result.validity);
+}
+
 #[test]
 fn a_suite_runs_both_kinds() {
     let folder = SHORT.written_as(&simulated());

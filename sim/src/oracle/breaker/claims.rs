@@ -156,9 +156,9 @@ impl Judging<'_> {
     }
 }
 
-/// Ejection of an upstream's endpoints. Primaries and backups are judged each by themselves, as if there were no others:
-/// the share that may be out is one of the tier, and so is the last endpoint that stays. Checks alone know of the other
-/// tier: where somebody's there do well, all of these may be down. What its checks said, nobody tells here.
+/// Ejection of an upstream's endpoints. Primaries and backups are judged each by themselves, as if there were no
+/// others: the share that may be out is one of the tier, and so is the last endpoint that stays. Checks alone know of
+/// the other tier: where somebody's there do well, all of these may be down. What its checks said, nobody tells here.
 pub(crate) fn of_ejection(history: &History, endpoints: &[Endpoint], policy: &UpstreamPolicy) -> Vec<String> {
     // One of weight 0 counts for no bound.
     let counts = |at: &usize| policy.weights.get(*at).is_none_or(|weight| *weight > 0);
