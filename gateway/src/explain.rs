@@ -5,6 +5,7 @@ mod handshake;
 pub mod judge;
 mod kept;
 mod limited;
+mod look_back;
 mod problems;
 mod proxied;
 mod queried;
@@ -26,13 +27,13 @@ use crate::config::settings::compress::Coding;
 use crate::config::settings::split::{Split, StickyKey};
 use crate::config::settings::{Config, Route};
 use crate::context::survey::is_grpc;
-use crate::context::target::routing_host;
 use crate::error::{Code, GatewayError};
 use crate::identity::{Registry, RouteAuth, Trial};
 pub use crate::routing::explain::Explanation;
 use crate::routing::{Ask, Body, Found, Params, Preflight, RouteTable, refused_preflight};
 use crate::telemetry::metrics::Registry as Metrics;
 use crate::upstream::split::{Shown, hash};
+pub use look_back::look_back;
 
 pub use problems::OwnProblem;
 pub use question::Question;
@@ -326,26 +327,6 @@ impl Answer {
     fn refused(error: &GatewayError) -> Self {
         let (status, code) = (Some(error.status().as_u16()), Some(error.code.as_str()));
         Self { refused: Some(error.detail.to_string()), status, code, ..Self::default() }
-    }
-}
-
-/// Why a request that is over did not take the other routes; of it method, host and path are known still. `took` is the
-/// route that it took. The second is how many more there are.
-pub fn look_back(
-    table: &RouteTable,
-    [method, host, path]: [&str; 3],
-    took: Option<usize>,
-) -> (Vec<crate::routing::explain::Miss>, usize) {
-    let host = HeaderValue::from_str(host).unwrap_or(HeaderValue::from_static(""));
-    let (host, headers) = (routing_host(&host), HeaderMap::new());
-    match Method::from_bytes(method.as_bytes()) {
-        Ok(method) if path.starts_with('/') => {
-            let (query, client, body) = (None, None, Body::Absent);
-            let ask = Ask { listener: "", host: &host, method: &method, path, query, client, headers: &headers, body };
-            crate::routing::explain::look_back(table, &ask, took)
-        }
-        // What came was no request, or about the gateway itself.
-        _ => (Vec::new(), 0),
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod behind;
 mod cached;
+mod unbegun;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method};
 
 use crate::compose::Turn;
 use crate::error::{Code, GatewayError};
@@ -33,11 +34,11 @@ use crate::request_body::{RequestBody, Source};
 use crate::response_body::{Answer, Behind, Document, Held};
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
-use crate::telemetry::record::Ended;
 use crate::upstream::Selected;
 use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
+pub use unbegun::refuse;
 
 /// What the stages came to.
 enum Outcome<N: Network> {
@@ -445,27 +446,6 @@ fn give<N: Network>(exchange: Box<Exchange<N>>, headers: &HeaderMap, outcome: Re
         }
         Err(Failure::ClientLeft) => response::client_left(exchange),
     }
-}
-
-/// Records what never became a request, and says what to write to its connection.
-pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, error: &GatewayError) -> Vec<u8> {
-    let (mut parts, ()) = http::Request::new(()).into_parts();
-    let unread = line.is_none();
-    if let Some(line) = line {
-        (parts.method, parts.uri) = line;
-    }
-    let head_only = parts.method == Method::HEAD;
-    let (mut exchange, _) = context::stage::begin(arrival, &mut parts);
-    exchange.unread = unread;
-    exchange.note_problem(&HeaderMap::new(), error);
-    exchange.status = Some(error.code.status());
-    exchange.code = Some(error.code);
-    let more = response::secured(&exchange);
-    let said = response::problem::Said::of(&exchange, error);
-    let (bytes, body) = response::problem::raw((error, said), Some(exchange.request_id.as_str()), &more, head_only);
-    exchange.bytes_out = body as u64;
-    exchange.finish(Ended::Complete);
-    bytes
 }
 
 /// A request whose exchange has begun.
