@@ -230,16 +230,11 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         poll_fn(|cx| {
             loop {
                 self.open.waker.register(cx.waker());
-                let is_over = self.poll_streams(cx, &mut held).is_ready();
-                let is_flooded = self.pulse.is_flooded() && !self.ending;
-                if is_flooded {
-                    // Also where the protocol's own bounds were met by the same bytes, and have ended it.
-                    self.shard.shared.shed(ShedReason::Http2Flood);
-                }
-                if is_over {
+                if self.poll_streams(cx, &mut held).is_ready() {
                     return Poll::Ready(());
                 }
-                if is_flooded {
+                if self.pulse.is_flooded() && !self.ending {
+                    self.shard.shared.shed(ShedReason::Http2Flood);
                     self.end(Reason::ENHANCE_YOUR_CALM);
                     continue;
                 }

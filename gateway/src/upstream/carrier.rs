@@ -27,6 +27,10 @@ const GOODBYE: Duration = Duration::from_secs(1);
 /// A call that is given up before says nothing of a connection on which nothing has come.
 const PATIENCE: Duration = Duration::from_secs(1);
 
+/// A connection that has its number of calls for so long, and is open, is not closed for them: calls that last, as
+/// streams of events, may never be over.
+const SETTLED: Duration = Duration::from_secs(10);
+
 /// It takes calls.
 const YOUNG: u8 = 0;
 /// It has had its time, and takes calls only where no other connection may be opened.
@@ -86,6 +90,8 @@ struct Load {
     before: usize,
     /// As many as it is expected to take in all.
     most: usize,
+    /// Since when it has them.
+    full_since: Option<Instant>,
     /// So many it took, where it has turned others away.
     took: usize,
     /// It has carried a call before: the upstream may have closed it for being idle.
@@ -98,11 +104,13 @@ struct Load {
 impl Load {
     /// Whether it is expected to take one more call. Once it has come to its number, those that it has taken show it:
     /// it is closed, or takes more than the one before.
-    fn takes_more(&mut self, taken: &Taken) -> bool {
+    fn takes_more(&mut self, taken: &Taken, clock: &Clock) -> bool {
         if self.entered < self.most {
             return true;
         }
-        if self.entered - self.calls < self.most {
+        let now = clock.now();
+        let has_settled = now.saturating_duration_since(*self.full_since.get_or_insert(now)) >= SETTLED;
+        if self.entered - self.calls < self.most && !has_settled {
             return false;
         }
         taken.forget(self.most);
@@ -126,8 +134,17 @@ impl Carrier {
         // Until somebody comes for it.
         open.park();
         let (most, took) = (taken.most(), usize::MAX);
-        let load =
-            Load { calls: 0, entered: 0, before: 0, most, took, is_used: false, idle_since: now, open: Some(open) };
+        let load = Load {
+            calls: 0,
+            entered: 0,
+            before: 0,
+            most,
+            full_since: None,
+            took,
+            is_used: false,
+            idle_since: now,
+            open: Some(open),
+        };
         let carrier = Arc::new(Self {
             requests,
             encrypted,
@@ -196,10 +213,10 @@ impl Carrier {
 
     /// The same where no other connection may be opened, whatever is expected.
     pub(crate) fn enter_all_the_same(self: &Arc<Self>) -> Option<Shared> {
-        self.place(|_, _| true)
+        self.place(|_, _, _| true)
     }
 
-    fn place(self: &Arc<Self>, takes_more: impl FnOnce(&mut Load, &Taken) -> bool) -> Option<Shared> {
+    fn place(self: &Arc<Self>, takes_more: impl FnOnce(&mut Load, &Taken, &Clock) -> bool) -> Option<Shared> {
         if self.is_retired() {
             return None;
         }
@@ -210,7 +227,7 @@ impl Carrier {
             return None;
         }
         let mut load = self.load();
-        if load.calls >= room || !takes_more(&mut load, &self.taken) {
+        if load.calls >= room || !takes_more(&mut load, &self.taken, &self.clock) {
             return None;
         }
         load.calls += 1;
@@ -268,6 +285,12 @@ pub struct Place {
 }
 
 impl Place {
+    /// As if its connection had had its number of calls since then.
+    #[cfg(test)]
+    pub(super) fn was_full(&self, since: Instant) {
+        self.carrier.load().full_since = Some(since);
+    }
+
     /// Whether the connection had carried another call before.
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused

@@ -303,6 +303,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_connection_that_stays_open_with_its_number_of_lasting_calls_takes_more() {
+        let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
+        let seen = Clock::system().now();
+        carriers.taken().learn(1);
+        let lasting = open(&carriers, 0, &permits, 100).await;
+        assert!(carriers.enter(0).is_none());
+        lasting.place.was_full(seen.checked_sub(Duration::from_secs(11)).expect("the machine has run for that long"));
+        assert!(carriers.enter(0).is_some(), "ten seconds later it is still there");
+        assert_eq!(carriers.taken().most(), usize::MAX);
+    }
+
+    #[tokio::test]
     async fn the_first_call_that_is_turned_away_tells_how_many_were_taken() {
         let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
         let one = open(&carriers, 0, &permits, 100).await;

@@ -88,6 +88,8 @@ async fn d_calls_whose_deadlines_pass_do_not_end_the_connection_of_those_beside_
     let rapid = |number| [hang(number), reset(number)].concat();
     frames.send((50..250).flat_map(rapid).collect::<Vec<_>>()).await;
     assert_eq!(frames.goaway().await, Some(Reason::ENHANCE_YOUR_CALM));
+    // The protocol's own bound may have been met first: it says so before it is counted.
+    while frames.next().await.is_some() {}
     assert_eq!(floods(&gateway).await, 1.0);
 }
 
