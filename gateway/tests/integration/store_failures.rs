@@ -34,6 +34,16 @@ pub(crate) async fn until_mode(gateway: &Gateway, mode: &str) {
     panic!("the store never became {mode}: {}", store(gateway).await);
 }
 
+/// Waits until the store has failed once, whether anybody noticed before another server took its place or not.
+pub(crate) async fn until_it_has_failed(gateway: &Gateway) {
+    for _ in 0..5_000 {
+        if !store(gateway).await["last_failure"].is_null() {
+            return;
+        }
+    }
+    panic!("the store never failed: {}", store(gateway).await);
+}
+
 /// Waits until what was let through without the store is paid there, though nobody asks.
 async fn until_paid(gateway: &Gateway) {
     for _ in 0..5_000 {

@@ -1,6 +1,6 @@
 //! What gateways make of buckets in a store that others wrote: of another version, by another clock, or no gateway.
 
-use crate::store_failures::until_mode;
+use crate::store_failures::{until_it_has_failed, until_mode};
 use crate::stores::{Watched, get, patient, sharing, statuses, watched};
 use crate::support::{Client, Redis, echo, eventually};
 
@@ -89,7 +89,7 @@ async fn a_new_master_whose_clock_is_behind_refuses_for_one_token_and_no_longer(
     assert!(master.command(&format!("SET {key} {ahead}:10000000 PX 9000000")).starts_with("+OK"));
     eventually("the replica has it", || replica.command(&format!("GET {key}")).contains(&ahead.to_string())).await;
     master.kill();
-    until_mode(&gateway, "degraded").await;
+    until_it_has_failed(&gateway).await;
     eventually("the replica is master", || replica.command("ROLE").contains("master")).await;
     until_mode(&gateway, "exact").await;
     let mut refused = 0;
