@@ -306,7 +306,8 @@ mod tests {
     async fn a_connection_that_stays_open_with_its_number_of_lasting_calls_takes_more() {
         let (carriers, permits) = (Carriers::new(1), Arc::<InFlight>::default());
         let seen = Clock::system().now();
-        carriers.taken().learn(1);
+        // Who opens it is the first, and leaves.
+        carriers.taken().learn(2);
         let lasting = open(&carriers, 0, &permits, 100).await;
         assert!(carriers.enter(0).is_none());
         lasting.place.was_full(seen.checked_sub(Duration::from_secs(11)).expect("the machine has run for that long"));
