@@ -34,12 +34,16 @@ pub(crate) async fn until_mode(gateway: &Gateway, mode: &str) {
     panic!("the store never became {mode}: {}", store(gateway).await);
 }
 
-/// Waits until the store has failed once, whether anybody noticed before another server took its place or not.
-pub(crate) async fn until_it_has_failed(gateway: &Gateway) {
+/// Waits until the store is degraded; or, where another server takes its place before anybody can see that, until it
+/// has failed and has been well for a while since.
+pub(crate) async fn until_troubled(gateway: &Gateway, is_replaced: impl Fn() -> bool) {
+    let mut calm = 0;
     for _ in 0..5_000 {
-        if !store(gateway).await["last_failure"].is_null() {
+        let store = store(gateway).await;
+        if store["mode"] == "degraded" || calm == 1_000 {
             return;
         }
+        calm = if !store["last_failure"].is_null() && is_replaced() { calm + 1 } else { 0 };
     }
     panic!("the store never failed: {}", store(gateway).await);
 }
