@@ -267,10 +267,24 @@ impl RequestBody {
             let progress = Arc::clone(&streaming.progress);
             return (Self::Streaming(streaming), Some(progress));
         }
-        let progress = Arc::new(BodyProgress::default());
-        let streaming = Streaming {
+        let streaming = Streaming::unread(source, limits, deadlines, clock, rules);
+        let progress = Arc::clone(&streaming.progress);
+        (Self::Streaming(Box::new(streaming)), Some(progress))
+    }
+}
+
+impl Streaming {
+    /// A body of which nobody has asked for a byte.
+    fn unread(
+        source: Source,
+        limits: BodyLimits,
+        deadlines: Arc<Deadlines>,
+        clock: Clock,
+        rules: Arc<HeaderRules>,
+    ) -> Self {
+        Self {
             source,
-            progress: Arc::clone(&progress),
+            progress: Arc::default(),
             limits,
             deadlines,
             clock,
@@ -282,8 +296,7 @@ impl RequestBody {
             twin: None,
             tap: None,
             text: None,
-        };
-        (Self::Streaming(Box::new(streaming)), Some(progress))
+        }
     }
 }
 

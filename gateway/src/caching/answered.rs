@@ -201,8 +201,12 @@ fn confirmed<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, kept: &
 fn is_word_to_all<N: Network>(exchange: &Exchange<N>, asking: &Asking, why: &str) -> bool {
     let is_forced = exchange.cache.as_ref().is_some_and(|cache| cache.told.forward == Some("request"));
     let is_askers = matches!(why, "asked-no-store" | "credentials" | "authorization" | "shared");
-    let shows_who = asking.asked.is_authorized || !asking.asked.credentials.is_empty();
-    !is_forced && !is_askers && !exchange.stands_in && !shows_who
+    !is_forced && !is_askers && !exchange.stands_in && !shows_who(asking)
+}
+
+/// Whether the client shows what may be the reason for its answer.
+fn shows_who(asking: &Asking) -> bool {
+    asking.asked.is_authorized || !asking.asked.credentials.is_empty()
 }
 
 /// Whether a status says what has become of the resource: it is another one, elsewhere, or gone. Every other, as 401,
@@ -269,13 +273,12 @@ fn keep<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, head: &Respo
     let (keeping, fields) = match judged {
         Ok(judged) => judged,
         Err(why) => {
-            let shows_who = asking.asked.is_authorized || !asking.asked.credentials.is_empty();
             match kept {
                 Some(kept) if is_get && is_of_the_resource(status) && is_word_to_all(exchange, &asking, why) => {
                     forget(&store, &asking, (&kept, exchange.identity.is_none()));
                 }
                 // It costs those who come next no more than a question whether it holds.
-                Some(kept) if !is_get && !shows_who && !exchange.stands_in && shows_another(&kept, head) => {
+                Some(kept) if !is_get && !shows_who(&asking) && !exchange.stands_in && shows_another(&kept, head) => {
                     outdate(&store, &asking, &kept, now_ms);
                 }
                 _ => {}

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{BodyLimits, BodyProgress, RequestBody, Source, Streaming};
+use super::{BodyLimits, RequestBody, Source, Streaming};
 use crate::clock::Clock;
 use crate::context::HeaderRules;
 use crate::replay::Replay;
@@ -25,21 +25,10 @@ impl RequestBody {
             return;
         }
         if let Self::Empty = self {
-            *self = Self::Streaming(Box::new(Streaming {
-                source: Source::Empty,
-                progress: Arc::new(BodyProgress::default()),
-                limits: BodyLimits { max_bytes: None, idle: Duration::from_secs(60), total: None },
-                deadlines: Arc::clone(deadlines),
-                clock: clock.clone(),
-                rules: Arc::clone(rules),
-                begun: false,
-                waited: false,
-                failed: None,
-                replay: None,
-                twin: None,
-                tap: None,
-                text: None,
-            }));
+            let limits = BodyLimits { max_bytes: None, idle: Duration::from_secs(60), total: None };
+            let (deadlines, rules) = (Arc::clone(deadlines), Arc::clone(rules));
+            *self =
+                Self::Streaming(Box::new(Streaming::unread(Source::Empty, limits, deadlines, clock.clone(), rules)));
         }
         if let Self::Streaming(streaming) = self {
             streaming.forget_deadlines();
@@ -57,6 +46,7 @@ mod tests {
     use http_body::Body as _;
     use http_body_util::{BodyExt as _, Full};
 
+    use super::super::BodyProgress;
     use super::*;
     use crate::config::settings::identity::IdentityHeaders;
     use crate::config::settings::server::Underscores;

@@ -7,6 +7,7 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Mock, Rule};
 use serde_json::{Value, json};
 
+use crate::health::ask;
 use crate::support::{Answer, Events, Gateway, eventually, guarded};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -39,15 +40,6 @@ async fn endpoints(count: usize) -> Mock {
 fn asked(mock: &Mock) -> Vec<usize> {
     let of = |port: u16| mock.journal().iter().filter(|entry| entry.endpoint == port && entry.path == "/").count();
     mock.addrs().iter().map(|address| of(address.port())).collect()
-}
-
-async fn ask(gateway: &Gateway, count: usize) -> Vec<u16> {
-    let mut client = gateway.client().await;
-    let mut statuses = Vec::new();
-    for _ in 0..count {
-        statuses.push(client.ask(GET).await.status);
-    }
-    statuses
 }
 
 fn serving(gateway: &Gateway) -> Serving {

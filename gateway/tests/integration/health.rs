@@ -38,7 +38,7 @@ fn asked(mock: &Mock, endpoint: usize) -> usize {
     mock.journal().iter().filter(|entry| entry.endpoint == port && entry.path == "/").count()
 }
 
-async fn ask(gateway: &Gateway, count: usize) -> Vec<u16> {
+pub(crate) async fn ask(gateway: &Gateway, count: usize) -> Vec<u16> {
     let mut client = gateway.client().await;
     let mut statuses = Vec::new();
     for _ in 0..count {
