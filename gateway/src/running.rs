@@ -195,13 +195,23 @@ impl Running {
         self.served.ended().await
     }
 
+    /// Says that it serves, and where.
+    pub(crate) fn say_ready(&self) {
+        notice::ready(self.served.voice(), &self.listeners, self.admin);
+    }
+
     /// Serves until a signal, a [`Handle`] or the admin API ends it, then drains; a second signal cuts what is left.
     /// SIGHUP reloads, and SIGUSR1 opens the access log anew. How it ended, as the last notice says it: `drain`,
     /// `drain_timeout` or `second_signal`.
     pub async fn serve(self, signals: Signals) -> &'static str {
+        self.say_ready();
+        self.serve_until_signal(signals).await
+    }
+
+    /// The same for who has said that it serves.
+    pub(crate) async fn serve_until_signal(self, signals: Signals) -> &'static str {
         let served = &self.served;
         let voice = served.voice();
-        notice::ready(voice, &self.listeners, self.admin);
         let Signals { mut hang_up, mut reopen, mut unknown, mut end } = signals;
         {
             // Beside the others: a large file, or a disk that stands still, keeps no signal waiting.
@@ -229,7 +239,7 @@ impl Running {
     /// notice says it. Signals are the program's.
     pub(crate) async fn serve_until(self, shutdown: impl Future<Output = ()>) -> &'static str {
         let served = &self.served;
-        notice::ready(served.voice(), &self.listeners, self.admin);
+        self.say_ready();
         tokio::select! {
             () = shutdown => served.begin(Some(BY_PROGRAM)),
             () = served.begun() => {}

@@ -253,7 +253,7 @@ async fn run(
 pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N>>) {
     let clock = shard.shared.clock.clone();
     let (mut keeper, mut verifying, mut wait) = (Keeper::default(), Keeper::default(), CALM_LOOK);
-    let mut sweep_at = clock.now() + TICK;
+    let (mut sweep_at, mut dated) = (clock.now() + TICK, 0);
     loop {
         let due = clock.now() + wait;
         tokio::time::sleep(wait).await;
@@ -264,12 +264,47 @@ pub async fn keep_house<N: Network>(gateway: Arc<Gateway<N>>, shard: Arc<Shard<N
         let none_wait = shard.shared.identity.observe(shard.index, &mut verifying, now);
         let calm = none_wait && delay < A_LITTLE_LATE && shard.gate.is_open() && !shard.gate.is_paused();
         wait = if calm { CALM_LOOK } else { CLOSE_LOOK };
+        // At the first look of each second, so that a date is late by no more than a look.
+        let second = clock.unix_seconds(now);
+        if std::mem::replace(&mut dated, second) != second {
+            shard.date.set(clock.http_date(now));
+        }
         if now >= sweep_at {
             sweep_at = now + TICK;
-            shard.date.set(clock.http_date(now));
             for upstream in gateway.upstreams() {
                 upstream.sweep(shard.index, now);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Purpose, load_text};
+    use crate::gateway::World;
+    use crate::network::Sockets;
+
+    /// RFC 9110, section 6.6.1: the best approximation of the time at which the message was made.
+    #[tokio::test(start_paused = true)]
+    async fn a_date_is_late_by_no_more_than_a_look() {
+        let config =
+            load_text("[admin]\naddress = ''\n[telemetry.access_log]\noutput = 'off'\n", Path::new("-"), Purpose::Run);
+        // A worker begins at any time of a second.
+        let clock = Clock::starting_at(Duration::from_millis(1_700_000_000_930));
+        let world = World { network: Sockets, clock: clock.clone(), seed: 1, shards: 1 };
+        let gateway = Arc::new(Gateway::new(config.unwrap().config, world).unwrap());
+        let shard = Arc::clone(&gateway.shards()[0]);
+        tokio::spawn(keep_house(Arc::clone(&gateway), Arc::clone(&shard)));
+        for _ in 0..100 {
+            // virtual time
+            tokio::time::sleep(Duration::from_millis(37)).await;
+            let (now, mut known) = (clock.now(), shard.date.known());
+            let dates = [Duration::ZERO, CALM_LOOK].map(|late| clock.http_date(now - late));
+            assert!(dates.contains(shard.date.refresh(&mut known)), "{dates:?}");
         }
     }
 }

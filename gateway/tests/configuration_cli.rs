@@ -255,7 +255,9 @@ fn diff_says_by_its_code_whether_anything_differs() {
 
     write("bad.toml", &format!("{route}timeot = '1s'\n"));
     let bad = gateway(folder.path(), &["diff", "a.toml", "bad.toml"]);
-    assert_eq!((bad.status.code(), text(&bad.stdout)), (Some(3), ""));
+    assert_eq!((bad.status.code(), text(&bad.stdout)), (Some(1), ""));
+    let neither = gateway(folder.path(), &["diff", "none.toml", "bad.toml"]);
+    assert_eq!((neither.status.code(), text(&neither.stdout)), (Some(3), ""));
     assert!(text(&bad.stderr).starts_with("bad.toml:4:1: error: unknown key \"timeot\""), "{bad:?}");
     for arguments in
         [&["a.toml", "none.toml"][..], &["a.toml", "b.toml", "--replay", "none.log"], &["a.toml", ".", "--replay", "."]]
@@ -280,6 +282,23 @@ fn explain_says_whom_a_route_does_not_let_in() {
     let told = text(&denied.stdout);
     assert!(told.contains("refused    403 forbidden: This address may not use this route."), "{told}");
     assert!(told.contains("origin") && told.contains("only 10.0.0.0/8"), "{told}");
+}
+
+/// As people ask who want to know where a URL leads, and as the contract's own configuration is asked about.
+#[test]
+fn explain_without_a_credential_is_about_the_route() {
+    let folder = folder();
+    let text_of = "[identity.providers.keys]\nkind = \"api_key\"\nfile = \"keys.toml\"\n[[routes]]\npath = \"/\"\nanswer = {}\n\
+                   auth = { providers = [\"keys\"] }\n";
+    std::fs::write(folder.path().join("a.toml"), text_of).expect("written");
+    let sha256 = "c48a01f49fd0f2cc404bc3cbbc80e91457a3d41bb429a695243de4c61794155c";
+    std::fs::write(folder.path().join("keys.toml"), format!("[[keys]]\nsubject = \"one\"\nsha256 = \"{sha256}\"\n"))
+        .expect("written");
+    let asked = |more: &[&str]| gateway(folder.path(), &[&["explain", "-c", "a.toml", "GET", "/"], more].concat());
+    let bare = asked(&[]);
+    assert_eq!(bare.status.code(), Some(0), "{bare:?}");
+    assert!(text(&bare.stdout).contains("missing (401)"), "{bare:?}");
+    assert_eq!(asked(&["-H", "x-api-key: another"]).status.code(), Some(1));
 }
 
 #[test]

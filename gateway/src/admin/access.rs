@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State as Shared};
 use axum::http::uri::Authority;
-use axum::http::{HeaderValue, Method, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::Response;
 
@@ -40,10 +40,7 @@ pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
     let verdict = match &state.token {
         _ if is_mounted => None,
         Some(token) if !bears(headers.get(header::AUTHORIZATION), token) => {
-            let mut response = refusal(StatusCode::UNAUTHORIZED, "unauthorized", "The admin token is needed.");
-            let challenge = HeaderValue::from_static("Bearer realm=\"gateway admin\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-            Some(response)
+            Some(challenged(refusal(StatusCode::UNAUTHORIZED, "unauthorized", "The admin token is needed.")))
         }
         None if !is_local_name(host) => {
             Some(refusal(StatusCode::FORBIDDEN, "forbidden", "Use the admin address itself as the host."))
@@ -63,6 +60,24 @@ pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
         }
         None => next.run(request).await,
     }
+}
+
+/// A page that anybody may have, as it carries no data and is where a person gives the token. Who has not shown it is told
+/// so by the status, as with any call; a browser shows the page all the same.
+pub(super) fn of_page<N: Network>(state: &State<N>, headers: &HeaderMap, page: Response) -> Response {
+    let needed = state.token.as_ref().filter(|_| state.serves.is_some());
+    match needed {
+        Some(token) if !bears(headers.get(header::AUTHORIZATION), token) => challenged(page),
+        Some(_) | None => page,
+    }
+}
+
+/// An answer to who has not shown the token.
+fn challenged(mut response: Response) -> Response {
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let challenge = HeaderValue::from_static("Bearer realm=\"gateway admin\"");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+    response
 }
 
 /// Headers that browsers respect (OWASP REST Security Cheat Sheet). The page's script and style are files of their own,

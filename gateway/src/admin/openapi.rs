@@ -75,7 +75,7 @@ async fn docs<N: Network>(Shared(state): Shared<Arc<State<N>>>, headers: HeaderM
     if let Ok(policy) = HeaderValue::from_str(&super::access::policy(&origins(state.documents.listeners(), host))) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
-    response
+    super::access::of_page(&state, &headers, response)
 }
 
 /// The listeners as the browser reaches them that asks for the page at this host, for its policy.

@@ -3,15 +3,19 @@
 //!
 //! What the page names is beside it, so that a program may serve all of it under a path of its own.
 
+use std::sync::Arc;
+
 use axum::Router;
-use axum::extract::OriginalUri;
-use axum::http::StatusCode;
+use axum::extract::{OriginalUri, State as Shared};
 use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-const FILES: [(&str, &str, &str); 6] = [
-    ("/index.html", "text/html; charset=utf-8", include_str!("page/index.html")),
+use super::{State, access};
+use crate::network::Network;
+
+const FILES: [(&str, &str, &str); 5] = [
     ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     ("/feed.js", "text/javascript; charset=utf-8", include_str!("page/feed.js")),
@@ -20,23 +24,32 @@ const FILES: [(&str, &str, &str); 6] = [
 ];
 
 /// The page's files, each under its path.
-pub(super) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
-    FILES.into_iter().fold(Router::new().route("/", get(index)), |router, (path, kind, text)| {
+pub(super) fn router<N: Network>() -> Router<Arc<State<N>>> {
+    let pages = Router::new().route("/", get(index::<N>)).route("/index.html", get(page::<N>));
+    FILES.into_iter().fold(pages, |router, (path, kind, text)| {
         router.route(path, get(move || async move { ([(CONTENT_TYPE, kind)], text) }))
     })
 }
 
 /// The page; where it was asked for by a path without a slash at its end, the way to it: a browser would look for its
 /// files beside that path, and not below.
-async fn index(OriginalUri(uri): OriginalUri) -> Response {
-    let (_, kind, text) = FILES[0];
+async fn index<N: Network>(
+    OriginalUri(uri): OriginalUri,
+    state: Shared<Arc<State<N>>>,
+    headers: HeaderMap,
+) -> Response {
     match uri.path().rsplit_once('/') {
         // Relative, as nobody knows what is in front of the program.
         Some((_, last)) if !last.is_empty() => {
             (StatusCode::TEMPORARY_REDIRECT, [(LOCATION, format!("./{last}/index.html"))]).into_response()
         }
-        _ => ([(CONTENT_TYPE, kind)], text).into_response(),
+        _ => page(state, headers).await,
     }
+}
+
+async fn page<N: Network>(Shared(state): Shared<Arc<State<N>>>, headers: HeaderMap) -> Response {
+    let html = [(CONTENT_TYPE, "text/html; charset=utf-8")];
+    access::of_page(&state, &headers, (html, include_str!("page/index.html")).into_response())
 }
 
 #[cfg(test)]

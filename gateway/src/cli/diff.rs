@@ -19,7 +19,7 @@ use crate::diff::{Group, Item, Replay, Side, What, compare, differing, in_a_line
 /// log, every request in it is decided under both, by the code that decides about live ones.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway diff gateway.toml new.toml\n  gateway diff gateway.toml new.toml --replay access.log\n  git show main:gateway.toml > old.toml; gateway diff old.toml gateway.toml --format json\n\nHeaders, queries, bodies and whether TLS was used are not in a log: requests that hang on them are counted as undecided.\nWhat files hold that a configuration names (keys, certificates) is not compared.\n\nExit codes: 0 both mean the same, and every request is treated the same; 1 something differs; 2 usage; 3 a file cannot\nbe read, or is no valid configuration."
+    after_help = "Examples:\n  gateway diff gateway.toml new.toml\n  gateway diff gateway.toml new.toml --replay access.log\n  git show main:gateway.toml > old.toml; gateway diff old.toml gateway.toml --format json\n\nHeaders, queries, bodies and whether TLS was used are not in a log: requests that hang on them are counted as undecided.\nWhat files hold that a configuration names (keys, certificates) is not compared.\n\nExit codes: 0 both mean the same, and every request is treated the same; 1 something differs, or one is no\nvalid configuration (then nothing is printed but its problems, on standard error); 2 usage; 3 a file cannot be read."
 )]
 pub(super) struct Diff {
     /// The configuration in force.
@@ -44,7 +44,12 @@ enum Format {
 
 impl Diff {
     pub(super) fn run(&self) -> u8 {
-        let (Some(old), Some(new)) = (side(&self.old), side(&self.new)) else { return COULD_NOT_RUN };
+        let (old, new) = match (side(&self.old), side(&self.new)) {
+            (Ok(old), Ok(new)) => (old, new),
+            // What could not be looked at says nothing of what could.
+            (Err(one), Err(other)) => return one.max(other),
+            (Err(code), Ok(_)) | (Ok(_), Err(code)) => return code,
+        };
         let items = compare(&old, &new);
         let replayed = match self.replay.as_deref().map(|log| replayed(&old, &new, log)).transpose() {
             Ok(replayed) => replayed,
@@ -69,16 +74,17 @@ impl Diff {
 }
 
 /// Both are loaded before anything is said, so that every problem of both is seen.
-fn side(file: &Path) -> Option<Side> {
+/// What a file says; or, when its problems have been told, the exit code.
+fn side(file: &Path) -> Result<Side, u8> {
     match load_effective(file, Purpose::Check) {
-        Ok((loaded, effective)) => Some(Side { config: loaded.config, effective }),
+        Ok((loaded, effective)) => Ok(Side { config: loaded.config, effective }),
         Err(LoadError::Invalid(problems)) => {
             output::problem(&problems.render(output::problems_have_colour()));
-            None
+            Err(BAD)
         }
         Err(error) => {
             output::unreadable(&error);
-            None
+            Err(COULD_NOT_RUN)
         }
     }
 }

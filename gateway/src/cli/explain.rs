@@ -17,7 +17,7 @@ use crate::terminal::one_line;
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page or its credential), or the configuration is bad, 3 the file cannot be read."
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page, or a\ncredential that is not good enough; that none is given is no refusal here), or the configuration is bad, 3 the file cannot be read."
 )]
 pub(super) struct Explain {
     /// The configuration.
@@ -87,8 +87,9 @@ impl Explain {
                 output::result("host       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
             }
         }
-        // Who is sent elsewhere first is asked nothing here.
-        let is_let_in = |policies: &Policies| policies.to_https || !policies.auth.as_ref().is_some_and(Trial::refuses);
+        // Who is sent elsewhere first is asked nothing here; and a question without a credential is about the route.
+        let is_refused = |trial: &Trial| trial.refuses() && !trial.has_no_credential();
+        let is_let_in = |policies: &Policies| policies.to_https || !policies.auth.as_ref().is_some_and(is_refused);
         let passes = answer.refused.is_none() && answer.policies.as_ref().is_some_and(is_let_in);
         if passes { DONE } else { BAD }
     }

@@ -101,9 +101,6 @@ impl Run {
 }
 
 async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile, Kinds)>) -> u8 {
-    for warning in &loaded.warnings {
-        notice::warning(&Voice::StandardError, warning);
-    }
     let max_connections = loaded.config.server.max_connections;
     let descriptors = descriptors::take_all(max_connections);
     let Ok(signals) = Signals::new() else {
@@ -117,6 +114,11 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
             return COULD_NOT_RUN;
         }
     };
+    // First of all: who starts it waits for this line, and many read no other.
+    running.say_ready();
+    for warning in &loaded.warnings {
+        notice::warning(&Voice::StandardError, warning);
+    }
     running.reloader().keep_warnings(loaded.warnings);
     if let Err(most) = descriptors {
         notice::few_descriptors(most, max_connections);
@@ -127,7 +129,7 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
         let follower = shared.events.follow(kinds, Some(0));
         tokio::spawn(write_to(file, (follower, shared.clock.clone()), ended))
     });
-    let after = running.serve(signals).await;
+    let after = running.serve_until_signal(signals).await;
     if let (Some(writer), Ok(())) = (writer, end.send(())) {
         // A disk that stands still keeps nobody from ending.
         let _ = tokio::time::timeout(EVENTS_FLUSH, writer).await;

@@ -284,7 +284,7 @@ fn may_be_replayed<N: Network>(exchange: &Exchange<N>) -> bool {
     }
     let now = exchange.shard.shared.clock.ticks_ms(exchange.now());
     let may_replay = |upstream: &Arc<Upstream<N>>| {
-        if exchange.is_doubtful { upstream.replays() } else { upstream.may_replay(now) }
+        if exchange.is_doubtful { upstream.replays() } else { upstream.may_retry(now) }
     };
     retry::may_be_sent_twice(exchange) && exchange.upstream().is_some_and(may_replay)
 }

@@ -348,15 +348,48 @@ mod tests {
         server.0.lock().unwrap().takes = SECOND / 2;
         let (store, clock, _task) = kept(&server, at("http://k"));
         pass(60 * SECOND).await;
-        for _ in 0..3 {
+        for round in 0..3 {
             let needs = |number: u32| {
                 let (store, now) = (Arc::clone(&store), clock.now());
-                async move { store.fetched_again(&number.to_be_bytes(), now).await }
+                async move { store.fetched_again(&(number % 5).to_be_bytes(), now).await }
             };
             let looked = futures_util::future::join_all((0..200).map(needs)).await;
-            assert!(looked.iter().all(|one| matches!(one, Looked::Again { .. })), "{looked:?}");
+            assert!(looked.iter().all(|one| matches!(one, Looked::Again { .. })), "{round}: {looked:?}");
         }
         assert_eq!(server.asked(), [0, 60, 65, 70], "one for all, and the next a cooldown later");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h9_of_a_flood_of_invented_names_hardly_any_waits_for_the_next_fetch() {
+        let server = Server::default();
+        server.says("http://k", KEYS, None);
+        let (store, clock, _task) = kept(&server, at("http://k"));
+        pass(60 * SECOND).await;
+        let needs = |name: u32| {
+            let (store, now) = (Arc::clone(&store), clock.now());
+            async move { (store.fetched_again(&name.to_be_bytes(), now).await, clock.now() - now) }
+        };
+        assert!(matches!(needs(0).await, (Looked::Again { .. }, _)), "the first one is looked for at once");
+        let looked = futures_util::future::join_all((1..=200).map(needs)).await;
+        let waited = looked.iter().filter(|(looked, _)| matches!(looked, Looked::Again { .. })).count();
+        assert_eq!(waited, 8, "{looked:?}");
+        let at_once = |(looked, took): &&(Looked, Duration)| *looked == Looked::Enough && took.is_zero();
+        assert_eq!(looked.iter().filter(at_once).count(), 192, "{looked:?}");
+        assert_eq!(server.asked(), [0, 60, 65]);
+        assert!(matches!(needs(500).await, (Looked::Again { .. }, _)), "and others are, until the one after it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn h9_the_fetch_at_the_start_keeps_no_token_waiting() {
+        let server = Server::default();
+        server.says("http://k", KEYS, None);
+        let (store, clock, _task) = kept(&server, at("http://k"));
+        pass(SECOND).await;
+        let asked = clock.now();
+        assert!(matches!(store.fetched_again(b"unknown", asked).await, Looked::Again { .. }));
+        assert_eq!((clock.now() - asked, server.asked()), (Duration::ZERO, vec![0, 1]));
+        assert!(matches!(store.fetched_again(b"another", asked).await, Looked::Again { .. }));
+        assert_eq!(server.asked(), [0, 1, 6]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,7 +1,8 @@
 //! When keys are fetched. Pure: time comes in.
 //!
 //! Before they grow old, at once when somebody needs a key that is not there, and after a failure again and again, more
-//! slowly each time. Two fetches for missing keys are at least a cooldown apart, whatever clients send.
+//! slowly each time. Two fetches for missing keys are at least a cooldown apart, whatever clients send; the first of all,
+//! at the start, was for no client and holds none up.
 
 use std::time::{Duration, Instant};
 
@@ -15,15 +16,18 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 pub(super) struct Schedule {
     refresh: Duration,
     cooldown: Duration,
+    /// When the last one began, if those for missing keys keep away from it.
     began: Option<Instant>,
     next: Instant,
     failures: u32,
+    /// None has ended.
+    is_first: bool,
 }
 
 impl Schedule {
     /// The first fetch is due now.
     pub(super) fn new(now: Instant, refresh: Duration, cooldown: Duration) -> Self {
-        Self { refresh, cooldown, began: None, next: now, failures: 0 }
+        Self { refresh, cooldown, began: None, next: now, failures: 0, is_first: true }
     }
 
     /// When the next fetch is due by itself.
@@ -44,6 +48,9 @@ impl Schedule {
     /// It brought keys, which their server calls fresh for this long: believed between the cooldown and `refresh`.
     pub(super) fn succeeded(&mut self, now: Instant, fresh_for: Option<Duration>) {
         self.failures = 0;
+        if std::mem::take(&mut self.is_first) {
+            self.began = None;
+        }
         // A little before they would be stale, so that nobody ever waits for it.
         let fresh_for = fresh_for.map_or(self.refresh, |fresh| fresh / 10 * 9);
         self.next = now + fresh_for.clamp(self.cooldown.min(self.refresh), self.refresh);
@@ -53,6 +60,7 @@ impl Schedule {
     pub(super) fn failed(&mut self, now: Instant) {
         let wait = FIRST_RETRY * 2_u32.pow(self.failures.min(6));
         self.failures = self.failures.saturating_add(1);
+        self.is_first = false;
         self.next = now + wait.min(LAST_RETRY).min(self.refresh);
     }
 }
@@ -101,6 +109,7 @@ mod tests {
         let mut schedule = Schedule::new(start, 600 * SECOND, 5 * SECOND);
         schedule.begin(start);
         schedule.succeeded(start, None);
+        assert!(schedule.next_wanted(start + SECOND) <= start + SECOND, "the one at the start was for nobody");
         let later = start + 60 * SECOND;
         assert!(schedule.next_wanted(later) <= later);
         schedule.begin(later);
@@ -116,6 +125,8 @@ mod tests {
         ) {
             let (mut now, cooldown) = (Clock::system().now(), 5 * SECOND);
             let mut schedule = Schedule::new(now, 600 * SECOND, cooldown);
+            schedule.begin(now);
+            schedule.succeeded(now, None);
             let mut last: Option<Instant> = None;
             for gap in gaps {
                 now += Duration::from_millis(gap);

@@ -2,8 +2,9 @@
 //!
 //! Requests read; one task on the control runtime (`key_keeper.rs`) writes. A request whose key is missing waits for
 //! the next fetch, within bounds: so many may wait, for so long, and a key that was not there after a fetch is not
-//! waited for again until another is allowed. While the last fetch brought nothing nobody waits at all: a request only
-//! asks for the next one.
+//! waited for again until another is allowed. Until then a few names are waited for and no more: an issuer does not
+//! begin with many keys at once, and who invents names does. While the last fetch brought nothing nobody waits at all:
+//! a request only asks for the next one.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -22,6 +23,8 @@ use crate::jws::KeySet;
 const MAX_WAITING: u32 = 256;
 /// Names of missing keys that are remembered between two fetches.
 const MAX_MISSING: usize = 1024;
+/// Names of missing keys that are waited for until a fetch may begin.
+const MAX_AWAITED: usize = 8;
 /// The longest that a request waits until a fetch may begin.
 const MAX_WAIT: Duration = Duration::from_secs(6);
 /// The longest that one fetch takes.
@@ -72,6 +75,8 @@ pub(super) struct KeyStore {
     failure: Mutex<Option<String>>,
     /// After which round these were not there.
     missing: Mutex<(u64, HashSet<u64>)>,
+    /// After which round these are waited for, before the next may begin.
+    awaited: Mutex<(u64, HashSet<u64>)>,
     hasher: RandomState,
     kept: AtomicBool,
 }
@@ -91,6 +96,7 @@ impl KeyStore {
             is_failing: AtomicBool::new(false),
             failure: Mutex::default(),
             missing: Mutex::default(),
+            awaited: Mutex::default(),
             hasher: RandomState::new(),
             kept: AtomicBool::new(false),
         }
@@ -167,9 +173,10 @@ impl KeyStore {
         self.is_wanted.store(false, Ordering::Relaxed);
     }
 
-    /// How long no fetch may begin for a missing key; one that is under way is as good.
-    fn cooling(&self, now: Instant) -> Duration {
-        if self.is_fetching.load(Ordering::Relaxed) {
+    /// How long no fetch may begin for a missing key; one that is under way is as good. The first one of all was for no
+    /// missing key (`key_schedule.rs`).
+    fn cooling(&self, round: u64, now: Instant) -> Duration {
+        if self.is_fetching.load(Ordering::Relaxed) || (round == 1 && !self.is_failing()) {
             return Duration::ZERO;
         }
         let began = *self.began.lock().unwrap_or_else(PoisonError::into_inner);
@@ -205,9 +212,14 @@ impl KeyStore {
             return Looked::Unable;
         }
         let hash = self.hasher.hash_one(kid);
-        let cooling = self.cooling(now);
+        let cooling = self.cooling(round, now);
         let is_missing = !cooling.is_zero() && self.is_missing(round, hash);
         if !self.kept.load(Ordering::Relaxed) || is_missing || cooling > MAX_WAIT {
+            return Looked::Enough;
+        }
+        if !cooling.is_zero() && !self.may_await(round, hash) {
+            self.is_wanted.store(true, Ordering::Relaxed);
+            self.wake.notify_one();
             return Looked::Enough;
         }
         let Some(_waits) = Waiter::join_below(&self.waiting, MAX_WAITING) else { return Looked::Unable };
@@ -228,15 +240,23 @@ impl KeyStore {
     /// After a fetch this key was still not there.
     pub(super) fn not_there(&self, kid: &[u8]) {
         let round = self.rounds.borrow().number;
-        let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-        if missing.0 != round {
-            *missing = (round, HashSet::new());
-        }
-        if missing.1.len() < MAX_MISSING {
-            let hash = self.hasher.hash_one(kid);
-            missing.1.insert(hash);
-        }
+        note(&self.missing, round, self.hasher.hash_one(kid), MAX_MISSING);
     }
+
+    /// Whether this key is one of the few that are waited for after this round.
+    fn may_await(&self, round: u64, hash: u64) -> bool {
+        note(&self.awaited, round, hash, MAX_AWAITED)
+    }
+}
+
+/// Notes a name beside the others of a round, of which there are so many at most. Whether it is one of them.
+fn note(names: &Mutex<(u64, HashSet<u64>)>, round: u64, hash: u64, most: usize) -> bool {
+    let mut names = names.lock().unwrap_or_else(PoisonError::into_inner);
+    if names.0 != round {
+        *names = (round, HashSet::new());
+    }
+    let has_room = names.1.len() < most;
+    names.1.contains(&hash) || (has_room && names.1.insert(hash))
 }
 
 impl Drop for KeyStore {

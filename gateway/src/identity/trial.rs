@@ -60,6 +60,11 @@ impl Trial {
         self.status.is_some() && self.result != AuthResult::Unavailable.as_str()
     }
 
+    /// The request shows none of what the route asks for.
+    pub fn has_no_credential(&self) -> bool {
+        self.result == AuthResult::Missing.as_str()
+    }
+
     /// The same where nothing is fetched: that there are no keys then says nothing of a gateway that runs.
     #[must_use]
     pub fn where_nothing_is_fetched(mut self) -> Self {

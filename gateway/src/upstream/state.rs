@@ -145,15 +145,8 @@ impl<N: Network> Upstream<N> {
         self.budget.withdraw(ticks_ms, self.active().settings.retry_budget)
     }
 
-    /// Takes a retry out of the budget for a request under which a pooled connection broke. It may go out again also
-    /// where none is left, but not where there never is one: that an upstream closes what is idle is no client's error,
-    /// and there are no more such requests than there were idle connections, each of which has carried an answer.
-    pub fn may_replay(&self, ticks_ms: u64) -> bool {
-        let allowance = self.active().settings.retry_budget;
-        self.budget.withdraw(ticks_ms, allowance) || self.replays()
-    }
-
-    /// Whether a request under which a pooled connection broke may go out again, though no retry is left or taken.
+    /// Whether a request under which a pooled connection broke may go out again though it takes no retry: the budget has
+    /// some at all.
     pub fn replays(&self) -> bool {
         let allowance = self.active().settings.retry_budget;
         allowance.share > 0 || allowance.min_per_second > 0

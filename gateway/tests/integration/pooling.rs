@@ -129,6 +129,43 @@ async fn a_request_that_was_cut_goes_out_again_only_as_its_route_and_its_upstrea
     }
 }
 
+/// An upstream that breaks every connection looks like one that has closed them for being idle.
+#[tokio::test]
+async fn an_outage_over_warm_connections_costs_no_more_than_the_budget() {
+    const CLIENTS: u64 = 40;
+    let upstream = echo().await;
+    upstream.set_rules([mocks::Rule::any().delay(std::time::Duration::from_millis(100))]);
+    let text = format!(
+        "[server]\nworkers = 1\n[upstreams.up]\nendpoints = ['{}']\nbreaker = {{ failures = [] }}\n\
+         retry_budget = {{ ratio = 0.0, min_per_second = 2 }}\n[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\n",
+        upstream.addr()
+    );
+    let gateway = Gateway::start(&text).await;
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        clients.push(gateway.client().await);
+    }
+    for client in &mut clients {
+        client.send(GET).await;
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().await.status, 200);
+    }
+    gateway.at_rest().await;
+    upstream.set_rules([mocks::Rule::any().effect(mocks::Effect::Reset(mocks::Reset::BeforeHeaders))]);
+    let clock = gateway::clock::Clock::system();
+    let (before, began) = (upstream.counters().requests, clock.now());
+    for client in &mut clients {
+        client.send(GET).await;
+    }
+    for client in &mut clients {
+        assert_eq!(client.answer().await.code(), "upstream_reset");
+    }
+    let sent = upstream.counters().requests - before;
+    let most = CLIENTS + 2 * ((clock.now() - began).as_secs() + 2);
+    assert!(sent <= most, "{sent} of {CLIENTS}, and {most} may be");
+}
+
 /// It is one attempt, that is good and counts for nothing else; but who wonders where its time went is told.
 #[tokio::test]
 async fn what_met_a_closed_connection_is_one_attempt_that_says_so() {

@@ -211,6 +211,17 @@ fn read_rule(value: &Value, at: &str, problems: &mut Problems) -> Rule {
     Rule { matches, act }
 }
 
+/// Headers that a request must have, by name. The names `name` and `value` together are a slip.
+fn matched_headers(value: &Value) -> Result<Vec<(String, String)>, String> {
+    let headers = headers(value)?;
+    match headers.as_slice() {
+        [(one, name), (other, wanted)] if one == "name" && other == "value" => {
+            Err(format!("write the header's own name as the key, as in `{{ \"{name}\" = \"{wanted}\" }}`"))
+        }
+        _ => Ok(headers),
+    }
+}
+
 fn read_match(value: &Value, at: &str, problems: &mut Problems) -> Match {
     let Some(map) = table(value, at, problems) else { return Match::default() };
     problems.unknown_keys(map, at, MATCH_KEYS);
@@ -224,11 +235,16 @@ fn read_match(value: &Value, at: &str, problems: &mut Problems) -> Match {
             path => Err(format!("`{path}` does not start with `/` or `*`")),
         }),
         method: reader.read("method", |value| Ok(text(value)?.to_ascii_uppercase())),
-        headers: reader.read("header", headers).unwrap_or_default(),
-        share: reader.read("share", |value| {
-            let share = value.as_f64().filter(|share| (0.0..=1.0).contains(share));
-            share.ok_or_else(|| format!("{value} is no share; write a number from 0 to 1"))
-        }),
+        headers: reader.read("header", matched_headers).unwrap_or_default(),
+        share: reader
+            .read("share", |value| {
+                let share = value.as_f64().filter(|share| (0.0..=1.0).contains(share));
+                // All of them narrow nothing: a closed listener, for one, may have it said.
+                share
+                    .map(|share| Some(share).filter(|share| *share < 1.0))
+                    .ok_or_else(|| format!("{value} is no share; write a number from 0 to 1"))
+            })
+            .flatten(),
         from: reader.read("from", |value| units::duration(&text(value)?)),
         until: reader.read("until", |value| units::duration(&text(value)?)),
         requests: reader.read("requests", |value| range(&text(value)?)),

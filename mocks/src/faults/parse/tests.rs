@@ -74,6 +74,24 @@ fn a_flap_without_another_act_closes_the_listener() {
     assert_eq!((failing.act.effect, failing.act.flap.unwrap().duty), (Effect::None, 0.1));
 }
 
+/// `refuse` and `flap` take no share, and this is none.
+#[test]
+fn a_share_of_one_is_every_request() {
+    let whole = br#"{"rules":[{"match":{"service":"a","share":1.0},"act":{"refuse":true}}]}"#;
+    let rules = Rule::from_json(whole).unwrap();
+    assert_eq!(rules[0].matches.share, None);
+    let some = br#"{"rules":[{"match":{"service":"a","share":0.5},"act":{"refuse":true}}]}"#;
+    assert!(Rule::from_json(some).is_err());
+}
+
+#[test]
+fn a_header_is_matched_by_its_own_name() {
+    let slip = br#"{"rules":[{"match":{"header":{"name":"x-a","value":"1"}},"act":{"status":503}}]}"#;
+    let problems = Rule::from_json(slip).unwrap_err();
+    assert_eq!(problems.0[0].key, "rules[0].match.header");
+    assert!(problems.0[0].message.contains(r#"as in `{ "x-a" = "1" }`"#), "{}", problems.0[0].message);
+}
+
 #[test]
 fn the_header_holds_an_act() {
     let act = act_from_header("delay=50ms; status=503;close").unwrap();
