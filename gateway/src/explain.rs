@@ -1,6 +1,7 @@
 //! What would happen to a request, without sending it: the route, each policy, the upstream, and why the others did not
 //! match. `gateway explain` and the admin's `/explain` give the same answer.
 
+mod forms;
 mod handshake;
 pub mod judge;
 mod kept;
@@ -17,13 +18,10 @@ mod way;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::Method;
 use serde::Serialize;
 
-use crate::algorithms::grpc_web::Web;
 use crate::clock::Clock;
-use crate::compression::Accepted;
-use crate::config::settings::compress::Coding;
 use crate::config::settings::split::{Split, StickyKey};
 use crate::config::settings::{Config, Route};
 use crate::context::survey::is_grpc;
@@ -38,6 +36,7 @@ pub use look_back::look_back;
 pub use problems::OwnProblem;
 pub use question::Question;
 
+use forms::{compress, grpc_web};
 use judge::Judge;
 pub use limited::Limited;
 use limited::limits;
@@ -54,6 +53,12 @@ pub struct Answer {
     /// Over TLS or in the clear, and by which listener; absent where there is one way, in the clear.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub came: Option<String>,
+    /// What of the URL never comes to a server, and what becomes of who sends it all the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_sent: Option<String>,
+    /// Of which client a trusted proxy tells, or that it hides it; absent where no such proxy asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client: Option<String>,
     /// What browsers are told of later requests to this host, by answers over TLS (`hsts`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hsts: Option<String>,
@@ -213,7 +218,10 @@ pub fn answer(config: &Config, question: &Question) -> Answer {
 
 /// Explains a request under a configuration; credentials are judged at `now`, seconds since the Unix epoch.
 pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
+    let question = &proxied::seen(config, question);
     let mut answer = decided(config, question, judges, now);
+    answer.client = question.told.as_ref().and_then(proxied::Told::client_in_words);
+    answer.not_sent = question.fragment_in_words();
     let kind = question.headers.get(http::header::CONTENT_TYPE);
     if question.method != Method::POST || !kind.is_some_and(|kind| is_grpc(kind.as_bytes())) {
         let took = answer.routing.as_ref().and_then(|routing| routing.route.as_deref());
@@ -223,9 +231,8 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     answer
 }
 
-/// The same but for the words in which it could be refused.
+/// The same of a question as the gateway sees it, but for the words in which it could be refused.
 fn decided(config: &Config, question: &Question, judges: Judges<'_>, now: i64) -> Answer {
-    let question = &proxied::seen(config, question);
     let Screened { headers, removed } = match screened::screen(config, question) {
         Ok(screened) => screened,
         Err(error) => return Answer::refused(&error),
@@ -291,7 +298,9 @@ impl Asked<'_> {
         let Self { config, question, judge, way, ask } = *self;
         let (route, headers) = (&config.routes[index], ask.headers);
         let as_asked = ask.query.map_or_else(|| ask.path.to_owned(), |query| format!("{}?{query}", ask.path));
-        let lets_in = judge.lets_in(index, question.client);
+        let told = question.told.as_ref();
+        let lets_in =
+            told.map_or_else(|| judge.lets_in(index, question.client), |told| judge.lets_in_as(index, &told.client));
         let verdict = route.origin.as_deref();
         let verdict = verdict.map(|origin| way.verdict((config, question), (origin, lets_in), &as_asked));
         let (websocket_pages, page) = handshake::told((route, auth), (question, headers), way.secure);
@@ -312,7 +321,7 @@ impl Asked<'_> {
             None => policies(config, (route, ask.method), target, limits),
             Some(split) => {
                 let subject = trial.as_ref().and_then(|trial| trial.subject.as_deref());
-                let shown = Shown { client: question.client, subject, claims: None, headers };
+                let shown = Shown { client: question.counted_as(), subject, claims: None, headers };
                 shared(config, (route, split, ask.method), (target, limits), &shown)
             }
         };
@@ -363,29 +372,6 @@ fn shared(
         forward_auth: whole.forward_auth,
         ..policies(config, (&share.route, method), target, limits)
     }
-}
-
-/// What becomes of the answer's size.
-fn compress(route: &Route, headers: &HeaderMap) -> Option<String> {
-    let compress = route.compress.as_deref()?;
-    let lines = headers.get_all(http::header::ACCEPT_ENCODING).iter().map(HeaderValue::as_bytes);
-    let takes = Accepted::choose(lines, &compress.codings).coding.map_or("the answer as it is", Coding::as_str);
-    Some(format!("{compress}; this client takes {takes}"))
-}
-
-/// What becomes of a call of a web page.
-fn grpc_web(route: &Route, (method, headers): (&Method, &HeaderMap)) -> Option<String> {
-    if !route.grpc_web {
-        return None;
-    }
-    let accept = headers.get_all(http::header::ACCEPT).iter().map(HeaderValue::as_bytes);
-    let kind = headers.get(http::header::CONTENT_TYPE).filter(|_| *method == Method::POST);
-    let form = |is_text| if is_text { "base64" } else { "bytes" };
-    let told = match kind.and_then(|kind| Web::of(kind.as_bytes(), accept)) {
-        None => "this request is none, and passes as it is".to_owned(),
-        Some(web) => format!("this one is {}, and is answered in {}", form(web.sends_text), form(web.reads_text)),
-    };
-    Some(format!("calls of web pages are gRPC to the upstream; {told}"))
 }
 
 /// What becomes of a preflight that a route answers; its routing is that of the request that is to follow.

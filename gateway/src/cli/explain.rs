@@ -117,8 +117,10 @@ fn render(answer: &Answer) -> String {
     if let Some(came) = &answer.came {
         line(&mut text, "came", came);
     }
-    if let Some(hsts) = &answer.hsts {
-        line(&mut text, "hsts", hsts);
+    for (name, told) in [("client", &answer.client), ("not sent", &answer.not_sent), ("hsts", &answer.hsts)] {
+        if let Some(told) = told {
+            line(&mut text, name, told);
+        }
     }
     if let Some(why) = &answer.refused {
         match (answer.status, answer.code) {

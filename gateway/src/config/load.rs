@@ -367,19 +367,32 @@ fn mount(context: &mut Context<'_>, root: &Reader<'_>, config: &mut Config) {
     }
 }
 
+/// Where routes, aggregates and batches are of which nobody knows what they match: a key in them is unknown.
+fn unclear(context: &Context<'_>, root: &Reader<'_>) -> HashSet<Span> {
+    if !context.report.has_errors() {
+        return HashSet::new();
+    }
+    let all = ["routes", "aggregates", "batches"].into_iter().flat_map(|key| build::tables(context, root, key));
+    all.filter(Reader::has_unknown).map(|reader| reader.at).collect()
+}
+
 /// Builds, and applies the rules over all routes together.
 fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     let Built { mut config, route_places } = build::build(context, root);
-    let found = conflicts::conflicts(&config.routes);
+    let unclear = unclear(context, root);
+    let mut found = conflicts::conflicts(&config.routes);
+    found.retain(|one| ![one.first, one.later].iter().any(|index| unclear.contains(&route_places[*index])));
     for conflict in &found {
         let (file, first) = context.sources.locate(route_places[conflict.first]);
         let message = format!("this route matches the same requests as the one at {}:{}", file.display(), first.line);
         let help = "give them different hosts, methods, conditions or priorities";
         context.report.error_with(route_places[conflict.later], message, help);
     }
-    tell_of_hidden(context, (&config, &route_places));
-    tell_of_open(context, (&config, &route_places));
-    tell_of_mixed(context, (&config, &route_places));
+    if unclear.is_empty() {
+        tell_of_hidden(context, (&config, &route_places));
+        tell_of_open(context, (&config, &route_places));
+        tell_of_mixed(context, (&config, &route_places));
+    }
     // Routes that conflict have been reported; that they have one name as well says nothing more.
     let later: HashSet<Span> = found.iter().map(|conflict| route_places[conflict.later]).collect();
     let conflicting = |reader: &Reader<'_>| later.contains(&reader.at);

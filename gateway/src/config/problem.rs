@@ -5,7 +5,7 @@
 
 mod render;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -157,6 +157,8 @@ struct Finding {
 pub(crate) struct Report {
     findings: Vec<Finding>,
     seen: HashSet<Finding>,
+    /// Which finding is the first error at a place.
+    errors_at: HashMap<Span, usize>,
     not_kept: usize,
 }
 
@@ -185,8 +187,15 @@ impl Report {
         if self.findings.len() >= MAX_KEPT {
             self.not_kept += usize::from(finding.severity == Severity::Error);
         } else if self.seen.insert(finding.clone()) {
-            self.findings.push(finding);
+            self.keep(finding);
         }
+    }
+
+    fn keep(&mut self, finding: Finding) {
+        if finding.severity == Severity::Error {
+            self.errors_at.entry(finding.at).or_insert(self.findings.len());
+        }
+        self.findings.push(finding);
     }
 
     /// Whether an error was found so far.
@@ -197,6 +206,26 @@ impl Report {
     /// How many findings there are so far.
     pub(crate) fn mark(&self) -> usize {
         self.findings.len()
+    }
+
+    /// Drops what was found after the mark and follows from an error before it: what is said at the very place of one,
+    /// and, where a table is named, what is said of that as a whole.
+    pub(crate) fn drop_consequences(&mut self, mark: usize, table: Option<Span>) {
+        if self.findings.len() == mark || (self.errors_at.is_empty() && table.is_none()) {
+            return;
+        }
+        let is_refused = |at: &Span| self.errors_at.get(at).is_some_and(|first| *first < mark);
+        let later = self.findings.split_off(mark);
+        let (dropped, kept): (Vec<_>, Vec<_>) =
+            later.into_iter().partition(|finding| table == Some(finding.at) || is_refused(&finding.at));
+        for finding in dropped.iter().chain(&kept) {
+            if self.errors_at.get(&finding.at).is_some_and(|first| *first >= mark) {
+                self.errors_at.remove(&finding.at);
+            }
+        }
+        // Should it be found again where it does not follow, it is told.
+        dropped.iter().for_each(|finding| _ = self.seen.remove(finding));
+        kept.into_iter().for_each(|finding| self.keep(finding));
     }
 
     /// Drops what was found after the mark on a line that had a finding before it. After a syntax error the rest of its

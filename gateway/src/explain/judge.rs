@@ -115,8 +115,12 @@ impl<'a> Judge<'a> {
 
     /// Whether a route lets a client in; one whose address is not known may be any.
     pub fn lets_in(&self, index: usize, client: Option<IpAddr>) -> bool {
-        let (Some(origin), Some(client)) = (&self.origins[index], client) else { return true };
-        origin.lets_in(&ClientAddress::known(client))
+        client.is_none_or(|client| self.lets_in_as(index, &ClientAddress::known(client)))
+    }
+
+    /// The same of a client that is known, or hidden behind a proxy.
+    pub(super) fn lets_in_as(&self, index: usize, client: &ClientAddress) -> bool {
+        self.origins[index].as_ref().is_none_or(|origin| origin.lets_in(client))
     }
 
     /// Decides about a request that is over.

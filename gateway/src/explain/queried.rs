@@ -41,7 +41,7 @@ fn write(question: &Question, (path, params): (&str, &Params), piece: &ValuePiec
         }
         ValuePiece::Known(known) => {
             let told = match known {
-                KnownValue::ClientIp => question.client.map(|client| client.to_string()),
+                KnownValue::ClientIp => question.counted_as().map(|client| client.to_string()),
                 KnownValue::Host => Some(question.host()).filter(|host| !host.is_empty()),
                 KnownValue::Method => Some(question.method.to_string()),
                 KnownValue::Uri => question.uri.path_and_query().map(ToString::to_string),

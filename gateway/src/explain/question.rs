@@ -27,6 +27,8 @@ pub struct Question {
     pub(super) body: Option<(serde_json::Value, usize)>,
     /// Its URL is a WebSocket's.
     pub(super) is_websocket: bool,
+    /// What of its URL no server is told, with its `#`.
+    pub(super) fragment: Option<String>,
 }
 
 impl Question {
@@ -56,8 +58,9 @@ impl Question {
             map.append(name, value);
         }
         let is_websocket = of_http.is_some();
+        let fragment = url.find('#').map(|at| url[at..].to_owned());
         let (certificate, client, told, listener, body) = (None, None, None, None, None);
-        Ok(Self { method, uri, headers: map, certificate, client, told, listener, body, is_websocket })
+        Ok(Self { method, uri, headers: map, certificate, client, told, listener, body, is_websocket, fragment })
     }
 
     /// The same, asked on a connection whose client has shown these certificates (DER), its own first.
@@ -78,6 +81,20 @@ impl Question {
     /// The same with a body.
     pub fn with_body(self, body: &[u8]) -> Self {
         Self { body: crate::jws::parse_json(body).ok().map(|value| (value, body.len())), ..self }
+    }
+
+    /// The address by which its client is counted and told apart: that of a proxy, where that hides it.
+    pub(super) fn counted_as(&self) -> Option<IpAddr> {
+        self.told.as_ref().map(|told| told.client.ip).or(self.client)
+    }
+
+    /// What becomes of the fragment of its URL, where that has one (RFC 9110, section 4.2.5).
+    pub(super) fn fragment_in_words(&self) -> Option<String> {
+        let fragment = self.fragment.as_deref()?;
+        Some(format!(
+            "{fragment}: clients keep what stands behind a `#` to themselves, so that is not looked at; a target with \
+             a `#` in it is 400 bad_request, and one that is meant as data is written %23"
+        ))
     }
 
     /// Whether it says for which host it is.
@@ -104,5 +121,22 @@ impl Question {
     /// Whether it is asked whether a WebSocket opens: by its URL, or by its headers.
     pub(super) fn opens_websocket(&self) -> bool {
         self.is_websocket || is_websocket(&self.method, Version::HTTP_11, &self.headers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_no_server_is_told_of_a_url_is_said() {
+        for (url, told) in [("/a?b=c#d", Some("#d: ")), ("http://a.test/#", Some("#: ")), ("wss://a.test/x%23y", None)]
+        {
+            let question = Question::parse("GET", url, &[]).unwrap();
+            let words = question.fragment_in_words();
+            assert_eq!(words.is_some(), told.is_some(), "{url}");
+            assert!(told.is_none_or(|told| words.unwrap().starts_with(told)), "{url}");
+            assert!(!question.uri.to_string().contains('#'), "{url}");
+        }
     }
 }

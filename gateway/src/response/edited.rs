@@ -1,12 +1,12 @@
 //! The route's edits of an answer's head, which come after all that the gateway says itself; and what no edit takes
 //! from an answer: a cache is told that it varies by origin where it does, and a problem stays one. Nor does one have
-//! errors kept.
+//! errors kept, or the word of another service that refuses a request.
 
 use http::header::{
     AGE, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, LAST_MODIFIED,
     RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::cross_origin;
 use crate::clock::http_date_seconds;
@@ -26,14 +26,35 @@ fn edits<N: Network>(exchange: &Exchange<N>) -> Option<&Edits> {
 #[inline]
 pub(super) fn relayed<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
     if let Some(edits) = edits(exchange) {
-        edit_relayed(exchange, edits, fields);
+        edit_relayed(exchange, edits, fields, Whose::TheRoutes);
     }
 }
 
+/// Edits what another service says to a request that may not pass.
+pub(super) fn refused<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    if let Some(edits) = edits(exchange) {
+        edit_relayed(exchange, edits, fields, Whose::AnAuthoritys);
+    }
+}
+
+/// Whose an answer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// The route's: what its edits are written for, as far as it went well.
+    TheRoutes,
+    /// That of the service that was asked whether the request may pass: about one client at one moment, whatever its
+    /// status.
+    AnAuthoritys,
+}
+
 #[cold]
-fn edit_relayed<N: Network>(exchange: &Exchange<N>, edits: &Edits, fields: &mut Fields) {
+fn edit_relayed<N: Network>(exchange: &Exchange<N>, edits: &Edits, fields: &mut Fields, whose: Whose) {
     let lines = || edits.lines(exchange.made_for_client());
-    if let Some(kept) = kept(exchange, edits) {
+    let there = |name: &HeaderName| {
+        let has_name = |(own, _): &(&[u8], &[u8])| own.eq_ignore_ascii_case(name.as_str().as_bytes());
+        one_value(fields.iter().filter(has_name).map(|(_, value)| value))
+    };
+    if let Some(kept) = kept(exchange, edits, whose, there) {
         let gone: Vec<HeaderName> = edits.gone().iter().filter(|name| !kept.contains(name)).cloned().collect();
         fields.replace(&gone, lines().filter(|(name, _)| !kept.contains(name)));
     } else {
@@ -42,22 +63,50 @@ fn edit_relayed<N: Network>(exchange: &Exchange<N>, edits: &Edits, fields: &mut 
     cross_origin::vary_in(exchange, fields);
 }
 
+/// The lines of a field as one (RFC 9110, section 5.3).
+fn one_value<'v>(lines: impl Iterator<Item = &'v [u8]>) -> Vec<u8> {
+    lines.collect::<Vec<_>>().join(&b", "[..])
+}
+
 /// The names under which an edit would have caches keep an error: what is said of the route's answers is meant for
-/// those that went well, and an error that a browser has kept is there when the service is well again. What forbids to
-/// keep an answer holds for all. `None`: all edits hold.
-fn kept<N: Network>(exchange: &Exchange<N>, edits: &Edits) -> Option<Vec<HeaderName>> {
+/// those that went well, and an error that a browser has kept is there when the service is well again. So no edit lets
+/// it be kept, nor takes away what forbids that; what an edit itself forbids holds for all. The same is so of what is
+/// no answer of the route's at all. `None`: all edits hold. `there` is the value of a field as the answer has it.
+fn kept<N: Network>(
+    exchange: &Exchange<N>,
+    edits: &Edits,
+    whose: Whose,
+    there: impl Fn(&HeaderName) -> Vec<u8>,
+) -> Option<Vec<HeaderName>> {
     // What stands in for an answer that failed has its code, whatever its status.
     let is_error = exchange.code.is_some()
         || exchange.status.is_some_and(|status| status.is_client_error() || status.is_server_error());
     // Of an error that the route itself is for, they are said on purpose.
     let is_meant = || matches!(exchange.route()?.settings.own_answer.as_deref()?, OwnAnswer::Fixed(_)).then_some(());
-    if !is_error || is_meant().is_some() {
+    if whose == Whose::TheRoutes && (!is_error || is_meant().is_some()) {
         return None;
     }
     let now = exchange.shard.shared.clock.unix_seconds(exchange.now());
-    let lines = edits.lines(exchange.made_for_client());
-    let kept = lines.filter(|(name, value)| lets_keep(name, value.as_bytes(), now)).map(|(name, _)| name.clone());
-    Some(kept.collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
+    let lines = || edits.lines(exchange.made_for_client());
+    let let_keep = lines().filter(|(name, value)| lets_keep(name, value.as_bytes(), now)).map(|(name, _)| name);
+    let only_goes = |name: &&HeaderName| tells_caches(name) && lines().all(|(own, _)| own != *name);
+    let restrain = edits.gone().iter().filter(only_goes).filter(|name| restrains(name, &there(name), now));
+    Some(let_keep.chain(restrain).cloned().collect::<Vec<_>>()).filter(|kept| !kept.is_empty())
+}
+
+/// Whether a field is for caches.
+fn tells_caches(name: &HeaderName) -> bool {
+    *name == CACHE_CONTROL || *name == EXPIRES || is_of_caches(name)
+}
+
+/// Whether a field forbids to keep an answer, or to keep it for everybody. An empty one is not there.
+fn restrains(name: &HeaderName, value: &[u8], now: i64) -> bool {
+    let words = String::from_utf8_lossy(value).to_ascii_lowercase();
+    let is_for_one = |directive: &str| {
+        let word = directive.split('=').next().unwrap_or_default().trim();
+        matches!(word, "private" | "no-cache")
+    };
+    !value.is_empty() && (!lets_keep(name, value, now) || words.split(',').any(is_for_one))
 }
 
 /// Whether a field lets caches keep an answer for a while.
@@ -65,7 +114,7 @@ fn lets_keep(name: &HeaderName, value: &[u8], now: i64) -> bool {
     if *name == EXPIRES {
         return http_date_seconds(value).is_some_and(|until| until > now);
     }
-    if *name != CACHE_CONTROL && !is_of_caches(name) {
+    if !tells_caches(name) {
         return false;
     }
     let value = String::from_utf8_lossy(value).to_ascii_lowercase();
@@ -87,7 +136,8 @@ fn lets_keep(name: &HeaderName, value: &[u8], now: i64) -> bool {
 /// Edits an answer of the gateway's own, or of its program's.
 pub(super) fn own<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     if let Some(edits) = edits(exchange).filter(|_| !exchange.is_undecided) {
-        let kept = kept(exchange, edits).unwrap_or_default();
+        let there = |name: &HeaderName| one_value(headers.get_all(name).iter().map(HeaderValue::as_bytes));
+        let kept = kept(exchange, edits, Whose::TheRoutes, there).unwrap_or_default();
         edits.apply_but(headers, exchange.made_for_client(), |name| kept.contains(name));
         cross_origin::vary(exchange, headers);
     }
@@ -165,6 +215,27 @@ mod tests {
             ("x-frame-options", "public"),
         ] {
             assert!(!lets(name, value), "{name}: {value}");
+        }
+    }
+
+    #[test]
+    fn what_forbids_to_keep_an_answer_is_told_from_what_lets_it() {
+        let restrains =
+            |name: &'static str, value: &str| restrains(&HeaderName::from_static(name), value.as_bytes(), 800_000_000);
+        for (name, value) in [
+            ("cache-control", "no-store"),
+            ("cache-control", "max-age=5, no-store"),
+            ("cache-control", "max-age=60, Private"),
+            ("cache-control", "no-cache=\"set-cookie\", max-age=9"),
+            ("cdn-cache-control", "max-age=0"),
+            ("expires", "0"),
+        ] {
+            assert!(restrains(name, value), "{name}: {value}");
+        }
+        for (name, value) in
+            [("cache-control", ""), ("cache-control", "public"), ("expires", "Thu, 01 Jan 2037 00:00:00 GMT")]
+        {
+            assert!(!restrains(name, value), "{name}: {value}");
         }
     }
 

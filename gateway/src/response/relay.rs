@@ -118,7 +118,8 @@ pub fn refused<N: Network>(mut exchange: Box<Exchange<N>>, head: ResponseHead, b
         StatusCode::FORBIDDEN => Some(Code::Forbidden),
         _ => None,
     };
-    let fields = dress(&exchange, head.fields);
+    let mut fields = unedited(&exchange, head.fields);
+    edited::refused(&exchange, &mut fields);
     exchange.note_relayed(&fields);
     let fields = AnswerHead::Wire(fields);
     let body = if exchange.method == Method::HEAD { Bytes::new() } else { body };
@@ -218,7 +219,15 @@ fn tell_cache((age, told): (Option<u32>, Option<String>), fields: &mut Fields) {
     }
 }
 
-fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fields> {
+fn dress<N: Network>(exchange: &Exchange<N>, fields: Box<Fields>) -> Box<Fields> {
+    let mut fields = unedited(exchange, fields);
+    edited::relayed(exchange, &mut fields);
+    fields
+}
+
+/// All that is said of an answer but for its route's edits, which come last.
+#[inline]
+fn unedited<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fields> {
     withhold(exchange, &mut fields);
     fields.push(&X_REQUEST_ID, exchange.request_id.as_bytes());
     if exchange.limits.is_some() {
@@ -236,7 +245,6 @@ fn dress<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<Fie
     if cross_origin::is_told(exchange) {
         cross_origin::tell_in(exchange, &mut fields);
     }
-    edited::relayed(exchange, &mut fields);
     fields.closes = is_draining(exchange);
     fields
 }

@@ -81,7 +81,7 @@ fn compression() {
     check_route("compress = true", &[]);
     check_route("compress = { codings = [\"gzip\"], types = [\"text/*\", \"Image/SVG+xml\"], effort = \"low\" }", &[]);
     check_route("compress = {}", &[]);
-    check_route("compress = \"yes\"", &["4:12: expected true or false, found a string"]);
+    check_route("compress = \"yes\"", &["4:12: expected true, false or a table, found a string"]);
     check_route("compress = { codings = [] }", &["4:24: the list is empty"]);
     check_route("compress = { codings = [\"gzip\", \"zstd\", \"gzip\"] }", &["4:41: this coding is named twice"]);
     check_route(
@@ -106,7 +106,7 @@ fn caches() {
     check_route("cache = true", &[]);
     check_route("cache = {}", &[]);
     check_route("cache = { default_ttl = \"10s\", stale_if_error = \"8760h\", vary_limit = 1, shared = true }", &[]);
-    check_route("cache = \"yes\"", &["4:9: expected true or false, found a string"]);
+    check_route("cache = \"yes\"", &["4:9: expected true, false or a table, found a string"]);
     check_route("cache = { default_ttl = \"2h\", max_ttl = \"1h\" }", &["4:25: `default_ttl` is above `max_ttl`"]);
     check_route("cache = { status_ttl = { 404 = \"10s\", 302 = \"1m\", 410 = \"0s\" } }", &[]);
     check_route("cache = { status_ttl = { 200 = \"48h\" } }", &["4:32: 200 has a longer time than `max_ttl`"]);

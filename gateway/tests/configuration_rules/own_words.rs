@@ -89,10 +89,7 @@ fn a_body_is_written_or_read_and_is_what_it_says_it_is() {
         &problems("404 = { body = \"x\", file = \"Cargo.toml\" }"),
         &["2:28: a problem has `body` or `file`, not both"],
     );
-    check(
-        &problems("404 = { text = \"x\" }"),
-        &["2:7: a problem needs `body` or `file`", "2:9: unknown key \"text\" in [server.problems.404]"],
-    );
+    check(&problems("404 = { text = \"x\" }"), &["2:9: unknown key \"text\" in [server.problems.404]"]);
     let missing = errors(&problems("404 = { file = \"nowhere/404.html\" }"));
     assert_eq!(missing.len(), 1, "{missing:?}");
     assert!(missing[0].starts_with("2:16: cannot read the file \"nowhere/404.html\""), "{missing:?}");
@@ -114,6 +111,38 @@ fn a_body_is_written_or_read_and_is_what_it_says_it_is() {
           may stand alone)"
         ]
     );
+}
+
+#[test]
+fn braces_of_a_body_are_written_once_and_who_doubles_them_is_told() {
+    let with = |kind: &str, body: &str| problems(&format!("5xx = {{ content_type = \"{kind}\", body = '{body}' }}"));
+    let told = |kind: &str, body: &str| {
+        warnings(&with(kind, body))
+            .into_iter()
+            .map(|told| told.split(" (").next().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    for (kind, body) in [
+        ("application/json", "{{\"error\":\"{code}\",\"code\":{status}}}"),
+        ("application/json", "{\"error\":\"{{code}}\"}"),
+        ("application/problem+json", "{{\"a\":[{{\"b\":1}}]}}"),
+        ("text/html", "<p>{{request_id}}</p>"),
+    ] {
+        let found = told(kind, body);
+        assert!(
+            found.len() == 1 && found[0].ends_with(": the braces of this body are doubled, and are sent so"),
+            "{found:?}"
+        );
+    }
+    for (kind, body) in [
+        ("application/json", "{\"a\":{\"b\":{\"code\":{status}}}}"),
+        ("text/html", "<style>a{b{}}</style>{{x}}"),
+        ("text/plain", "{code} {{ }}"),
+    ] {
+        assert!(told(kind, body).is_empty(), "{body}");
+    }
+    assert!(told("application/json", "{{{")[0].ends_with("this body is no JSON, and is sent as application/json"));
+    assert!(warnings(&with("application/json", "{{\"a\":1}}"))[0].contains("(braces are written once here"));
 }
 
 #[test]

@@ -169,6 +169,15 @@ fn what_is_no_toml_is_told_once_and_with_a_remedy() {
     };
     once(b"# ours\nlisteners:\n  - address: 127.0.0.1:8080\nroutes:\n  - path: /a\n", 2, "this is YAML");
     once(b"{\n  \"routes\": [\n    { \"path\": \"/a\" }\n  ]\n}\n", 1, "this is JSON");
+    let helped = |bytes: &[u8]| said(bytes)[0].2.clone();
+    for foreign in [
+        &b"_format_version: \"3.0\"\nservices:\n"[..],
+        b"{\n  \"version\": 3\n}\n",
+        b"server {\n}\n",
+        b"global\n  daemon\nfrontend web\n",
+    ] {
+        assert!(helped(foreign).contains("docs/coming-from.md"), "{}", helped(foreign));
+    }
     once(b"server {\n  listen 80;\n  location / { proxy_pass http://a; }\n}\n", 1, "blocks in braces");
     let good = "[[routes]]\npath = \"/\"\nupstream = \"http://a\"\n";
     let little: Vec<u8> = good.encode_utf16().flat_map(u16::to_le_bytes).collect();

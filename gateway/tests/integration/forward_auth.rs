@@ -117,6 +117,36 @@ async fn a_no_is_the_clients_answer_as_it_is() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_the_routes_answers_has_no_refusal_kept() {
+    let up = echo().await;
+    let routed = "upstream = 'up'\nrewrite = { strip_prefix = '/api' }\n";
+    for route in ["upstream = 'up'\n", "answer = { body = 'secret' }\n"] {
+        for (status, said) in
+            [("302 Found", "no-store"), ("302 Found", "max-age=0"), ("401 No", "no-store"), ("403 No", "private")]
+        {
+            let no =
+                format!("HTTP/1.1 {status}\r\ncache-control: {said}\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n");
+            let authority = authority(&no).await;
+            for (edits, header) in [
+                ("set = { cache-control = 'public, max-age=604800', x-a = '1' }", Some("1")),
+                ("remove = ['cache-control']", None),
+            ] {
+                let route = format!("{route}response_headers = {{ {edits} }}\n");
+                let text = text(up.addr(), authority.addr(), "", "").replace(routed, &route);
+                let answer = Gateway::start(&text).await.get("/x").await;
+                let told = (answer.header("cache-control"), answer.header("x-a"));
+                assert_eq!(told, (Some(said), header), "{status} {route}");
+            }
+        }
+        // One that says nothing of it is told nothing.
+        let authority = authority("HTTP/1.1 302 Found\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n").await;
+        let route = format!("{route}response_headers = {{ set = {{ expires = 'Thu, 01 Jan 2099 00:00:00 GMT' }} }}\n");
+        let text = text(up.addr(), authority.addr(), "", "").replace(routed, &route);
+        assert_eq!(Gateway::start(&text).await.get("/x").await.header("expires"), None);
+    }
+}
+
+#[tokio::test]
 async fn h_where_it_cannot_be_asked_the_request_is_refused_and_soon_nobody_waits() {
     let (up, down) = (echo().await, nowhere());
     let hangs = Raw::script(Script::new().read_request().hang()).await.unwrap();

@@ -149,6 +149,31 @@ async fn no_edit_has_an_error_kept_and_what_forbids_that_holds_for_all() {
 }
 
 #[tokio::test]
+async fn no_edit_takes_from_an_error_what_forbids_to_keep_it() {
+    let edits = "retry = { attempts = 1 }\nresponse_headers = { remove = ['cache-control', 'expires'] }";
+    for (status, said, told) in [
+        ("200 OK", "no-store", None),
+        ("404 None", "no-store", Some("no-store")),
+        ("404 None", "max-age=60, private", Some("max-age=60, private")),
+        ("404 None", "max-age=60", None),
+        ("500 No", "no-cache", Some("no-cache")),
+    ] {
+        let answer = format!("HTTP/1.1 {status}\r\ncache-control: {said}\r\nexpires: 0\r\ncontent-length: 2\r\n\r\nok");
+        let upstream = Raw::script(Script::always(answer)).await.unwrap();
+        let gateway = Gateway::start(&text(upstream.addr(), edits)).await;
+        let answer = gateway.get("/t/a/b").await;
+        assert_eq!(answer.header("cache-control"), told, "{status} {said}");
+        assert_eq!(answer.header("expires"), (status != "200 OK").then_some("0"), "{status} {said}");
+    }
+    // Nor from what the gateway says in an upstream's place.
+    let nowhere = nowhere();
+    for keys in ["", "fallback = { status = 200, body = 'later' }\n"] {
+        let gateway = Gateway::start(&text(nowhere, &format!("{keys}{edits}"))).await;
+        assert_eq!(gateway.get("/t/a/b").await.header("cache-control"), Some("no-store"), "{keys}");
+    }
+}
+
+#[tokio::test]
 async fn the_time_that_is_left_is_told_unless_edits_say_otherwise() {
     let upstream = echo().await;
     for (edits, told) in [

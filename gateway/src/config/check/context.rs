@@ -73,6 +73,9 @@ pub(crate) struct Context<'a> {
     schemes: HashMap<String, bool>,
     /// Routes that everybody may use though it was not said that this is meant: where each is, and its name.
     pub(crate) open_to_all: Vec<(Span, String)>,
+    /// Tables of the file of which nobody knows what they hold: something else is written there, or none is, beside
+    /// keys of which one is perhaps meant.
+    unread: Vec<&'static str>,
     /// What policies put away of each other, as far as that was told: many routes may name the same.
     told_replaced: HashSet<Replaced>,
 }
@@ -94,6 +97,11 @@ impl<'a> Context<'a> {
         let shared = |key| top("defaults").and_then(|defaults| defaults.get(key)).and_then(Node::table);
         let reader = Reader::new(Some(root), None, &ROOT, Span::default());
         let server = reader.table("server");
+        let has_unknown = reader.has_unknown();
+        let is_unread = |key: &&'static str| match root.get(key) {
+            Some(node) => node.table().is_none(),
+            None => has_unknown,
+        };
         let providers = top("identity").and_then(|identity| identity.get("providers")).and_then(Node::table);
         Self {
             complete,
@@ -124,6 +132,7 @@ impl<'a> Context<'a> {
             system_roots: OnceCell::new(),
             schemes: HashMap::new(),
             open_to_all: Vec::new(),
+            unread: ["upstreams", "rate_limits", "policies", "stores"].into_iter().filter(is_unread).collect(),
             told_replaced: HashSet::new(),
         }
     }
@@ -288,7 +297,7 @@ impl<'a> Context<'a> {
 
     /// Reports a name of no upstream.
     pub(crate) fn upstream_exists(&mut self, node: &Node) {
-        let message = known(node, "upstream", &self.upstreams, "a table [upstreams.NAME]");
+        let message = self.known(node, "upstream", ("upstreams", &self.upstreams), "a table [upstreams.NAME]");
         self.unknown(node, message);
     }
 
@@ -308,20 +317,20 @@ impl<'a> Context<'a> {
 
     /// Reports a name of no rate limit.
     pub(crate) fn limit_exists(&mut self, node: &Node) {
-        let message = known(node, "rate limit", &self.limits, "a table [rate_limits.NAME]");
+        let message = self.known(node, "rate limit", ("rate_limits", &self.limits), "a table [rate_limits.NAME]");
         self.unknown(node, message);
     }
 
     /// Reports a name of no policy.
     pub(crate) fn policy_exists(&mut self, node: &Node) {
-        let message = known(node, "policy", &self.policy_names, "a table [policies.NAME]");
+        let message = self.known(node, "policy", ("policies", &self.policy_names), "a table [policies.NAME]");
         self.unknown(node, message);
     }
 
     /// Reports a name that is neither `local` nor a store's.
     pub(crate) fn store_exists(&mut self, node: &Node) {
         if node.text() != Some("local") {
-            let message = known(node, "store", &self.stores, "`local`, or a table [stores.NAME]");
+            let message = self.known(node, "store", ("stores", &self.stores), "`local`, or a table [stores.NAME]");
             self.unknown(node, message);
         }
     }
@@ -358,6 +367,17 @@ impl<'a> Context<'a> {
         } else {
             self.report.error_maybe(at, message, help.map(str::to_owned));
         }
+    }
+
+    /// The same as [`known`] where these are the names of a table of the file; none is missed where nobody knows them.
+    fn known(
+        &self,
+        node: &Node,
+        what: &str,
+        (table, names): (&'static str, &HashSet<&str>),
+        place: &str,
+    ) -> Option<(String, Option<String>)> {
+        if self.unread.contains(&table) { None } else { known(node, what, names, place) }
     }
 
     fn unknown(&mut self, node: &Node, message: Option<(String, Option<String>)>) {

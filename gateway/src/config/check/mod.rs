@@ -3,6 +3,7 @@ pub(crate) mod context;
 mod other_words;
 pub(crate) mod policies;
 pub(crate) mod reader;
+mod remedy;
 pub(crate) mod same;
 pub(crate) mod scalar;
 pub(crate) mod screening;

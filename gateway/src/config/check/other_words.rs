@@ -245,6 +245,15 @@ const TABLES: &[(&[&str], &str)] = &[
     ),
     (&["consumers", "users"], "who asks is proven by [identity.providers.NAME]"),
     (&["routers"], "it is [[routes]]"),
+    (
+        &["http", "tcp", "udp"],
+        "it is [[routes]] and [upstreams.NAME]; docs/coming-from.md says what another gateway's words are here",
+    ),
+    (&["entryPoints", "entrypoints"], "it is [[listeners]]"),
+    (
+        &["certificatesResolvers", "providers"],
+        "nothing here looks for services or certificates by itself: docs/coming-from.md, what there is no way for",
+    ),
 ];
 
 /// Words of values.

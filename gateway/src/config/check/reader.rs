@@ -33,6 +33,12 @@ impl<'a> Reader<'a> {
         self.def
     }
 
+    /// Whether a key is written, here or in the shared table, that nobody knows.
+    pub(crate) fn has_unknown(&self) -> bool {
+        let mut written = [self.own, self.base].into_iter().flatten().flat_map(|table| &table.entries);
+        written.any(|entry| self.def.key(&entry.key).is_none())
+    }
+
     /// The value as written, here or in the shared table; `None` where only the default holds.
     pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         debug_assert!(self.def.key(key).is_some(), "no key {key} in {}", self.def.title);

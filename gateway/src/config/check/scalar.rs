@@ -1,10 +1,11 @@
 //! The check of single values: type, form, bounds, files.
 
+use std::borrow::Cow;
 use std::io::ErrorKind;
 use std::path::Path;
 
 use super::reader::number;
-use super::{Context, other_words};
+use super::{Context, other_words, remedy};
 use crate::config::load::Purpose;
 use crate::config::problem::{did_you_mean, quoted};
 use crate::config::schema::Kind;
@@ -12,47 +13,75 @@ use crate::config::tree::{Node, Text, Value};
 use crate::config::validate::addresses;
 use crate::config::value::quantity::{self, show_duration, show_size};
 use crate::config::value::text::{
-    CIDR, CLIENT_NETWORK, EDIT_VALUE, HEADER_VALUE, METHOD, PARAMETER_VALUE, PATH_PATTERN, TextKind, cidr,
+    CIDR, CLIENT_NETWORK, EDIT_VALUE, HEADER_VALUE, METHOD, PARAMETER_VALUE, PATH_PATTERN, PATH_TEMPLATE, TextKind,
+    cidr,
 };
 use crate::config::value::{edit_value, method, path_pattern};
 
-const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
-const SIZES: &str = "a size is written \"64KiB\", \"10MiB\", \"1GiB\" or \"0\"";
-const RATES: &str = "a rate is written \"100/s\", \"600/m\" or \"36000/h\"";
-
-/// Checks a value that is neither list nor table. Says whether it is right.
-pub(crate) fn check(context: &mut Context<'_>, node: &Node, kind: Kind) -> bool {
+/// Checks a value that is neither list nor table; `path` is its key's, dotted. Says whether it is right.
+pub(crate) fn check(context: &mut Context<'_>, node: &Node, kind: Kind, path: &str) -> bool {
+    if !has_type(node, kind)
+        && let Some(wanted) = wanted(kind)
+    {
+        return wrong_type(context, node, &wanted, remedy::of_value(path, node, kind).as_deref());
+    }
     match kind {
-        Kind::Bool => {
-            let fits = matches!(node.value, Value::Bool(_));
-            fits || wrong_type(context, node, "true or false", None)
-        }
-        Kind::Integer(min, max) => integer(context, node, min, max),
+        Kind::Integer(min, max) => match node.value {
+            Value::Integer(integer) if !(min..=max).contains(&integer) => {
+                refuse(context, node, format!("{integer} is not between {min} and {max}"), None)
+            }
+            _ => true,
+        },
         Kind::Number(min, max) => match number(node) {
-            Some(number) if (min..=max).contains(&number) => true,
-            Some(number) => refuse(context, node, format!("{number} is not between {min} and {max}"), None),
-            None => wrong_type(context, node, "a number", None),
+            Some(number) if !(min..=max).contains(&number) => {
+                refuse(context, node, format!("{number} is not between {min} and {max}"), None)
+            }
+            _ => true,
         },
         Kind::Duration(min, max) => duration(context, node, min, max, false),
         Kind::DurationOrZero(min, max) => duration(context, node, min, max, true),
         Kind::Size(min, max) => size(context, node, min, max, false),
         Kind::SizeOrZero(min, max) => size(context, node, min, max, true),
-        Kind::Rate => with_text(context, node, "a rate", Some(RATES), |context, node, text| {
+        Kind::Rate => with_text(context, node, |context, node, text| {
             let read = quantity::rate(&text.content);
-            read.is_ok() || bad_form(context, node, text, "a rate", &read.err().unwrap_or_default(), RATES)
+            read.is_ok() || bad_form(context, node, text, "a rate", &read.err().unwrap_or_default(), remedy::form(kind))
         }),
         Kind::Choice(words) => choice(context, node, words),
         Kind::Text(kind) => text_kind(context, node, kind),
-        Kind::File => with_text(context, node, "a file's path", None, file_exists),
-        Kind::FileOrWord(words) => with_text(context, node, "a file's path", None, |context, node, text| {
+        Kind::File => with_text(context, node, file_exists),
+        Kind::FileOrWord(words) => with_text(context, node, |context, node, text| {
             words.contains(&text.content.as_str()) || folder_exists(context, node, text)
         }),
-        Kind::Scalar => {
-            let fits = matches!(node.value, Value::Text(_) | Value::Integer(_) | Value::Number(_) | Value::Bool(_));
-            fits || wrong_type(context, node, "a string, a number or a boolean", None)
-        }
         _ => true,
     }
+}
+
+/// Whether a value is of the type that a kind has; of lists and tables nothing is said here.
+fn has_type(node: &Node, kind: Kind) -> bool {
+    match kind {
+        Kind::Bool => matches!(node.value, Value::Bool(_)),
+        Kind::Integer(..) => matches!(node.value, Value::Integer(_)),
+        Kind::Number(..) => number(node).is_some(),
+        Kind::Scalar => matches!(node.value, Value::Text(_) | Value::Integer(_) | Value::Number(_) | Value::Bool(_)),
+        _ => matches!(node.value, Value::Text(_)) || wanted(kind).is_none(),
+    }
+}
+
+/// What values of a kind are called; `None` for lists and tables.
+fn wanted(kind: Kind) -> Option<Cow<'static, str>> {
+    Some(Cow::Borrowed(match kind {
+        Kind::Bool => "true or false",
+        Kind::Integer(..) => "a whole number",
+        Kind::Number(..) => "a number",
+        Kind::Duration(..) | Kind::DurationOrZero(..) => "a duration",
+        Kind::Size(..) | Kind::SizeOrZero(..) => "a size",
+        Kind::Rate => "a rate",
+        Kind::Choice(words) => return Some(Cow::Owned(one_of(words))),
+        Kind::Text(kind) => kind.name,
+        Kind::File | Kind::FileOrWord(_) => "a file's path",
+        Kind::Scalar => "a string, a number or a boolean",
+        _ => return None,
+    }))
 }
 
 /// Reports a value of another type.
@@ -69,38 +98,27 @@ fn refuse(context: &mut Context<'_>, node: &Node, message: String, help: Option<
     false
 }
 
-fn bad_form(context: &mut Context<'_>, node: &Node, text: &Text, what: &str, why: &str, help: &str) -> bool {
+fn bad_form(context: &mut Context<'_>, node: &Node, text: &Text, what: &str, why: &str, help: Option<&str>) -> bool {
     // The reason may quote a part of the value, which a variable keeps secret.
     let why = if text.written.is_some() { String::new() } else { format!(": {why}") };
-    refuse(context, node, format!("{} is not {what}{why}", quoted(text.shown())), Some(help))
+    refuse(context, node, format!("{} is not {what}{why}", quoted(text.shown())), help)
 }
 
-fn with_text(
-    context: &mut Context<'_>,
-    node: &Node,
-    wanted: &str,
-    help: Option<&str>,
-    check: impl Fn(&mut Context<'_>, &Node, &Text) -> bool,
-) -> bool {
+fn with_text(context: &mut Context<'_>, node: &Node, check: impl Fn(&mut Context<'_>, &Node, &Text) -> bool) -> bool {
     match &node.value {
         Value::Text(text) => check(context, node, text),
-        _ => wrong_type(context, node, wanted, help),
-    }
-}
-
-fn integer(context: &mut Context<'_>, node: &Node, min: i64, max: i64) -> bool {
-    match node.value {
-        Value::Integer(integer) if (min..=max).contains(&integer) => true,
-        Value::Integer(integer) => refuse(context, node, format!("{integer} is not between {min} and {max}"), None),
-        _ => wrong_type(context, node, "a whole number", None),
+        // That has been said.
+        _ => false,
     }
 }
 
 fn duration(context: &mut Context<'_>, node: &Node, min: u64, max: u64, zero: bool) -> bool {
-    with_text(context, node, "a duration", Some(DURATIONS), |context, node, text| {
+    with_text(context, node, |context, node, text| {
         let duration = match quantity::duration(&text.content) {
             Ok(duration) => duration,
-            Err(why) => return bad_form(context, node, text, "a duration", &why, DURATIONS),
+            Err(why) => {
+                return bad_form(context, node, text, "a duration", &why, remedy::form(Kind::Duration(min, max)));
+            }
         };
         let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         if (min..=max).contains(&ms) || (zero && ms == 0) {
@@ -114,10 +132,10 @@ fn duration(context: &mut Context<'_>, node: &Node, min: u64, max: u64, zero: bo
 }
 
 fn size(context: &mut Context<'_>, node: &Node, min: u64, max: u64, zero: bool) -> bool {
-    with_text(context, node, "a size", Some(SIZES), |context, node, text| {
+    with_text(context, node, |context, node, text| {
         let size = match quantity::size(&text.content) {
             Ok(size) => size,
-            Err(why) => return bad_form(context, node, text, "a size", &why, SIZES),
+            Err(why) => return bad_form(context, node, text, "a size", &why, remedy::form(Kind::Size(min, max))),
         };
         if (min..=max).contains(&size) || (zero && size == 0) {
             return true;
@@ -129,29 +147,35 @@ fn size(context: &mut Context<'_>, node: &Node, min: u64, max: u64, zero: bool) 
 }
 
 fn choice(context: &mut Context<'_>, node: &Node, words: &'static [&'static str]) -> bool {
-    let listed = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
-    let wanted = if words.len() == 1 { listed } else { format!("one of {listed}") };
-    with_text(context, node, &wanted, None, |context, node, text| {
+    with_text(context, node, |context, node, text| {
         if words.contains(&text.content.as_str()) {
             return true;
         }
         let near = || did_you_mean(&text.content, words.iter().copied());
         let help = other_words::of_value(&text.content, |ours| words.contains(&ours)).or_else(near);
-        let message = format!("expected {wanted}, found {}", quoted(text.shown()));
+        let message = format!("expected {}, found {}", one_of(words), quoted(text.shown()));
         context.report.error_maybe(node.at, message, help);
         false
     })
 }
 
+fn one_of(words: &[&str]) -> String {
+    let listed = words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(", ");
+    if words.len() == 1 { listed } else { format!("one of {listed}") }
+}
+
 /// Checks a text of a kind. Also used for the keys of tables with free keys.
 pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static TextKind) -> bool {
-    with_text(context, node, kind.name, None, |context, node, text| match (kind.check)(&text.content) {
+    with_text(context, node, |context, node, text| match (kind.check)(&text.content) {
         Ok(()) => {
             if std::ptr::eq(kind, &METHOD) {
                 doubtful_method(context, node, text);
             }
             if std::ptr::eq(kind, &PATH_PATTERN) {
                 doubtful_path(context, node, text);
+            }
+            if std::ptr::eq(kind, &PATH_TEMPLATE) {
+                doubtful_template(context, node, text);
             }
             if std::ptr::eq(kind, &CIDR) || std::ptr::eq(kind, &CLIENT_NETWORK) {
                 doubtful_network(context, node, text);
@@ -164,8 +188,9 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
         }
         Err(why) => {
             let ours = other_words::of_value(&text.content, |ours| (kind.check)(ours).is_ok());
-            let help = ours.unwrap_or_else(|| format!("for example {}", quoted(kind.example)));
-            bad_form(context, node, text, kind.name, &why, &help)
+            let query = || asks_for_a_query(kind, &text.content).map(str::to_owned);
+            let help = ours.or_else(query).unwrap_or_else(|| format!("for example {}", quoted(kind.example)));
+            bad_form(context, node, text, kind.name, &why, Some(&help))
         }
     })
 }
@@ -194,6 +219,29 @@ fn doubtful_path(context: &mut Context<'_>, node: &Node, text: &Text) {
     if let Some((segment, meant)) = path_pattern::foreign(&text.content) {
         let message = format!("{} in a path is matched as written", quoted(segment));
         context.report.warning(node.at, message, format!("perhaps {meant} is meant"));
+    }
+}
+
+/// In others' new paths a number stands for a group of their pattern, or a variable for a value.
+fn doubtful_template(context: &mut Context<'_>, node: &Node, text: &Text) {
+    let Some(sign) = path_pattern::foreign_value(&text.content).filter(|_| text.written.is_none()) else { return };
+    let message = format!("{} in a path is sent as written", quoted(sign));
+    let help = "a parameter of the route's path is written {NAME}, and so is a group of `path_regex`: (?<NAME>…)";
+    context.report.warning(node.at, message, help);
+}
+
+/// Where the query is said that somebody has written behind a path.
+fn asks_for_a_query(kind: &'static TextKind, text: &str) -> Option<&'static str> {
+    if !text.contains('?') {
+        None
+    } else if std::ptr::eq(kind, &PATH_PATTERN) {
+        Some("what the query has to hold is `query = { NAME = \"value\" }` of the route")
+    } else if std::ptr::eq(kind, &PATH_TEMPLATE) {
+        Some(
+            "the query goes on as it came; edits of it are `request_query = { set = { NAME = \"{id}\" } }` of the route",
+        )
+    } else {
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! A tree against the tables of keys: unknown keys, types, missing keys, rules.
 
 use super::{Context, Reader};
-use super::{other_words, scalar, unknown};
+use super::{other_words, remedy, scalar, unknown};
 use crate::config::load::Purpose;
 use crate::config::parse::environment;
 use crate::config::problem::{did_you_mean, quoted};
@@ -59,6 +59,7 @@ fn table(
     position: &Position,
 ) {
     let reader = Reader::new(own, base, def, at);
+    let open = context.open_to_all.len();
     for entry in own.map_or(&[][..], |own| &own.entries) {
         match def.key(&entry.key) {
             Some(key) => known_key(context, entry, base, key, position),
@@ -68,6 +69,7 @@ fn table(
     if position.shared || !context.complete {
         return;
     }
+    let looked_at = context.report.mark();
     for key in def.keys {
         let written = own.is_some_and(|own| own.entry(key.name).is_some());
         match (key.kind, base.and_then(|base| base.get(key.name))) {
@@ -90,6 +92,13 @@ fn table(
             rule(context, &reader);
         }
     }
+    // One mistake is one error: of a value that was refused nothing more is said, and what is missing is perhaps what
+    // nobody knows the name of.
+    let has_unknown = context.report.mark() > 0 && reader.has_unknown();
+    context.report.drop_consequences(looked_at, has_unknown.then_some(at));
+    if has_unknown && !position.path.is_empty() {
+        context.open_to_all.truncate(open);
+    }
 }
 
 fn known_key(context: &mut Context<'_>, entry: &Entry, base: Option<&Table>, key: &'static Key, position: &Position) {
@@ -108,10 +117,15 @@ fn value(context: &mut Context<'_>, node: &Node, base: Option<&Node>, kind: Kind
     match kind {
         Kind::Table(def) => match &node.value {
             Value::Table(own) => table(context, Some(own), base.and_then(Node::table), node.at, def, position),
-            _ => return no_table(context, node, &position.path),
+            _ => return no_such_table(context, node, def, &position.path),
         },
         Kind::Short(short, def) => match &node.value {
             Value::Table(own) => table(context, Some(own), base.and_then(Node::table), node.at, def, position),
+            Value::Bool(_) => return value(context, node, None, *short, position),
+            _ if matches!(short, Kind::Bool) => {
+                let help = remedy::of_switch(&position.path, node, def);
+                return scalar::wrong_type(context, node, "true, false or a table", help.as_deref());
+            }
             _ => return value(context, node, None, *short, position),
         },
         Kind::OrFalse(def) => return table_or_false(context, node, base.and_then(Node::table), def, position),
@@ -121,7 +135,7 @@ fn value(context: &mut Context<'_>, node: &Node, base: Option<&Node>, kind: Kind
         Kind::Map(keys, values) => map(context, node, keys, *values, position),
         Kind::Tagged(tag, variants) => tagged(context, node, tag, variants, position),
         Kind::Anything => {}
-        _ => return scalar::check(context, node, kind),
+        _ => return scalar::check(context, node, kind, &position.path),
     }
     true
 }
@@ -140,6 +154,14 @@ fn shared(context: &mut Context<'_>, node: &Node, def: &'static TableDef, withou
 /// Something else stands where a table must: often one whose header has too many brackets, or lacks its name.
 fn no_table(context: &mut Context<'_>, node: &Node, path: &str) -> bool {
     scalar::wrong_type(context, node, "a table", Some(&format!("write [{path}] and its keys below")))
+}
+
+/// The same of a table with these keys, one of which perhaps takes what is written.
+fn no_such_table(context: &mut Context<'_>, node: &Node, def: &TableDef, path: &str) -> bool {
+    match remedy::of_table(path, node, def) {
+        Some(help) => scalar::wrong_type(context, node, "a table", Some(&help)),
+        None => no_table(context, node, path),
+    }
 }
 
 /// A table, of which an empty one takes nothing away from what is shared; `false` does.
@@ -167,7 +189,8 @@ fn table_or_false(
             false
         }
         _ => {
-            let help = format!("write [{}] and its keys below, or {name} = false for none", position.path);
+            let plain = || format!("write [{}] and its keys below, or {name} = false for none", position.path);
+            let help = remedy::of_table(&position.path, node, def).unwrap_or_else(plain);
             scalar::wrong_type(context, node, "a table or false", Some(&help))
         }
     }
@@ -190,7 +213,7 @@ fn tables(context: &mut Context<'_>, node: &Node, def: &'static TableDef, positi
 
 fn list(context: &mut Context<'_>, node: &Node, element: Kind, least: usize, position: &Position) {
     let Value::List(list) = &node.value else {
-        scalar::wrong_type(context, node, "a list", Some("a list is written [\"a\", \"b\"]"));
+        scalar::wrong_type(context, node, "a list", Some(&remedy::of_list(&position.path, node, element)));
         return;
     };
     if list.len() < least && context.complete {
@@ -218,7 +241,8 @@ fn map(
         if matches!(values, Kind::Table(_) | Kind::Shared(..) | Kind::Tagged(..)) {
             no_table(context, node, &named);
         } else {
-            scalar::wrong_type(context, node, "a table", None);
+            let help = remedy::of_map(&position.path, node, keys, values);
+            scalar::wrong_type(context, node, "a table", help.as_deref());
         }
         return;
     };
@@ -230,6 +254,9 @@ fn map(
             (Kind::Table(def), Value::Table(own)) => {
                 let base = context.shared(def, Some(own));
                 table(context, Some(own), base, entry.node.at, def, &inside);
+            }
+            (Kind::Table(def), Value::Text(_)) if position.path.contains('.') && def.key(&entry.key).is_none() => {
+                no_such_table(context, &entry.node, def, &inside.path);
             }
             // A key of a table whose name was left out, and not a name with too many brackets.
             (Kind::Table(def), value) if def.key(&entry.key).is_some() || !matches!(value, Value::List(_)) => {

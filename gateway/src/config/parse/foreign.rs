@@ -6,8 +6,8 @@ use std::ops::Range;
 /// Bytes that tell whether a file is UTF-16.
 const LOOKED_AT: usize = 64;
 /// The remedy for a file of another program.
-const HELP: &str =
-    "`gateway init` writes a first configuration; keys are `path = \"/\"`, tables are [server] and [[routes]]";
+const HELP: &str = "docs/coming-from.md says what another gateway's words are here; `gateway init` writes a first \
+                    configuration; keys are `path = \"/\"`, tables are [server] and [[routes]]";
 
 /// What a text is instead of TOML.
 #[derive(Debug, PartialEq, Eq)]

@@ -26,8 +26,18 @@ pub(crate) fn of_listeners(root: &Reader<'_>) -> Vec<SocketAddr> {
     if written.is_empty() {
         return usual_listener().into_iter().collect();
     }
-    let at = |node: &Node| Reader::new(Some(node.table()?), None, &LISTENER, node.at).text("address").parse().ok();
-    written.iter().filter_map(at).collect()
+    understood(root).filter_map(|listener| listener.text("address").parse().ok()).collect()
+}
+
+/// The listeners of which it is known where they are: not where the address is no text, and not where it is left out
+/// beside a key that nobody knows. What holds by default is not what is meant there.
+fn understood<'a>(root: &Reader<'a>) -> impl Iterator<Item = Reader<'a>> + use<'a> {
+    let tables = root.nodes("listeners").iter().filter_map(|node| Some((node.table()?, node.at)));
+    let readers = tables.map(|(table, at)| Reader::new(Some(table), None, &LISTENER, at));
+    readers.filter(|listener| match listener.get("address") {
+        Some(address) => address.text().is_some(),
+        None => !listener.has_unknown(),
+    })
 }
 
 /// Where it listens if nobody says where.
@@ -110,9 +120,7 @@ pub(crate) fn named_apart(context: &mut Context<'_>, root: &Reader<'_>) {
 /// No two listeners share an address, and admin has its own.
 pub(crate) fn distinct(context: &mut Context<'_>, root: &Reader<'_>) {
     let mut taken: Vec<(SocketAddr, bool)> = Vec::new();
-    for node in root.nodes("listeners") {
-        let Some(table) = node.table() else { continue };
-        let listener = Reader::new(Some(table), None, &LISTENER, node.at);
+    for listener in understood(root) {
         let Ok(address) = listener.text("address").parse::<SocketAddr>() else { continue };
         let shares = listener.flag("reuse_port");
         // With `reuse_port` on both the kernel prefers the more specific one; else it refuses the later one.

@@ -129,6 +129,17 @@ pub(crate) fn foreign(text: &str) -> Option<(&str, String)> {
     })
 }
 
+/// What others' new paths have for a group of their pattern or for a value: `$1`, `$name`.
+pub(crate) fn foreign_value(text: &str) -> Option<&str> {
+    text.match_indices('$').find_map(|(at, _)| {
+        let rest = &text[at + 1..];
+        let length = rest.bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'_').count();
+        // A dollar before one letter is more likely meant.
+        let is_number = rest.as_bytes().first().is_some_and(u8::is_ascii_digit);
+        (is_number || length > 2).then(|| &text[at..=at + length])
+    })
+}
+
 /// The pattern without its parameters' names: two patterns of one shape match the same paths.
 pub(crate) fn shape(text: &str) -> String {
     let Ok(segments) = parse(text) else { return text.to_owned() };
@@ -218,6 +229,16 @@ mod tests {
         assert_eq!(foreign("/*").map(|(segment, _)| segment), Some("*"));
         for fine in ["/items:batch", "/a*b", "/:", "/{id}/{*rest}", "/"] {
             assert_eq!(foreign(fine), None, "{fine}");
+        }
+    }
+
+    #[test]
+    fn what_other_programs_write_for_values() {
+        for (text, sign) in [("/v2/$1", "$1"), ("/a/$request_uri", "$request_uri"), ("/$10/x", "$10")] {
+            assert_eq!(foreign_value(text), Some(sign), "{text}");
+        }
+        for fine in ["/a$", "/$b", "/a$/b", "/{rest}", "/"] {
+            assert_eq!(foreign_value(fine), None, "{fine}");
         }
     }
 
