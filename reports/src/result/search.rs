@@ -110,7 +110,8 @@ pub(crate) fn weight(verdict: Verdict) -> u8 {
 }
 
 impl ResultFile {
-    /// The scenarios of a suite, those that fail first: whoever reads them wants to know why. Equals stay in their order.
+    /// The scenarios of a suite, those that fail first: whoever reads them wants to know why. Equals stay in their
+    /// order.
     #[must_use]
     pub fn scenarios_worst_first(&self) -> Vec<&SuiteScenario> {
         let mut scenarios: Vec<&SuiteScenario> = self.scenarios.iter().collect();

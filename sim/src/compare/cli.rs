@@ -44,8 +44,8 @@ pub(crate) struct CompareArguments {
         default_value_if("gateway_config", clap::builder::ArgPredicate::IsPresent, "")
     )]
     peers: Vec<String>,
-    /// Another configuration of our gateway, as in next=next.gateway.toml, to be compared with the scenario's own; may be
-    /// repeated. No other gateways take part then, but those that --peers names
+    /// Another configuration of our gateway, as in next=next.gateway.toml, to be compared with the scenario's own; may
+    /// be repeated. No other gateways take part then, but those that --peers names
     #[arg(long, value_parser = parse_own, value_name = "NAME=FILE")]
     gateway_config: Vec<(String, PathBuf)>,
     /// Where a peer's program is, as in envoy=/opt/envoy; may be repeated
