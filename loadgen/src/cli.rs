@@ -63,6 +63,11 @@ enum CommandError {
     Usage(String),
     #[error("{0}")]
     Run(#[from] RunError),
+    #[error(
+        "{wanted} connections at once are more than the {most} for which this machine gives open files: ask for fewer, \
+         or raise the limit (ulimit -n)"
+    )]
+    Files { wanted: u64, most: u64 },
     #[error("{path}: {source}")]
     File { path: PathBuf, source: std::io::Error },
 }
@@ -73,6 +78,7 @@ impl CommandError {
             Self::Target(TargetError::Resolve { .. })
             | Self::Run(_)
             | Self::File { .. }
+            | Self::Files { .. }
             | Self::Users(_)
             | Self::Journeys(FileError::Unreadable { .. }) => 3,
             _ => 2,
@@ -181,7 +187,13 @@ fn write_result(arguments: &Arguments, document: &Document, measured: &Measured)
             |path: PathBuf, written: std::io::Result<()>| written.map_err(|source| CommandError::File { path, source });
         file(folder.clone(), std::fs::create_dir_all(folder))?;
         let path = folder.join("result.json");
-        file(path.clone(), std::fs::write(&path, format!("{json}\n")))?;
+        // Under another name first: a full disk leaves no half of it.
+        let new = folder.join("result.json.new");
+        let written = std::fs::write(&new, format!("{json}\n")).and_then(|()| std::fs::rename(&new, &path));
+        if written.is_err() {
+            let _ = std::fs::remove_file(&new);
+        }
+        file(path, written)?;
         let path = folder.join(format!("{LOAD}.hlog"));
         file(path.clone(), measured.recorder.write_hdr_log(&path))?;
     }

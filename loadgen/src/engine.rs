@@ -102,7 +102,7 @@ pub enum RunError {
         source: std::io::Error,
     },
     /// It takes connections, and no handshake.
-    #[error("no TLS with {address}: {source} (--ca names who signed its certificate, --insecure believes anybody)")]
+    #[error("no TLS with {address}: {source}")]
     Handshake {
         /// The target.
         address: std::net::SocketAddr,

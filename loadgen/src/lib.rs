@@ -18,6 +18,7 @@
 //! | [`journey`] | users who go step by step, in a child process, recorded with the rest |
 //! | [`interrupt`] | Ctrl-C, and what ends with it |
 //! | [`control`] | one request at a time, for control ports |
+//! | [`files`] | the limit of open files, which bounds connections |
 //! | [`stdout`] | what commands print for others to read |
 //!
 //! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
@@ -30,6 +31,7 @@ mod connection;
 pub mod control;
 pub mod engine;
 pub mod environment;
+pub mod files;
 pub mod interrupt;
 pub mod journey;
 pub mod plan;

@@ -136,6 +136,8 @@ pub struct Totals {
     pub dropped: u64,
     /// Connections opened.
     pub connections: u64,
+    /// How often this machine had no socket for another one: too many open files, no port that is free.
+    pub unopened: u64,
     /// Requests in flight at the last tick.
     pub in_flight: u64,
     /// Whether the driver fell hopelessly behind its plan, so that the run ended early.

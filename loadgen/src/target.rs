@@ -49,12 +49,15 @@ impl Target {
     /// When the URL is malformed, its host has no address, or (without `allow_remote`) that address is not loopback.
     pub fn parse(url: &str, allow_remote: bool) -> Result<Self, TargetError> {
         let form = || TargetError::Form(url.to_owned());
-        let secure = url.strip_prefix("https://");
-        let rest = secure.or_else(|| url.strip_prefix("http://")).ok_or_else(form)?;
+        // A scheme has no case (RFC 3986, section 3.1), and a fragment is not sent (RFC 9110, section 7.1).
+        let (sent, _) = url.split_once('#').unwrap_or((url, ""));
+        let without = |scheme: &str| sent.get(..scheme.len()).filter(|start| start.eq_ignore_ascii_case(scheme));
+        let secure = without("https://").map(|scheme| &sent[scheme.len()..]);
+        let rest = secure.or_else(|| without("http://").map(|scheme| &sent[scheme.len()..])).ok_or_else(form)?;
         let (is_secure, port) = if secure.is_some() { (true, 443) } else { (false, 80) };
         let split = rest.find(['/', '?']).unwrap_or(rest.len());
         let (authority, path) = rest.split_at(split);
-        if authority.is_empty() || authority.contains(['@', '{']) || !is_clean(rest) || rest.contains('#') {
+        if authority.is_empty() || authority.contains(['@', '{']) || !is_clean(rest) {
             return Err(form());
         }
         let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -94,6 +97,9 @@ mod tests {
         assert_eq!((target.authority.as_str(), target.path.as_str()), ("127.0.0.1:8080", "/a/b?c=d"));
         assert_eq!(Target::parse("http://127.0.0.1", false).unwrap().address.port(), 80);
         assert_eq!(Target::parse("http://127.0.0.1:1?x", false).unwrap().path, "/?x");
+        assert_eq!(Target::parse("http://127.0.0.1:1/a?b#c", false).unwrap().path, "/a?b");
+        assert_eq!(Target::parse("HTTP://127.0.0.1:1/", false).unwrap().path, "/");
+        assert!(Target::parse("Https://127.0.0.1:1/", false).unwrap().is_secure);
         let patterned = Target::parse("http://127.0.0.1:1/{choice(a, b)}", false).unwrap();
         assert_eq!(patterned.path, "/{choice(a, b)}");
         assert_eq!(Target::parse("http://[::1]:81/", false).unwrap().address, "[::1]:81".parse().unwrap());

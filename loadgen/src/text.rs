@@ -36,6 +36,9 @@ pub fn summary(document: &Document) -> String {
         let percent = failed * 100.0;
         text += &format!("failed     {percent:.1} % of the requests: latencies and rates are those of failures, too\n");
     }
+    if document.load.values().any(is_all_malformed) {
+        text += "hint       no answer was one of HTTP: a port that speaks TLS wants https://\n";
+    }
     let asked = match document.verdict.as_str() {
         "pass" if document.expectations.is_empty() => " (nothing was asked of it: --fail-if says what fails a run)",
         _ => "",
@@ -48,6 +51,12 @@ pub fn summary(document: &Document) -> String {
 fn failed_share(load: &LoadResult) -> f64 {
     let ok: u64 = load.phases.values().map(|phase| phase.outcome.ok).sum();
     load.requests.saturating_sub(ok) as f64 / load.requests.max(1) as f64
+}
+
+/// Whether every request had an answer that nobody could read.
+fn is_all_malformed(load: &LoadResult) -> bool {
+    let malformed: u64 = load.phases.values().filter_map(|phase| phase.failures.get("malformed")).sum();
+    malformed > 0 && malformed == load.requests
 }
 
 fn load_lines(name: &str, load: &LoadResult) -> String {

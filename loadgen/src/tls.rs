@@ -10,8 +10,8 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    StreamOwned,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, InvalidMessage, RootCertStore,
+    SignatureScheme, StreamOwned,
 };
 
 use crate::announce::Announced;
@@ -125,6 +125,13 @@ fn explained(error: io::Error) -> io::Error {
             if other.to_string().contains("CaUsedAsEndEntity") =>
         {
             io::Error::new(error.kind(), CA_ITSELF)
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            let help = "--ca names who signed its certificate, --insecure believes anybody";
+            io::Error::new(error.kind(), format!("{error} ({help})"))
+        }
+        Some(rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+            io::Error::new(error.kind(), "it speaks no TLS; try http://")
         }
         _ => error,
     }

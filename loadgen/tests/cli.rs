@@ -51,6 +51,9 @@ fn wrong_usage_is_two() {
         &["--url", local, "-H", "authorization: {token(subject=a)}"],
         &["--url", local, "--rate", "5000"],
         &["--url", local, "--duration", "soon"],
+        &["--url", local, "--duration", "0s"],
+        &["--url", local, "--requests", "0"],
+        &[local, "--url", local],
         &["--url", local, "--rate", "5/s", "--requests", "5"],
         &["--url", local, "-H", "no colon"],
         &["--url", local, "--method", "GET /"],
@@ -75,6 +78,93 @@ fn nobody_there_is_three() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("cannot connect"));
     let missing = loadgen(&["--url", &format!("http://{free}/"), "--body", "@/no/such/file"]);
     assert_eq!(missing.status.code(), Some(3));
+}
+
+/// The same where so many files may be open.
+fn with_files(files: u32, arguments: &[&str]) -> Output {
+    let script = format!("ulimit -n {files}; exec \"$@\"");
+    let program = ["-c", &script, "sh", env!("CARGO_BIN_EXE_loadgen")];
+    Command::new("sh").args(program).args(arguments).output().unwrap()
+}
+
+#[test]
+fn more_connections_than_files_are_refused_and_fewer_send_what_was_asked_for() {
+    let url = serve();
+    let refused = with_files(200, &[url.as_str(), "-c", "1000", "-n", "10"]);
+    let error = String::from_utf8_lossy(&refused.stderr);
+    assert!(refused.status.code() == Some(3) && error.contains("more than the 136 for which"), "{error}");
+    let output = with_files(200, &[url.as_str(), "-c", "100", "-n", "10", "--json"]);
+    let result: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(result["load"]["main"]["requests"], 10, "{result}");
+}
+
+#[test]
+fn want_of_sockets_is_no_failure_of_the_server_and_no_pass() {
+    // Nobody answers, so that each request needs a connection of its own.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let output = with_files(
+        200,
+        &[url.as_str(), "-c", "10", "-d", "500ms", "--rate", "1000/s", "--timeout", "600ms", "--quiet"],
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(4) && text.contains("had no socket for a connection"), "{text}");
+}
+
+#[test]
+fn a_run_that_is_all_warm_up_says_so() {
+    let output = loadgen(&[serve().as_str(), "-n", "10", "--warm-up", "1m", "--quiet"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.code() == Some(4) && text.contains("all 10 requests ended within the warm-up"), "{text}");
+}
+
+#[test]
+fn a_body_may_be_piped_in() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let mut child = Command::new(env!("CARGO_BIN_EXE_loadgen"))
+        .args([url.as_str(), "-n", "1", "-c", "1", "--body", "@-", "--quiet"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"what was piped in").unwrap();
+    let mut seen = String::new();
+    // The first connection only tries whether anybody is there.
+    for mut stream in listener.incoming().flatten().take(2) {
+        let mut piece = [0; 4096];
+        while !seen.ends_with("what was piped in") {
+            match stream.read(&mut piece) {
+                Ok(count) if count > 0 => seen += &String::from_utf8_lossy(&piece[..count]),
+                _ => break,
+            }
+        }
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+    }
+    child.wait().unwrap();
+    assert!(seen.starts_with("POST / ") && seen.ends_with("what was piped in"), "{seen}");
+}
+
+#[test]
+fn a_port_that_speaks_something_else_is_told_of() {
+    let url = serve().replace("http:", "https:");
+    let output = loadgen(&[url.as_str(), "--insecure", "-n", "1"]);
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && error.contains("it speaks no TLS; try http://"), "{error}");
+    // What a TLS server says to who speaks HTTP: an alert.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut piece = [0; 4096];
+            if matches!(stream.read(&mut piece), Ok(count) if count > 0) {
+                let _ = stream.write_all(&[0x15, 3, 3, 0, 2, 2, 70]);
+            }
+        }
+    });
+    let output = loadgen(&[url.as_str(), "-n", "3", "-c", "1", "--quiet"]);
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains("malformed: 3") && text.contains("wants https://"), "{text}");
 }
 
 #[test]

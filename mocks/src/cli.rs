@@ -60,7 +60,7 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_SHOWN"));
 #[command(name = "mocks", version = VERSION, after_help = EXAMPLES, styles = Styles::plain())]
 struct Arguments {
     /// Address of an endpoint; port 0 is a free one. May be given several times
-    #[arg(long, value_name = "ADDRESS", required_unless_present = "config")]
+    #[arg(long, value_name = "ADDRESS", required_unless_present = "config", value_parser = address)]
     listen: Vec<SocketAddr>,
     /// The service's name [default: mock]
     #[arg(long, value_name = "NAME")]
@@ -84,10 +84,10 @@ struct Arguments {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Address of the control port
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     control: Option<SocketAddr>,
     /// Address of the gateway through which services call each other
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     gateway: Option<SocketAddr>,
     /// Seed of everything random [default: 0, or the file's]
     #[arg(long, value_name = "NUMBER")]
@@ -111,6 +111,14 @@ impl Arguments {
         ];
         flags.into_iter().find(|(_, is_there)| *is_there).map(|(flag, _)| flag)
     }
+}
+
+/// An address with its port; no name is looked up, since it might have several.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        let port = text.rsplit(':').next().filter(|port| port.parse::<u16>().is_ok()).unwrap_or("0");
+        format!("an address is numbers and a port, as in 127.0.0.1:{port}")
+    })
 }
 
 /// Runs the command with the process's arguments.

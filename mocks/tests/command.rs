@@ -154,6 +154,10 @@ fn a_taken_port_is_told_in_one_line() {
 fn usage_is_two() {
     assert_eq!(fails(&[]).0, 2);
     assert_eq!(fails(&["--listen", "nowhere"]).0, 2);
+    for bare in ["9001", "localhost:9001"] {
+        let (code, text) = fails(&["--listen", bare]);
+        assert!(code == 2 && text.contains("as in 127.0.0.1:9001"), "{bare}: {text}");
+    }
     assert_eq!(fails(&["--listen", "127.0.0.1:0", "--servers", "8"]).0, 2, "servers of a service without a time");
     let (code, text) = fails(&["--listen", "127.0.0.1:0", "--service-time", "lognormal(2ms)"]);
     assert!(code == 2 && text.contains("two arguments"), "{text}");

@@ -1,11 +1,13 @@
 //! The files that stand beside a `result.json`: the page, the Markdown and the JUnit XML.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::result::ResultFile;
 use crate::{junit, markdown, page};
 
+/// The result itself.
+pub const RESULT: &str = "result.json";
 /// The page.
 pub const PAGE: &str = "report.html";
 /// The same as Markdown.
@@ -20,7 +22,111 @@ pub const JUNIT: &str = "junit.xml";
 /// When the folder cannot be made or a file not be written.
 pub fn write(result: &ResultFile, logs: &Path, folder: &Path) -> io::Result<()> {
     std::fs::create_dir_all(folder)?;
-    std::fs::write(folder.join(PAGE), page::render(result, Some(logs)))?;
-    std::fs::write(folder.join(MARKDOWN), markdown::render(result))?;
-    std::fs::write(folder.join(JUNIT), junit::render(result))
+    let mut elsewhere = None;
+    if place(logs)? != place(folder)? {
+        // The pages of a suite's scenarios are beside its result, and not there.
+        let moved = elsewhere.insert(result.clone());
+        moved.scenarios.iter_mut().for_each(|scenario| scenario.folder = None);
+    }
+    let result = elsewhere.as_ref().unwrap_or(result);
+    write_whole(&folder.join(PAGE), &page::render(result, Some(logs)))?;
+    write_whole(&folder.join(MARKDOWN), &markdown::render(result))?;
+    write_whole(&folder.join(JUNIT), &junit::render(result))
+}
+
+/// A folder's own path; one without a name is where we are.
+fn place(folder: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(if folder.as_os_str().is_empty() { Path::new(".") } else { folder })
+}
+
+/// Writes a file that is whole or stays as it was: under another name first, so that a full disk leaves no half of a
+/// result.
+///
+/// # Errors
+/// What the system said; nothing of it stays then.
+pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
+    if written.is_err() {
+        // It may not even have been made.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
+}
+
+/// Removes what an earlier run has left in a folder, so that a report is never that of another run than the last.
+///
+/// # Errors
+/// When a file is there and cannot be removed.
+pub fn clear(folder: &Path) -> io::Result<()> {
+    for name in [RESULT, PAGE, MARKDOWN, JUNIT] {
+        match std::fs::remove_file(folder.join(name)) {
+            Err(error) if ![io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
+                return Err(error);
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Writes what a CI system looks at where there is no result: that a command was not done, and why.
+///
+/// # Errors
+/// When the folder cannot be made or a file not be written.
+pub fn write_trouble(folder: &Path, command: &str, why: &str) -> io::Result<()> {
+    std::fs::create_dir_all(folder)?;
+    write_whole(&folder.join(JUNIT), &junit::trouble(command, why))?;
+    write_whole(&folder.join(MARKDOWN), &markdown::trouble(command, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_leaves_nothing_of_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(RESULT);
+        write_whole(&path, "first").unwrap();
+        write_whole(&path, "second").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "second");
+        // What is there already, and is no file, stands in its way.
+        let taken = folder.path().join("taken");
+        std::fs::create_dir(&taken).unwrap();
+        assert!(write_whole(&taken, "text").is_err());
+        assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[test]
+    fn what_an_earlier_run_wrote_goes_and_other_files_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        clear(&folder.path().join("not/there")).unwrap();
+        write(&ResultFile::default(), folder.path(), folder.path()).unwrap();
+        std::fs::write(folder.path().join("gateway.log"), "text").unwrap();
+        clear(folder.path()).unwrap();
+        assert_eq!(names(folder.path()), ["gateway.log"]);
+        clear(&folder.path().join("gateway.log")).unwrap();
+    }
+
+    #[test]
+    fn what_could_not_be_run_is_an_error_in_every_file_that_is_looked_at() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        write_trouble(&out, "sim run x.toml", "x.toml:3: unknown key `<b>`\n  ```\n").unwrap();
+        let junit = std::fs::read_to_string(out.join(JUNIT)).unwrap();
+        let document = roxmltree::Document::parse(&junit).unwrap();
+        let error = document.descendants().find(|node| node.has_tag_name("error")).unwrap();
+        assert!(error.attribute("message").unwrap().starts_with("x.toml:3: unknown key `<b>`"), "{junit}");
+        assert_eq!(document.root_element().attribute("errors"), Some("1"));
+        assert!(!junit.contains("seed"), "nothing was drawn: {junit}");
+        let markdown = std::fs::read_to_string(out.join(MARKDOWN)).unwrap();
+        assert!(markdown.starts_with("## ❌") && markdown.matches("```").count() == 2, "{markdown}");
+    }
 }

@@ -46,10 +46,18 @@ pub fn render(result: &ResultFile) -> String {
         let outcome = Outcome::Failed(story::of(result).headline);
         cases.push(Case { group: "run", name: "verdict".to_owned(), outcome, took: 0.0 });
     }
-    document(result, &cases)
+    document(result, result.shared_seed(), &cases)
 }
 
-fn document(result: &ResultFile, cases: &[Case]) -> String {
+/// The same where there is no result: one error, that `command` was not done, and why.
+pub(crate) fn trouble(command: &str, why: &str) -> String {
+    let outcome = Outcome::Error(why.to_owned());
+    let case = Case { group: "run", name: "it could be run".to_owned(), outcome, took: 0.0 };
+    let nothing = ResultFile { name: "sim".to_owned(), command: command.to_owned(), ..ResultFile::default() };
+    document(&nothing, None, &[case])
+}
+
+fn document(result: &ResultFile, seed: Option<u64>, cases: &[Case]) -> String {
     let number = |is: fn(&Outcome) -> bool| cases.iter().filter(|case| is(&case.outcome)).count();
     let counts = format!(
         "tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\"",
@@ -59,15 +67,16 @@ fn document(result: &ResultFile, cases: &[Case]) -> String {
         number(|outcome| matches!(outcome, Outcome::Skipped(_)))
     );
     let (name, time) = (escape(&result.name), escape(result.started_at.trim_end_matches('Z')));
-    let took: f64 = cases.iter().map(|case| case.took).sum();
+    let took = result.seconds.unwrap_or_else(|| cases.iter().map(|case| case.took).sum());
+    let time = if time.is_empty() { String::new() } else { format!(" timestamp=\"{time}\"") };
     let mut text = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     // Writing to a string does not fail.
     let _ = writeln!(text, "<testsuites {counts} time=\"{took:.3}\">");
-    let _ = writeln!(text, "  <testsuite name=\"{name}\" {counts} time=\"{took:.3}\" timestamp=\"{time}\">");
+    let _ = writeln!(text, "  <testsuite name=\"{name}\" {counts} time=\"{took:.3}\"{time}>");
     let _ = writeln!(text, "    <properties>");
-    for (property, value) in
-        [("seed", result.seed.to_string()), ("commit", result.commit.clone()), ("command", result.command.clone())]
-    {
+    let seed = seed.map(|seed| ("seed", seed.to_string()));
+    let others = [("commit", result.commit.clone()), ("command", result.command.clone())];
+    for (property, value) in seed.into_iter().chain(others) {
         let _ = writeln!(text, "      <property name=\"{property}\" value=\"{}\"/>", escape(&value));
     }
     let _ = writeln!(text, "    </properties>");
@@ -97,7 +106,10 @@ fn validity(result: &ResultFile) -> Case {
     } else {
         Outcome::Passed
     };
-    Case { group: "run", name: "the measurement is valid".to_owned(), outcome, took: 0.0 }
+    // All was measured at once, so that no expectation has a time of its own. A suite's scenarios have theirs.
+    let of_all = result.seconds.filter(|_| result.scenarios.is_empty());
+    let took = of_all.or_else(|| result.explore.as_ref().map(|explore| explore.wall_seconds)).unwrap_or(0.0);
+    Case { group: "run", name: "the measurement is valid".to_owned(), outcome, took }
 }
 
 fn expectations(result: &ResultFile) -> impl Iterator<Item = Case> + '_ {

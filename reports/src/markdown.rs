@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use crate::compared;
 use crate::quantity::{change, count, digits, duration, exact, gate_interval, mebibytes, percent, verdict};
-use crate::result::{Phase, ResultFile, Verdict};
+use crate::result::{Limiter, Phase, ResultFile, Verdict};
 use crate::story::{self, is_invalid};
 
 /// The result as Markdown, with a line end at its end.
@@ -34,9 +34,18 @@ pub fn render(result: &ResultFile) -> String {
     compare(result, &mut text);
     scenarios(result, &mut text);
     phases(result, &mut text);
+    limiters(result, &mut text);
     breakers(result, &mut text);
     foot(result, &mut text);
     text
+}
+
+/// What stands in the place of a result that there is not: what was asked for, and why it was not done.
+pub(crate) fn trouble(command: &str, why: &str) -> String {
+    // Within the fence only its own mark could end it.
+    let harmless = |letter: char| letter == '\n' || !(letter.is_control() || letter == '`');
+    let why: String = why.chars().map(|letter| if harmless(letter) { letter } else { '\'' }).collect();
+    format!("## ❌ could not be run\n\n{}\n\n```\n{}\n```\n", code(command), why.trim_end())
 }
 
 fn sign(result: &ResultFile) -> &'static str {
@@ -168,7 +177,7 @@ fn compare(result: &ResultFile, text: &mut String) {
     let names: Vec<String> = lines.gateways.iter().map(|(name, _)| plain(name)).collect();
     let head: Vec<&str> = std::iter::once("").chain(names.iter().map(String::as_str)).collect();
     let cell = |cell: &Option<String>| cell.as_deref().map_or_else(|| "–".to_owned(), plain);
-    let row = |(name, cells): &(&str, Vec<Option<String>>)| {
+    let row = |(name, cells): &(String, Vec<Option<String>>)| {
         std::iter::once(plain(name)).chain(cells.iter().map(cell)).collect()
     };
     table(text, &head, &lines.rows.iter().map(row).collect::<Vec<_>>());
@@ -188,7 +197,13 @@ fn scenarios(result: &ResultFile, text: &mut String) {
     let row = |scenario: &crate::result::SuiteScenario| {
         vec![plain(&scenario.name), verdict(scenario.verdict).to_owned(), plain(&scenario.reasons.join("; "))]
     };
-    table(text, &["scenario", "verdict", "why"], &result.scenarios.iter().map(row).collect::<Vec<_>>());
+    let scenarios = result.scenarios_worst_first();
+    table(text, &["scenario", "verdict", "why"], &scenarios.iter().copied().map(row).collect::<Vec<_>>());
+    // No links: where a pull request or a job shows this, the folders are not beside it.
+    if let Some(folder) = scenarios.iter().find_map(|scenario| scenario.folder.as_ref()) {
+        let page = code(&format!("{folder}/{}", crate::files::PAGE));
+        line(text, &format!("\nEach has a page of its own beside the suite's, as {page}."));
+    }
 }
 
 fn phases(result: &ResultFile, text: &mut String) {
@@ -200,13 +215,24 @@ fn phases(result: &ResultFile, text: &mut String) {
                 .map(|us| if phase.has_ended() { duration(us) } else { String::new() });
             let mut row = vec![plain(name)];
             row.extend(latency);
-            row.extend([added, phase.success().map_or_else(String::new, percent)]);
+            row.extend([added, phase.success().map_or_else(String::new, percent), plain(&phase.answers())]);
             row
         };
         let rows: Vec<Vec<String>> = load.phases_in_order().into_iter().map(row).collect();
         let head = format!("load {}", plain(load_name));
-        table(text, &[head.as_str(), "p50", "p99", "p99.9", "added p50", "as expected"], &rows);
+        table(text, &[head.as_str(), "p50", "p99", "p99.9", "added p50", "as expected", "answers"], &rows);
     }
+}
+
+/// What each rate limit let through, beside what an exact one would have.
+fn limiters(result: &ResultFile, text: &mut String) {
+    if result.limiters.is_empty() {
+        return;
+    }
+    let row =
+        |(rule, limiter): (&String, &Limiter)| std::iter::once(code(rule)).chain(limiter.counts().map(count)).collect();
+    let head: Vec<&str> = std::iter::once("limit").chain(Limiter::COUNTS).collect();
+    table(text, &head, &result.limiters.iter().map(row).collect::<Vec<_>>());
 }
 
 fn breakers(result: &ResultFile, text: &mut String) {
@@ -234,15 +260,15 @@ fn foot(result: &ResultFile, text: &mut String) {
     let machine = &result.environment;
     let noise =
         machine.noise_aa.map_or_else(String::new, |noise| format!(", two equal builds differ by {}", percent(noise)));
+    let seed = result.shared_seed().map_or_else(String::new, |seed| format!("; seed {seed}"));
     let commit = if result.commit.is_empty() { String::new() } else { format!(", commit {}", code(&result.commit)) };
     let _ = writeln!(
         text,
-        "\nMeasured {} on {}, {} cores, kernel {}{noise}; seed {}{commit}. {}",
+        "\nMeasured {} on {}, {} cores, kernel {}{noise}{seed}{commit}. {}",
         plain(&result.started_at),
         plain(&machine.cpu),
         machine.cores,
         plain(&machine.kernel),
-        result.seed,
         if result.validity.valid { "The run calls itself valid." } else { "The run calls itself not valid." }
     );
     if result.validity.valid {

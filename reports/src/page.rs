@@ -103,7 +103,8 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<Markup>]) -> Markup {
 }
 
 /// A table of a class of the style sheet: `stack` gives each name a line of its own on a phone, `words` lets the last
-/// column break its lines, `judged` keeps names whole and has its verdicts in the second column.
+/// column break its lines, `lines` puts that column below the others there, `judged` keeps names whole and has its
+/// verdicts in the second column.
 fn table_of(class: &str, head: &[&str], rows: &[Vec<Markup>]) -> Markup {
     html! {
         div.scroll {

@@ -29,6 +29,7 @@ pub use machine::{Environment, Lag, Validity};
 pub use peers::{Compared, Peer, Ratio};
 pub use read::ReadError;
 pub use resilience::{Breaker, Limiter, LimiterPhase, Transition};
+pub(crate) use search::weight;
 pub use search::{Capacity, CapacityStep, Explore, FailedSeed, SuiteScenario};
 pub use timeline::Moment;
 
@@ -49,7 +50,7 @@ pub struct ResultFile {
     pub kind: Kind,
     /// The run's name.
     pub name: String,
-    /// The seed that everything random was drawn from.
+    /// The seed that everything random was drawn from; of a suite, see those of its scenarios.
     pub seed: u64,
     /// The commit measured; empty when unknown.
     pub commit: String,
@@ -58,6 +59,9 @@ pub struct ResultFile {
     pub started_at: String,
     /// The command line.
     pub command: String,
+    /// How long it took, seconds; in virtual time, how long its world lasted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// Where it was measured.
     pub environment: Environment,
     /// Whether it can be believed.
@@ -201,6 +205,7 @@ impl Default for ResultFile {
             commit: String::new(),
             started_at: String::new(),
             command: String::new(),
+            seconds: None,
             environment: Environment::default(),
             validity: Validity::default(),
             load: BTreeMap::new(),

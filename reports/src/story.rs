@@ -1,7 +1,10 @@
 //! What a result says, in sentences. Every rendering begins with these, so all say the same.
 
 use crate::quantity::{change, count, digits, duration, exact, percent};
-use crate::result::{ClaimVerdict, Expectation, GateMetric, Kind, ResultFile, Verdict};
+use crate::result::{ClaimVerdict, Expectation, GateMetric, Kind, ResultFile, SuiteScenario, Verdict, weight};
+
+/// So many scenarios that fail have a sentence of their own.
+const FAILED_TOLD: usize = 5;
 
 /// A headline and the sentences that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -123,12 +126,6 @@ fn do_or_does(number: usize) -> &'static str {
 
 fn gate(result: &ResultFile) -> Vec<String> {
     let mut metrics: Vec<(&String, &GateMetric)> = result.metrics.iter().collect();
-    let weight = |verdict| match verdict {
-        Verdict::Fail => 0,
-        Verdict::Invalid => 1,
-        Verdict::Inconclusive => 2,
-        Verdict::Pass => 3,
-    };
     metrics.sort_by_key(|(_, metric)| weight(metric.verdict));
     metrics.into_iter().map(|(name, metric)| judged(name, metric)).collect()
 }
@@ -171,7 +168,23 @@ fn suite(result: &ResultFile) -> Vec<String> {
     if invalid + open > 0 {
         text += &format!("; {} prove nothing", invalid + open);
     }
-    vec![text + "."]
+    let failed = || result.scenarios.iter().filter(|scenario| scenario.verdict == Verdict::Fail);
+    let mut sentences: Vec<String> = failed().take(FAILED_TOLD).map(why_it_failed).collect();
+    if failed().count() > FAILED_TOLD {
+        sentences.push(format!("{} more fail, each with its reason in the table.", failed().count() - FAILED_TOLD));
+    }
+    sentences.push(text + ".");
+    sentences
+}
+
+/// A scenario that fails, by the first of its reasons; how many there are beside it.
+fn why_it_failed(scenario: &SuiteScenario) -> String {
+    let SuiteScenario { name, reasons, .. } = scenario;
+    match reasons.as_slice() {
+        [] => format!("{name} fails."),
+        [why] => format!("{name}: {}", ended(why)),
+        [why, others @ ..] => format!("{name}: {why}, and {} more.", others.len()),
+    }
 }
 
 fn peers(result: &ResultFile) -> Vec<String> {
@@ -230,13 +243,22 @@ fn loads(result: &ResultFile) -> Vec<String> {
     result.load.iter().map(say).collect()
 }
 
-/// A reason, which begins small and ends without a point, as a sentence.
+/// A reason, which begins small and ends without a point, as a sentence. A name that it begins with stays as it is
+/// written: what a colon follows, and what is more than letters.
 fn sentence(reason: &str) -> String {
+    let word = reason.split(' ').next().unwrap_or_default();
+    let is_name = word.contains(|letter: char| !letter.is_alphabetic() && !['\'', ','].contains(&letter));
     let mut letters = reason.chars();
-    let first = letters.next().map(|letter| letter.to_uppercase().to_string()).unwrap_or_default();
-    let rest = letters.as_str();
-    let point = if rest.ends_with(['.', '!', '?']) { "" } else { "." };
-    format!("{first}{rest}{point}")
+    match letters.next().filter(|_| !is_name) {
+        Some(first) => ended(&format!("{}{}", first.to_uppercase(), letters.as_str())),
+        None => ended(reason),
+    }
+}
+
+/// With a point at its end.
+fn ended(text: &str) -> String {
+    let point = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{text}{point}")
 }
 
 #[cfg(test)]
@@ -275,6 +297,49 @@ mod tests {
         assert!(story.sentences.contains(&"The driver was late.".to_owned()), "{story:?}");
         result.kind = Kind::Load;
         assert!(is_invalid(&result), "of others nothing is believed");
+    }
+
+    #[test]
+    fn a_name_at_the_beginning_of_a_reason_keeps_its_letters() {
+        let cases = [
+            ("the driver was late", "The driver was late."),
+            ("scenario own was not valid", "Scenario own was not valid."),
+            ("nginx: load web: it was late", "nginx: load web: it was late."),
+            ("gateway.0.up is 0!", "gateway.0.up is 0!"),
+            ("418 arrivals were dropped", "418 arrivals were dropped."),
+        ];
+        for (reason, told) in cases {
+            assert_eq!(sentence(reason), told);
+        }
+    }
+
+    #[test]
+    fn of_a_suite_those_that_fail_are_told_first_and_why() {
+        let scenario = |name: &str, verdict, reasons: &[&str]| SuiteScenario {
+            name: name.to_owned(),
+            verdict,
+            seconds: 1.0,
+            expectations: 1,
+            reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+            seed: None,
+            folder: None,
+        };
+        let mut result = valid(Verdict::Fail, Vec::new());
+        result.kind = Kind::Suite;
+        result.validity.valid = false;
+        result.validity.reasons = vec!["scenario own was not valid".to_owned()];
+        result.scenarios = vec![
+            scenario("own", Verdict::Invalid, &["the driver was late"]),
+            scenario("virt-late", Verdict::Fail, &["trip_ms is 1176, not at most 250", "another"]),
+        ];
+        let told = [
+            "virt-late: trip_ms is 1176, not at most 250, and 1 more.",
+            "Of 2 scenarios 0 pass and 1 fail; 1 prove nothing.",
+            "Scenario own was not valid.",
+        ];
+        assert_eq!(of(&result).sentences, told);
+        result.scenarios.extend((0..6).map(|_| scenario("x", Verdict::Fail, &["one"])));
+        assert_eq!(of(&result).sentences[4..6], ["x: one.", "2 more fail, each with its reason in the table."]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use crate::compared;
 use crate::quantity::{claim_interval, claim_value, verdict};
 pub use crate::quantity::{mebibytes, micros};
-use crate::result::{AddedQuantiles, Claim, Journey, Peer, Phase, Quantiles, ResultFile};
+use crate::result::{AddedQuantiles, Claim, Journey, Limiter, Peer, Phase, Quantiles, ResultFile};
 use crate::table::{Table, bar};
 
 /// What the percentiles in a table of peers are.
@@ -14,11 +14,14 @@ pub(crate) const FULL_LOAD: &str = "full: latency with every connection busy, ov
 #[must_use]
 pub fn render(result: &ResultFile) -> String {
     let kind = format!("{:?}", result.kind).to_lowercase();
-    let mut lines = vec![format!("{kind} {}  seed {}  {}", result.name, result.seed, result.started_at)];
+    let seed = result.shared_seed().map_or_else(String::new, |seed| format!("seed {seed}  "));
+    let mut lines = vec![format!("{kind} {}  {seed}{}", result.name, result.started_at)];
     let machine = &result.environment;
     lines.push(format!("{}, {} cores, Linux {}", machine.cpu, machine.cores, machine.kernel));
     loads(result, &mut lines);
+    limiters(result, &mut lines);
     balance(result, &mut lines);
+    scenarios(result, &mut lines);
     if !result.peers.is_empty() {
         lines.push(String::new());
         lines.extend(peers(result.peers.iter().map(|(name, peer)| (name.as_str(), peer))));
@@ -73,9 +76,9 @@ fn compare(result: &ResultFile, lines: &mut Vec<String>) {
     let names: Vec<&str> = std::iter::once("").chain(compared.gateways.iter().map(|(name, _)| *name)).collect();
     let mut table = Table::of(&names);
     // Versions are long, and have lines of their own.
-    for (name, cells) in compared.rows.iter().filter(|(name, _)| *name != "version") {
+    for (name, cells) in compared.rows.iter().filter(|(name, _)| name != "version") {
         let cells = cells.iter().map(|cell| cell.clone().unwrap_or_else(|| "-".to_owned()));
-        table.row(std::iter::once((*name).to_owned()).chain(cells));
+        table.row(std::iter::once(name.clone()).chain(cells));
     }
     lines.push(String::new());
     lines.extend(table.lines());
@@ -90,9 +93,11 @@ fn loads(result: &ResultFile, lines: &mut Vec<String>) {
     for (name, load) in &result.load {
         lines.push(String::new());
         lines.push(format!("load {name}: {} requests, {:.0}/s", load.requests, load.achieved_rps));
-        let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok"]);
+        let mut table = Table::new(["", "p50", "p90", "p99", "p99.9", "max", "ok", "answers"]).left(7);
         for (phase_name, phase) in load.phases_in_order() {
-            table.row(quantile_row(&format!("{phase_name} latency"), phase.latency(), share(phase)));
+            let row = quantile_row(&format!("{phase_name} latency"), phase.latency(), share(phase));
+            // What is expected may be a refusal: its status alone tells.
+            table.row(row.into_iter().chain([phase.answers()]));
             if let Some(added) = &phase.added_us {
                 table.row(added_row(&format!("{phase_name} added"), added));
             }
@@ -132,6 +137,44 @@ fn added_row(name: &str, added: &AddedQuantiles) -> [String; 7] {
     let optional = |quantile: Option<f64>| quantile.map_or_else(String::new, micros);
     let AddedQuantiles { p50, p90, p99, p999, max } = *added;
     [name.to_owned(), micros(p50), optional(p90), micros(p99), optional(p999), optional(max), String::new()]
+}
+
+/// What each rate limit let through, beside what an exact one would have.
+fn limiters(result: &ResultFile, lines: &mut Vec<String>) {
+    if result.limiters.is_empty() {
+        return;
+    }
+    let head: Vec<&str> = std::iter::once("limit").chain(Limiter::COUNTS).collect();
+    let mut table = Table::of(&head);
+    for (rule, limiter) in &result.limiters {
+        table.row(std::iter::once(rule.clone()).chain(limiter.counts().map(|count| count.to_string())));
+    }
+    lines.push(String::new());
+    lines.extend(table.lines());
+}
+
+/// The scenarios of a suite, and below them why some did not pass.
+fn scenarios(result: &ResultFile, lines: &mut Vec<String>) {
+    let scenarios = result.scenarios_worst_first();
+    if scenarios.is_empty() {
+        return;
+    }
+    let mut table = Table::new(["scenario", "verdict", "expectations", "took"]).left(1);
+    for scenario in &scenarios {
+        table.row([
+            scenario.name.clone(),
+            verdict(scenario.verdict).to_owned(),
+            scenario.expectations.to_string(),
+            format!("{:.1} s", scenario.seconds),
+        ]);
+    }
+    lines.push(String::new());
+    lines.extend(table.lines());
+    for scenario in scenarios.iter().filter(|scenario| !scenario.reasons.is_empty()) {
+        lines.push(String::new());
+        lines.push(scenario.name.clone());
+        lines.extend(scenario.reasons.iter().map(|reason| format!("  - {reason}")));
+    }
 }
 
 fn balance(result: &ResultFile, lines: &mut Vec<String>) {

@@ -21,7 +21,7 @@ use crate::gate::cli::GateArguments;
 use crate::report::{ReportArguments, report};
 use crate::study::Study;
 use crate::study::cli::StudyArguments;
-use crate::{compare, demo, explore, gate, own, peers, run, study, suite};
+use crate::{compare, demo, explore, folder, gate, own, peers, run, study, suite};
 
 // Clap breaks lines at the terminal's width: a paragraph is one line here, and examples are short ones.
 const HELP: &str = "\
@@ -271,34 +271,61 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    let done = match parsed.command {
-        Command::Demo(arguments) => {
-            demo::demo(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
-        }
-        Command::Run(arguments) => {
-            run::run(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
-        }
-        Command::Suite(arguments) => {
-            suite::suite(&arguments.options(words.join(" "))).map_err(|error| (error.exit_code(), error.to_string()))
-        }
-        Command::Peers(arguments) => peers_side_by_side(arguments, words.join(" ")),
-        Command::Compare(arguments) => arguments.run(words.join(" ")),
-        Command::Gate(arguments) => {
-            arguments.run(words.join(" ")).map_err(|error| (error.exit_code(), error.to_string()))
-        }
-        Command::Article(arguments) => arguments.run(Study::Article, words.join(" ")),
-        Command::Growth(arguments) => arguments.run(Study::Growth, words.join(" ")),
-        Command::Explore(arguments) => {
-            explore::explore(&arguments.options(words.join(" "))).map_err(|error| (3, error.to_string()))
-        }
-        Command::Report(arguments) => report(&arguments),
+    let out = parsed.command.out();
+    let cleared = out.as_deref().map_or(Ok(()), folder::clear);
+    let done = match cleared {
+        Ok(()) => execute(parsed.command, words.join(" ")),
+        Err((path, error)) => Err((3, format!("{}: {error}", path.display()))),
     };
     done.unwrap_or_else(|(code, message)| {
         // Problems of a file begin with its name, as those of a compiler do.
         let name = if code == 1 { "" } else { "sim: " };
         let _ = writeln!(std::io::stderr(), "{name}{message}");
+        // Wrong usage is for who wrote the command, and nobody's result.
+        if let Some(out) = out.filter(|_| code != 2) {
+            folder::report_trouble(&out, &words.join(" "), &message);
+        }
         ExitCode::from(code)
     })
+}
+
+impl Command {
+    /// The folder that was named for a result, which takes the place of what is there. A study goes on with what it
+    /// finds, and whoever only looks writes nothing.
+    fn out(&self) -> Option<PathBuf> {
+        match self {
+            Self::Demo(arguments) => arguments.common.start.out.clone(),
+            Self::Run(arguments) if !arguments.check => arguments.shared.start.out.clone(),
+            Self::Suite(arguments) if !arguments.list => arguments.shared.start.out.clone(),
+            Self::Peers(arguments) if !arguments.show_configs => arguments.common.start.out.clone(),
+            Self::Compare(arguments) => arguments.out(),
+            Self::Gate(arguments) => arguments.out(),
+            Self::Explore(arguments) => arguments.out.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// Does what was asked for. An error has its exit code.
+fn execute(asked: Command, command: String) -> Result<ExitCode, (u8, String)> {
+    match asked {
+        Command::Demo(arguments) => demo::demo(&arguments.options(command)).map_err(|error| (3, error.to_string())),
+        Command::Run(arguments) => {
+            run::run(&arguments.options(command)).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Suite(arguments) => {
+            suite::suite(&arguments.options(command)).map_err(|error| (error.exit_code(), error.to_string()))
+        }
+        Command::Peers(arguments) => peers_side_by_side(arguments, command),
+        Command::Compare(arguments) => arguments.run(command),
+        Command::Gate(arguments) => arguments.run(command).map_err(|error| (error.exit_code(), error.to_string())),
+        Command::Article(arguments) => arguments.run(Study::Article, command),
+        Command::Growth(arguments) => arguments.run(Study::Growth, command),
+        Command::Explore(arguments) => {
+            explore::explore(&arguments.options(command)).map_err(|error| (3, error.to_string()))
+        }
+        Command::Report(arguments) => report(&arguments),
+    }
 }
 
 fn peers_side_by_side(arguments: PeersArguments, command: String) -> Result<ExitCode, (u8, String)> {

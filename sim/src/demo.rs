@@ -135,7 +135,8 @@ fn run_and_show(options: &Options, folder: &Folder, stop: &Arc<AtomicBool>) -> R
     let findings = world.drive(options, stop)?;
     let result = findings::result_file(options, &world, &findings, started_at);
     let path = folder.path().join("result.json");
-    std::fs::write(&path, result.to_json()).map_err(|source| DemoError::File { path: path.clone(), source })?;
+    reports::files::write_whole(&path, &result.to_json())
+        .map_err(|source| DemoError::File { path: path.clone(), source })?;
     let path = folder.path().join("main.hlog");
     findings.watch.recorder.write_hdr_log(&path).map_err(|source| DemoError::File { path, source })?;
     let path = folder.path();

@@ -209,7 +209,7 @@ fn measure_idle(running: &[Running], body: u64, connections: usize) -> Vec<Optio
 
 fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result<(), PeersError> {
     let path = folder.join("result.json");
-    std::fs::write(&path, result.to_json())
+    reports::files::write_whole(&path, &result.to_json())
         .and_then(|()| reports::files::write(result, folder, folder))
         .map_err(|source| PeersError::File { path: path.clone(), source })?;
     let text = if options.json {

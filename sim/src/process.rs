@@ -2,7 +2,9 @@
 //!
 //! Each is the leader of a process group of its own: Ctrl-C in a terminal reaches `sim` alone, which ends its programs
 //! in order, and a program with workers ends as a whole. Dropping a [`Process`] ends it, so a panic does too, and so
-//! does a second Ctrl-C.
+//! does a second Ctrl-C; where `sim` itself is killed, its `watcher` does.
+
+mod watcher;
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -14,6 +16,7 @@ use std::time::Duration;
 use loadgen::interrupt::Group;
 use rustix::process::{Signal, kill_process, kill_process_group};
 use rustix::thread::{CpuSet, sched_setaffinity};
+use watcher::Watched;
 
 /// How long a program may take to end by itself.
 const GRACE: Duration = Duration::from_secs(3);
@@ -30,6 +33,8 @@ const SETTLING_ASKS: u32 = 15;
 pub struct Process {
     child: Child,
     group: Group,
+    /// Last: it is let go when the group has ended.
+    _watched: Watched,
 }
 
 impl Process {
@@ -55,7 +60,8 @@ impl Process {
             pinned.join().unwrap_or_else(|_| Err(io::Error::other("the starting thread panicked")))
         })?;
         let group = Group::of(&child);
-        Ok(Self { child, group })
+        let watched = Watched::new(group.id());
+        Ok(Self { child, group, _watched: watched })
     }
 
     /// Its standard error, once, when it was kept.

@@ -87,6 +87,10 @@ fn show_trend(folder: &Path) -> Result<(), (u8, String)> {
     for error in &history.unread {
         say(&format!("left out: {error}"));
     }
+    if history.results.is_empty() {
+        let text = format!("{}: no run is kept there; `sim report OUT --keep DIR` keeps one", folder.display());
+        return Err((3, text));
+    }
     let groups = trend::groups(&history.results);
     let path = folder.join(TREND_PAGE);
     std::fs::write(&path, trend::render(&groups)).map_err(|error| cannot(&path, &error))?;

@@ -132,6 +132,91 @@ fn what_it_started_ends_even_when_it_is_killed() {
 }
 
 #[test]
+fn what_its_programs_started_ends_too_when_it_is_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("held");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // A gateway with a helper that minds no end but its own, as a web server's worker may.
+    let program = folder.path().join("gateway");
+    let sim_itself = env!("CARGO_BIN_EXE_sim");
+    let helper = format!("sleep 1000 </dev/null >'{}' 2>&1 &", pipe.display());
+    std::fs::write(&program, format!("#!/bin/sh\n{helper}\nexec '{sim_itself}' __gateway \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+    let out = folder.path().join("out");
+    let mut demo = Command::new(sim_itself)
+        .args(["demo", "--duration", "1s", "--rate", "50/s", "--stay", "--out", out.to_str().unwrap()])
+        .args(["--gateway-bin", program.to_str().unwrap()])
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Both ends open together.
+    let mut held = std::fs::File::open(&pipe).unwrap();
+    let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("keeps running")));
+    demo.kill().unwrap();
+    demo.wait().unwrap();
+    // Comes to its end only when nobody holds the other end any more.
+    assert_eq!(held.read(&mut [0; 1]).unwrap(), 0);
+}
+
+#[test]
+fn a_report_is_never_that_of_an_earlier_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let (out, scenario) = (folder.path().join("out"), folder.path().join("bad.toml"));
+    std::fs::write(&scenario, "nmae = \"bad\"\n").unwrap();
+    let (out_text, scenario) = (out.to_str().unwrap(), scenario.to_str().unwrap());
+    let cases: [(&[&str], i32); 3] = [
+        (&["run", scenario], 1),
+        (&["suite", "--scenarios", folder.path().to_str().unwrap()], 1),
+        (&["demo", "--gateway-bin", "/no/such/gateway"], 3),
+    ];
+    for (arguments, code) in cases {
+        std::fs::create_dir_all(&out).unwrap();
+        for file in ["result.json", "report.html", "report.md", "junit.xml"] {
+            std::fs::write(out.join(file), "of an earlier run").unwrap();
+        }
+        let output = sim(&[arguments, &["--out", out_text]].concat());
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+        let read = |file: &str| std::fs::read_to_string(out.join(file)).ok();
+        assert_eq!((read("result.json"), read("report.html")), (None, None), "{arguments:?}");
+        assert!(read("report.md").unwrap().starts_with("## ❌ could not be run"), "{arguments:?}");
+        assert!(read("junit.xml").unwrap().contains("errors=\"1\""), "{arguments:?}");
+    }
+    // Who only looks, and who is told how to ask, leaves what is there.
+    let before = std::fs::read_to_string(out.join("junit.xml")).unwrap();
+    for arguments in [&["run", "--check", scenario][..], &["demo", "--rate", "fast"]] {
+        assert_ne!(sim(&[arguments, &["--out", out_text]].concat()).status.code(), Some(0));
+        assert_eq!(std::fs::read_to_string(out.join("junit.xml")).unwrap(), before, "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_place_where_nothing_can_be_written_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "text").unwrap();
+    let output = sim(&["demo", "--out", file.to_str().unwrap()]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && errors.contains("file: it is no folder"), "{errors}");
+    let none = folder.path().join("none");
+    let output = Command::new(env!("CARGO_BIN_EXE_sim")).arg("demo").env("TMPDIR", &none).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && errors.contains("TMPDIR"), "{errors}");
+    assert!(!none.exists(), "where temporary files are is not its affair");
+}
+
+#[test]
+fn a_folder_without_kept_runs_has_no_trend() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("s.toml"), "").unwrap();
+    let output = sim(&["report", "--trend", folder.path().to_str().unwrap()]);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(3) && errors.contains("--keep"), "{errors}");
+    assert!(!folder.path().join("trend.html").exists());
+}
+
+#[test]
 fn wrong_usage_is_two_and_what_cannot_run_is_three() {
     for arguments in [
         &[][..],

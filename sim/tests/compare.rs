@@ -6,7 +6,7 @@ use std::io::Write;
 use std::path::Path;
 
 use reports::result::Kind;
-use worlds::{Short, assert_schema, result_of, sim, text};
+use worlds::{Short, assert_schema, nothing_ran, result_of, sim, text};
 
 /// One of two endpoints fails for two seconds; later the configuration is read anew.
 const SHORT: Short<'_> = Short {
@@ -106,7 +106,26 @@ fn who_cannot_take_part_is_told_why_and_nothing_starts() {
     assert!(code == Some(3) && said.contains("cargo xtask peers"), "{said}");
     let (code, said) = compare(&["--peers", "nginx", "--peer-config", "nginx=/no/such/file"]);
     assert!(code == Some(3) && said.contains("/no/such/file"), "{said}");
-    assert!(!out.exists());
+    assert!(nothing_ran(&out));
+}
+
+#[test]
+fn two_configurations_of_ours_are_compared_and_no_other_gateway_takes_part() {
+    let folder = written();
+    let next = folder.path().join("next.toml");
+    let config = std::fs::read_to_string(folder.path().join("gateway.toml")).unwrap();
+    std::fs::write(&next, config.replace("consecutive_failures = 3", "consecutive_failures = 60")).unwrap();
+    let (scenario, out) = (folder.path().join("s.toml"), folder.path().join("out"));
+    let named = format!("next={}", text(&next));
+    let output = sim(&["compare", text(&scenario), "--gateway-config", &named, "--json", "--out", text(&out)]);
+    // Whether it is valid as a measurement depends on the machine.
+    assert!(matches!(output.status.code(), Some(0 | 4)), "{}", String::from_utf8_lossy(&output.stderr));
+    let result = reports::result::ResultFile::read(&out.join("result.json")).unwrap();
+    assert_eq!(result.compare.keys().collect::<Vec<_>>(), ["gateway", "next"]);
+    let filled = |name: &str| std::fs::read_to_string(out.join(name).join("gateway-0.toml")).unwrap();
+    assert!(filled("next").contains("consecutive_failures = 60") && filled("gateway").contains("failures = 3"));
+    let none = sim(&["compare", text(&scenario), "--gateway-config", "next=/no/such/file"]);
+    assert_eq!(none.status.code(), Some(3));
 }
 
 #[test]
@@ -122,7 +141,7 @@ fn a_bad_file_or_command_of_a_peer_is_told_before_anything_runs() {
         let output = sim(&[&own[..], more].concat());
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(wanted), "{said}");
-        assert!(!out.exists(), "nothing has run: {said}");
+        assert!(nothing_ran(&out), "nothing has run: {said}");
         said
     };
     let mine = |command: &'static str| ["--peers", "mine", "--peer-command", command];
@@ -155,5 +174,5 @@ fn a_program_that_is_not_the_one_that_it_is_called_is_told_before_anything_runs(
     let output = sim(&[&["compare", text(&scenario), "--out", text(&out)], &nginx[..]].concat());
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.code() == Some(3) && said.contains("/bin/false does not take"), "{said}");
-    assert!(!out.exists());
+    assert!(nothing_ran(&out));
 }

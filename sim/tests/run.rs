@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use reports::result::{Kind, ResultFile, Verdict};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use worlds::{Short, assert_schema, result_of, sim, text};
+use worlds::{Short, assert_schema, nothing_ran, result_of, sim, text};
 
 /// One of two endpoints fails for a second; the configuration is read anew meanwhile. A request counts for the phase in
 /// which it was to be sent, and a busy machine sends some of them late.
@@ -214,7 +214,7 @@ fn a_configuration_that_leads_elsewhere_starts_nothing() {
         assert_eq!(output.status.code(), Some(1), "{said}");
         let expected = format!("gateway.toml:3:33: error: the upstream `orders` connects to {live}, which is not the");
         assert!(said.contains(&expected) && said.contains("allow_loopback"), "{said}");
-        assert!(!out.exists());
+        assert!(nothing_ran(&out));
     }
     listener.set_nonblocking(true).unwrap();
     assert!(listener.accept().is_err(), "nobody came");
@@ -229,8 +229,11 @@ fn a_scenario_that_does_not_hold_starts_nothing() {
         assert_eq!(output.status.code(), Some(1));
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(said.contains("s.toml:21:6: error: there is no endpoint `orders/7`"), "{said}");
-        assert!(!out.exists());
     }
+    // What a CI system looks at is told of it, and nothing else is there.
+    let mut left: Vec<_> = std::fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    left.sort();
+    assert_eq!(left, ["junit.xml", "report.md"]);
     let good = SHORT.written();
     assert_eq!(sim(&["run", "--check", text(&good.path().join("s.toml"))]).status.code(), Some(0));
     assert_eq!(sim(&["run", "/no/such/scenario.toml"]).status.code(), Some(3));
@@ -265,6 +268,9 @@ fn a_suite_runs_what_is_asked_for_and_one_that_fails_decides() {
     let result = result_of(&out, &output);
     let names: Vec<&str> = result.scenarios.iter().map(|scenario| scenario.name.as_str()).collect();
     assert_eq!((result.kind, names), (Kind::Suite, vec!["failing", "short"]));
+    let own = &result.scenarios[1];
+    assert_eq!((own.seed, own.folder.as_deref(), result.shared_seed()), (Some(1), Some("short"), None));
+    assert!(result.seconds.is_some_and(|seconds| seconds > 4.0), "{:?}", result.seconds);
     // On a busy machine both may be invalid; then nothing passes, and what failed is told all the same.
     let reasons = &result.scenarios[0].reasons;
     assert!(reasons.iter().any(|reason| reason.contains("fault_1.status.500")), "{reasons:?}");

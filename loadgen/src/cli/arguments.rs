@@ -62,17 +62,21 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_SHOWN"));
 #[command(name = "loadgen", version = VERSION, about, after_help = HELP)]
 #[allow(clippy::struct_excessive_bools, reason = "these are command-line switches")]
 pub struct Arguments {
-    /// Where to send: http://HOST:PORT/PATH or https://HOST:PORT/PATH
+    /// Where to send: http://HOST:PORT/PATH or https://HOST:PORT/PATH; --url says the same
+    #[arg(value_name = "URL", required_unless_present = "url", conflicts_with = "url")]
+    address: Option<String>,
+    /// Where to send
     #[arg(long)]
-    pub(super) url: String,
+    url: Option<String>,
     /// Open model: requests a second, as in 5000/s or 600/m
     #[arg(long, value_parser = parse_rate)]
     pub(super) rate: Option<f64>,
     /// How long to send for, as in 30s or 2m [default: 10s, or as long as the requests or the trace take]
-    #[arg(long, value_parser = parse_duration)]
+    #[arg(short, long, value_parser = parse_length)]
     pub(super) duration: Option<Duration>,
     /// Closed model: how many requests to send
-    #[arg(long, conflicts_with_all = ["rate", "arrivals", "replay"])]
+    #[arg(short = 'n', long, conflicts_with_all = ["rate", "arrivals", "replay"],
+        value_parser = clap::value_parser!(u64).range(1..))]
     pub(super) requests: Option<u64>,
     /// How arrivals are spread: constant, poisson, ramp(A, B), spike(BASE, PEAK, AT, FOR), or the last two after the
     /// word poisson
@@ -82,7 +86,7 @@ pub struct Arguments {
     #[arg(long, conflicts_with_all = ["rate", "arrivals", "duration", "warm_up"])]
     pub(super) replay: Option<PathBuf>,
     /// Connections to open; the open model opens more when all are busy
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    #[arg(short, long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(super) connections: u32,
     /// Open model: most requests in flight; arrivals beyond it are dropped and counted
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -125,7 +129,7 @@ pub struct Arguments {
     /// The request method [default: GET, or POST with a body]
     #[arg(long)]
     pub(super) method: Option<String>,
-    /// The request body, or @FILE for a file's content
+    /// The request body, or @FILE for a file's content, @- for standard input
     #[arg(long)]
     pub(super) body: Option<String>,
     /// A private key in PEM that signs the tokens of placeholders
@@ -180,6 +184,13 @@ pub struct Arguments {
     pub(super) quiet: bool,
 }
 
+impl Arguments {
+    /// Where to send, however it was said.
+    pub(super) fn url(&self) -> &str {
+        self.address.as_deref().or(self.url.as_deref()).unwrap_or_default()
+    }
+}
+
 /// How the driver waits, as one may ask for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum PacingChoice {
@@ -203,6 +214,12 @@ impl PacingChoice {
             }
         }
     }
+}
+
+/// A run of no length has nothing to show.
+fn parse_length(text: &str) -> Result<Duration, String> {
+    let length = parse_duration(text).map_err(|error| error.to_string())?;
+    if length.is_zero() { Err("a run takes some time, as in 10s".to_owned()) } else { Ok(length) }
 }
 
 fn parse_header(text: &str) -> Result<(String, String), String> {

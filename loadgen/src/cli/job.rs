@@ -1,5 +1,6 @@
 //! What the arguments ask for, checked before anything is sent; and the run.
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use super::CommandError;
 use super::arguments::Arguments;
 use crate::clock::{Clock, duration_ns, unix_seconds};
 use crate::engine::{Load, Model, Pacing, Schedule, Settings, opening, run_all};
+use crate::files;
 use crate::journey::Book;
 use crate::plan::{Arrivals, Plan, PlanSummary, parse_trace};
 use crate::progress::Shown;
@@ -23,6 +25,8 @@ use crate::tls::{Tls, Trust};
 const LEAD: Duration = Duration::from_millis(100);
 /// A driver thread never sends more, on any machine; what asks for more is a slip of the pen.
 const MOST_RATE: f64 = 2e6;
+/// A body that is piped in is no longer than this: it is held in memory, for each request.
+const MOST_PIPED: u64 = 64 << 20;
 /// As many arrivals can be counted before the start within some seconds.
 const MOST_ARRIVALS: f64 = 1e9;
 
@@ -67,6 +71,7 @@ impl Job {
         // Also checks the windows: a wrong one is refused before anything is sent.
         let phases = recorder(arguments, 0)?;
         check_thresholds(arguments, &phases)?;
+        open_files(arguments, &model)?;
         Ok(Self { mix, model, summary, pacing: arguments.pacing.pacing(target_is_local) })
     }
 
@@ -115,6 +120,17 @@ impl Job {
     }
 }
 
+/// Sees to it that all connections may be open at once. In the open model their bound is one that few runs come to, so
+/// that as many as there may be will do.
+fn open_files(arguments: &Arguments, model: &Model) -> Result<(), CommandError> {
+    let (wanted, bound) = (u64::from(arguments.connections), u64::from(arguments.max_in_flight));
+    if let Model::Open(_) = model {
+        // What is refused here is refused below, or is not needed.
+        let _ = files::allow(wanted.max(bound));
+    }
+    files::allow(wanted).map_err(|most| CommandError::Files { wanted, most })
+}
+
 /// Whether every threshold is about a phase that there is.
 pub(super) fn check_thresholds(arguments: &Arguments, phases: &Recorder) -> Result<(), CommandError> {
     let mut names: Vec<&str> = phases.phases().iter().map(|phase| phase.name.as_str()).collect();
@@ -140,13 +156,14 @@ pub(super) fn recorder(arguments: &Arguments, start_ns: u64) -> Result<Recorder,
 fn template(arguments: &Arguments) -> Result<Template, CommandError> {
     let body = match arguments.body.as_deref().map(|body| (body, body.strip_prefix('@'))) {
         None => Vec::new(),
+        Some((_, Some("-"))) => piped()?,
         Some((_, Some(path))) => read(&PathBuf::from(path))?,
         Some((text, None)) => text.as_bytes().to_vec(),
     };
     let method = arguments.method.as_deref().unwrap_or(if body.is_empty() { "GET" } else { "POST" });
     Ok(Template {
         name: super::LOAD.to_owned(),
-        target: Target::parse(&arguments.url, true)?,
+        target: Target::parse(arguments.url(), true)?,
         method: method.to_owned(),
         headers: arguments.headers.clone(),
         body,
@@ -200,6 +217,17 @@ fn token_key(arguments: &Arguments, path: &PathBuf) -> Result<TokenKey, CommandE
 
 pub(super) fn read(path: &PathBuf) -> Result<Vec<u8>, CommandError> {
     std::fs::read(path).map_err(|source| CommandError::File { path: path.clone(), source })
+}
+
+/// All of standard input, which ends where whoever writes it ends.
+fn piped() -> Result<Vec<u8>, CommandError> {
+    let mut body = Vec::new();
+    let most = std::io::stdin().lock().take(MOST_PIPED + 1).read_to_end(&mut body);
+    most.map_err(|source| CommandError::File { path: "standard input".into(), source })?;
+    if body.len() as u64 > MOST_PIPED {
+        return Err(CommandError::Usage(format!("the body on standard input is longer than {MOST_PIPED} bytes")));
+    }
+    Ok(body)
 }
 
 fn model(arguments: &Arguments) -> Result<Model, CommandError> {

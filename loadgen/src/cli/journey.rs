@@ -34,9 +34,9 @@ impl JourneyJob {
     /// Checks everything that can be checked before anything is sent.
     pub(super) fn of(arguments: &Arguments, path: &Path) -> Result<Self, CommandError> {
         let (mut journeys, text) = file::load(path)?;
-        let target = Target::parse(&arguments.url, true)?;
+        let target = Target::parse(arguments.url(), true)?;
         if target.path != "/" {
-            let message = format!("`{}`: the paths are those of the journeys; give http://HOST:PORT", arguments.url);
+            let message = format!("`{}`: the paths are those of the journeys; give http://HOST:PORT", arguments.url());
             return Err(CommandError::Usage(message));
         }
         if target.is_secure {

@@ -374,11 +374,16 @@ impl<'a> Driver<'a, '_> {
         let passed_ns = now_ns.saturating_sub(self.start_ns);
         self.lanes.iter_mut().for_each(|lane| lane.stop_if_asked(passed_ns));
         self.find_next_due();
+        let unopened = |driver: &Self| driver.lanes.iter().map(|lane| lane.totals.unopened).sum::<u64>();
+        let before = unopened(self);
         for index in 0..self.slots.len() {
+            // Where one finds no socket, thousands would find none either, and each costs a call.
+            let is_out_of_sockets = unopened(self) > before;
             let slot = &mut self.slots[index];
             let limit_ns = self.lanes[slot.lane].limit_ns(passed_ns);
             let since_ns = now_ns.saturating_sub(limit_ns);
             match &mut slot.link {
+                None if is_out_of_sockets => {}
                 None => self.reopen_closed(index),
                 Some(Link::Http1(connection)) => {
                     if connection.in_flight.is_some_and(|in_flight| in_flight.started_ns < since_ns) {

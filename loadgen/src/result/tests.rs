@@ -59,6 +59,7 @@ fn each_fault_of_a_run_is_a_reason_of_its_own() {
         (recorder(1_000, 300_000), totals(1_000, 100), 0.0, "lag"),
         (recorder(1_000, 10), totals(1_000, 800_000_000), 0.0, "busy"),
         (recorder(1_000, 10), totals(1_000, 100), 0.02, "host"),
+        (recorder(1_000, 10), Totals { unopened: 3, ..totals(1_000, 100) }, 0.0, "no socket for a connection, 3 times"),
     ];
     for (recorder, totals, steal, word) in cases {
         let validity = Validity::judge(&recorder, &totals, OFFERED, steal);

@@ -1,6 +1,7 @@
 //! Whether a run can be believed: the rules of bench-methods, each with its reason in words.
 
 use super::{Lag, Offered, Quantiles, Validity, micros, round};
+use crate::files;
 use crate::journey::users::Ended;
 use crate::recorder::{Phase, Recorder};
 use crate::sample::Totals;
@@ -68,8 +69,19 @@ impl Validity {
         if steal_ratio > MOST_STOLEN {
             reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
         }
+        if totals.unopened > 0 {
+            reasons.push(format!(
+                "this machine had no socket for a connection, {} times (of {} open files, or of the ports that it may \
+                 use, none was left): ask for fewer connections, or raise its limits",
+                totals.unopened,
+                files::limit()
+            ));
+        }
         if ended == 0 {
-            reasons.push("no request ended".to_owned());
+            reasons.push(match totals.finished {
+                0 => "no request ended".to_owned(),
+                all => format!("all {all} requests ended within the warm-up, which counts for nothing"),
+            });
         }
         Self {
             valid: reasons.is_empty(),

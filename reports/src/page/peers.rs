@@ -82,9 +82,9 @@ pub(super) fn compare(result: &ResultFile) -> Option<Markup> {
     let lines = compared::lines(result)?;
     let head: Vec<&str> = std::iter::once("").chain(lines.gateways.iter().map(|(name, _)| *name)).collect();
     let or_none = |text: &Option<String>| cell(text.as_deref().unwrap_or("–"));
-    let row = |(name, cells): &(&str, Vec<Option<String>>)| {
+    let row = |(name, cells): &(String, Vec<Option<String>>)| {
         // Figures without a wording of their own have a name.
-        let name = if name.contains(['_', '.']) {
+        let name = if name.contains(['_', '.']) && !name.contains(' ') {
             html! { code { (name) } }
         } else {
             cell(name)

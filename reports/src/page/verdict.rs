@@ -23,7 +23,8 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
             p.kind { (kind(result)) }
             h1 { (result.name) }
             p.about {
-                (result.started_at) " · seed " (result.seed)
+                (result.started_at)
+                @if let Some(seed) = result.shared_seed() { " · seed " (seed) }
                 @if !result.commit.is_empty() { " · commit " code { (result.commit) } }
             }
             div class=(class) {

@@ -177,6 +177,16 @@ impl Phase {
         self.has_ended().then_some(&self.latency_us)
     }
 
+    /// Its answers by status, as in `200: 625; 429: 626; none: 3`; empty where nothing was counted.
+    #[must_use]
+    pub fn answers(&self) -> String {
+        let answers = self.status.iter().filter(|(_, count)| **count > 0).map(|(status, count)| {
+            let status = if status == "0" { "none" } else { status.as_str() };
+            format!("{status}: {count}")
+        });
+        answers.collect::<Vec<_>>().join("; ")
+    }
+
     /// The share of all arrivals that ended as expected; `None` of none.
     #[must_use]
     pub fn success(&self) -> Option<f64> {

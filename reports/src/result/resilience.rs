@@ -80,6 +80,17 @@ pub struct Limiter {
     pub phases: BTreeMap<String, LimiterPhase>,
 }
 
+impl Limiter {
+    /// What a table tells of it first, where there is little room.
+    pub const COUNTS: [&str; 5] = ["offered", "admitted", "oracle", "false admits", "false refusals"];
+
+    /// The same as numbers.
+    #[must_use]
+    pub fn counts(&self) -> [u64; 5] {
+        [self.offered, self.admitted, self.oracle_admitted, self.false_admits, self.false_refusals]
+    }
+}
+
 /// What a rate limit decided in one phase.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Ratio, Verdict};
+use super::{Ratio, ResultFile, Verdict};
 
 /// Latency against load, and the most that holds the objective.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -91,4 +91,38 @@ pub struct SuiteScenario {
     /// Expectations that did not hold, and what made it invalid, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// The seed that it ran with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seed: Option<u64>,
+    /// Its folder beside the suite's result, where its own page is; none where it could not be run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+}
+
+/// How bad a verdict is: the worst first.
+pub(crate) fn weight(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Fail => 0,
+        Verdict::Invalid => 1,
+        Verdict::Inconclusive => 2,
+        Verdict::Pass => 3,
+    }
+}
+
+impl ResultFile {
+    /// The scenarios of a suite, those that fail first: whoever reads them wants to know why. Equals stay in their
+    /// order.
+    #[must_use]
+    pub fn scenarios_worst_first(&self) -> Vec<&SuiteScenario> {
+        let mut scenarios: Vec<&SuiteScenario> = self.scenarios.iter().collect();
+        scenarios.sort_by_key(|scenario| weight(scenario.verdict));
+        scenarios
+    }
+
+    /// The seed that everything was drawn from; none of a suite whose scenarios had each its own.
+    #[must_use]
+    pub fn shared_seed(&self) -> Option<u64> {
+        let differs = |scenario: &SuiteScenario| scenario.seed.is_some_and(|seed| seed != self.seed);
+        (!self.scenarios.iter().any(differs)).then_some(self.seed)
+    }
 }

@@ -58,6 +58,12 @@ impl<'a> Board<'a> {
         self.enter(OURS, version, Vec::new(), ran);
     }
 
+    /// Ours once more, with another configuration. It is held against what the scenario's own asks for, as all are.
+    pub(super) fn add_own(&mut self, name: &str, config: &Path, ran: &Ran) {
+        let version = ran.result.environment.versions.values().next().cloned().unwrap_or_default();
+        self.enter(name, version, vec![format!("configured by {}", config.display())], ran);
+    }
+
     pub(super) fn add(&mut self, stand: &Stand, ran: &Ran) {
         self.environment.versions.insert(stand.name.clone(), stand.version.clone());
         self.environment.steal_ratio = self.environment.steal_ratio.max(ran.result.environment.steal_ratio);

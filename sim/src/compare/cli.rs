@@ -8,10 +8,12 @@ use clap::Args;
 
 use super::{KNOWN, Options, compare};
 use crate::cli::{ScenarioArguments, parse_bin};
+use crate::peers::OURS;
 
 pub(crate) const HELP: &str = "\
 Examples:
   sim compare sim/scenarios/slow-endpoint.toml --peers nginx,haproxy,envoy
+  sim compare s.toml --gateway-config next=next.gateway.toml    two configurations of this gateway
   sim compare s.toml --peers nginx --bin nginx=/opt/nginx/sbin/nginx
   sim compare s.toml --peers nginx --peer-config nginx=my-nginx.conf     what you run today
   sim compare s.toml --peers mine --peer-config mine=my.conf \\
@@ -34,8 +36,18 @@ pub(crate) struct CompareArguments {
     /// The scenario's file, such as sim/scenarios/slow-endpoint.toml
     scenario: PathBuf,
     /// Gateways to compare with
-    #[arg(long, value_delimiter = ',', value_name = "NAMES", default_value = "nginx,haproxy,envoy")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAMES",
+        default_value = "nginx,haproxy,envoy",
+        default_value_if("gateway_config", clap::builder::ArgPredicate::IsPresent, "")
+    )]
     peers: Vec<String>,
+    /// Another configuration of our gateway, as in next=next.gateway.toml, to be compared with the scenario's own; may
+    /// be repeated. No other gateways take part then, but those that --peers names
+    #[arg(long, value_parser = parse_own, value_name = "NAME=FILE")]
+    gateway_config: Vec<(String, PathBuf)>,
     /// Where a peer's program is, as in envoy=/opt/envoy; may be repeated
     #[arg(long, value_parser = parse_bin, value_name = "NAME=PATH")]
     bin: Vec<(String, PathBuf)>,
@@ -50,6 +62,11 @@ pub(crate) struct CompareArguments {
 }
 
 impl CompareArguments {
+    /// The folder that was named for the result.
+    pub(crate) fn out(&self) -> Option<PathBuf> {
+        self.shared.start.out.clone()
+    }
+
     /// Compares; the exit code and the message where that cannot be.
     pub(crate) fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
         let options = self.options(command);
@@ -69,6 +86,7 @@ impl CompareArguments {
 
     fn options(self, command: String) -> Options {
         let mut peers = self.peers;
+        peers.retain(|name| !name.is_empty());
         let mut seen = BTreeSet::new();
         peers.retain(|name| seen.insert(name.clone()));
         Options {
@@ -78,11 +96,22 @@ impl CompareArguments {
             bins: self.bin.into_iter().collect(),
             configs: self.peer_config.into_iter().collect(),
             commands: self.peer_command.into_iter().collect(),
+            own: self.gateway_config.into_iter().collect(),
             seed: self.shared.seed,
             json: self.shared.start.json,
             out: self.shared.start.out,
             command,
         }
+    }
+}
+
+/// A name that is a folder's and a column's, and none that others have.
+fn parse_own(text: &str) -> Result<(String, PathBuf), String> {
+    let (name, path) = parse_bin(text)?;
+    let is_name = !name.is_empty() && name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '-');
+    match is_name && name != OURS && !KNOWN.contains(&name.as_str()) {
+        true => Ok((name, path)),
+        false => Err(format!("`{name}` cannot be its name: letters, digits and `-`, and no other gateway's")),
     }
 }
 
@@ -101,6 +130,14 @@ fn parse_pair(text: &str) -> Result<(String, String), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_of_ours_has_a_name_of_its_own() {
+        assert_eq!(parse_own("next=a/b.toml"), Ok(("next".to_owned(), PathBuf::from("a/b.toml"))));
+        for text in ["next", "gateway=x", "nginx=x", "../x=y", "=y"] {
+            assert!(parse_own(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn a_pair_is_a_name_and_whatever_follows() {

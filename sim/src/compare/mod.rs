@@ -40,7 +40,7 @@ use crate::peers::program::{find, version_of};
 use crate::rounds::progress::roughly;
 use crate::run::{Bench, Other, RunError, exit_code};
 use crate::scenario::model::Runtime;
-use crate::scenario::{Scenario, load};
+use crate::scenario::{Scenario, load, load_with_config};
 use board::Board;
 use own_config::OwnConfig;
 use stand::{Manner, Source, Stand};
@@ -63,6 +63,8 @@ pub struct Options {
     pub configs: BTreeMap<String, PathBuf>,
     /// Command lines of peers that are not known here, by peer.
     pub commands: BTreeMap<String, String>,
+    /// Other configurations of our gateway, by the names that they have in the table.
+    pub own: BTreeMap<String, PathBuf>,
     /// Another seed than the file's.
     pub seed: Option<u64>,
     /// Print the result as JSON.
@@ -96,11 +98,12 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
         return Err(RunError::Control { what: scenario.name, why: why.to_owned() });
     }
     scenario.seed = options.seed.unwrap_or(scenario.seed);
+    let own = own_configurations(options)?;
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::interrupt::end_on_interrupt(&stop);
     let started_at = rfc3339(unix_seconds());
     let (stands, missing) = take_part(options, &scenario)?;
-    if stands.is_empty() {
+    if stands.is_empty() && own.is_empty() {
         let why = missing.iter().map(|one| one.remedy.clone()).collect::<Vec<_>>().join("; ");
         return Err(RunError::Control { what: "no peer to compare with".to_owned(), why });
     }
@@ -109,7 +112,7 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     let folder = folder.map_err(|(path, source)| RunError::File { path, source })?.path().to_path_buf();
     let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
     let mut board = Board::new(&scenario, missing);
-    let all = stands.len() + 1;
+    let all = stands.len() + own.len() + 1;
     let say = |number: usize, name: &str| {
         if !options.json {
             let left = roughly(scenario.takes() * u32::try_from(all + 1 - number).unwrap_or(u32::MAX));
@@ -119,7 +122,17 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     };
     say(1, OURS);
     board.add_ours(&bench.measure(&scenario, &folder.join(OURS), None)?);
-    for (number, stand) in (2..).zip(stands) {
+    for (number, (name, scenario)) in (2..).zip(&own) {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        say(number, name);
+        match bench.measure(scenario, &folder.join(name), None) {
+            Ok(ran) => board.add_own(name, &options.own[name], &ran),
+            Err(error) => board.failed(name, &error),
+        }
+    }
+    for (number, stand) in (2 + own.len()..).zip(stands) {
         if stop.load(Ordering::Relaxed) {
             break;
         }
@@ -132,7 +145,7 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     }
     let result = board.result(started_at, &options.command, stop.load(Ordering::Relaxed));
     let path = folder.join("result.json");
-    std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
+    reports::files::write_whole(&path, &result.to_json()).map_err(RunError::file(&path))?;
     reports::files::write(&result, &folder, &folder).map_err(RunError::file(&folder))?;
     let text = if options.json {
         result.to_json()
@@ -142,6 +155,16 @@ pub fn compare(options: &Options) -> Result<ExitCode, RunError> {
     };
     stdout::print(&text).map_err(RunError::file(Path::new(stdout::NAME)))?;
     Ok(exit_code(result.verdict))
+}
+
+/// The scenario with each other configuration of our gateway.
+fn own_configurations(options: &Options) -> Result<BTreeMap<String, Scenario>, RunError> {
+    let read = |(name, config): (&String, &PathBuf)| {
+        let mut scenario = load_with_config(&options.scenario, config)?;
+        scenario.seed = options.seed.unwrap_or(scenario.seed);
+        Ok((name.clone(), scenario))
+    };
+    options.own.iter().map(read).collect()
 }
 
 /// Who is here, and who is not.

@@ -98,7 +98,7 @@ pub fn explore(options: &Options) -> Result<ExitCode, ExploreError> {
     if let Some(out) = &options.out {
         let path = out.join("result.json");
         let written = std::fs::create_dir_all(out)
-            .and_then(|()| std::fs::write(&path, result.to_json()))
+            .and_then(|()| reports::files::write_whole(&path, &result.to_json()))
             .and_then(|()| reports::files::write(&result, out, out));
         written.map_err(|source| ExploreError::Write { path, source })?;
     }

@@ -156,9 +156,8 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn make() -> Result<Self, ExploreError> {
-        let path = std::env::temp_dir().join(format!("sim-explore-{}", std::process::id()));
-        let made = std::fs::create_dir_all(&path);
-        made.map(|()| Self(path.clone())).map_err(|source| ExploreError::Write { path, source })
+        let made = crate::folder::Folder::make(None, "explore");
+        made.map(|made| Self(made.path().to_path_buf())).map_err(|(path, source)| ExploreError::Write { path, source })
     }
 
     /// Removes a scenario that was read.

@@ -89,6 +89,11 @@ const MAX_TIME: Duration = Duration::from_secs(180);
 const PAIRS: usize = 60;
 
 impl GateArguments {
+    /// The folder that was named for a result; a self-test goes on with what is there.
+    pub(crate) fn out(&self) -> Option<PathBuf> {
+        self.out.clone().filter(|_| !self.self_test)
+    }
+
     /// Does what they say.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use loadgen::journey::UsersError;
 use loadgen::request::{KeyError, TemplateError};
 
 use crate::children::ChildError;
-use crate::scenario::LoadError;
+use crate::scenario::{LoadError, Problems};
 use crate::virtual_time::SimulateError;
 
 /// Why there is no result.
@@ -17,6 +17,28 @@ pub enum RunError {
     /// The scenario is not right, or cannot be read.
     #[error("{0}")]
     Scenario(#[from] LoadError),
+    /// A file in a suite's folder is no scenario.
+    #[error(
+        "{problems}\n\n{} was read as a scenario, as every .toml file in {} is; to be left out, its name must end in \
+         gateway.toml or journey.toml, or a scenario must name it",
+        file.display(), folder.display()
+    )]
+    NoScenario {
+        /// The file.
+        file: PathBuf,
+        /// The suite's folder.
+        folder: PathBuf,
+        /// What is wrong with it as a scenario.
+        problems: Problems,
+    },
+    /// The folder of a suite's scenarios cannot be read.
+    #[error("{}: {source}; --scenarios names the folder of the scenarios", folder.display())]
+    Scenarios {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// Two scenarios of a suite would write to one folder.
     #[error("{} and {} have one name, `{name}`; give one of them another", files[0].display(), files[1].display())]
     SameName {
@@ -86,6 +108,7 @@ impl RunError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Scenario(LoadError::Invalid(_))
+            | Self::NoScenario { .. }
             | Self::SameName { .. }
             | Self::Template(_)
             | Self::PeerConfig { .. }

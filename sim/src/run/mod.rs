@@ -52,6 +52,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use loadgen::clock::{Clock, duration_ns, rfc3339, unix_seconds};
 use loadgen::engine::Pacing;
@@ -67,6 +68,7 @@ pub(crate) use timeline::Happened;
 pub(crate) use verdict::figure as figure_of;
 
 use crate::children::Programs;
+use crate::folder::{self, Folder};
 use crate::history::History;
 use crate::oracle::policy::{Policies, Tolerance};
 use crate::oracle::{self, Scores};
@@ -126,10 +128,8 @@ pub fn run(options: &Options) -> Result<ExitCode, RunError> {
     scenario.seed = options.seed.unwrap_or(scenario.seed);
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::interrupt::end_on_interrupt(&stop);
-    let folder = match &options.out {
-        Some(folder) => folder.clone(),
-        None => std::env::temp_dir().join(format!("portcullis-run-{}-{}", scenario.name, std::process::id())),
-    };
+    let folder = Folder::make(options.out.as_deref(), &format!("run-{}", scenario.name));
+    let folder = folder.map_err(|(path, source)| RunError::File { path, source })?.path().to_path_buf();
     let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
     let result = bench.run(&scenario, &folder)?;
     if options.json {
@@ -184,6 +184,8 @@ impl Bench<'_> {
         folder: &Path,
         other: Option<&Arc<dyn Other>>,
     ) -> Result<Ran, RunError> {
+        // In a suite's folder there may be a former run's report.
+        folder::clear(folder).map_err(|(path, source)| RunError::File { path, source })?;
         let progress = Progress::new(self.quiet);
         match (scenario.runtime, other) {
             (Runtime::Sockets, _) => measure_scenario(self, scenario, folder, &progress, other),
@@ -216,7 +218,7 @@ fn measure_scenario(
     let Bench { programs, stop, .. } = *bench;
     std::fs::create_dir_all(folder).map_err(RunError::file(folder))?;
     let folder = std::fs::canonicalize(folder).map_err(RunError::file(folder))?;
-    let started_at = rfc3339(unix_seconds());
+    let (begun, started_at) = (Clock::start(), rfc3339(unix_seconds()));
     let checked = scenario.gateway.template.check(&scenario.file, scenario.endpoints());
     let checked = checked.map_err(|why| RunError::Control { what: "the gateway's configuration".to_owned(), why })?;
     let processors = Processors::find();
@@ -278,6 +280,7 @@ fn measure_scenario(
         driver_cores: driver_cores.max(1),
         other,
         simulated: None,
+        took: Duration::from_nanos(begun.now_ns()),
     };
     finish(bench, findings, &folder, started_at)
 }
@@ -286,7 +289,7 @@ fn measure_scenario(
 fn finish(bench: &Bench<'_>, findings: Findings<'_>, folder: &Path, started_at: String) -> Result<Ran, RunError> {
     let result = findings.result(started_at, bench.command.to_owned(), bench.programs.commit());
     let path = folder.join("result.json");
-    std::fs::write(&path, result.to_json()).map_err(RunError::file(&path))?;
+    reports::files::write_whole(&path, &result.to_json()).map_err(RunError::file(&path))?;
     for (load, watch) in findings.scenario.loads.iter().zip(&findings.measured.watches) {
         write_histograms(folder, &load.name, &watch.recorder)?;
     }

@@ -77,6 +77,8 @@ pub(super) struct Findings<'a> {
     pub(super) driver_cores: usize,
     /// Of a run in virtual time, what only such a one has.
     pub(super) simulated: Option<serde_json::Value>,
+    /// How long all of it took, warm-up and all; in virtual time, how long the world lasted.
+    pub(super) took: Duration,
 }
 
 impl Findings<'_> {
@@ -114,6 +116,7 @@ impl Findings<'_> {
             commit: self.other.map_or(commit, |_| "").to_owned(),
             started_at,
             command,
+            seconds: Some((self.took.as_secs_f64() * 10.0).round() / 10.0),
             environment: same(&environment),
             validity,
             load: self.loads(),

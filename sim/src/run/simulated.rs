@@ -74,6 +74,8 @@ pub(super) fn run(bench: &Bench<'_>, scenario: &Scenario, folder: &Path, progres
         driver_cores: 1,
         other: None,
         simulated,
+        // Two runs are one, whatever time the machine needs for them.
+        took: scenario.length(),
     };
     finish(bench, findings, &folder, started_at)
 }

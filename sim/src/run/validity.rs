@@ -187,6 +187,10 @@ impl LoadSeen<'_> {
         if self.totals.finished == 0 {
             reasons.lost(format!("load {name}: no request ended"));
         }
+        if self.totals.unopened > 0 {
+            let times = self.totals.unopened;
+            reasons.unsent(format!("load {name}: this machine had no socket for a connection, {times} times"));
+        }
         // The closed model offers nothing of its own, and may use its whole core.
         if self.offered.is_none() {
             return;

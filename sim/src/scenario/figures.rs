@@ -143,6 +143,30 @@ pub(super) fn is_of_a_machine(figure: &str) -> bool {
         || of_process
 }
 
+/// Whether a figure is a share of something: between 0, none of it, and 1, all of it.
+pub(super) fn is_ratio(figure: &str) -> bool {
+    const RATIOS: [&str; 7] = [
+        "success_ratio",
+        "reuse_ratio",
+        "steal_ratio",
+        "objective_success_ratio",
+        "regret_bad",
+        "regret_idle",
+        "fairness_jain",
+    ];
+    let last = figure.rsplit('.').next().unwrap_or_default();
+    let of_balance = figure.strip_prefix("balance.").and_then(|rest| rest.split('.').nth(1));
+    RATIOS.contains(&last) || of_balance.is_some_and(|part| ["share", "expected_share"].contains(&part))
+}
+
+/// Whether a figure may be below zero: a difference, or a sample of a page that nobody here knows.
+pub(super) fn is_signed(figure: &str) -> bool {
+    const DIFFERENCES: [&str; 7] =
+        ["trip_error", "bound_violation", "sustained_error", "retry_after_error_ms", "grown", "low", "per_hour"];
+    let last = figure.rsplit('.').next().unwrap_or_default();
+    DIFFERENCES.contains(&last) || figure.starts_with("prometheus.") || figure.contains(".rss_growth.")
+}
+
 fn breaker_figures(scenario: &Scenario, checked: Option<&Checked>, names: &mut Vec<String>) {
     if !scenario.scores_breakers {
         return;

@@ -28,7 +28,7 @@ mod warnings;
 pub(crate) use figures::CAUSES;
 pub use model::Scenario;
 pub use problem::{Problem, Problems};
-pub use read::{LoadError, load};
+pub use read::{LoadError, load, load_with_config};
 pub(crate) use warnings::warnings;
 
 /// Whether a result of this scenario will hold this figure.

@@ -88,12 +88,30 @@ impl<'a> Reader<'a> {
 
     /// A duration.
     pub(super) fn duration(&self, key: &str, report: &mut Report) -> Option<Duration> {
-        self.parsed(key, report, |text| parse_duration(text).map_err(|error| error.to_string()))
+        self.quantity(key, "s", report, |text| parse_duration(text).map_err(|error| error.to_string()))
     }
 
     /// A rate, per second.
     pub(super) fn rate(&self, key: &str, report: &mut Report) -> Option<f64> {
-        self.parsed(key, report, |text| parse_rate(text).map_err(|error| error.to_string()))
+        self.quantity(key, "/s", report, |text| parse_rate(text).map_err(|error| error.to_string()))
+    }
+
+    /// A string of a number and its unit, of which `usual` is one: a bare number is told what it lacks.
+    fn quantity<T>(
+        &self,
+        key: &str,
+        usual: &str,
+        report: &mut Report,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let number = match self.node(key).map(|node| &node.value) {
+            Some(Value::Integer(number)) => number.to_string(),
+            Some(Value::Number(number)) => number.to_string(),
+            _ => return self.parsed(key, report, parse),
+        };
+        let help = format!("write {key} = \"{number}{usual}\"");
+        report.error_with(self.place(key), format!("`{key}` is a number without its unit"), help);
+        None
     }
 
     /// A whole number in a range.

@@ -214,7 +214,7 @@ fn all_problems_are_found_at_once() {
         "1:8: error: a name is made of",
         "2:1: error: unknown key `runntime`",
         "did you mean `runtime`?",
-        "3:11: error: `warm_up` is a string, not a whole number",
+        "3:11: error: `warm_up` is a number without its unit",
         "4:8: error: `seed` is a whole number from 0",
         "7:13: error: `instances` is a whole number from 1 to 8",
         "10:16: error: `weibull` is no distribution",
@@ -337,6 +337,45 @@ fn a_configuration_is_filled_in_place() {
     assert_eq!(read["upstreams"]["orders"]["endpoints"][1]["address"].as_str(), Some("127.0.0.1:12"));
     assert_eq!(read["admin"]["address"].as_str(), Some("127.0.0.1:0"), "what was not written is added");
     assert_eq!(read["telemetry"]["access_log"]["output"].as_str(), Some("/tmp/a \"b\".log"));
+}
+
+#[test]
+fn a_bound_that_every_value_holds_or_none_is_refused() {
+    let expect = |figure: &str, bound: &str| format!("{SCENARIO}[[expect]]\nfigure = '{figure}'\n{bound}\n");
+    let (success, share) = ("load.steady.phases.before.success_ratio", "balance.orders.share.orders/1");
+    for (figure, bound, told) in [
+        (success, "min = 99.9", "a ratio is between 0 and 1"),
+        (success, "min = 99.9", "help: write min = 0.999"),
+        (success, "max = -0.5", "a ratio is between 0 and 1"),
+        (success, "min = 200", "help: 1 is all of them"),
+        (share, "min = 50", "help: write min = 0.5"),
+        ("breakers.orders/1.trip_ms", "max = -5", "never below 0"),
+        ("accounting.missing", "max = -1", "never below 0"),
+        ("load.steady.requests", "min = 9\nper = 'accounting.records'\nmax = -1", "never below 0"),
+    ] {
+        let text = refused(&expect(figure, bound), GATEWAY);
+        assert!(text.contains(told) && text.starts_with("s.toml:"), "{bound}: {text}");
+    }
+    for (figure, bound) in [
+        (success, "min = 0\nmax = 1"),
+        (success, "min = -0.01\nabove = 'load.steady.phases.before.success_ratio'"),
+        ("breakers.orders/1.trip_error", "min = -1"),
+        ("load.steady.requests", "min = 99"),
+    ] {
+        assert_eq!(read(&expect(figure, bound)).expectations.len(), 1, "{figure} {bound}");
+    }
+}
+
+#[test]
+fn a_number_without_its_unit_is_told_once_and_with_the_right_form() {
+    let says = |written: &str, instead: &str, told: &str| {
+        let text = refused(&SCENARIO.replace(written, instead), GATEWAY);
+        assert!(text.contains(told), "{told:?} is not in:\n{text}");
+        assert_eq!(text.matches(": error: ").count(), 1, "{text}");
+    };
+    says("\"100/s\"", "200", "help: write rate = \"200/s\"");
+    says("\"10s\"", "6", "help: write duration = \"6s\"");
+    says("\"10s\"", "\"6\"", "`6`");
 }
 
 #[test]

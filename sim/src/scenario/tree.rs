@@ -42,6 +42,20 @@ impl Table {
     pub(super) fn get(&self, key: &str) -> Option<&Node> {
         self.0.iter().find(|entry| entry.key == key).map(|entry| &entry.node)
     }
+
+    /// Another string in the place of a key's value, where it has one.
+    pub(super) fn replace(&mut self, [table, key]: [&str; 2], text: &str) {
+        let within = self.0.iter_mut().find(|entry| entry.key == table).map(|entry| &mut entry.node.value);
+        let Some(Value::Table(within)) = within else { return };
+        if let Some(entry) = within.0.iter_mut().find(|entry| entry.key == key) {
+            entry.node.value = Value::Text(text.to_owned());
+        }
+    }
+
+    /// Leaves a key out.
+    pub(super) fn remove(&mut self, key: &str) {
+        self.0.retain(|entry| entry.key != key);
+    }
 }
 
 impl Value {

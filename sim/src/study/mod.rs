@@ -250,9 +250,7 @@ fn finish(result: &mut ResultFile, options: &Options) {
 fn write(result: &ResultFile, folder: &Path) -> Result<(), StudyError> {
     let path = folder.join(FILE);
     // One that is stopped here leaves the file as it was.
-    let new = folder.join("result.json.new");
-    std::fs::write(&new, result.to_json())
-        .and_then(|()| std::fs::rename(&new, &path))
+    reports::files::write_whole(&path, &result.to_json())
         .and_then(|()| reports::files::write(result, folder, folder))
         .map_err(|source| StudyError::File { path, source })
 }

@@ -5,6 +5,7 @@
 //! table says so, what the earlier run wrote stays, and one that is valid is never run again, whatever it showed.
 //! An interrupt ends the one that runs, and nothing more is started.
 
+mod files;
 mod show;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use loadgen::stdout;
 use reports::result::{Kind, Lag, ResultFile, SuiteScenario, Validity, Verdict};
 
 use crate::children::Programs;
+use crate::folder::Folder;
 use crate::rounds::progress::roughly;
 use crate::run::{Bench, RunError, exit_code};
 use crate::scenario::model::Runtime;
@@ -60,6 +62,7 @@ pub struct Options {
 /// # Errors
 /// When no scenario is asked for, one is not right, or a file cannot be written.
 pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
+    let begun = Clock::start();
     let scenarios = chosen(options)?;
     if options.list {
         print(&show::list(&scenarios))?;
@@ -67,10 +70,8 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
     }
     let stop = Arc::new(AtomicBool::new(false));
     loadgen::interrupt::end_on_interrupt(&stop);
-    let out = match &options.out {
-        Some(out) => out.clone(),
-        None => std::env::temp_dir().join(format!("portcullis-suite-{}", std::process::id())),
-    };
+    let out = Folder::make(options.out.as_deref(), "suite");
+    let out = out.map_err(|(path, source)| RunError::File { path, source })?.path().to_path_buf();
     let bench = Bench { programs: &options.programs, stop: &stop, quiet: options.json, command: &options.command };
     let started_at = rfc3339(unix_seconds());
     let mut done = Vec::new();
@@ -101,11 +102,13 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
             done.replaced_by(latest);
         }
     }
-    let result = summary(options, &scenarios, &done, started_at);
+    let seconds = Duration::from_nanos(begun.now_ns()).as_secs_f64();
+    let result = ResultFile {
+        seconds: Some((seconds * 10.0).round() / 10.0),
+        ..summary(options, &scenarios, &done, started_at)
+    };
     let path = out.join("result.json");
-    std::fs::create_dir_all(&out)
-        .and_then(|()| std::fs::write(&path, result.to_json()))
-        .map_err(RunError::file(&path))?;
+    reports::files::write_whole(&path, &result.to_json()).map_err(RunError::file(&path))?;
     reports::files::write(&result, &out, &out).map_err(RunError::file(&out))?;
     print(&if options.json { result.to_json() } else { show::table(&done, &result, &out) })?;
     Ok(exit_code(result.verdict))
@@ -114,11 +117,8 @@ pub fn suite(options: &Options) -> Result<ExitCode, RunError> {
 /// The scenarios that are asked for, in the order of their files' names, each checked.
 fn chosen(options: &Options) -> Result<Vec<Scenario>, RunError> {
     let folder = &options.scenarios;
-    let entries = std::fs::read_dir(folder).map_err(RunError::file(folder))?;
-    let mut files: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| is_scenario(path)).collect();
-    files.sort();
-    let scenarios = files.iter().map(|file| load(file)).collect::<Result<Vec<Scenario>, LoadError>>()?;
+    let files = files::scenarios(folder).map_err(|source| RunError::Scenarios { folder: folder.clone(), source })?;
+    let scenarios = files.iter().map(|file| read(file, folder)).collect::<Result<Vec<Scenario>, RunError>>()?;
     have_names_of_their_own(&scenarios)?;
     let asked = |scenario: &Scenario| {
         let named = |word: &String| *word == scenario.name || scenario.tags.contains(word);
@@ -136,6 +136,16 @@ fn chosen(options: &Options) -> Result<Vec<Scenario>, RunError> {
     Ok(chosen)
 }
 
+/// One of the folder's files, as a scenario. Where it is none, nobody may have meant it to be one.
+fn read(file: &Path, folder: &Path) -> Result<Scenario, RunError> {
+    load(file).map_err(|error| match error {
+        LoadError::Invalid(problems) => {
+            RunError::NoScenario { file: file.to_path_buf(), folder: folder.to_path_buf(), problems }
+        }
+        other => other.into(),
+    })
+}
+
 /// A name is a scenario's folder and its test case, so two of one name would overwrite each other.
 fn have_names_of_their_own(scenarios: &[Scenario]) -> Result<(), RunError> {
     let mut seen: BTreeMap<&str, &Path> = BTreeMap::new();
@@ -146,12 +156,6 @@ fn have_names_of_their_own(scenarios: &[Scenario]) -> Result<(), RunError> {
         }
     }
     Ok(())
-}
-
-/// Gateway configurations and journeys lie beside the scenarios.
-fn is_scenario(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    name.ends_with(".toml") && !name.ends_with("gateway.toml") && !name.ends_with("journey.toml")
 }
 
 /// One scenario of the suite and what came of it.
@@ -226,6 +230,8 @@ impl Done {
             seconds: self.seconds,
             expectations: self.result.as_ref().map_or(0, |result| result.expectations.len() as u64),
             reasons,
+            seed: self.result.as_ref().ok().map(|result| result.seed),
+            folder: self.result.is_ok().then(|| self.name.clone()),
         }
     }
 }
@@ -235,7 +241,7 @@ fn summary(options: &Options, scenarios: &[Scenario], done: &[Done], started_at:
     let mut reasons: Vec<String> = done
         .iter()
         .filter(|done| done.verdict() == Verdict::Invalid)
-        .map(|done| format!("{} was not valid", done.name))
+        .map(|done| format!("scenario {} was not valid", done.name))
         .collect();
     if done.len() < scenarios.len() {
         reasons.insert(0, format!("it was interrupted after {} of {} scenarios", done.len(), scenarios.len()));
@@ -367,8 +373,13 @@ mod tests {
     }
 
     #[test]
-    fn configurations_are_no_scenarios() {
-        assert!(is_scenario(Path::new("a/steady.toml")));
-        assert!(!is_scenario(Path::new("a/steady.gateway.toml")) && !is_scenario(Path::new("a/notes.md")));
+    fn a_file_that_is_no_scenario_says_how_it_is_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("gw_late.toml");
+        std::fs::write(&file, "[[listeners]]\nbind = \"127.0.0.1:0\"\n").unwrap();
+        let error = read(&file, folder.path()).unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("unknown key `listeners`") && text.contains("gateway.toml"), "{text}");
+        assert_eq!(error.exit_code(), 1);
     }
 }

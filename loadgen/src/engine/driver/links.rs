@@ -1,5 +1,9 @@
 //! What happens to the driver's connections: their news, the ends of what they carry, and how they come and go.
 
+use std::io;
+
+use rustix::io::Errno;
+
 use super::{Driver, Link, Slot};
 use crate::announce::Announced;
 use crate::connection::http2::Http2;
@@ -9,6 +13,12 @@ use crate::engine::lane::Ended;
 use crate::engine::poller::{News, Token};
 use crate::request::Protocol;
 use crate::sample::Failure;
+
+/// Whether no socket could be had here, whatever the target: it is no failure of whoever is measured.
+fn is_of_this_machine(error: &io::Error) -> bool {
+    let causes = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::ADDRNOTAVAIL];
+    causes.iter().any(|cause| error.raw_os_error() == Some(cause.raw_os_error()))
+}
 
 impl Driver<'_, '_> {
     pub(super) fn on_news(&mut self, news: News) {
@@ -164,9 +174,12 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// Closed model: the request that a connection would have carried has failed, where there is still one to send. In
+    /// the open model none is due yet.
     pub(super) fn fail_unopened(&mut self, lane: usize, target: usize) {
         let now_ns = self.clock.now_ns();
-        let template = self.lanes[lane].settings.mix.draw_for(target, 0);
+        let Some(number) = self.lanes[lane].take_next(self.start_ns, now_ns) else { return };
+        let template = self.lanes[lane].settings.mix.draw_for(target, number);
         self.lanes[lane].failed_unsent(template, now_ns, now_ns);
     }
 
@@ -197,10 +210,17 @@ impl Driver<'_, '_> {
         slot.life = slot.life.wrapping_add(1);
         slot.unfinished = None;
         let lane = &mut self.lanes[slot.lane];
-        let Ok(socket) = open_socket(lane.settings.mix.targets[slot.target]) else { return false };
+        let socket = match open_socket(lane.settings.mix.targets[slot.target]) {
+            Ok(socket) => socket,
+            Err(error) => {
+                lane.totals.unopened += u64::from(is_of_this_machine(&error));
+                return false;
+            }
+        };
         // A slot's number fits: each holds an open file.
         let token = Token { slot: index as u32, life: slot.life };
         if self.poller.watch(&socket, token).is_err() {
+            lane.totals.unopened += 1;
             return false;
         }
         let announced = match lane.settings.mix.announces {

@@ -195,7 +195,7 @@ fn a_head_that_answers_wrongly_where_base_does_not_fails_and_no_figure_is_judged
         assert!(!result.validity.valid && result.verdict == Verdict::Fail);
         assert!(result.metrics.values().all(|metric| metric.verdict == Verdict::Invalid), "another work was measured");
         let page = reports::page::render(&result, None);
-        assert!(page.contains("Head is broken") && page.contains("Head: 48000 answers"), "{page}");
+        assert!(page.contains("Head is broken") && page.contains("head: 48000 answers"), "{page}");
     });
     // The machine's doing would be base's as well.
     wrong[4].base.not_ok = 1;

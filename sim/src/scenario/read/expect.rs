@@ -48,9 +48,35 @@ pub(super) fn expectations(reader: &Reader<'_>, known: Option<Known<'_>>, report
             per.into_iter().for_each(|per| check(("per", per), known, &reader, report));
         }
         let [above, per] = [above, per].map(|other| other.map(str::to_owned));
+        // How far one figure is above another may be anything, and a ratio of two nearly so.
+        if above.is_none() {
+            let is_ratio = per.is_none() && figures::is_ratio(figure);
+            let is_signed = figures::is_signed(figure);
+            for key in ["min", "max"] {
+                bound(key, &reader, (is_ratio, is_signed), report);
+            }
+        }
         expectations.push(ExpectPart { figure: figure.to_owned(), min, max, above, per });
     }
     expectations
+}
+
+/// A bound that every value holds, or none, is a slip of the pen: a percentage for a share, or a sign.
+fn bound(key: &str, reader: &Reader<'_>, (is_ratio, is_signed): (bool, bool), report: &mut Report) {
+    // What is no number is told already.
+    let mut told = Report::default();
+    let Some(value) = reader.number(key, &mut told) else { return };
+    if is_ratio && !(0.0..=1.0).contains(&value) {
+        let share = value / 100.0;
+        let help = match (0.0..=1.0).contains(&share) {
+            true => format!("write {key} = {}", (share * 1e9).round() / 1e9),
+            false => "1 is all of them".to_owned(),
+        };
+        report.error_with(reader.place(key), "a ratio is between 0 and 1", help);
+    } else if !is_signed && value < 0.0 {
+        let help = "0 is none at all";
+        report.error_with(reader.place(key), "this figure is never below 0", help);
+    }
 }
 
 fn check((key, figure): (&str, &str), told: Known<'_>, reader: &Reader<'_>, report: &mut Report) {

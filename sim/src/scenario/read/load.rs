@@ -91,12 +91,13 @@ fn load(reader: &Reader<'_>, file: &Path, keys: &[String], report: &mut Report) 
     if !is_name(&name) {
         report.error(reader.place("name"), "a name is made of letters, digits, `_` and `-`");
     }
-    let duration = reader.duration("duration", report).unwrap_or_default();
+    let duration = reader.duration("duration", report);
     if !reader.has("duration") {
         reader.missing("duration", "say how long it lasts, as in \"40s\"", report);
-    } else if duration.is_zero() || duration > MOST_DURATION {
+    } else if duration.is_some_and(|duration| duration.is_zero() || duration > MOST_DURATION) {
         report.error(reader.place("duration"), "from a moment to a day");
     }
+    let duration = duration.unwrap_or_default();
     let model = model(reader, report);
     let is_journey = model == LoadModel::Journey;
     let journey = if is_journey { journey(reader, file, report) } else { None };

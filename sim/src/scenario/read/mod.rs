@@ -12,4 +12,4 @@ mod tokens;
 mod way;
 mod world;
 
-pub use root::{LoadError, load};
+pub use root::{LoadError, load, load_with_config};

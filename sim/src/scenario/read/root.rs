@@ -9,7 +9,7 @@ use super::super::model::{LoadPart, Runtime, Scenario};
 use super::super::problem::{Problems, Report};
 use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
-use super::super::tree::parse;
+use super::super::tree::{Table, parse};
 use super::expect::Known;
 use super::{capacity, expect, fault, hostile, load as loads, outward, simulated, tokens, way, world};
 
@@ -45,12 +45,36 @@ pub enum LoadError {
 /// # Errors
 /// The file cannot be read, or anything in it is not right; then every problem is listed.
 pub fn load(file: &Path) -> Result<Scenario, LoadError> {
+    load_changed(file, |_| {})
+}
+
+/// The same with another configuration of its gateways. What it expects of what that one has not is left out, with all
+/// the rest: whoever compares two wants to see both.
+///
+/// # Errors
+/// As [`load`]; also where the configuration's name is no text.
+pub fn load_with_config(file: &Path, config: &Path) -> Result<Scenario, LoadError> {
+    let unreadable = |source| LoadError::Unreadable { path: config.to_path_buf(), source };
+    let config = std::fs::canonicalize(config).map_err(unreadable)?;
+    let no_text = || unreadable(std::io::Error::other("its path is no text"));
+    let name = config.to_str().ok_or_else(no_text)?;
+    let with_it = |root: &mut Table| root.replace(["gateway", "config"], name);
+    load_changed(file, with_it).or_else(|_| {
+        load_changed(file, |root| {
+            with_it(root);
+            root.remove("expect");
+        })
+    })
+}
+
+fn load_changed(file: &Path, change: impl FnOnce(&mut Table)) -> Result<Scenario, LoadError> {
     let unreadable = |path: &Path, source| LoadError::Unreadable { path: path.to_path_buf(), source };
     let text = read_file(file).map_err(|source| unreadable(file, source))?;
     let mut sources = Sources::default();
     let mut report = Report::default();
     let number = sources.add(file, text);
-    let root = parse(&sources, number, &mut report);
+    let mut root = parse(&sources, number, &mut report);
+    change(&mut root);
     let reader = Reader::new(&root, Span::new(number, &(0..0)), KEYS, &mut report);
     let scenario = read(&reader, file, &mut sources, &mut report);
     match scenario {
