@@ -131,17 +131,20 @@ pub(super) async fn attempt<N: Network>(
         let (stale, nothing_sent) = (broken && leg.nothing_came(), leg.nothing_left());
         let was_turned_away = stale && leg.was_turned_away();
         let may_go_out = || {
-            if was_turned_away {
+        // Of a connection that took nothing at all: it goes out again as often, and then somebody is to blame.
+        let is_sent_back = was_turned_away || stale && leg.took_nothing();
+            if is_sent_back {
                 return times_turned_away < MOST_TURNED_AWAY;
             }
-            leg.may_be_stale() && !manner.replayed && (nothing_sent || may_be_replayed(exchange))
+            let may_be_stale = || leg.may_be_stale() && (nothing_sent || may_be_replayed(exchange));
+            !manner.replayed && (leg.was_refused() || may_be_stale())
         };
         let goes_out = stale && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
         match leg.take_body() {
             Some(again) if goes_out => {
                 body = again;
                 manner.replayed = true;
-                times_turned_away += usize::from(was_turned_away);
+                times_turned_away += usize::from(is_sent_back);
                 underway.replays();
             }
             again => {

@@ -74,6 +74,8 @@ pub struct Call {
     was_reset: bool,
     /// The connection closes in good order, and the upstream has not begun with it.
     turned_away: bool,
+    /// The upstream has not begun with it, and said so on its stream.
+    refused: bool,
 }
 
 impl Call {
@@ -95,6 +97,7 @@ impl Call {
             cut: false,
             was_reset: false,
             turned_away: false,
+            refused: false,
         }
     }
 
@@ -146,6 +149,17 @@ impl Call {
     /// call. Not of a connection's first: one that takes nothing at all is no upstream in good order.
     pub fn was_turned_away(&self) -> bool {
         self.turned_away && self.taken_before() != Some(0)
+    }
+
+    /// Whether the upstream closes the connection in good order, of which this call was the first, and has not begun
+    /// with it.
+    pub fn took_nothing(&self) -> bool {
+        self.turned_away && self.taken_before() == Some(0)
+    }
+
+    /// Whether the upstream has said of this call alone that it has not begun with it (REFUSED_STREAM).
+    pub fn was_refused(&self) -> bool {
+        self.refused
     }
 
     /// How many calls its connection had taken before, while its answer's head is awaited.
@@ -363,7 +377,8 @@ impl Call {
     fn judged(&mut self, error: h2::Error) -> Error {
         // A stream is told of a GOAWAY only where that says that it was not looked at.
         let goes_away = error.is_remote() && error.is_go_away();
-        self.unbegun |= goes_away || error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+        self.refused |= error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        self.unbegun |= goes_away || self.refused;
         self.turned_away |= goes_away && error.reason() == Some(Reason::NO_ERROR);
         self.cut |= error.is_io();
         self.was_reset |= error.is_remote() && error.is_reset() && !self.unbegun;

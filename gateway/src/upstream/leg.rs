@@ -149,6 +149,17 @@ impl<S: ByteStream> Leg<S> {
     pub fn may_be_stale(&self) -> bool {
         match self {
             Self::Own(connection) => connection.is_reused(),
+    /// Whether the upstream closes the connection in good order, and has taken nothing on it: not even this call, which
+    /// was its first.
+    pub fn took_nothing(&self) -> bool {
+        matches!(self, Self::Shared(shared) if shared.call.took_nothing())
+    }
+
+    /// Whether the upstream has refused this call alone, and so has not begun with it (RFC 9113, section 8.7).
+    pub fn was_refused(&self) -> bool {
+        matches!(self, Self::Shared(shared) if shared.call.was_refused())
+    }
+
             Self::Shared(shared) => {
                 let Shared { call, place } = &**shared;
                 place.is_reused() && (call.nothing_left() || call.is_cut() && place.was_idle())
