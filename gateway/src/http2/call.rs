@@ -196,7 +196,13 @@ impl Call {
         }
     }
 
-    /// Sends what can be sent and reads until the answer's head is there. Interim answers are dropped.
+    /// The interim answers to the call.
+    pub(crate) fn interim(&mut self) -> &mut Interim {
+        &mut self.interim
+    }
+
+    /// Sends what can be sent and reads until the answer's head is there. Interim answers are dropped but, where they
+    /// are wanted, early hints.
     ///
     /// # Errors
     /// As `Error` says; the call is over then.
@@ -208,7 +214,9 @@ impl Call {
                 Poll::Ready(Some(Ok(interim))) if interim.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Poll::Ready(Err(Error::Invalid("there is no 101 in HTTP/2")));
                 }
-                Poll::Ready(Some(Ok(_))) => self.interim.came()?,
+                Poll::Ready(Some(Ok(interim))) => {
+                    self.interim.came(interim.status(), || interim.into_parts().0.headers)?;
+                }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.judged(error))),
                 Poll::Ready(None) | Poll::Pending => match ready!(Pin::new(&mut *answer).poll(cx)) {
                     Ok(response) => break response,

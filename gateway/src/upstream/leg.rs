@@ -9,7 +9,7 @@ use http_body::Frame;
 use super::carrier::Shared;
 use super::connection::Connection;
 use super::far::Far;
-use crate::http1::{Error, RequestHead, ResponseHead};
+use crate::http1::{Error, Interim, RequestHead, ResponseHead};
 use crate::network::ByteStream;
 use crate::request_body::RequestBody;
 
@@ -57,6 +57,11 @@ impl<S: ByteStream> Leg<S> {
     #[inline]
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
         either!(self, leg => leg.poll_head(cx))
+    }
+
+    /// The interim answers that have come on it.
+    pub(crate) fn interim(&mut self) -> &mut Interim {
+        either!(self, leg => leg.interim())
     }
 
     /// The next part of the answer's body; `None` at its end.
@@ -144,11 +149,6 @@ impl<S: ByteStream> Leg<S> {
         true
     }
 
-    /// Whether it met a connection that the upstream had closed, or was about to, before the request came. Of one that
-    /// others share only who found it idle can say so, and not of a stream that was reset.
-    pub fn may_be_stale(&self) -> bool {
-        match self {
-            Self::Own(connection) => connection.is_reused(),
     /// Whether the upstream closes the connection in good order, and has taken nothing on it: not even this call, which
     /// was its first.
     pub fn took_nothing(&self) -> bool {
@@ -160,6 +160,11 @@ impl<S: ByteStream> Leg<S> {
         matches!(self, Self::Shared(shared) if shared.call.was_refused())
     }
 
+    /// Whether it met a connection that the upstream had closed, or was about to, before the request came. Of one that
+    /// others share only who found it idle can say so, and not of a stream that was reset.
+    pub fn may_be_stale(&self) -> bool {
+        match self {
+            Self::Own(connection) => connection.is_reused(),
             Self::Shared(shared) => {
                 let Shared { call, place } = &**shared;
                 place.is_reused() && (call.nothing_left() || call.is_cut() && place.was_idle())
