@@ -129,6 +129,7 @@ fn route(path: &str) -> Arc<Route> {
         cors: None,
         grpc_web: false,
         coalesce: false,
+        early_hints: gateway::config::settings::route::EarlyHints::Off,
         aggregate: None,
         split: None,
         mirror: None,

@@ -10,6 +10,7 @@ use http::StatusCode;
 use crate::clock::Clock;
 use crate::context::{Peer, WebSocketKey};
 use crate::exchange::Exchange;
+use crate::hints::Hints;
 use crate::identity::Identity;
 use crate::network::Network;
 use crate::timer::{Deadlines, Wait};
@@ -42,6 +43,8 @@ pub struct ClientConnection {
     pub websocket_key: Option<WebSocketKey>,
     /// Whether it can become a tunnel: somebody is there who goes on with its bytes behind a 101.
     pub can_switch: bool,
+    /// Early hints for the client; `None` where nobody would write them.
+    pub hints: Option<Hints>,
 }
 
 /// A connection that switched protocols: the upstream's end of it.
@@ -77,7 +80,14 @@ impl ClientConnection {
             identity: Mutex::new(None),
             websocket_key,
             can_switch: self.can_switch,
+            hints: self.hints.as_ref().map(|_| Hints::default()),
         }
+    }
+
+    /// Whether early hints wait to be written to the client.
+    #[inline]
+    pub fn is_hinted(&self) -> bool {
+        self.hints.as_ref().is_some_and(Hints::are_waiting)
     }
 
     /// A request's head has arrived.

@@ -169,6 +169,9 @@ pub struct Policies {
     /// Identical concurrent GETs share one call.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub coalesce: bool,
+    /// To whom the upstream's early hints are passed on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub early_hints: Option<&'static str>,
     /// Errors of the upstream of which nothing but the status is passed on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub intercept: Option<String>,
@@ -463,6 +466,7 @@ fn policies(
         websocket_pages: None,
         grpc_web: None,
         coalesce: route.coalesce,
+        early_hints: route.early_hints.told(),
         intercept: route.intercept.as_ref().map(ToString::to_string),
         hedge: route.hedge.as_ref().map(ToString::to_string),
         auth: None,

@@ -149,6 +149,8 @@ pub mod header_edits;
 #[doc(hidden)]
 pub mod held_bytes;
 #[doc(hidden)]
+pub mod hints;
+#[doc(hidden)]
 pub mod listener;
 mod noted;
 #[doc(hidden)]

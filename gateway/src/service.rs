@@ -106,6 +106,8 @@ fn connection<N: Network>(shard: &Shard<N>, extensions: &Extensions) -> ClientCo
         websocket_key: None,
         // The program's server has the bytes, and goes on with them as it does behind any answer.
         can_switch: false,
+        // A service gives one answer.
+        hints: None,
     }
 }
 

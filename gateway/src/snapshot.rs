@@ -107,8 +107,8 @@ pub struct Snapshot<N: Network> {
     pub path_rules: PathRules,
     /// The most critical of the routes: for those above it nothing is kept free.
     pub highest: Criticality,
-    /// Answers over TLS say that browsers come by it alone.
-    pub tells_hsts: bool,
+    /// Something of `[server]` is said beside what upstreams say: `hsts`, `via`.
+    pub adds_to_answers: bool,
     /// Some problems are answered with bodies of the configuration's own.
     pub has_own_problems: bool,
     /// Answers of some route are kept.
@@ -205,7 +205,7 @@ impl<N: Network> Snapshot<N> {
             trace_policy: TracePolicy::new(&config.telemetry.tracing),
             path_rules,
             highest: config.routes.iter().map(|route| route.criticality).max().unwrap_or_default(),
-            tells_hsts: config.server.hsts.is_some(),
+            adds_to_answers: config.server.hsts.is_some() || config.server.via.is_some(),
             keeps_answers: !tags.is_empty(),
             has_own_problems: config.server.problems.is_some()
                 || config.routes.iter().any(|route| route.problems.is_some()),

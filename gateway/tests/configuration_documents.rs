@@ -92,12 +92,14 @@ const OURS: &[&str] = &[
     "cookie",
     "default_ttl",
     "deny",
+    "early_hints",
     "effort",
     "expose_headers",
     "forward_auth",
     "forward_credentials",
     "grpc_web",
     "h2_keepalive",
+    "half_closed",
     "hsts",
     "https",
     "https_port",
@@ -145,6 +147,7 @@ const OURS: &[&str] = &[
     "types",
     "users_file",
     "vary_limit",
+    "via",
 ];
 
 #[test]

@@ -204,6 +204,7 @@ fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value>
                 "max_body": route.max_body,
                 "grpc_web": settings.grpc_web,
                 "coalesce": settings.coalesce,
+                "early_hints": settings.early_hints.told(),
                 "intercept": settings.intercept.as_ref().map(ToString::to_string),
                 "cache": settings.cache.as_ref().map(ToString::to_string),
                 "hedge": settings.hedge.as_ref().map(|hedge| json!({

@@ -10,6 +10,7 @@ use super::freshness::Terms;
 use crate::algorithms::criticality::Criticality;
 use crate::config::settings::cache::Cache;
 use crate::config::settings::header_edits::HeaderEdits;
+use crate::config::settings::route::EarlyHints;
 use crate::config::settings::{Config, Route};
 
 /// A route's cache.
@@ -123,6 +124,7 @@ fn hangs_on(route: &Route) -> String {
     (route.max_body, route.buffer_request) = (None, None);
     (route.problems, route.cors, route.compress, route.openapi) = (None, None, None, None);
     route.coalesce = false;
+    route.early_hints = EarlyHints::Off;
     route.response_headers = HeaderEdits::default();
     format!("{route:?}")
 }

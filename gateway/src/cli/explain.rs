@@ -202,6 +202,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
     let more = [
         ("ws pages", &policies.websocket_pages),
         ("coalesce", &coalesce),
+        ("103 hints", &policies.early_hints.map(str::to_owned)),
         ("mirror", &policies.mirror),
         ("hedge", &policies.hedge),
         ("fallback", &policies.fallback),

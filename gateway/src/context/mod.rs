@@ -30,6 +30,7 @@ pub mod target;
 pub mod trace;
 pub mod tracestate;
 pub mod trusted_proxies;
+mod via;
 mod websocket_key;
 
 pub use client_address::{ClientAddress, client_address};
@@ -44,4 +45,5 @@ pub use request_id::RequestId;
 pub use screen::{Refused, screen_request_headers, screen_trailers};
 pub use trace::{TraceContext, TracePolicy};
 pub use trusted_proxies::TrustedProxies;
+pub use via::via;
 pub use websocket_key::{WebSocketKey, answer_to};

@@ -149,7 +149,10 @@ impl<N: Network> Exchange<N> {
 
     fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {
         let clock = self.shard.shared.clock.clone();
-        let connection = Arc::new(self.connection.of_stream(clock, None));
+        let mut connection = self.connection.of_stream(clock, None);
+        // It is nobody's own: several may wait for it, and its answer may be given to others later.
+        connection.hints = None;
+        let connection = Arc::new(connection);
         let arrival = Arrival { shard: Arc::clone(&self.shard), connection };
         let named = Named {
             snapshot: Arc::clone(&self.snapshot),

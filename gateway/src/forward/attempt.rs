@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tokio::time::Sleep;
 
-use super::{acquire, blameless, deadline, grpc_status, retry};
+use super::{acquire, blameless, deadline, grpc_status, hints, retry};
 use crate::algorithms::silence;
 use crate::error::{Code, Fault, GatewayError, with_causes};
 use crate::exchange::Exchange;
@@ -101,6 +101,7 @@ pub(super) async fn attempt<N: Network>(
     let began = manner.began;
     let mut underway = Underway { exchange, selected: &selected, manner };
     let mut limits = Limits::new(manner.most);
+    limits.passes_hints = hints::are_wanted(exchange) && !manner.switches;
     let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
     let mut times_turned_away = 0;
     loop {
@@ -130,18 +131,21 @@ pub(super) async fn attempt<N: Network>(
         };
         let (stale, nothing_sent) = (broken && leg.nothing_came(), leg.nothing_left());
         let was_turned_away = stale && leg.was_turned_away();
+        // Of a connection that took nothing at all: it goes out again as often, and then somebody is to blame.
+        let is_sent_back = was_turned_away || stale && leg.took_nothing();
         let may_go_out = || {
-            if was_turned_away {
+            if is_sent_back {
                 return times_turned_away < MOST_TURNED_AWAY;
             }
-            leg.may_be_stale() && !manner.replayed && (nothing_sent || may_be_replayed(exchange))
+            let may_be_stale = || leg.may_be_stale() && (nothing_sent || may_be_replayed(exchange));
+            !manner.replayed && (leg.was_refused() || may_be_stale())
         };
         let goes_out = stale && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
         match leg.take_body() {
             Some(again) if goes_out => {
                 body = again;
                 manner.replayed = true;
-                times_turned_away += usize::from(was_turned_away);
+                times_turned_away += usize::from(is_sent_back);
                 underway.replays();
             }
             again => {
@@ -189,6 +193,8 @@ struct Limits {
     time: Option<Box<OwnTime>>,
     /// When it was last looked, its client was to send more of the body.
     waits_for_client: bool,
+    /// Early hints go to the client meanwhile.
+    passes_hints: bool,
 }
 
 /// An attempt's own time, which few have.
@@ -200,7 +206,7 @@ struct OwnTime {
 impl Limits {
     fn new(most: Option<Duration>) -> Self {
         let time = most.map(|most| Box::new(OwnTime { end: Box::pin(tokio::time::sleep(most)), most }));
-        Self { time, waits_for_client: false }
+        Self { time, waits_for_client: false, passes_hints: false }
     }
 
     /// Whether its own time is up. What its client takes to send the body is none of it: the endpoint has all of its
@@ -226,8 +232,15 @@ async fn head_of_answer<N: Network>(
     limits: &mut Limits,
 ) -> Result<ResponseHead, (Failure, bool)> {
     let deadlines = &exchange.connection.deadlines;
+    if limits.passes_hints {
+        leg.interim().keep_hints(true);
+    }
     let answered = std::future::poll_fn(|cx| {
-        if let Poll::Ready(done) = leg.poll_head(cx) {
+        let polled = leg.poll_head(cx);
+        if limits.passes_hints {
+            hints::pass_on(exchange, leg);
+        }
+        if let Poll::Ready(done) = polled {
             return Poll::Ready(Some(done));
         }
         exchange.answer_roll_call(Some(&selected.endpoint));
@@ -236,6 +249,9 @@ async fn head_of_answer<N: Network>(
         if over || deadlines.has_expired(Wait::Exchange) { Poll::Ready(None) } else { Poll::Pending }
     })
     .await;
+    if limits.passes_hints {
+        leg.interim().keep_hints(false);
+    }
     match answered {
         Some(Ok(head)) => Ok(head),
         None => {

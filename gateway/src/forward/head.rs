@@ -4,11 +4,11 @@
 use axum::extract::MatchedPath;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
 
 use super::{deadline, grpc_web};
 use crate::config::settings::route::HostPolicy;
-use crate::context::{names, passes, set_forwarded};
+use crate::context::{names, passes, set_forwarded, via};
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
@@ -39,6 +39,9 @@ pub fn build<N: Network>(
     if exchange.speech.web.is_some() {
         grpc_web::address(exchange, &mut headers);
     }
+    if let Some(name) = &exchange.snapshot.config.server.via {
+        tell_via(name, exchange.version, &mut headers);
+    }
     let mut lines = add_context(exchange, &mut headers);
     if let Some(identity) = &exchange.identity {
         // Their names are the gateway's alone: nothing of the client's, and no edit, has them.
@@ -67,6 +70,14 @@ pub fn build<N: Network>(
         own.into_iter().chain(route.settings.request_headers.names_set()).for_each(|name| names.forget(name));
     }
     Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines, names }, body }
+}
+
+/// Says that the gateway has passed it on, behind all who have before.
+#[cold]
+fn tell_via(name: &str, version: Version, headers: &mut HeaderMap) {
+    if let Some(value) = via(name, version) {
+        headers.append(header::VIA, value);
+    }
 }
 
 /// Puts the passport for the upstream that is asked now in the place of the one that was there `before`, among the

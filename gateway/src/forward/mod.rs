@@ -13,6 +13,7 @@ mod grpc_web;
 pub mod handler;
 pub mod head;
 mod hedge;
+mod hints;
 pub mod mirror;
 mod remembered;
 mod retry;

@@ -168,7 +168,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Sends what can be sent and reads until the answer's head is whole. Interim answers are dropped, but 101.
+    /// The interim answers of the exchange.
+    pub(crate) fn interim(&mut self) -> &mut Interim {
+        &mut self.interim
+    }
+
+    /// Sends what can be sent and reads until the answer's head is whole. Interim answers are dropped, but 101 and,
+    /// where they are wanted, early hints.
     ///
     /// # Errors
     /// As `Error` says; the connection is of no more use then.
@@ -180,7 +186,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                 if !status.is_informational() || status == http::StatusCode::SWITCHING_PROTOCOLS {
                     return Poll::Ready(Ok(self.accept(taken)));
                 }
-                self.interim.came()?;
+                self.interim.came(status, || taken.head.fields.to_map())?;
                 continue;
             }
             if ready!(self.poll_read(cx))? == 0 {

@@ -118,6 +118,15 @@ pub(super) fn write_head(
     Written { framing, keep_alive }
 }
 
+/// Appends a whole interim answer with these fields (RFC 8297).
+pub(super) fn write_hint(out: &mut Vec<u8>, fields: &HeaderMap) {
+    write_status(out, StatusCode::EARLY_HINTS);
+    for (name, value) in fields {
+        write_field(out, name, value.as_bytes());
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
 fn write_status(out: &mut Vec<u8>, status: StatusCode) {
     if status == StatusCode::OK {
         out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{Method, StatusCode, Version};
+use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::coop::has_budget_remaining;
@@ -17,7 +17,7 @@ use super::body_reader::BodyReader;
 use super::intake::{Intake, IsQuiet};
 use super::lines::Lines;
 use super::request_read::{self, HeadLimits, Refusal};
-use super::response_write::{AnswerHead, Circumstances, write_head};
+use super::response_write::{self, AnswerHead, Circumstances, write_head};
 use super::write_queue::{Framing, WriteQueue};
 use crate::request_body::BodyFault;
 
@@ -42,6 +42,8 @@ pub struct Server<S> {
     expects_continue: bool,
     /// The client means to send more requests, and the gateway to read them.
     keep_alive: bool,
+    /// A client that has ended its side after a whole request gets its answer.
+    answers_half_closed: bool,
     /// The request's version and method, which decide how the answer is framed.
     http_11: bool,
     head_only: bool,
@@ -87,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             incoming: BodyReader::Over,
             expects_continue: false,
             keep_alive: true,
+            answers_half_closed: false,
             http_11: true,
             head_only: false,
             write: WriteQueue::default(),
@@ -96,6 +99,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             flushed: 0,
             flushed_before: 0,
         }
+    }
+
+    /// Whether a client that ends its side after a whole request is taken for one that waits for the answer; else it
+    /// has left. The two look the same until something is written.
+    pub fn answer_half_closed(&mut self, answers: bool) {
+        self.answers_half_closed = answers;
     }
 
     /// Waits for the next request's head. While this is pending, `has_begun` tells whether a part of it is there.
@@ -185,7 +194,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
     }
 
-    /// Ready when the client has left. Reads ahead as far as the buffer allows.
+    /// Ready when the client has left. Reads ahead as far as the buffer allows. Who has only ended its side has not
+    /// left where such clients are answered, and gets what it has asked for by then.
     #[inline]
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.has_body() {
@@ -194,6 +204,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
         }
         while self.read.bytes.len() < AHEAD_BYTES {
             match ready!(self.poll_read(cx)) {
+                Ok(0) if self.answers_half_closed => {
+                    // Behind what has come ahead nothing will.
+                    self.keep_alive &= self.has_begun();
+                    return Poll::Pending;
+                }
                 Ok(0) | Err(_) => {
                     self.keep_alive = false;
                     return Poll::Ready(());
@@ -202,6 +217,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             }
         }
         Poll::Pending
+    }
+
+    /// Queues an early hint (RFC 8297) ahead of the answer, where the client's version knows interim answers.
+    #[cold]
+    pub fn hint(&mut self, fields: &HeaderMap) {
+        if self.http_11 && !self.answering {
+            response_write::write_hint(self.write.out(), fields);
+        }
     }
 
     /// Queues an answer's head, and says how its body will be framed by what the body knows of itself.

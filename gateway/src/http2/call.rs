@@ -74,6 +74,8 @@ pub struct Call {
     was_reset: bool,
     /// The connection closes in good order, and the upstream has not begun with it.
     turned_away: bool,
+    /// The upstream has not begun with it, and said so on its stream.
+    refused: bool,
 }
 
 impl Call {
@@ -95,6 +97,7 @@ impl Call {
             cut: false,
             was_reset: false,
             turned_away: false,
+            refused: false,
         }
     }
 
@@ -148,6 +151,17 @@ impl Call {
         self.turned_away && self.taken_before() != Some(0)
     }
 
+    /// Whether the upstream closes the connection in good order, of which this call was the first, and has not begun
+    /// with it.
+    pub fn took_nothing(&self) -> bool {
+        self.turned_away && self.taken_before() == Some(0)
+    }
+
+    /// Whether the upstream has said of this call alone that it has not begun with it (REFUSED_STREAM).
+    pub fn was_refused(&self) -> bool {
+        self.refused
+    }
+
     /// How many calls its connection had taken before, while its answer's head is awaited.
     pub fn taken_before(&self) -> Option<usize> {
         let Answer::Head(answer) = &self.answer else { return None };
@@ -182,7 +196,13 @@ impl Call {
         }
     }
 
-    /// Sends what can be sent and reads until the answer's head is there. Interim answers are dropped.
+    /// The interim answers to the call.
+    pub(crate) fn interim(&mut self) -> &mut Interim {
+        &mut self.interim
+    }
+
+    /// Sends what can be sent and reads until the answer's head is there. Interim answers are dropped but, where they
+    /// are wanted, early hints.
     ///
     /// # Errors
     /// As `Error` says; the call is over then.
@@ -194,7 +214,9 @@ impl Call {
                 Poll::Ready(Some(Ok(interim))) if interim.status() == StatusCode::SWITCHING_PROTOCOLS => {
                     return Poll::Ready(Err(Error::Invalid("there is no 101 in HTTP/2")));
                 }
-                Poll::Ready(Some(Ok(_))) => self.interim.came()?,
+                Poll::Ready(Some(Ok(interim))) => {
+                    self.interim.came(interim.status(), || interim.into_parts().0.headers)?;
+                }
                 Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(self.judged(error))),
                 Poll::Ready(None) | Poll::Pending => match ready!(Pin::new(&mut *answer).poll(cx)) {
                     Ok(response) => break response,
@@ -363,7 +385,8 @@ impl Call {
     fn judged(&mut self, error: h2::Error) -> Error {
         // A stream is told of a GOAWAY only where that says that it was not looked at.
         let goes_away = error.is_remote() && error.is_go_away();
-        self.unbegun |= goes_away || error.is_remote() && error.reason() == Some(Reason::REFUSED_STREAM);
+        self.refused |= error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        self.unbegun |= goes_away || self.refused;
         self.turned_away |= goes_away && error.reason() == Some(Reason::NO_ERROR);
         self.cut |= error.is_io();
         self.was_reset |= error.is_remote() && error.is_reset() && !self.unbegun;

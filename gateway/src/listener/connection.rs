@@ -18,6 +18,7 @@ use super::streams;
 use crate::client::ClientConnection;
 use crate::clock::Clock;
 use crate::context::{Caller, Peer, Scheme};
+use crate::hints::Hints;
 use crate::http1::IsQuiet;
 use crate::network::{ByteStream, Network};
 use crate::pipeline;
@@ -119,6 +120,7 @@ fn client<N: Network>(
         identity: Mutex::new(None),
         websocket_key: None,
         can_switch: true,
+        hints: Some(Hints::default()),
     })
 }
 

@@ -14,6 +14,7 @@ use super::seat::Seat;
 use crate::client::{ClientConnection, Phase, Tunnel};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
+use crate::hints::Hints;
 use crate::http1::{HeadLimits, IsQuiet, KnownDate, Next, Refusal, Server};
 use crate::http2::begins_like_preface;
 use crate::network::{ByteStream, Network};
@@ -64,6 +65,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
     let date = shard.date.known();
     let mut driver = Driver { shard, connection, watch, draining, date };
     let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), is_quiet));
+    server.answer_half_closed(shard.snapshot().config.server.answers_half_closed);
     let mut first = may_speak_http2;
     loop {
         match driver.next(&mut server).await {
@@ -176,10 +178,19 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
         seat: &mut Seat<S>,
         mut serving: Pin<&mut impl Future<Output = Reply<N>>>,
     ) -> Option<Reply<N>> {
-        poll_fn(|cx| {
+        let mut is_hinted = false;
+        let served = poll_fn(|cx| {
             loop {
-                if let Poll::Ready(reply) = pipeline::poll(&self.shard.shared, serving.as_mut(), cx) {
+                let polled = pipeline::poll(&self.shard.shared, serving.as_mut(), cx);
+                if self.connection.is_hinted() {
+                    self.hint(seat);
+                    is_hinted = true;
+                }
+                if let Poll::Ready(reply) = polled {
                     return Poll::Ready(Some(reply));
+                }
+                if is_hinted && is_broken(seat, cx) {
+                    return Poll::Ready(None);
                 }
                 if seat.with(|server| server.poll_gone(cx)).is_none_or(|gone| gone.is_ready()) {
                     return Poll::Ready(None);
@@ -191,7 +202,18 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
                 }
             }
         })
-        .await
+        .await;
+        if is_hinted && let Some(hints) = &self.connection.hints {
+            hints.forget();
+        }
+        served
+    }
+
+    /// Queues the early hints that wait for the client.
+    #[cold]
+    fn hint<S: ByteStream>(&self, seat: &mut Seat<S>) {
+        let hints = self.connection.hints.as_ref().map(Hints::take).unwrap_or_default();
+        seat.with(|server| hints.iter().for_each(|hint| server.hint(hint)));
     }
 
     /// Writes an answer; false when the client did not get it whole.
@@ -260,6 +282,12 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
         let _ = tokio::time::timeout(LINGER_TIME, write).await;
         End::Linger(server.into_parts().0)
     }
+}
+
+/// Sends what is queued ahead of the answer. Whether the client does not take it.
+#[cold]
+fn is_broken<S: ByteStream>(seat: &mut Seat<S>, cx: &mut Context<'_>) -> bool {
+    seat.with(|server| server.poll_flush(cx)).is_none_or(|flushed| matches!(flushed, Poll::Ready(Err(_))))
 }
 
 /// Sends an answer's head, and its body as it comes. The codec is let go while the body is polled: the body may be

@@ -15,9 +15,11 @@ use http_body::{Body, Frame};
 
 use super::leftover;
 use super::streams::Place;
+use crate::client::ClientConnection;
 use crate::context::survey::is_grpc;
 use crate::context::to_http1_form;
 use crate::exchange::Arrival;
+use crate::hints::Hints;
 use crate::http2::{self, ClientBody, Duplex, End, Gathered, Rest};
 use crate::network::Network;
 use crate::pipeline;
@@ -46,21 +48,22 @@ pub(super) async fn serve<N: Network>(
     if arrival.connection.websocket_key.is_some() {
         return Box::pin(serve_websocket(arrival, request, respond, place)).await;
     }
-    let (shard, deadlines) = (Arc::clone(&arrival.shard), Arc::clone(&arrival.connection.deadlines));
+    let (shard, connection) = (Arc::clone(&arrival.shard), Arc::clone(&arrival.connection));
+    let deadlines = &connection.deadlines;
     let (mut parts, body) = request.into_parts();
     to_http1_form(&mut parts);
     let head_only = parts.method == Method::HEAD;
     let (source, awaited, rest) = source(&parts, body);
-    let mut watch = Watch::new(Arc::clone(&deadlines));
+    let mut watch = Watch::new(Arc::clone(deadlines));
     let reply = {
         let serving = pin!(pipeline::serve(arrival, parts, source));
-        reply(&shard, serving, &mut respond, &mut watch, (awaited, &place)).await
+        reply((&shard, &connection), serving, &mut respond, &mut watch, (awaited, &place)).await
     };
     // Without one, the client has left: what is dropped here ends the upstream's work.
     if let Some(reply) = reply {
         // An answer that may take long does not keep what its client has sent meanwhile.
         let rest = rest.filter(|_| is_short(&reply));
-        answer(&shard, reply, head_only, respond, (&mut watch, &deadlines, &place)).await;
+        answer(&shard, reply, head_only, respond, (&mut watch, deadlines, &place)).await;
         if let Some(body) = rest.and_then(|rest| rest.take()) {
             hear_out(body, &shard, &place).await;
         }
@@ -100,7 +103,7 @@ async fn serve_websocket<N: Network>(
     let mut watch = Watch::new(Arc::clone(&connection.deadlines));
     let reply = {
         let serving = pin!(pipeline::serve(arrival, parts, Source::Empty));
-        reply(&shard, serving, &mut respond, &mut watch, (None, &place)).await
+        reply((&shard, &connection), serving, &mut respond, &mut watch, (None, &place)).await
     };
     if let Some(mut reply) = reply {
         match reply.take_tunnel() {
@@ -133,7 +136,7 @@ fn source(parts: &http::request::Parts, body: RecvStream) -> (Source, Option<Arc
 
 /// Waits for the pipeline's answer; `None` when the client has left.
 async fn reply<N: Network>(
-    shard: &Shard<N>,
+    (shard, connection): (&Shard<N>, &ClientConnection),
     mut serving: Pin<&mut impl Future<Output = Reply<N>>>,
     respond: &mut SendResponse<Bytes>,
     watch: &mut Watch,
@@ -141,7 +144,11 @@ async fn reply<N: Network>(
 ) -> Option<Reply<N>> {
     poll_fn(|cx| {
         loop {
-            if let Poll::Ready(reply) = pipeline::poll(&shard.shared, serving.as_mut(), cx) {
+            let polled = pipeline::poll(&shard.shared, serving.as_mut(), cx);
+            if connection.is_hinted() {
+                hint(connection, respond, place);
+            }
+            if let Poll::Ready(reply) = polled {
                 return Poll::Ready(Some(reply));
             }
             if awaited.as_ref().is_some_and(|awaited| awaited.load(Ordering::Relaxed)) {
@@ -162,6 +169,22 @@ async fn reply<N: Network>(
         }
     })
     .await
+}
+
+/// Sends the early hints that wait for the client (RFC 8297).
+#[cold]
+fn hint(connection: &ClientConnection, respond: &mut SendResponse<Bytes>, place: &Place) {
+    for fields in connection.hints.as_ref().map(Hints::take).unwrap_or_default() {
+        let mut hint = Response::new(());
+        *hint.status_mut() = StatusCode::EARLY_HINTS;
+        *hint.headers_mut() = fields;
+        let stream = respond.stream_id().as_u32();
+        place.goes_on(stream);
+        // A stream that is over says so to who waits for the answer.
+        if respond.send_informational(hint).is_err() {
+            place.goes_not(stream);
+        }
+    }
 }
 
 /// Sends an answer.

@@ -81,6 +81,11 @@ impl Place {
         self.0.interim.announce(stream);
     }
 
+    /// It did not go.
+    pub(super) fn goes_not(&self, stream: u32) {
+        self.0.interim.take(stream);
+    }
+
     /// Whether the connection ended since the client took no bytes.
     pub(super) fn is_untaken(&self) -> bool {
         self.0.untaken.load(Ordering::Relaxed)

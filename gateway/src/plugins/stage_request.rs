@@ -135,7 +135,8 @@ impl StageRequest<'_> {
     /// Another body in place of the client's, for the stages behind this one, and for whom the request is for. Its
     /// length is told, trailers of the old one are gone; what else headers say of the old one (`content-type`,
     /// `content-encoding`, digests) is this stage's to set. What the client has not sent by now is not waited for: a
-    /// stage that does not read the body before costs the client its connection. A WebSocket takes none.
+    /// stage that does not read the body before costs the client its connection. A WebSocket takes none, and a body
+    /// that broke off stays what it is: its request ends.
     pub fn set_body(&mut self, body: impl Into<Bytes>) {
         self.body.replace(body.into(), self.headers);
     }

@@ -18,8 +18,12 @@ impl RequestBody {
     }
 
     /// These bytes in place of all that it is: what its client has sent is forgotten, what it is still to send is let
-    /// go of, and so are trailers. What is counted as having come is what came.
+    /// go of, and so are trailers. What is counted as having come is what came. One that broke off stays what it is:
+    /// its request ends, whoever was to have it.
     pub fn replace(&mut self, bytes: Bytes, (deadlines, clock, rules): (&Arc<Deadlines>, &Clock, &Arc<HeaderRules>)) {
+        if matches!(self, Self::Streaming(streaming) if streaming.failed.is_some()) {
+            return;
+        }
         if bytes.is_empty() {
             *self = Self::Empty;
             return;
@@ -46,7 +50,7 @@ mod tests {
     use http_body::Body as _;
     use http_body_util::{BodyExt as _, Full};
 
-    use super::super::BodyProgress;
+    use super::super::{BodyFault, BodyProgress};
     use super::*;
     use crate::config::settings::identity::IdentityHeaders;
     use crate::config::settings::server::Underscores;
@@ -92,6 +96,22 @@ mod tests {
         replace(&mut body, "", &around);
         assert!(body.is_end_stream() && !body.was_read());
         assert_eq!(sent(body, &around).await, (Some(0), Bytes::new()));
+    }
+
+    #[tokio::test]
+    async fn one_that_broke_off_is_not_replaced() {
+        let around = around();
+        for text in ["", "another"] {
+            let broken = futures_util::stream::iter([Err::<http_body::Frame<Bytes>, _>(BodyFault::Malformed)]);
+            let source = Source::Boxed(Box::pin(http_body_util::StreamBody::new(broken)));
+            let limits = BodyLimits { max_bytes: Some(9), idle: Duration::from_secs(1), total: None };
+            let (deadlines, clock, rules) = (Arc::clone(&around.0), around.1.clone(), Arc::clone(&around.2));
+            let (mut body, progress) = RequestBody::new(source, limits, deadlines, clock, rules);
+            assert!(matches!(body.frame().await, Some(Err(BodyFault::Malformed))));
+            replace(&mut body, text, &around);
+            assert!(matches!(body.frame().await, Some(Err(BodyFault::Malformed))));
+            assert_eq!(progress.unwrap().fault(), Some(BodyFault::Malformed));
+        }
     }
 
     #[tokio::test]

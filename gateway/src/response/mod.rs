@@ -15,9 +15,11 @@ mod relay;
 
 use std::sync::atomic::Ordering;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Version, header};
 
+use crate::config::settings::upstream::Protocol;
 use crate::context::names::CACHE_STATUS;
+use crate::context::via;
 use crate::exchange::Exchange;
 use crate::http1::{DateCell, Fields};
 use crate::network::Network;
@@ -72,17 +74,32 @@ fn tell_client<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     }
 }
 
-/// The same of an upstream's answer: its own word stands.
+/// The same of an upstream's answer: its own word stands. It says that the gateway has passed it on, where it has a
+/// name for that.
 #[cold]
-fn secure_relayed<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+fn add_to_relayed<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
+    if let Some(via) = passed_by(exchange).as_ref().and_then(|via| via.to_str().ok()) {
+        fields.push_more(&[(&header::VIA, via)]);
+    }
     let hsts = exchange.snapshot.config.server.hsts.as_ref().and_then(|hsts| hsts.to_str().ok());
     if let Some(hsts) = hsts.filter(|_| exchange.secure && fields.get(HSTS.as_str()).is_none()) {
         fields.push_more(&[(&HSTS, hsts)]);
     }
 }
 
+/// What the gateway adds to `Via` of an upstream's answer, where it adds anything. A kept one came in the version that
+/// the upstream speaks, whenever that was.
+fn passed_by<N: Network>(exchange: &Exchange<N>) -> Option<HeaderValue> {
+    let name = exchange.snapshot.config.server.via.as_deref()?;
+    let protocol = exchange.upstream().map(|upstream| upstream.active().settings.protocol);
+    via(name, if protocol == Some(Protocol::Http2) { Version::HTTP_2 } else { Version::HTTP_11 })
+}
+
 /// The same of one that stages have seen.
 fn secure_seen<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+    if let Some(via) = passed_by(exchange) {
+        headers.append(header::VIA, via);
+    }
     if let Some(hsts) = exchange.snapshot.config.server.hsts.as_ref().filter(|_| exchange.secure) {
         headers.entry(HSTS).or_insert_with(|| hsts.clone());
     }

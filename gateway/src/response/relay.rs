@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{AGE, CONNECTION, SET_COOKIE, UPGRADE};
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
-use super::{compress, cross_origin, edited, grpc_web, is_draining, problem, secure_relayed};
+use super::{add_to_relayed, compress, cross_origin, edited, grpc_web, is_draining, problem};
 use crate::client::Tunnel;
 use crate::context::names::{CACHE_STATUS, RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::survey::{is_grpc, is_web};
@@ -233,8 +233,8 @@ fn unedited<N: Network>(exchange: &Exchange<N>, mut fields: Box<Fields>) -> Box<
     if exchange.limits.is_some() {
         tell_limits(exchange, &mut fields);
     }
-    if exchange.snapshot.tells_hsts {
-        secure_relayed(exchange, &mut fields);
+    if exchange.snapshot.adds_to_answers {
+        add_to_relayed(exchange, &mut fields);
     }
     if let Some(told) = &exchange.told_client {
         tell_client(told, &mut fields);

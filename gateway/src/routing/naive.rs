@@ -67,6 +67,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         cors: None,
         grpc_web: false,
         coalesce: false,
+        early_hints: crate::config::settings::route::EarlyHints::Off,
         aggregate: None,
         batch: None,
         openapi: None,

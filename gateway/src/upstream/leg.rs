@@ -9,7 +9,7 @@ use http_body::Frame;
 use super::carrier::Shared;
 use super::connection::Connection;
 use super::far::Far;
-use crate::http1::{Error, RequestHead, ResponseHead};
+use crate::http1::{Error, Interim, RequestHead, ResponseHead};
 use crate::network::ByteStream;
 use crate::request_body::RequestBody;
 
@@ -57,6 +57,11 @@ impl<S: ByteStream> Leg<S> {
     #[inline]
     pub fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ResponseHead, Error>> {
         either!(self, leg => leg.poll_head(cx))
+    }
+
+    /// The interim answers that have come on it.
+    pub(crate) fn interim(&mut self) -> &mut Interim {
+        either!(self, leg => leg.interim())
     }
 
     /// The next part of the answer's body; `None` at its end.
@@ -142,6 +147,17 @@ impl<S: ByteStream> Leg<S> {
             place.turned_away(taken);
         }
         true
+    }
+
+    /// Whether the upstream closes the connection in good order, and has taken nothing on it: not even this call, which
+    /// was its first.
+    pub fn took_nothing(&self) -> bool {
+        matches!(self, Self::Shared(shared) if shared.call.took_nothing())
+    }
+
+    /// Whether the upstream has refused this call alone, and so has not begun with it (RFC 9113, section 8.7).
+    pub fn was_refused(&self) -> bool {
+        matches!(self, Self::Shared(shared) if shared.call.was_refused())
     }
 
     /// Whether it met a connection that the upstream had closed, or was about to, before the request came. Of one that

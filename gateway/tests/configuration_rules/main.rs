@@ -4,6 +4,7 @@ mod aggregates;
 mod api_documents;
 mod batches;
 mod clients;
+mod early_hints;
 mod edge;
 mod grpc_web;
 mod habits;

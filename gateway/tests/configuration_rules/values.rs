@@ -54,6 +54,18 @@ fn forms_and_bounds() {
         "[server]\nmax_connections = 99999999999999999999",
         &["2:19: the number is too large: \"99999999999999999999\""],
     );
+    check("[server]\nhalf_closed = \"open\"", &["2:15: expected one of \"close\", \"answer\", found \"open\""]);
+    check(
+        "[server]\nvia = \"1.1 edge\"",
+        &[
+            "2:7: \"1.1 edge\" is not a name, perhaps with a port, or empty: it is letters, digits, hyphens, dots and underscores",
+        ],
+    );
+    check(
+        "[server]\nvia = \"edge:http\"",
+        &["2:7: \"edge:http\" is not a name, perhaps with a port, or empty: what follows the colon is no port"],
+    );
+    check("[server]\nvia = \"edge-1:8080\"", &[]);
     check("[telemetry.tracing]\nsample_ratio = nan", &["2:16: the number is not finite: \"nan\""]);
 }
 

@@ -40,6 +40,7 @@ async fn a_requests_future_is_small() {
         identity: Mutex::new(None),
         websocket_key: None,
         can_switch: true,
+        hints: None,
     });
     let (parts, ()) = http::Request::new(()).into_parts();
     let future = pipeline::serve(Arrival { shard, connection }, parts, Source::Empty);

@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use h2::Reason;
 
-use crate::support::h2::{DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, H2Client, HEADERS, block, frame, get, post};
+use crate::support::h2::{
+    DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, H2Client, HEADERS, RST_STREAM, block, frame, get, post,
+};
 use crate::support::h2_upstream::FramesUpstream;
 use crate::support::{Gateway, eventually};
 use crate::upstream_http2::text;
@@ -99,16 +101,51 @@ async fn a_call_that_was_turned_away_and_cannot_go_again_says_nothing_of_its_ups
 }
 
 #[tokio::test]
-async fn a_connection_that_takes_nothing_at_all_is_its_upstreams_failure() {
+async fn a_call_whose_connection_takes_nothing_goes_by_another() {
+    let upstream = FramesUpstream::start().await;
+    let gateway = Gateway::start(&text(STRICT, "retry = { attempts = 1 }", upstream.address)).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let call = client.begin(post("/"), true).await;
+    let mut first = upstream.accept(b"").await;
+    assert_eq!(asked(&mut first).await, 1);
+    first.send(goaway(0)).await;
+    let mut second = upstream.accept(b"").await;
+    assert_eq!(asked(&mut second).await, 1);
+    second.send(answer(1)).await;
+    assert_eq!((call.answer().await.status, trips(&gateway).await), (200, 0));
+    assert_eq!(gateway.record().await["attempts"], 1);
+}
+
+#[tokio::test]
+async fn an_upstream_whose_connections_take_nothing_at_all_has_failed() {
     let upstream = FramesUpstream::start().await;
     let gateway = Gateway::start(&text(STRICT, "retry = { attempts = 1 }", upstream.address)).await;
     let mut client = H2Client::connect(gateway.address).await;
     let call = client.begin(get("/"), true).await;
-    let mut frames = upstream.accept(b"").await;
-    assert_eq!(asked(&mut frames).await, 1);
-    frames.send(goaway(0)).await;
+    for _ in 0..6 {
+        let mut frames = upstream.accept(b"").await;
+        assert_eq!(asked(&mut frames).await, 1);
+        frames.send(goaway(0)).await;
+    }
     assert_eq!(call.answer().await.code(), "upstream_reset");
     assert_eq!(trips(&gateway).await, 1);
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_goes_out_again_once_also_where_it_is_the_connections_first() {
+    let refused = |stream| frame(RST_STREAM, 0, stream, &u32::from(Reason::REFUSED_STREAM).to_be_bytes());
+    for (is_refused_again, status, opened) in [(false, 200, 0), (true, 502, 1)] {
+        let upstream = FramesUpstream::start().await;
+        let gateway = Gateway::start(&text(STRICT, "retry = { attempts = 1 }", upstream.address)).await;
+        let mut client = H2Client::connect(gateway.address).await;
+        let call = client.begin(post("/"), true).await;
+        let mut frames = upstream.accept(b"").await;
+        assert_eq!(asked(&mut frames).await, 1);
+        frames.send(refused(1)).await;
+        assert_eq!(asked(&mut frames).await, 3);
+        frames.send(if is_refused_again { refused(3) } else { answer(3) }).await;
+        assert_eq!((call.answer().await.status, trips(&gateway).await), (status, opened));
+    }
 }
 
 /// Takes five calls, closes with the fifth, and lets the rest go unheard, which it counts.

@@ -51,6 +51,8 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
             max_resets_per_second: table.integer("h2_max_resets_per_second"),
         },
         preserve_header_case: table.flag("preserve_header_case"),
+        answers_half_closed: table.text("half_closed") == "answer",
+        via: Some(Box::from(&*table.text("via"))).filter(|name: &Box<str>| !name.is_empty()),
         own_headers: header_pairs(table, "own_headers"),
         problems: None,
         hsts: table.get("hsts").and_then(|_| hsts(&table.table("hsts"))),

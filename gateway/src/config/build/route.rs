@@ -20,8 +20,8 @@ use crate::config::settings::intercept::Intercept;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
 use crate::config::settings::query_edits::{Parameter, QueryEdits};
 use crate::config::settings::route::{
-    Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, PathRegex, Retry, Rewrite, RouteMatch,
-    ValueMatch,
+    EarlyHints, Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, PathRegex, Retry, Rewrite,
+    RouteMatch, ValueMatch,
 };
 use crate::config::settings::{Cors, Route};
 use crate::config::source::Span;
@@ -105,6 +105,11 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         cors: pages(table),
         grpc_web: false,
         coalesce: table.flag("coalesce"),
+        early_hints: match &*table.text("early_hints") {
+            "http2" => EarlyHints::Http2,
+            "all" => EarlyHints::All,
+            _ => EarlyHints::Off,
+        },
         compress: compress(table).map(Box::new),
         cache: cache(table).map(Box::new),
         aggregate: None,

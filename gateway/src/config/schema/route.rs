@@ -7,8 +7,8 @@ use super::route_policy::{
 use super::upstream::BREAKER;
 use super::{DAY, HUGE, Key, Kind, MANY, TableDef, key};
 use crate::config::validate::{
-    api_document, cache, compress, edit_effects, forward_auth, grpc_web, header_edits, mirror, own_answer, passwords,
-    plugins, query_edits, references, route, screening, split,
+    api_document, cache, compress, early_hints, edit_effects, forward_auth, grpc_web, header_edits, mirror, own_answer,
+    passwords, plugins, query_edits, references, route, screening, split,
 };
 use crate::config::value::text;
 
@@ -56,6 +56,7 @@ pub(crate) static ROUTE: TableDef = TableDef::plain("[[routes]]", "What is match
         compress::upstreams_answers,
         cache::upstreams_answers,
         grpc_web::calls_of_an_upstream,
+        early_hints::somebody_gives_them,
         api_document::readable,
         references::route,
         references::listeners,
@@ -261,6 +262,12 @@ const KEYS: &[Key] = &[
     )
     .default("false"),
     key("coalesce", Kind::Bool, "Identical concurrent GETs share one upstream call.").default("false"),
+    key(
+        "early_hints",
+        Kind::Choice(&["off", "http2", "all"]),
+        "An upstream's 103 Early Hints are passed on: to clients of HTTP/2, or to those of HTTP/1.1 as well.",
+    )
+    .default("\"off\""),
     key("openapi", Kind::Text(&text::DOCUMENT), "A file or an upstream path whose document is merged into /openapi.json.")
         .default("\"\""),
 ];

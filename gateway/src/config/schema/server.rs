@@ -93,6 +93,20 @@ const KEYS: &[Key] = &[
     )
     .default("false"),
     key(
+        "half_closed",
+        Kind::Choice(&["close", "answer"]),
+        "A client of HTTP/1 that ends its side of the connection once its request is whole: it has left, and its request \
+         ends; or it gets its answer.",
+    )
+    .default("\"close\""),
+    key(
+        "via",
+        Kind::Text(&text::VIA),
+        "The gateway's name in `Via` of requests and of upstreams' answers, which extends what is there (RFC 9110, \
+         section 7.6.3); empty adds none.",
+    )
+    .default("\"\""),
+    key(
         "own_headers",
         Kind::Map(&text::EDITABLE_HEADER, const { &Kind::Text(&text::HEADER_VALUE) }),
         "Added to every answer of the gateway's own (problems, redirects, fixed answers, preflights) that has no such header.",

@@ -94,6 +94,8 @@ pub struct Route {
     pub grpc_web: bool,
     /// Identical concurrent GETs share one call.
     pub coalesce: bool,
+    /// Whose clients get its upstream's early hints.
+    pub early_hints: EarlyHints,
     /// The calls that its answer is put together of; `None` = it is a route of `[[routes]]`.
     pub aggregate: Option<Arc<Aggregate>>,
     /// How its requests become one call; `None` = each is forwarded.
@@ -104,6 +106,29 @@ pub struct Route {
     pub cache: Option<Box<Cache>>,
     /// Where the document of its service is; `None` = nobody says.
     pub openapi: Option<ApiDocument>,
+}
+
+/// `early_hints`: to whom an upstream's 103 Early Hints (RFC 8297) are passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum EarlyHints {
+    /// To nobody.
+    #[default]
+    Off,
+    /// To clients of HTTP/2.
+    Http2,
+    /// To those of HTTP/1.1 as well.
+    All,
+}
+
+impl EarlyHints {
+    /// To whom, in words; `None` where to nobody.
+    pub fn told(self) -> Option<&'static str> {
+        match self {
+            Self::Off => None,
+            Self::Http2 => Some("to clients of HTTP/2"),
+            Self::All => Some("to clients of HTTP/1.1 and HTTP/2"),
+        }
+    }
 }
 
 /// `hedge`: a second attempt beside a slow first one.

@@ -45,6 +45,10 @@ pub struct Server {
     pub h2: Http2Limits,
     /// Keep header names byte-exact from HTTP/1 to HTTP/1.
     pub preserve_header_case: bool,
+    /// A client of HTTP/1 that ends its side after a whole request gets its answer; else it has left.
+    pub answers_half_closed: bool,
+    /// The gateway's name in `Via`; `None` = it adds none.
+    pub via: Option<Box<str>>,
     /// Added to every answer of the gateway's own that has no such header.
     pub own_headers: Vec<(HeaderName, HeaderValue)>,
     /// Bodies in place of problem documents, where a route has none for a problem.

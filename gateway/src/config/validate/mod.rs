@@ -7,6 +7,7 @@ pub(crate) mod certificates;
 pub(crate) mod compose;
 pub(crate) mod compress;
 pub(crate) mod conflicts;
+pub(crate) mod early_hints;
 pub(crate) mod edit_effects;
 pub(crate) mod forward_auth;
 pub(crate) mod grpc_web;

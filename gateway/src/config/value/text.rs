@@ -58,6 +58,8 @@ kinds! {
     ENVIRONMENT = "an environment variable's name", "GATEWAY_ADMIN_TOKEN", |text| environment(text);
     /// A name that other keys refer to.
     NAME = "a name", "orders", |text| name(text);
+    /// Who has passed a message on, or nobody.
+    VIA = "a name, perhaps with a port, or empty", "edge-1", |text| via(text);
     /// A name in logs; a path is one too.
     LABEL = "a name", "orders", |text| label(text);
     /// A route's upstream.
@@ -221,6 +223,16 @@ fn name(text: &str) -> Result<(), String> {
     require(!text.is_empty(), "it is empty")?;
     require(text.len() <= 64, "it is longer than 64 characters")?;
     require(text.bytes().all(fits), "it is letters, digits, hyphens, dots and underscores")
+}
+
+/// A pseudonym, perhaps with a port (RFC 9110, section 7.6.3).
+fn via(text: &str) -> Result<(), String> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let (name_of_it, port) = text.rsplit_once(':').map_or((text, None), |(name, port)| (name, Some(port)));
+    require(port.is_none_or(|port| port.parse::<u16>().is_ok()), "what follows the colon is no port")?;
+    name(name_of_it)
 }
 
 fn label(text: &str) -> Result<(), String> {
