@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::StatusCode;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Since};
 use crate::context::{Peer, WebSocketKey};
 use crate::exchange::Exchange;
 use crate::hints::Hints;
@@ -111,13 +111,13 @@ impl ClientConnection {
     /// The answer is over, but its bytes are still being written: the idle time has not begun.
     pub fn rest_anew(&self, now: Instant) {
         if self.phase.get() == Phase::Idle {
-            self.rest(now);
+            self.rest(self.deadlines.since(now));
         }
     }
 
     /// The answer is over; a next request may come.
     #[inline]
-    pub fn rest(&self, now: Instant) {
+    pub fn rest(&self, now: Since) {
         self.deadlines.clear(Wait::Exchange);
         self.deadlines.clear(Wait::ResponseBody);
         if let Some(idle) = self.idle_timeout {

@@ -49,6 +49,32 @@ pub struct Clock {
     last_step: Arc<(AtomicU64, AtomicI64)>,
 }
 
+/// An instant as a clock counts: how long after its beginning it was. To find that out is most of what a time costs, so
+/// whoever tells one in several forms asks once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Since(Duration);
+
+impl Since {
+    /// So much later.
+    #[inline]
+    #[must_use]
+    pub fn plus(self, later: Duration) -> Self {
+        Self(self.0.saturating_add(later))
+    }
+
+    /// How long it was after an earlier one; nothing where it was not.
+    #[inline]
+    pub fn after(self, earlier: Self) -> Duration {
+        self.0.saturating_sub(earlier.0)
+    }
+
+    /// Milliseconds since the clock was made.
+    #[inline]
+    pub fn ticks_ms(self) -> u64 {
+        self.0.as_secs().saturating_mul(1000).saturating_add(u64::from(self.0.subsec_millis()))
+    }
+}
+
 impl Clock {
     /// A clock of this machine.
     pub fn system() -> Self {
@@ -85,11 +111,16 @@ impl Clock {
         tokio::time::Instant::now().into_std()
     }
 
+    /// An instant as this clock counts.
+    #[inline]
+    pub fn since(&self, at: Instant) -> Since {
+        Since(at.saturating_duration_since(self.origin))
+    }
+
     /// Milliseconds since this clock was made.
     #[inline]
     pub fn ticks_ms(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.origin);
-        since.as_secs().saturating_mul(1000).saturating_add(u64::from(since.subsec_millis()))
+        self.since(at).ticks_ms()
     }
 
     /// The instant of a tick.
@@ -100,14 +131,26 @@ impl Clock {
     /// Wall-clock time of an instant, in microseconds since the Unix epoch.
     #[inline]
     pub fn unix_us(&self, at: Instant) -> i64 {
-        let since = i64::try_from(at.saturating_duration_since(self.origin).as_micros()).unwrap_or(i64::MAX);
+        self.unix_us_of(self.since(at))
+    }
+
+    /// The same of what this clock has counted.
+    #[inline]
+    pub fn unix_us_of(&self, since: Since) -> i64 {
+        let since = i64::try_from(since.0.as_micros()).unwrap_or(i64::MAX);
         self.origin_unix_us.load(Ordering::Relaxed).saturating_add(since)
     }
 
     /// The same in whole seconds.
     #[inline]
     pub fn unix_seconds(&self, at: Instant) -> i64 {
-        let (since, origin) = (at.saturating_duration_since(self.origin), self.origin_unix_us.load(Ordering::Relaxed));
+        self.unix_seconds_of(self.since(at))
+    }
+
+    /// The same of what this clock has counted.
+    #[inline]
+    pub fn unix_seconds_of(&self, Since(since): Since) -> i64 {
+        let origin = self.origin_unix_us.load(Ordering::Relaxed);
         let (seconds, micros) = (origin.div_euclid(1_000_000), origin.rem_euclid(1_000_000));
         let carried = i64::from(micros + i64::from(since.subsec_micros()) >= 1_000_000);
         seconds.saturating_add(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)).saturating_add(carried)
@@ -124,7 +167,13 @@ impl Clock {
     /// An instant on the machine's monotonic clock (`CLOCK_MONOTONIC`), nanoseconds: comparable with what other
     /// processes of the machine measure. A simulated clock counts from its start.
     pub fn monotonic_ns(&self, at: Instant) -> u64 {
-        let since = u64::try_from(at.saturating_duration_since(self.origin).as_nanos()).unwrap_or(u64::MAX);
+        self.monotonic_ns_of(self.since(at))
+    }
+
+    /// The same of what this clock has counted.
+    #[inline]
+    pub fn monotonic_ns_of(&self, since: Since) -> u64 {
+        let since = u64::try_from(since.0.as_nanos()).unwrap_or(u64::MAX);
         self.origin_ns.saturating_add(since)
     }
 

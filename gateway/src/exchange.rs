@@ -26,6 +26,7 @@ use crate::algorithms::criticality::Criticality;
 use crate::algorithms::grpc_web::Web;
 use crate::caching::Caching;
 use crate::client::ClientConnection;
+use crate::clock::Since;
 use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, Passes, RequestId, TraceContext};
 use crate::error::{Code, GatewayError};
@@ -59,6 +60,8 @@ pub struct Exchange<N: Network> {
     pub snapshot: Arc<Local<N>>,
     /// When its head had arrived.
     pub started: Instant,
+    /// The same as the clock counts: what is told of that time in other forms is made of it.
+    pub since: Since,
     /// Its id.
     pub request_id: RequestId,
     /// Its trace.
@@ -257,9 +260,12 @@ impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
     #[inline]
     pub fn new(arrival: Arrival<N>, (method, uri, version): (Method, Uri, Version), named: Named<N>) -> Self {
+        let clock = &arrival.shard.shared.clock;
+        let started = clock.now();
         Self {
             snapshot: named.snapshot,
-            started: arrival.shard.shared.clock.now(),
+            started,
+            since: clock.since(started),
             request_id: named.request_id,
             trace: named.trace,
             client: named.client,
@@ -456,9 +462,10 @@ impl<N: Network> Exchange<N> {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
-        self.connection.rest(now);
+        let since = self.shard.shared.clock.since(now);
+        self.connection.rest(since);
         let ended = self.who_left(ended);
-        let total = now.saturating_duration_since(self.started);
+        let total = since.after(self.since);
         let overhead = self.overhead(total);
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
@@ -481,17 +488,5 @@ impl<N: Network> Exchange<N> {
         if self.seen.is_some() {
             self.tell_stages((status, ended), total, overhead);
         }
-    }
-
-    /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
-    /// `total` is how long the exchange has taken by now.
-    pub(crate) fn overhead(&self, total: Duration) -> Duration {
-        let until_answered = || self.answered.map_or(total, |at| at.saturating_duration_since(self.started));
-        let added = match (self.upstream_began, self.upstream_head) {
-            (Some(began), Some(head)) => until_answered().saturating_sub(head.saturating_duration_since(began)),
-            (Some(began), None) => began.saturating_duration_since(self.started),
-            (None, _) => until_answered(),
-        };
-        added.saturating_sub(self.awaited)
     }
 }

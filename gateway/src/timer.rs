@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::Sleep;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Since};
 
 /// What is being waited for. One slot each: HTTP/1 serves one exchange at a time on a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,21 +57,33 @@ impl Deadlines {
         Arc::new(Self { clock, at: std::array::from_fn(|_| AtomicU64::new(NEVER)), expired: AtomicU8::new(0) })
     }
 
+    /// A time as the clock counts.
+    #[inline]
+    pub fn since(&self, at: Instant) -> Since {
+        self.clock.since(at)
+    }
+
     /// Sets `wait` to run out `after` this time; `None` clears it.
     #[inline]
     pub fn set(&self, wait: Wait, now: Instant, after: Option<Duration>) {
-        let tick = match after {
-            Some(after) => self.clock.ticks_ms(now + after).saturating_add(1),
-            None => NEVER,
-        };
+        match after {
+            Some(_) => self.set_since(wait, self.clock.since(now), after),
+            None => self.clear(wait),
+        }
+    }
+
+    /// The same for who knows the time as the clock counts.
+    #[inline]
+    pub fn set_since(&self, wait: Wait, now: Since, after: Option<Duration>) {
+        let tick = after.map_or(NEVER, |after| now.plus(after).ticks_ms().saturating_add(1));
         self.at[wait as usize].store(tick, Ordering::Relaxed);
         self.unmark(bit(wait));
     }
 
-    /// Sets two at once, for who would else look at the clock's origin twice.
+    /// Sets two at once.
     #[inline]
-    pub fn set_both(&self, now: Instant, first: (Wait, Duration), second: (Wait, Duration)) {
-        let tick = self.clock.ticks_ms(now);
+    pub fn set_both(&self, now: Since, first: (Wait, Duration), second: (Wait, Duration)) {
+        let tick = now.ticks_ms();
         let mut both = 0;
         for (wait, after) in [first, second] {
             let after = after.as_secs().saturating_mul(1000).saturating_add(u64::from(after.subsec_millis()));
@@ -292,7 +304,7 @@ mod tests {
             |clock, deadlines| deadlines.set(Wait::Write, clock.now(), Some(Duration::from_secs(1))),
             |clock, deadlines| {
                 let second = Duration::from_secs(1);
-                deadlines.set_both(clock.now(), (Wait::Write, second), (Wait::Doze, second));
+                deadlines.set_both(clock.since(clock.now()), (Wait::Write, second), (Wait::Doze, second));
             },
             |_, deadlines| deadlines.clear(Wait::Write),
         ];

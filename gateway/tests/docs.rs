@@ -96,7 +96,7 @@ fn operating_names_every_field_of_an_access_record_in_its_order() {
     let mut record = AccessRecord::new(0, b"id", "127.0.0.1", "GET", "/", 200);
     record.trace_id = Some(b"t");
     record.span_id = Some(b"s");
-    record.host = Some("h");
+    record.host = Some(b"h");
     record.route = Some("r");
     record.subject = Some("s");
     record.auth = Some("expired");

@@ -236,7 +236,7 @@ pub(super) async fn read<N: Network>(
     watch: &mut Watch,
 ) -> Result<(Bytes, Kept), Box<GatewayError>> {
     let deadlines = &exchange.connection.deadlines;
-    deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
+    deadlines.set_since(Wait::Exchange, exchange.since, exchange.timeout);
     let idle = exchange.route().and_then(|route| route.settings.idle_timeout);
     let is_late = || deadlines.has_expired(Wait::Exchange) || deadlines.has_expired(Wait::ResponseBody);
     let mut gathered = Gathered::new(&exchange.shard.held, exchange.snapshot.config.server.body_match_memory);

@@ -166,7 +166,7 @@ pub(super) async fn wait<N: Network, T: Clone>(
     let deadlines = &exchange.connection.deadlines;
     if !exchange.hurried {
         let patience = exchange.timeout.map(|timeout| timeout + GRACE);
-        deadlines.set(Wait::Exchange, exchange.started, patience);
+        deadlines.set_since(Wait::Exchange, exchange.since, patience);
     }
     poll_fn(|cx| match Pin::new(&mut flight).poll(cx) {
         Poll::Ready(landed) => Poll::Ready(Some(landed)),

@@ -6,11 +6,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 
 use super::elements::{Element, Elements};
 use super::names::X_FORWARDED_FOR;
-use super::peer::{Peer, address_value};
+use super::peer::{AddressText, Peer, address_text};
 use super::trusted_proxies::TrustedProxies;
 
 /// The address that a request is counted and recorded under.
@@ -21,19 +21,19 @@ pub struct ClientAddress {
     /// A proxy did not tell for whom it asks, or in a way that cannot be read: the address is that proxy's, and says
     /// nothing of where the request comes from.
     pub is_hidden: bool,
-    text: HeaderValue,
+    text: AddressText,
 }
 
 impl ClientAddress {
     /// One that nobody hides.
     pub(crate) fn known(ip: IpAddr) -> Self {
-        Self { ip, is_hidden: false, text: address_value(ip) }
+        Self { ip, is_hidden: false, text: address_text(ip) }
     }
 
     /// The address as text.
     #[inline]
     pub fn as_str(&self) -> &str {
-        self.text.to_str().unwrap_or_default()
+        &self.text
     }
 }
 
@@ -41,10 +41,10 @@ impl ClientAddress {
 #[inline]
 pub fn client_address(headers: &HeaderMap, peer: &Peer, proxies: &TrustedProxies) -> ClientAddress {
     if !proxies.contains(peer.ip) || peer.is_behind {
-        return ClientAddress { ip: peer.ip, is_hidden: false, text: peer.text.clone() };
+        return ClientAddress { ip: peer.ip, is_hidden: false, text: peer.text };
     }
     let (ip, is_hidden) = behind_proxies(headers, peer.ip, proxies);
-    let text = if ip == peer.ip { peer.text.clone() } else { address_value(ip) };
+    let text = if ip == peer.ip { peer.text } else { address_text(ip) };
     ClientAddress { ip, is_hidden, text }
 }
 

@@ -11,7 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use super::client_address::parse_node;
 use super::elements::Elements;
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
-use super::peer::{Peer, Scheme, address_value, write_node, write_words};
+use super::peer::{Peer, Scheme, address_text, write_node, write_words};
 use super::trusted_proxies::TrustedProxies;
 
 /// Between two entries of a list.
@@ -31,7 +31,7 @@ pub fn set_forwarded(
         extend(headers, peer, proxies, host);
         return;
     }
-    headers.insert(&X_FORWARDED_FOR, peer.text.clone());
+    set(headers, &X_FORWARDED_FOR, peer.text.as_bytes().to_vec());
     headers.insert(&X_FORWARDED_PROTO, peer.scheme.header_value());
     match host {
         Some(host) => headers.insert(&X_FORWARDED_HOST, host.clone()),
@@ -117,7 +117,7 @@ fn tell_in_older_words(headers: &mut HeaderMap, proxies: &TrustedProxies, room: 
     for element in elements.iter() {
         separate(&mut chain);
         match element.node() {
-            Some(ip) => chain.extend_from_slice(address_value(ip).as_bytes()),
+            Some(ip) => chain.extend_from_slice(address_text(ip).as_bytes()),
             None => chain.extend_from_slice(b"unknown"),
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! Whether the peer is trusted is not held here but asked for each request: a reload may end it.
 
-use std::io::Write as _;
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 
+use arrayvec::ArrayString;
 use bytes::Bytes;
 use http::HeaderValue;
 
@@ -56,6 +57,9 @@ impl Caller {
     }
 }
 
+/// An address as text; those of IPv6 have 39 bytes at most. Copied with each request, which counts nobody's references.
+pub(super) type AddressText = ArrayString<39>;
+
 /// One connection's other end.
 #[derive(Debug)]
 pub struct Peer {
@@ -70,7 +74,7 @@ pub struct Peer {
     /// The address is nobody's: the program around the gateway does not say whose the connection is.
     pub is_unknown: bool,
     /// The address as text, for `x-forwarded-for` and records.
-    pub(super) text: HeaderValue,
+    pub(super) text: AddressText,
     /// What this gateway calls itself before upstreams.
     pub own_name: Option<OwnName>,
     /// The last host asked for: most connections ask for one host only. The lock is never waited for: who finds it
@@ -100,7 +104,7 @@ impl Peer {
     pub fn of(caller: Caller, scheme: Scheme) -> Self {
         let ip = caller.address().ip().to_canonical();
         let is_behind = matches!(caller, Caller::Behind(_));
-        let (port, text) = (caller.address().port(), address_value(ip));
+        let (port, text) = (caller.address().port(), address_text(ip));
         Self { ip, port, scheme, is_behind, is_unknown: false, text, own_name: None, last: Mutex::new(None) }
     }
 
@@ -195,31 +199,32 @@ pub(super) fn write_words(out: &mut Vec<u8>, host: Option<&HeaderValue>, scheme:
     out.extend_from_slice(scheme);
 }
 
-/// An address as a header's value.
-pub(super) fn address_value(ip: IpAddr) -> HeaderValue {
-    let mut text = Vec::with_capacity(40);
+/// Writes an address.
+pub(super) fn address_text(ip: IpAddr) -> AddressText {
+    let mut text = AddressText::new();
     match ip {
         IpAddr::V4(v4) => write_v4(&mut text, v4),
-        // Writing to a vector cannot fail.
+        // There is room for the longest.
         IpAddr::V6(v6) => drop(write!(text, "{v6}")),
     }
-    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("unknown"))
+    text
 }
 
 /// An IPv4 address in dots. Behind a proxy each request writes some, and the formatting machinery takes six times as
 /// long.
-fn write_v4(out: &mut Vec<u8>, ip: Ipv4Addr) {
+fn write_v4(out: &mut AddressText, ip: Ipv4Addr) {
     for (at, octet) in ip.octets().into_iter().enumerate() {
         if at > 0 {
-            out.push(b'.');
+            out.push('.');
         }
+        let mut digit = |digit: u8| out.push(char::from(b'0' + digit));
         if octet >= 100 {
-            out.push(b'0' + octet / 100);
+            digit(octet / 100);
         }
         if octet >= 10 {
-            out.push(b'0' + octet / 10 % 10);
+            digit(octet / 10 % 10);
         }
-        out.push(b'0' + octet % 10);
+        digit(octet % 10);
     }
 }
 
@@ -232,9 +237,10 @@ fn quote(out: &mut Vec<u8>, ip: &[u8]) {
 
 /// An address as RFC 7239 wants it: IPv6 in brackets and quotes (section 6.1).
 pub(super) fn write_node(out: &mut Vec<u8>, ip: IpAddr) {
+    let text = address_text(ip);
     match ip {
-        IpAddr::V4(v4) => write_v4(out, v4),
-        IpAddr::V6(v6) => quote(out, v6.to_string().as_bytes()),
+        IpAddr::V4(_) => out.extend_from_slice(text.as_bytes()),
+        IpAddr::V6(_) => quote(out, text.as_bytes()),
     }
 }
 
@@ -269,7 +275,7 @@ mod tests {
     fn every_octet_is_written_as_the_standard_library_does() {
         for octet in 0..=255 {
             let ip = Ipv4Addr::new(octet, 255 - octet, octet, 7);
-            assert_eq!(address_value(ip.into()), ip.to_string());
+            assert_eq!(*address_text(ip.into()), *ip.to_string());
         }
     }
 

@@ -83,7 +83,7 @@ impl<N: Network> Exchange<N> {
         part.timeout = given.into_iter().chain(left).min();
         // What it was given little time for says nothing of who was asked.
         part.hurried = self.hurried || left.zip(given).is_some_and(|(left, given)| left < given / 2);
-        part.connection.deadlines.set(Wait::Exchange, part.started, part.timeout);
+        part.connection.deadlines.set_since(Wait::Exchange, part.since, part.timeout);
         part
     }
 
@@ -105,7 +105,7 @@ impl<N: Network> Exchange<N> {
         // asked.
         call.timeout = given.map(|given| given.saturating_sub(passed));
         call.hurried = given.is_some_and(|given| passed > given / 2);
-        call.connection.deadlines.set(Wait::Exchange, call.started, call.timeout);
+        call.connection.deadlines.set_since(Wait::Exchange, call.since, call.timeout);
         call
     }
 
@@ -144,7 +144,7 @@ impl<N: Network> Exchange<N> {
         let left = end.saturating_duration_since(now);
         // What it has little of says nothing of who is asked; nor does a time that a client gave it.
         self.hurried = is_hurried || given.is_some_and(|given| left < given / 2);
-        self.connection.deadlines.set(Wait::Exchange, self.started, self.timeout);
+        self.connection.deadlines.set_since(Wait::Exchange, self.since, self.timeout);
     }
 
     fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {

@@ -30,13 +30,13 @@ impl<N: Network> Exchange<N> {
             || (self.upstream_head.is_some() && self.parts.is_none())
             || self.calls.as_ref().is_some_and(|calls| calls.asked().is_some());
         let had_nobody = matches!(self.code, Some(Code::BreakerOpen | Code::NoEndpoint));
-        let unix_us = self.shard.shared.clock.unix_us(self.started);
+        let unix_us = self.shard.shared.clock.unix_us_of(self.since);
         let id = self.request_id.as_bytes();
         let (method, path) = if self.unread { ("", "") } else { (self.method.as_str(), self.path()) };
         AccessRecord {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
-            host: self.host.as_ref().and_then(|host| host.value.to_str().ok()),
+            host: self.host.as_ref().map(|host| host.value.as_bytes()),
             protocol: match self.version {
                 Version::HTTP_10 => "HTTP/1.0",
                 Version::HTTP_2 => "HTTP/2",

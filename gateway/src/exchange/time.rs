@@ -3,19 +3,43 @@
 use std::time::{Duration, Instant};
 
 use super::Exchange;
+use crate::clock::Since;
 use crate::network::Network;
 use crate::timer::Wait;
 
 impl<N: Network> Exchange<N> {
+    /// Its time begins now: until here it was another one's.
+    pub fn begin_anew(&mut self) {
+        self.started = self.now();
+        self.since = self.shard.shared.clock.since(self.started);
+    }
+
     /// What is left of its time until response headers; `None` where there is no limit.
     pub fn time_left(&self, now: Instant) -> Option<Duration> {
-        let passed = now.saturating_duration_since(self.started);
-        self.timeout.map(|timeout| timeout.saturating_sub(passed))
+        self.time_left_since(self.shard.shared.clock.since(now))
+    }
+
+    /// The same for who knows the time as the clock counts.
+    #[inline]
+    pub fn time_left_since(&self, now: Since) -> Option<Duration> {
+        self.timeout.map(|timeout| timeout.saturating_sub(now.after(self.since)))
     }
 
     /// Whether nothing is left of it.
     pub fn is_out_of_time(&self, now: Instant) -> bool {
         self.time_left(now).is_some_and(|left| left.is_zero())
+    }
+
+    /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
+    /// `total` is how long the exchange has taken by now.
+    pub(crate) fn overhead(&self, total: Duration) -> Duration {
+        let until_answered = || self.answered.map_or(total, |at| at.saturating_duration_since(self.started));
+        let added = match (self.upstream_began, self.upstream_head) {
+            (Some(began), Some(head)) => until_answered().saturating_sub(head.saturating_duration_since(began)),
+            (Some(began), None) => began.saturating_duration_since(self.started),
+            (None, _) => until_answered(),
+        };
+        added.saturating_sub(self.awaited)
     }
 
     /// Whether it is the client's body that is being waited for.

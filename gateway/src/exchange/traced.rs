@@ -232,7 +232,7 @@ impl<N: Network> Exchange<N> {
         };
         out.push(("network.protocol.version", Value::Fixed(version)));
         out.push(("client.address", Value::text(record.client)));
-        if let Some(host) = record.host {
+        if let Some(host) = record.host.and_then(|host| std::str::from_utf8(host).ok()) {
             address(out, ("server.address", "server.port"), host);
         }
         out.push(("gateway.request_id", Value::text(self.request_id.as_str())));

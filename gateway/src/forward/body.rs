@@ -33,7 +33,7 @@ pub fn prepare<N: Network>(
     if !exchange.hurried {
         exchange.timeout = timeout;
     }
-    exchange.connection.deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
+    exchange.connection.deadlines.set_since(Wait::Exchange, exchange.since, exchange.timeout);
     if declared_length.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
         return Err(too_large());
     }
@@ -205,7 +205,7 @@ async fn gather<N: Network>(
     let given = exchange.route().and_then(|route| route.settings.timeout);
     let timeout = if exchange.hurried { exchange.timeout } else { given };
     let deadlines = Arc::clone(&exchange.connection.deadlines);
-    deadlines.set(Wait::Exchange, exchange.started, timeout);
+    deadlines.set_since(Wait::Exchange, exchange.since, timeout);
     let room = Gathered::new(&exchange.shard.held, room);
     body.gather(room);
     let read = std::future::poll_fn(|cx| {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName};
 
+use crate::clock::Since;
 use crate::context::names::{GRPC_TIMEOUT, X_REQUEST_TIMEOUT_MS};
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
@@ -86,15 +87,15 @@ fn grpc_timeout(text: &str) -> Option<Duration> {
 
 /// Watches the deadline; an answer's head has stopped that.
 pub(crate) fn arm<N: Network>(exchange: &Exchange<N>) {
-    exchange.connection.deadlines.set(Wait::Exchange, exchange.started, exchange.timeout);
+    exchange.connection.deadlines.set_since(Wait::Exchange, exchange.since, exchange.timeout);
 }
 
 /// Whether any time is left to ask an upstream in, and how much, where there is a limit.
 ///
 /// # Errors
 /// 503 `overloaded`: all of it went by in the gateway. Nobody is asked then, and no endpoint is blamed.
-pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Instant) -> Result<Option<Duration>, GatewayError> {
-    let left = exchange.time_left(now);
+pub(super) fn check<N: Network>(exchange: &Exchange<N>, now: Since) -> Result<Option<Duration>, GatewayError> {
+    let left = exchange.time_left_since(now);
     if left.is_some_and(|left| left.is_zero()) {
         let detail = "The request's time ran out before an upstream could be asked.";
         return Err(GatewayError::shed(ShedReason::Deadline, detail));

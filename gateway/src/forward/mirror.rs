@@ -145,7 +145,7 @@ async fn sent<N: Network>(copy: Copy<N>) {
         Ok(None) => RequestBody::Empty,
         Ok(Some(replay)) => {
             // A client may take its time for a body: none of it is the copy's.
-            exchange.started = exchange.now();
+            exchange.begin_anew();
             let clock = exchange.shard.shared.clock.clone();
             let deadlines = Arc::clone(&exchange.connection.deadlines);
             RequestBody::again(replay, deadlines, clock, Arc::clone(&exchange.snapshot.header_rules))

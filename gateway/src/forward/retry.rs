@@ -16,6 +16,7 @@ use super::head::Outgoing;
 use super::hedge::{Asked, race};
 use super::{deadline, fallback, head};
 use crate::algorithms::backoff;
+use crate::clock::Since;
 use crate::config::settings::route::HostPolicy;
 use crate::config::settings::upstream::Protocol;
 use crate::exchange::Exchange;
@@ -41,8 +42,9 @@ pub async fn forward<N: Network>(
     Outgoing { head, body }: &mut Outgoing,
 ) -> Result<Answer<N>, Failure> {
     let (plain, began) = (head.lines.len(), exchange.now());
-    let left = deadline::check(exchange, began)?;
-    deposit(exchange, began);
+    let since = exchange.shard.shared.clock.since(began);
+    let left = deadline::check(exchange, since)?;
+    deposit(exchange, since);
     let hedged = prepare(exchange, &selected, body);
     deadline::stamp_left(exchange, head, plain, (began, left));
     let body = std::mem::replace(body, RequestBody::Empty);
@@ -97,7 +99,7 @@ pub(super) async fn forward_to_switch<N: Network>(
 ) -> Result<Answer<N>, Failure> {
     let Outgoing { mut head, body } = request;
     let plain = head.lines.len();
-    deadline::check(exchange, exchange.now())?;
+    deadline::check(exchange, exchange.shard.shared.clock.since(exchange.now()))?;
     let first = anew(exchange, selected, &mut head, plain, (body, true)).await;
     Box::pin(beyond(exchange, &mut head, plain, (first, Asked::new()), true)).await
 }
@@ -120,7 +122,7 @@ async fn anew<N: Network>(
     (mut body, switches): (RequestBody, bool),
 ) -> Tried<N> {
     let began = exchange.now();
-    deposit(exchange, began);
+    deposit(exchange, exchange.shard.shared.clock.since(began));
     if may_be_unbegun(&selected)
         && let Some(route) = exchange.route()
     {
@@ -148,10 +150,9 @@ pub(super) fn manner_of<N: Network>(
 }
 
 /// A request was made: it pays for a part of a retry, if it may have any.
-fn deposit<N: Network>(exchange: &Exchange<N>, now: Instant) {
+fn deposit<N: Network>(exchange: &Exchange<N>, now: Since) {
     if let Some(upstream) = exchange.upstream().filter(|_| !exchange.is_doubtful) {
-        let shared = &exchange.shard.shared;
-        upstream.budget.deposit(exchange.shard.index, shared.clock.ticks_ms(now));
+        upstream.budget.deposit(exchange.shard.index, now.ticks_ms());
     }
 }
 

@@ -58,8 +58,8 @@ impl Known {
 /// The most bytes that a head can have for its fields to be held here.
 pub(super) const MAX_BLOCK: usize = u16::MAX as usize;
 
-/// Room for the gateway's own lines; it writes one, the request's id, of at most 128 bytes.
-const OWN_BYTES: usize = 160;
+/// Room for the gateway's own lines: the request's id, of at most 128 bytes, and what a client is told of limits.
+const OWN_BYTES: usize = 320;
 
 /// Fields, in order. Every value is one that `HeaderValue` would take: no control character but a tab.
 #[derive(Debug, Default, Clone)]
@@ -203,26 +203,34 @@ impl Fields {
         }
     }
 
-    /// Adds a field of the gateway's own behind the others. The value must be one that `HeaderValue` would take; one
-    /// that does not fit is left out.
+    /// Adds a field of the gateway's own behind the others. The value must be one that `HeaderValue` would take.
     #[inline]
     pub fn push(&mut self, name: &HeaderName, value: &[u8]) {
-        let name = name.as_str().as_bytes();
-        if name.len() + value.len() + 4 <= self.own.remaining_capacity() {
-            for part in [name, b": ", value, b"\r\n"] {
-                // There is room.
-                let _ = self.own.try_extend_from_slice(part);
-            }
+        if line_length(name, value) <= self.own.remaining_capacity() {
+            self.push_own(name, value);
+        } else {
+            self.push_more(&[(name, value)]);
         }
     }
 
-    /// Adds fields of the gateway's own, however long. Values must be such that `HeaderValue` would take them.
-    pub fn push_more(&mut self, lines: &[(&HeaderName, &str)]) {
-        self.more.reserve_exact(lines.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum());
+    /// Adds several. Those of which there are too many to have room get memory of their own.
+    pub fn push_more<V: AsRef<[u8]>>(&mut self, lines: &[(&HeaderName, V)]) {
+        let bytes = lines.iter().map(|(name, value)| line_length(name, value.as_ref())).sum();
+        // Behind what has memory of its own already: several of one name stay in their order.
+        if self.more.is_empty() && bytes <= self.own.remaining_capacity() {
+            return lines.iter().for_each(|(name, value)| self.push_own(name, value.as_ref()));
+        }
+        self.more.reserve_exact(bytes);
         for (name, value) in lines {
-            for part in [name.as_str(), ": ", value, "\r\n"] {
-                self.more.extend_from_slice(part.as_bytes());
-            }
+            write_field(&mut self.more, name, value.as_ref());
+        }
+    }
+
+    /// One for which there is room.
+    #[inline]
+    fn push_own(&mut self, name: &HeaderName, value: &[u8]) {
+        for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+            let _ = self.own.try_extend_from_slice(part);
         }
     }
 
@@ -296,6 +304,12 @@ impl Fields {
     }
 }
 
+/// Bytes of a field as a line.
+#[inline]
+fn line_length(name: &HeaderName, value: &[u8]) -> usize {
+    name.as_str().len() + value.len() + b": \r\n".len()
+}
+
 /// Both have been checked where they were read or made; what could not be a field is left out rather than sent.
 fn append<E>(map: &mut HeaderMap, name: &[u8], value: Result<HeaderValue, E>) {
     if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), value) {
@@ -341,7 +355,7 @@ mod tests {
         fields.retain(|name| !name.eq_ignore_ascii_case(b"server"));
         fields.push(&header::VIA, b"1.1 gw");
         let long = "x".repeat(2 * OWN_BYTES);
-        fields.push_more(&[(&header::AGE, "7"), (&header::ALLOW, &long)]);
+        fields.push_more(&[(&header::AGE, "7"), (&header::ALLOW, &*long)]);
         let expected = "X-One: 1\r\nETag: \"a\"\r\nx-one: 2\r\nvia: 1.1 gw\r\nage: 7\r\nallow: ";
         assert_eq!(written(&fields), format!("{expected}{long}\r\n"));
         assert_eq!((fields.get("etag"), fields.get("server")), (Some(&b"\"a\""[..]), None));
@@ -367,6 +381,18 @@ mod tests {
         assert!(fields.has_date());
         fields.edit(&[header::DATE], &[]);
         assert!(!fields.has_date() && fields.get("x-one").is_some());
+    }
+
+    #[test]
+    fn what_finds_no_room_is_told_all_the_same() {
+        let (mut fields, half) = (Fields::of_lines(&[("ETag", "a")]), "x".repeat(OWN_BYTES / 2));
+        for name in [&header::VIA, &header::AGE] {
+            fields.push(name, half.as_bytes());
+        }
+        fields.push_more(&[(&header::AGE, "7")]);
+        let expected = format!("ETag: a\r\nvia: {half}\r\nage: {half}\r\nage: 7\r\n");
+        assert_eq!(written(&fields), expected);
+        assert_eq!(fields.all(&header::AGE).collect::<Vec<_>>(), [half.as_bytes(), b"7"]);
     }
 
     #[test]

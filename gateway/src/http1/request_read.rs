@@ -233,7 +233,7 @@ fn read_plain(head: &Bytes, limits: &HeadLimits, gathered: &mut Gathered) -> Opt
     let uri = Uri::from_maybe_shared(head.slice(target)).ok()?;
     let mut at = end;
     while !plain::is_end(head, at) {
-        let field = plain::field(head, at)?;
+        let field = plain::unchecked_field(head, at)?;
         if gathered.map.len() == limits.fields {
             return None;
         }

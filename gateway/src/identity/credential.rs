@@ -4,7 +4,6 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use http::header::Entry;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use crate::jws::{decode_base64url, parse_json};
@@ -62,12 +61,27 @@ impl Deref for Credential {
 /// find a token there, so it passes for no other scheme, whose credentials go on unverified.
 #[inline]
 pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
-    let Entry::Occupied(entry) = headers.entry(header::AUTHORIZATION) else { return Ok(None) };
-    if entry.iter().nth(1).is_some() {
-        return Err(Malformed);
+    check_once(headers, &header::AUTHORIZATION)?;
+    let Some(field) = headers.remove(header::AUTHORIZATION) else { return Ok(None) };
+    match bearer_at(field.as_bytes()) {
+        Ok(Some(at)) => Ok(Some(Credential::Bearer(field, at))),
+        other => {
+            // To look first would cost as much again, and nearly all that come are tokens.
+            headers.insert(header::AUTHORIZATION, field);
+            other.map(|_| None)
+        }
     }
-    let at = bearer_at(entry.get().as_bytes())?;
-    Ok(at.map(|at| Credential::Bearer(entry.remove(), at)))
+}
+
+/// Whether there is at most one field of this name.
+///
+/// # Errors
+/// There are two.
+#[inline]
+fn check_once(headers: &HeaderMap, name: &HeaderName) -> Result<(), Malformed> {
+    // In most heads no name is there twice, so that nobody has to look this one up.
+    let may_be_twice = headers.len() > headers.keys_len();
+    if may_be_twice && headers.get_all(name).iter().nth(1).is_some() { Err(Malformed) } else { Ok(()) }
 }
 
 /// Where the bearer token begins in the one `Authorization` field.
@@ -90,11 +104,8 @@ pub(super) fn bearer_at(value: &[u8]) -> Result<Option<usize>, Malformed> {
 /// # Errors
 /// As there.
 pub(super) fn basic(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
-    let Entry::Occupied(entry) = headers.entry(header::AUTHORIZATION) else { return Ok(None) };
-    if entry.iter().nth(1).is_some() {
-        return Err(Malformed);
-    }
-    let value = entry.get().as_bytes();
+    check_once(headers, &header::AUTHORIZATION)?;
+    let Some(value) = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes) else { return Ok(None) };
     let Some((scheme, rest)) = value.split_at_checked(5) else { return Ok(None) };
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return Ok(None);
@@ -103,7 +114,10 @@ pub(super) fn basic(headers: &mut HeaderMap) -> Result<Option<Credential>, Malfo
         Some((b' ', pair)) => {
             let pair = pair.trim_ascii_start();
             let at = value.len() - pair.len();
-            if pair.is_empty() { Err(Malformed) } else { Ok(Some(Credential::Bearer(entry.remove(), at))) }
+            if pair.is_empty() {
+                return Err(Malformed);
+            }
+            Ok(headers.remove(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
         }
         Some((byte, _)) if is_tchar(*byte) => Ok(None),
         _ => Err(Malformed),
@@ -146,8 +160,8 @@ pub(super) fn names_issuer(token: &[u8], issuer: &str) -> bool {
 /// # Errors
 /// There are two.
 pub(super) fn api_key(headers: &mut HeaderMap, name: &HeaderName) -> Result<Option<Credential>, Malformed> {
-    let Entry::Occupied(entry) = headers.entry(name) else { return Ok(None) };
-    if entry.iter().nth(1).is_some() { Err(Malformed) } else { Ok(Some(Credential::Key(entry.remove()))) }
+    check_once(headers, name)?;
+    Ok(headers.remove(name).map(Credential::Key))
 }
 
 #[cfg(test)]

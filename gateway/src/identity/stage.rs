@@ -64,9 +64,7 @@ pub fn recall<N: Network>(
     let now = unix_seconds(exchange);
     let cache = exchange.shard.shared.metrics.token_cache();
     let worker = exchange.shard.index;
-    let last = exchange.connection.identity.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    let last = last.filter(|last| *last.credential == *credential && last.holds(provider.proof(), now));
-    if let Some(identity) = last {
+    if let Some(identity) = last(exchange, provider, &credential, now) {
         cache.count(worker, CacheResult::Connection);
         if auth.ledger(provider).is_some_and(Ledger::revokes) {
             return Ok(Some(to_be_asked(&auth, provider, identity)));
@@ -215,7 +213,14 @@ async fn turn<N: Network>(exchange: &Exchange<N>, until: Option<Instant>) -> Res
 }
 
 fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {
-    exchange.shard.shared.clock.unix_seconds(exchange.started)
+    exchange.shard.shared.clock.unix_seconds_of(exchange.since)
+}
+
+/// The connection's last identity, where it is this credential's and still holds.
+#[inline]
+fn last<N: Network>(exchange: &Exchange<N>, provider: &Provider, credential: &[u8], now: i64) -> Option<Arc<Identity>> {
+    let last = exchange.connection.identity.lock().unwrap_or_else(PoisonError::into_inner);
+    last.as_ref().filter(|last| *last.credential == *credential && last.holds(provider.proof(), now)).cloned()
 }
 
 /// An identity that holds is the connection's last from here on: most connections bring the same one again.

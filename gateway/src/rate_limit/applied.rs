@@ -1,7 +1,5 @@
 //! What the rules of its route came to for one request, and what its client is told of it.
 
-use std::fmt::Write as _;
-
 use smallvec::SmallVec;
 
 use super::cells::Place;
@@ -55,13 +53,16 @@ pub(super) struct Charge {
     pub(super) now: u64,
 }
 
+/// A field's value; that of a rule or two is held without asking the allocator.
+type Told = SmallVec<[u8; 96]>;
+
 /// Values of the fields by which a client learns of its limits (draft-ietf-httpapi-ratelimit-headers-10).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Fields {
     /// `ratelimit-policy`
-    pub policy: String,
+    pub policy: Told,
     /// `ratelimit`
-    pub state: String,
+    pub state: Told,
 }
 
 /// Whether a rule lets nobody through while its store does not answer.
@@ -105,24 +106,23 @@ impl Applied {
     /// What the client is told: of each rule that could refuse it, how much there is, how much is left, and when all of
     /// it will be there again. `None` where there is nothing to tell.
     pub fn fields(&self, limits: &RouteLimits) -> Option<Fields> {
-        const AN_ITEM: usize = 48;
-        let mut fields = Fields { policy: String::new(), state: String::new() };
+        let mut fields = Fields { policy: Told::new(), state: Told::new() };
         for charge in &self.charges {
             let Some(rule) = limits.rules().get(charge.rule).filter(|rule| !rule.settings.shadow) else { continue };
-            if fields.policy.is_empty() {
-                fields.policy.reserve(AN_ITEM * self.charges.len());
-                fields.state.reserve(AN_ITEM * self.charges.len());
-            } else {
-                fields.policy.push_str(", ");
-                fields.state.push_str(", ");
-            }
-            fields.policy.push_str(rule.policy(charge.tier));
+            let between: &[u8] = if fields.policy.is_empty() { b"" } else { b", " };
+            put(&mut fields.policy, [between, rule.policy(charge.tier).as_bytes()]);
             let remaining = charge.quota.remaining(charge.tat, charge.now);
-            let full = charge.quota.full_in(charge.tat, charge.now);
-            let name = &rule.settings.name;
-            // Writing to a string cannot fail.
-            let _ = write!(fields.state, "\"{name}\";r={remaining};t={}", seconds(full));
+            let full = seconds(charge.quota.full_in(charge.tat, charge.now));
+            let (mut left, mut until) = (itoa::Buffer::new(), itoa::Buffer::new());
+            let (left, until) = (left.format(remaining).as_bytes(), until.format(full).as_bytes());
+            put(&mut fields.state, [between, b"\"", rule.settings.name.as_bytes(), b"\";r=", left, b";t=", until]);
         }
         (!fields.policy.is_empty()).then_some(fields)
+    }
+}
+
+fn put<const PARTS: usize>(told: &mut Told, parts: [&[u8]; PARTS]) {
+    for part in parts {
+        told.extend_from_slice(part);
     }
 }

@@ -43,8 +43,9 @@ pub fn admit<'a, N: Network>(
 /// was waited for, since its route hung on that: whoever opens requests now and ends them later is judged later.
 fn time<N: Network>(exchange: &Exchange<N>, phase: Phase) -> u64 {
     let is_young = phase == Phase::Edge && exchange.awaited.is_zero();
-    let at = if is_young { exchange.started } else { exchange.now() };
-    exchange.shard.shared.clock.monotonic_ns(at)
+    let clock = &exchange.shard.shared.clock;
+    let since = if is_young { exchange.since } else { clock.since(exchange.now()) };
+    clock.monotonic_ns_of(since)
 }
 
 #[inline(never)]

@@ -69,8 +69,8 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
 /// What the client is told of its limits, where it has some.
 pub(super) fn tell_limits<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     if let Some(told) = exchange.limit_fields() {
-        let told = [(&RATELIMIT_POLICY, told.policy), (&RATELIMIT, told.state)];
-        headers.extend(told.into_iter().filter_map(|(name, text)| Some((name.clone(), text.try_into().ok()?))));
+        let told = [(&RATELIMIT_POLICY, told.policy), (&RATELIMIT, told.state)].into_iter();
+        headers.extend(told.filter_map(|(name, value)| Some((name.clone(), HeaderValue::from_bytes(&value).ok()?))));
     }
 }
 

@@ -45,13 +45,17 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 /// once, in a form of which a compiler makes vector instructions; the last ones together with some before them.
 #[inline]
 fn first_special(text: &[u8]) -> Option<usize> {
-    let (blocks, rest) = text.as_chunks::<16>();
-    let may_have_one = match (blocks.is_empty(), rest.len()) {
-        (false, 0) => blocks.iter().any(has_special),
-        (false, _) => blocks.iter().any(has_special) | text.last_chunk::<16>().is_some_and(has_special),
-        (true, 8..) => ends_have_special::<8>(text),
-        (true, 4..) => ends_have_special::<4>(text),
-        (true, _) => true,
+    let may_have_one = match text.len() {
+        0..4 => true,
+        4..8 => ends_have_special::<4>(text),
+        8..16 => ends_have_special::<8>(text),
+        _ => {
+            let mut any = text.last_chunk::<16>().is_some_and(has_special);
+            for block in text.as_chunks::<16>().0 {
+                any |= has_special(block);
+            }
+            any
+        }
     };
     if may_have_one { text.iter().position(|byte| ESCAPES[usize::from(*byte)] != 0) } else { None }
 }
@@ -100,6 +104,10 @@ fn write_code(out: &mut Vec<u8>, code: u32) {
 /// Appends a decimal number.
 #[inline]
 pub(super) fn write_number(out: &mut Vec<u8>, number: u64) {
+    // Many are: attempts, bytes of a body that is not there.
+    if number < 10 {
+        return out.push(b'0' + number as u8);
+    }
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 

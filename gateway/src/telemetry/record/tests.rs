@@ -21,7 +21,7 @@ fn full<'a>(hostile: &'a str) -> AccessRecord<'a> {
     AccessRecord {
         trace_id: Some(b"0af7651916cd43dd8448eb211c80319c"),
         span_id: Some(b"b7ad6b7169203331"),
-        host: Some(hostile),
+        host: Some(hostile.as_bytes()),
         route: Some(hostile),
         subject: Some(hostile),
         code: Some(Code::UpstreamReset),
