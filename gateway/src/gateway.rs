@@ -108,6 +108,7 @@ impl<N: Network> Gateway<N> {
                 .with_plugins(Arc::clone(&plugins)),
             cache: Arc::default(),
             cache_tags: crate::caching::Tags::default(),
+            flights: crate::compose::AllFlights::new(shards),
             tls: Slots::default(),
             network: world.network,
             plugins,

@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 use crate::algorithms::rng;
 use crate::caching::{Store, Tags};
 use crate::clock::Clock;
-use crate::compose::{Batches, Flights};
+use crate::compose::{AllFlights, Batches, Flights};
 use crate::context::OwnName;
 use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
@@ -64,6 +64,8 @@ pub struct Shared<N: Network> {
     pub cache: Arc<Store>,
     /// Whose answers those are.
     pub cache_tags: Tags,
+    /// Calls of all workers that several requests may share.
+    pub flights: AllFlights<N>,
     /// Certificates in force at the listeners.
     pub tls: Slots,
     /// Requests in the whole gateway.
@@ -92,7 +94,7 @@ pub struct Shard<N: Network> {
     pub date: DateCell,
     /// What bodies that were read for routing hold.
     pub held: Arc<HeldBytes>,
-    /// Calls that several requests may share.
+    /// Calls that several of its requests wait for.
     pub flights: Flights<N>,
     /// Connections that are told that there is no place for them.
     pub turned_away: Arc<InFlight>,

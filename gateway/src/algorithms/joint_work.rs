@@ -39,14 +39,15 @@ impl<K: Ord + Clone, V: Clone> JointWork<K, V> {
         Self { entries: BTreeMap::new(), most, next: 0 }
     }
 
-    /// Joins the work of this key if it is younger than `oldest`, or begins it. An older one goes on for those who wait
-    /// for it, and is handed out as the second value: whoever drops the last copy of it may take time for that.
+    /// Joins the work of this key if it is younger than `oldest`, or begins it. `begin` says when it began: before now,
+    /// where it is a part of what others do already. An older one goes on for those who wait for it, and is handed out
+    /// as the second value: whoever drops the last copy of it may take time for that.
     pub fn join(
         &mut self,
         key: &K,
         now: Instant,
         oldest: Duration,
-        begin: impl FnOnce() -> V,
+        begin: impl FnOnce() -> (V, Instant),
     ) -> (Joined<V>, Option<V>) {
         if let Some(entry) = self.entries.get_mut(key)
             && now.saturating_duration_since(entry.began) < oldest
@@ -57,9 +58,9 @@ impl<K: Ord + Clone, V: Clone> JointWork<K, V> {
         if self.entries.len() >= self.most && !self.entries.contains_key(key) {
             return (Joined::Full, None);
         }
-        let (number, value) = (self.next, begin());
+        let (number, (value, began)) = (self.next, begin());
         self.next += 1;
-        let entry = Entry { value: value.clone(), number, waiting: 1, began: now };
+        let entry = Entry { value: value.clone(), number, waiting: 1, began };
         let old = self.entries.insert(key.clone(), entry).map(|entry| entry.value);
         (Joined::First(number, value), old)
     }
@@ -124,15 +125,15 @@ mod tests {
             self.works.iter().position(|work| work.0 == key && work.3)
         }
 
-        fn join(&mut self, key: u8, now: u64, most: usize) -> Option<(u64, bool)> {
+        fn join(&mut self, key: u8, (now, age): (u64, u64), most: usize) -> Option<(u64, bool)> {
             let joined = match self.open(key) {
                 Some(at) if now - self.works[at].2 < OLDEST.as_secs() => (self.works[at].1, false),
                 Some(at) => {
                     self.works[at].3 = false;
-                    self.begin(key, now)
+                    self.begin(key, now - age)
                 }
                 None if self.works.iter().filter(|work| work.3).count() >= most => return None,
-                None => self.begin(key, now),
+                None => self.begin(key, now - age),
             };
             self.waiting.push(Waiter { key, work: joined.0 });
             Some(joined)
@@ -154,7 +155,8 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Join(u8),
+        /// With a key; what begins with it is so old already.
+        Join(u8, u64),
         Leave(prop::sample::Index),
         Done(prop::sample::Index),
         Pass(u64),
@@ -162,7 +164,7 @@ mod tests {
 
     fn steps() -> impl Strategy<Value = Vec<Step>> {
         let step = prop_oneof![
-            4 => (0..4_u8).prop_map(Step::Join),
+            4 => (0..4_u8, prop_oneof![3 => Just(0), 1 => 0..7_u64]).prop_map(|(key, age)| Step::Join(key, age)),
             2 => any::<prop::sample::Index>().prop_map(Step::Leave),
             1 => any::<prop::sample::Index>().prop_map(Step::Done),
             1 => (0..4_u64).prop_map(Step::Pass),
@@ -179,14 +181,15 @@ mod tests {
         #[test]
         fn it_does_what_a_list_of_all_does(steps in steps(), most in 1..4_usize) {
             let (mut work, mut naive) = (JointWork::new(most), Naive::default());
-            let (start, mut now) = (origin(), 0);
+            // Late enough for what is old at the beginning.
+            let (start, mut now) = (origin(), 10);
             for step in steps {
                 match step {
-                    Step::Join(key) => {
+                    Step::Join(key, age) => {
                         let at = start + Duration::from_secs(now);
                         let next = work.next;
-                        let (joined, _) = work.join(&key, at, OLDEST, || next);
-                        let expected = match naive.join(key, now, most) {
+                        let (joined, _) = work.join(&key, at, OLDEST, || (next, at - Duration::from_secs(age)));
+                        let expected = match naive.join(key, (now, age), most) {
                             None => Joined::Full,
                             Some((number, true)) => Joined::First(number, number),
                             Some((number, false)) => Joined::Another(number, number),

@@ -5,14 +5,16 @@
 //! and nothing else (`key.rs`), and of one proven identity; an answer is given to several only if it may be, and is
 //! whole in memory; one that may not is one request's, and the others ask for themselves. The call has the route's own
 //! time, and lives as long as anybody waits for it: who leaves harms nobody, and the last one takes the call along.
+//!
+//! Each worker has its own table of those who wait, and one of them makes the call for all (`all_flights.rs`). Its work
+//! is done by that worker alone: by whoever waits there, or by a task once only others wait.
 
 use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -20,6 +22,7 @@ use futures_util::future::Shared;
 use http::HeaderMap;
 use http::uri::PathAndQuery;
 
+use super::all_flights::{AllFlights, Course, Key, Place};
 use super::call::{Call, Called, called};
 use super::key;
 use super::landed::{Landed, What, land};
@@ -34,7 +37,7 @@ use crate::telemetry::metrics::CoalesceResult;
 use crate::telemetry::recorder::Calls;
 use crate::timer::{Wait, Watch};
 
-/// Calls of a worker that can be joined at once; a request that finds no room asks for itself.
+/// Calls that those of a worker can wait for at once; a request that finds no room asks for itself.
 const MOST: usize = 1024;
 /// Without a time of the route's, a call can be joined for so long.
 const OLDEST: Duration = Duration::from_secs(5);
@@ -43,20 +46,35 @@ const OLDEST: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_millis(20);
 
 type Landing<N> = Shared<Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>>>;
-type Key = Box<[u8]>;
 
-/// What those who wait for a call have of it.
-#[derive(Clone)]
+/// What those of a worker who wait for a call have of it.
 struct Flight<N: Network> {
     landing: Landing<N>,
-    /// Its answer's head has come: the time until then is over, and was kept.
-    has_head: Arc<AtomicBool>,
-    /// What is noted of it.
+    awaited: Arc<Mutex<Awaited<N>>>,
+}
+
+/// Which call they wait for: it is another one once that is given up which was another worker's.
+#[derive(Clone)]
+struct Awaited<N: Network> {
+    course: Arc<Course<N>>,
+    /// Their own worker makes it.
+    is_own: bool,
+}
+
+/// What a worker has to know to make a call after all.
+struct Terms {
+    key: Key,
+    /// When those who wait here began to.
+    began: Instant,
+    /// So old a call is joined no more.
+    oldest: Duration,
     notes: Calls,
 }
 
-/// Calls of a worker that can be joined.
-pub struct Flights<N: Network>(Mutex<JointWork<Key, Flight<N>>>);
+type Table<N> = JointWork<Key, Arc<Flight<N>>>;
+
+/// Calls that those of a worker wait for and can join.
+pub struct Flights<N: Network>(Mutex<Table<N>>);
 
 impl<N: Network> Default for Flights<N> {
     fn default() -> Self {
@@ -84,9 +102,74 @@ impl<N: Network> Flights<N> {
         self.with(|flights| flights.waiting())
     }
 
-    fn with<T>(&self, look: impl FnOnce(&mut JointWork<Key, Flight<N>>) -> T) -> T {
+    fn with<T>(&self, look: impl FnOnce(&mut Table<N>) -> T) -> T {
         look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+impl<N: Network> Flight<N> {
+    /// Begins a call on behalf of this request and of who joins it, or follows that of another worker. Says too when
+    /// the call began.
+    fn begin<F>(
+        exchange: &Exchange<N>,
+        (headers, target): (&HeaderMap, &PathAndQuery),
+        (key, now, oldest): (&Key, Instant, Duration),
+        send: impl FnOnce(Call<N>) -> F + Send + 'static,
+    ) -> (Arc<Self>, Instant)
+    where
+        F: Future<Output = Called<N>> + Send + 'static,
+    {
+        let terms = Terms { key: Arc::clone(key), began: now, oldest, notes: Calls::shared() };
+        let (exchange, headers) = (exchange.shared_call(&terms.notes), headers.clone());
+        let place = terms.place(&exchange.shard.shared.flights, now);
+        let call = Call { exchange, headers, target: target.clone(), body: RequestBody::Empty };
+        let (began, awaited) = (place.course().began, Arc::new(Mutex::new(Awaited::of(&place))));
+        let landing: Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>> =
+            Box::pin(fly(call, (terms, place), Arc::clone(&awaited), send));
+        (Arc::new(Self { landing: landing.shared(), awaited }), began)
+    }
+
+    /// Which call is waited for by now.
+    fn awaited(&self) -> Awaited<N> {
+        lock(&self.awaited).clone()
+    }
+}
+
+impl<N: Network> Drop for Flight<N> {
+    /// Of this worker nobody waits any more. Where others' do, the call goes on for them.
+    fn drop(&mut self) {
+        let Awaited { course, is_own } = self.awaited();
+        if !is_own || !course.is_followed() {
+            return;
+        }
+        // Where the worker itself ends, the call is given up, and one of those who follow it makes another.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let landing = self.landing.clone();
+        runtime.spawn(async move {
+            tokio::select! {
+                biased;
+                _ = landing => {}
+                () = course.is_left() => {}
+            }
+        });
+    }
+}
+
+impl<N: Network> Awaited<N> {
+    fn of(place: &Place<N>) -> Self {
+        Self { course: Arc::clone(place.course()), is_own: matches!(place, Place::Leads(_)) }
+    }
+}
+
+impl Terms {
+    /// Makes the call, or follows who does.
+    fn place<N: Network>(&self, all: &AllFlights<N>, now: Instant) -> Place<N> {
+        all.join(&self.key, (now, self.oldest), Course::new(self.began, self.notes.clone()))
+    }
+}
+
+fn lock<N: Network>(awaited: &Mutex<Awaited<N>>) -> MutexGuard<'_, Awaited<N>> {
+    awaited.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// One who waits.
@@ -119,19 +202,11 @@ where
         return Turn::Alone;
     }
     let shard = Arc::clone(&exchange.shard);
-    let (now, key) = (exchange.now(), key::of(exchange, headers, target));
+    let (now, key) = (exchange.now(), Key::from(key::of(exchange, headers, target)));
     let given = exchange.route().and_then(|route| route.settings.timeout);
     // One that is nearly out of time says little to who has just come.
     let oldest = given.map_or(OLDEST, |given| given / 2);
-    let begin = || {
-        let notes = Calls::shared();
-        let (exchange, headers) = (exchange.shared_call(&notes), headers.clone());
-        let call = Call { exchange, headers, target: target.clone(), body: RequestBody::Empty };
-        let has_head = Arc::<AtomicBool>::default();
-        let landing: Pin<Box<dyn Future<Output = Arc<Landed<N>>> + Send>> =
-            Box::pin(fly(call, Arc::clone(&has_head), send));
-        Flight { landing: landing.shared(), has_head, notes }
-    };
+    let begin = || Flight::begin(exchange, (headers, target), (&key, now, oldest), send);
     let (joined, old) = shard.flights.with(|flights| flights.join(&key, now, oldest, begin));
     drop(old);
     let (number, flight, is_first) = match joined {
@@ -144,16 +219,21 @@ where
     };
     let seat = Seat { flights: &shard.flights, key, number };
     exchange.upstream_began = Some(now);
-    let Flight { landing, has_head, notes } = flight;
-    exchange.calls = Some(notes.waited_for(is_first));
-    let Some(landed) = wait(exchange, landing, || has_head.load(Ordering::Relaxed)).await else {
+    // Who is the first of a worker that follows another one's call has joined that one.
+    let began = |awaited: &Awaited<N>| is_first && awaited.is_own;
+    let awaited = flight.awaited();
+    exchange.calls = Some(awaited.course.notes.waited_for(began(&awaited)));
+    let landed = wait(exchange, flight.landing.clone(), || flight.awaited().course.has_head()).await;
+    let awaited = flight.awaited();
+    exchange.calls = Some(awaited.course.notes.waited_for(began(&awaited)));
+    let Some(landed) = landed else {
         exchange.count_coalesced(CoalesceResult::Late);
         return Turn::Late;
     };
     let done = shard.flights.with(|flights| flights.done(&seat.key, seat.number));
     drop(done);
     drop(seat);
-    take(exchange, &landed, is_first)
+    take(exchange, &landed, began(&awaited))
 }
 
 /// Waits for what several wait for, for as long as this request has time; or to its end where `is_in_time` says, once
@@ -215,19 +295,36 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
     turn
 }
 
-/// The call itself.
-async fn fly<N, F>(call: Call<N>, has_head: Arc<AtomicBool>, send: impl FnOnce(Call<N>) -> F) -> Arc<Landed<N>>
+/// The call itself; or the end of another worker's, and the call only where that one is given up.
+async fn fly<N, F>(
+    mut call: Call<N>,
+    (terms, mut place): (Terms, Place<N>),
+    awaited: Arc<Mutex<Awaited<N>>>,
+    send: impl FnOnce(Call<N>) -> F,
+) -> Arc<Landed<N>>
 where
     N: Network,
     F: Future<Output = Called<N>>,
 {
     let shard = Arc::clone(&call.exchange.shard);
+    let lead = loop {
+        let following = match place {
+            Place::Leads(lead) => break lead,
+            Place::Follows(following) => following,
+        };
+        if let Some(landed) = following.end().await {
+            return landed;
+        }
+        place = terms.place(&shard.shared.flights, shard.shared.clock.now());
+        *lock(&awaited) = Awaited::of(&place);
+        call.exchange.is_needed_late();
+    };
     let mut watch = Watch::new(Arc::clone(&call.exchange.connection.deadlines));
     let landing = async {
         let Called { exchange, answer, covered } = called(send(call), &mut watch).await;
         let what = match answer {
             Ok(answer) => {
-                has_head.store(true, Ordering::Relaxed);
+                lead.course().head_came();
                 land(&exchange, answer).await
             }
             Err(problem) => What::Failed(problem, covered),
@@ -240,5 +337,7 @@ where
         let problem = GatewayError::new(Code::Internal, "The gateway met a bug.");
         Landed { exchange: None, what: What::Failed(Box::new(problem), false) }
     });
-    Arc::new(landed)
+    let landed = Arc::new(landed);
+    lead.tell(&landed);
+    landed
 }

@@ -27,9 +27,16 @@ const STREAMS: [&str; 4] =
 
 /// What a shared call came to, and its exchange, which knows the way that it took.
 pub(super) struct Landed<N: Network> {
-    /// `None` where a bug ended the call.
+    /// `None` where a bug ended the call, or its answer is another one's.
     pub(super) exchange: Option<Box<Exchange<N>>>,
     pub(super) what: What<N>,
+}
+
+impl<N: Network> Landed<N> {
+    /// An answer that one of those who wait elsewhere gets.
+    pub(super) fn anothers() -> Self {
+        Self { exchange: None, what: What::One(Mutex::default()) }
+    }
 }
 
 /// An answer, and what of its body has been read.

@@ -1,5 +1,6 @@
 //! One request, several upstream calls, one JSON document (`[[aggregates]]`); and several requests, one upstream call:
-//! of the same thing (`coalesce`, in `flights.rs`), or of many (`[[batches]]`, in `batches.rs`).
+//! of the same thing (`coalesce`, in `flights.rs`; over all workers by `all_flights.rs`), or of many (`[[batches]]`, in
+//! `batches.rs`).
 //!
 //! Each part is an ordinary forwarded call: `pipeline.rs` lends what picks an endpoint and sends, so that balancing,
 //! breakers, budgets, retries, limits and pools are those of any request, and this module knows none of them. It knows
@@ -12,6 +13,7 @@
 //! here ends every call.
 
 mod aggregate;
+mod all_flights;
 mod batch;
 mod batches;
 mod call;
@@ -25,6 +27,7 @@ mod target;
 mod values;
 
 pub use aggregate::Aggregate;
+pub use all_flights::AllFlights;
 pub use batch::Batch;
 pub use batches::{Batches, gather};
 pub use call::{Call, Called, called, discard};

@@ -147,6 +147,12 @@ impl<N: Network> Exchange<N> {
         self.connection.deadlines.set_since(Wait::Exchange, self.since, self.timeout);
     }
 
+    /// A call that another one's made needless so far is made after all, in what is left of its own time.
+    pub fn is_needed_late(&mut self) {
+        let end = self.timeout.and_then(|timeout| self.started.checked_add(timeout));
+        self.has_until(end.map(|end| (end, self.hurried)));
+    }
+
     fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {
         let clock = self.shard.shared.clock.clone();
         let mut connection = self.connection.of_stream(clock, None);

@@ -366,8 +366,11 @@ mod tests {
         let (store, clock, _task) = kept(&server, at("http://k"));
         pass(60 * SECOND).await;
         let needs = |name: u32| {
-            let (store, now) = (Arc::clone(&store), clock.now());
-            async move { (store.fetched_again(&name.to_be_bytes(), now).await, clock.now() - now) }
+            let (store, clock) = (&store, &clock);
+            async move {
+                let began = clock.now();
+                (store.fetched_again(&name.to_be_bytes(), began).await, clock.now() - began)
+            }
         };
         assert!(matches!(needs(0).await, (Looked::Again { .. }, _)), "the first one is looked for at once");
         let looked = futures_util::future::join_all((1..=200).map(needs)).await;

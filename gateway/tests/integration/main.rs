@@ -25,6 +25,7 @@ mod certificates;
 mod clients;
 mod coalescing;
 mod coalescing_bounds;
+mod coalescing_workers;
 mod compression;
 mod cors;
 mod docs_page;

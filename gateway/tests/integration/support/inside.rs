@@ -71,14 +71,31 @@ impl Inside<Memory> {
     where
         F: Future<Output = ()> + Send + 'static,
     {
+        Self::of_workers(1, text, upstream)
+    }
+
+    /// The same, with so many workers.
+    pub(crate) fn of_workers<F>(
+        workers: usize,
+        text: &str,
+        upstream: impl Fn(DuplexStream) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let network = Memory(Arc::new(move |stream| Box::pin(upstream(stream))));
-        Self::new(text, network, Clock::starting_at(Duration::from_secs(1_700_000_000)))
+        Self::new(text, network, Clock::starting_at(Duration::from_secs(1_700_000_000)), workers)
     }
 
     /// A client's connection to it, which the gateway's own code for connections serves.
     pub(crate) fn connect(&self) -> DuplexStream {
+        self.connect_to(0)
+    }
+
+    /// The same, to this worker.
+    pub(crate) fn connect_to(&self, worker: usize) -> DuplexStream {
         let (ours, theirs) = duplex(PIPE);
-        let shard = Arc::clone(&self.gateway.shards()[0]);
+        let shard = Arc::clone(&self.gateway.shards()[worker]);
         let (never, drain) = watch::channel(false);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
         tokio::spawn(async move {
@@ -97,16 +114,16 @@ impl Inside<Memory> {
 impl Inside<Sockets> {
     /// With this configuration, on sockets.
     pub(crate) fn on_sockets(text: &str) -> Self {
-        Self::new(text, Sockets, Clock::system())
+        Self::new(text, Sockets, Clock::system(), 1)
     }
 }
 
 impl<N: Network> Inside<N> {
-    fn new(text: &str, network: N, clock: Clock) -> Self {
+    fn new(text: &str, network: N, clock: Clock, shards: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let text = format!("[telemetry.access_log]\noutput = '{}'\n{text}", folder.path().join("log").display());
         let config = load_text(&text, Path::new("inside"), Purpose::Run).unwrap().config;
-        let gateway = Arc::new(Gateway::new(config, World { network, clock, seed: 7, shards: 1 }).unwrap());
+        let gateway = Arc::new(Gateway::new(config, World { network, clock, seed: 7, shards }).unwrap());
         Self { gateway, folder }
     }
 
