@@ -31,6 +31,11 @@ fn presenting(token: Token) -> AllocationInfo {
     measure(|| world.exchanges(OPERATIONS))
 }
 
+fn limited() -> AllocationInfo {
+    let mut world = World::limited(Log::Off);
+    measure(|| world.exchanges(OPERATIONS))
+}
+
 fn codec() -> AllocationInfo {
     let mut codec = Codec::new(answer(), clean_headers());
     let mut exchanges = || (0..OPERATIONS).for_each(|_| assert!(codec.exchange() > 0, "a body"));
@@ -57,6 +62,7 @@ fn main() -> ExitCode {
         ("allocations_pipeline_log_on", pipeline(Log::Kept)),
         ("allocations_token_carried", presenting(Token::Carried)),
         ("allocations_token_proven", presenting(Token::Proven)),
+        ("allocations_limited_pipeline_log_off", limited()),
         ("allocations_codec_plain", codec()),
     ];
     let mut code = ExitCode::SUCCESS;

@@ -112,34 +112,6 @@ fn surroundings(network: Memory) -> Surroundings<Memory> {
     Surroundings { network, clock: Clock::system(), seed: 1, shards: 1 }
 }
 
-fn configuration(log: Log, breakers: Breakers, key: Option<&str>) -> String {
-    let output = match log {
-        Log::Off => "off",
-        Log::On | Log::Kept => "/dev/null",
-    };
-    let mut text = format!("[telemetry.access_log]\noutput = \"{output}\"\n\n");
-    text.push_str("[upstreams.orders]\nendpoints = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n");
-    if breakers == Breakers::Off {
-        text.push_str("breaker = { consecutive_failures = 0, min_requests = 1000000000 }\n");
-    }
-    for number in 0..ROUTES {
-        text.push_str(&format!(
-            "\n[[routes]]\nname = \"items-{number}\"\npath = \"/api/service-{number}/items/{{id}}\"\n\
-             upstream = \"orders\"\n"
-        ));
-        if key.is_some() {
-            text.push_str("auth = { providers = [\"main\"], scopes = [\"orders:read\"] }\n");
-        }
-    }
-    if let Some(key) = key {
-        text.push_str(
-            "\n[identity.providers.main]\nkind = \"jwt\"\nissuer = \"https://idp.example\"\naudiences = [\"api\"]\n",
-        );
-        text.push_str(&format!("jwks = {{ inline = '{{\"keys\":[{key}]}}' }}\n"));
-    }
-    text
-}
-
 /// Every request is sampled; there is room for the spans of all that are counted.
 const TRACED: &str = "[telemetry.tracing]\notlp_endpoint = \"http://127.0.0.1:4318\"\nsample_ratio = 1.0\n\
                       otlp_queue = 1048576\n\n";
@@ -153,6 +125,8 @@ struct Plan {
     is_late: bool,
     /// Every request is traced, and nobody sends the spans.
     is_traced: bool,
+    /// Requests of a client are counted against a limit, which has room for all of them.
+    is_limited: bool,
     request: &'static [u8],
     /// What upstreams answer.
     answer: &'static [u8],
@@ -168,6 +142,7 @@ impl Default for Plan {
             token: Token::Absent,
             is_late: false,
             is_traced: false,
+            is_limited: false,
             request: messages::REQUEST,
             answer: messages::answer(),
             expected: OK,
@@ -176,6 +151,42 @@ impl Default for Plan {
 }
 
 impl Plan {
+    /// The configuration, with this key of the issuer's where routes ask for a token.
+    fn configuration(&self, key: Option<&str>) -> String {
+        let output = match self.log {
+            Log::Off => "off",
+            Log::On | Log::Kept => "/dev/null",
+        };
+        let mut text = format!("[telemetry.access_log]\noutput = \"{output}\"\n\n");
+        text.push_str("[upstreams.orders]\nendpoints = [\"127.0.0.1:9001\", \"127.0.0.1:9002\"]\n");
+        if self.breakers == Breakers::Off {
+            text.push_str("breaker = { consecutive_failures = 0, min_requests = 1000000000 }\n");
+        }
+        for number in 0..ROUTES {
+            text.push_str(&format!(
+                "\n[[routes]]\nname = \"items-{number}\"\npath = \"/api/service-{number}/items/{{id}}\"\n\
+                 upstream = \"orders\"\n"
+            ));
+            if key.is_some() {
+                text.push_str("auth = { providers = [\"main\"], scopes = [\"orders:read\"] }\n");
+            }
+            if self.is_limited {
+                text.push_str("rate_limits = [\"fair\"]\n");
+            }
+        }
+        if let Some(key) = key {
+            text.push_str(
+                "\n[identity.providers.main]\nkind = \"jwt\"\nissuer = \"https://idp.example\"\n\
+                 audiences = [\"api\"]\n",
+            );
+            text.push_str(&format!("jwks = {{ inline = '{{\"keys\":[{key}]}}' }}\n"));
+        }
+        if self.is_limited {
+            text.push_str("\n[rate_limits.fair]\nrate = \"1000000/s\"\nburst = 1000000\nkey = \"client_ip\"\n");
+        }
+        text
+    }
+
     fn world(self) -> World {
         let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime without sockets");
         let waker = waker(&runtime);
@@ -185,7 +196,7 @@ impl Plan {
         let client = network.client(self.request, self.expected);
         let key = (self.token == Token::Proven).then_some(&*key);
         let start = if self.log == Log::Kept { gateway_that_keeps_its_log } else { gateway };
-        let mut text = configuration(self.log, self.breakers, key);
+        let mut text = self.configuration(key);
         if self.is_late {
             // Of a flood so many a second are written down, so that a count would hang on the clock.
             text.insert_str(0, "[telemetry.recorder]\nrequests = 0\n\n");
@@ -280,6 +291,14 @@ impl World {
     /// As `new`.
     pub fn traced(log: Log) -> Self {
         Plan { log, is_traced: true, ..Plan::default() }.world()
+    }
+
+    /// The same where requests are counted against a limit.
+    ///
+    /// # Panics
+    /// As `new`.
+    pub fn limited(log: Log) -> Self {
+        Plan { log, is_limited: true, ..Plan::default() }.world()
     }
 
     /// The same while the worker's loop is late and every request is turned away: what a refusal costs.

@@ -191,8 +191,6 @@ pub struct Exchange<N: Network> {
     pub unread: bool,
     /// How its answer comes to its client.
     delivery: Delivery,
-    /// Set once the record is written.
-    finished: bool,
 }
 
 /// A web page of another origin that the route lets in.
@@ -259,13 +257,24 @@ pub struct Named<N: Network> {
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
     #[inline]
-    pub fn new(arrival: Arrival<N>, (method, uri, version): (Method, Uri, Version), named: Named<N>) -> Self {
+    pub fn new(arrival: Arrival<N>, line: (Method, Uri, Version), named: Named<N>) -> Self {
         let clock = &arrival.shard.shared.clock;
         let started = clock.now();
+        Self::begun((started, clock.since(started)), arrival, line, named)
+    }
+
+    /// The same at this time, which the clock counts so.
+    #[inline]
+    fn begun(
+        (started, since): (Instant, Since),
+        arrival: Arrival<N>,
+        (method, uri, version): (Method, Uri, Version),
+        named: Named<N>,
+    ) -> Self {
         Self {
             snapshot: named.snapshot,
             started,
-            since: clock.since(started),
+            since,
             request_id: named.request_id,
             trace: named.trace,
             client: named.client,
@@ -331,7 +340,6 @@ impl<N: Network> Exchange<N> {
             place: None,
             unread: false,
             delivery: Delivery::default(),
-            finished: false,
         }
     }
 
@@ -452,14 +460,14 @@ impl<N: Network> Exchange<N> {
 
     /// Counts and records the exchange. Later calls, and the drop, do nothing more.
     pub fn finish(&mut self, ended: Ended) {
-        if !self.finished {
+        if !self.delivery.is_recorded {
             self.finish_at(ended, self.now());
         }
     }
 
     /// The same, for who has just looked at the clock.
     pub fn finish_at(&mut self, ended: Ended, now: Instant) {
-        if std::mem::replace(&mut self.finished, true) {
+        if std::mem::replace(&mut self.delivery.is_recorded, true) {
             return;
         }
         let since = self.shard.shared.clock.since(now);

@@ -198,6 +198,17 @@ fn unguarded_pipeline(world: &'static mut World) {
     world.exchanges(OPERATIONS);
 }
 
+fn limited(log: Log) -> &'static mut World {
+    Box::leak(Box::new(World::limited(log)))
+}
+
+// What a limit costs whose keys are here is the difference to `pipeline`: the charge, and what the client is told.
+#[library_benchmark(setup = limited)]
+#[bench::log_off(args = (Log::Off), config = within("limited_pipeline_log_off"))]
+fn limited_pipeline(world: &'static mut World) {
+    world.exchanges(OPERATIONS);
+}
+
 fn traced(log: Log) -> &'static mut World {
     Box::leak(Box::new(World::traced(log)))
 }
@@ -267,6 +278,7 @@ library_benchmark_group!(
         codec,
         pipeline,
         unguarded_pipeline,
+        limited_pipeline,
         traced_pipeline,
         refusal,
         token,

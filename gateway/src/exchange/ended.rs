@@ -21,6 +21,8 @@ pub(super) struct Delivery {
     is_awaited: bool,
     /// It has come to its end here, and waits for that.
     is_over: bool,
+    /// Set once the record is written.
+    pub(super) is_recorded: bool,
 }
 
 impl<N: Network> Exchange<N> {
@@ -58,7 +60,7 @@ impl<N: Network> Exchange<N> {
 
     /// Whether its record is written.
     pub fn is_finished(&self) -> bool {
-        self.finished
+        self.delivery.is_recorded
     }
 
     /// Whoever writes its answer will say when the last of it has gone (`delivered`). One that is dropped before was
@@ -138,7 +140,7 @@ impl<N: Network> Exchange<N> {
 
 impl<N: Network> Drop for Exchange<N> {
     fn drop(&mut self) {
-        if !self.finished {
+        if !self.delivery.is_recorded {
             self.finish_dropped();
         }
         if self.seen.is_some() {

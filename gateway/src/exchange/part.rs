@@ -169,7 +169,7 @@ impl<N: Network> Exchange<N> {
             secure: self.secure,
         };
         let mut call = Box::new(Self::new(arrival, (method, uri, self.version), named));
-        call.finished = true;
+        call.delivery.is_recorded = true;
         (call.passes, call.is_doubtful) = (self.passes, self.is_doubtful);
         call.route = Some(route);
         call.traced = self.traced;

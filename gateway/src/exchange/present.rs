@@ -28,7 +28,7 @@ impl<N: Network> Exchange<N> {
                 client: self.client.ip,
                 began: self.started,
                 // A call leaves no record of its own.
-                is_part: self.finished,
+                is_part: self.delivery.is_recorded,
                 asks: Mutex::default(),
             })
         });
