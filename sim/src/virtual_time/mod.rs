@@ -41,7 +41,7 @@ use loadgen::request::KeyError;
 
 use crate::history::limit::requests;
 use crate::history::{History, Phase};
-use crate::oracle::policy::Tolerance;
+use crate::oracle::policy::{BreakerPolicy, Tolerance};
 use crate::run::RunKeys;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::{Filling, SOME_KEYS};
@@ -298,6 +298,13 @@ fn filling(places: &[Rc<mock::Place>], mocks: IpAddr, gateway: IpAddr, keys: Opt
         key_set: keys.map_or(SOME_KEYS, RunKeys::set).to_owned(),
         ..Filling::default()
     }
+}
+
+/// A breaker's policy with its buckets as a world's gateway has them: they begin with the gateway, which is up before
+/// t = 0 by the head start.
+pub(crate) fn in_a_world(policy: BreakerPolicy) -> BreakerPolicy {
+    let bucket_ns = policy.bucket_ns();
+    BreakerPolicy { buckets_from_ns: bucket_ns - nanos(HEAD_START) % bucket_ns, ..policy }
 }
 
 fn phases(scenario: &Scenario) -> Vec<Phase> {
