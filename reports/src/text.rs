@@ -18,6 +18,7 @@ pub fn render(result: &ResultFile) -> String {
     let machine = &result.environment;
     lines.push(format!("{}, {} cores, Linux {}", machine.cpu, machine.cores, machine.kernel));
     loads(result, &mut lines);
+    lines.extend(crate::story::wrong_headers(result));
     balance(result, &mut lines);
     if !result.peers.is_empty() {
         lines.push(String::new());
