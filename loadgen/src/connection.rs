@@ -7,10 +7,12 @@ pub(crate) mod wire;
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
 
 use rustix::io::Errno;
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::request::ExpectedHeader;
 use crate::response::{Progress, ResponseReader};
 use crate::sample::Failure;
 use wire::Wire;
@@ -88,9 +90,11 @@ impl Connection {
     }
 
     /// Takes a request on; its bytes go out with [`Connection::write`].
-    pub(crate) fn begin(&mut self, in_flight: InFlight, is_head: bool) {
+    /// Its answer is held against `headers`.
+    pub(crate) fn begin(&mut self, in_flight: InFlight, is_head: bool, headers: Option<Arc<[ExpectedHeader]>>) {
         debug_assert!(self.in_flight.is_none(), "one request at a time");
         self.reader.reset(is_head);
+        self.reader.expect(headers);
         self.in_flight = Some(in_flight);
         self.written = 0;
     }

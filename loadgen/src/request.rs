@@ -5,6 +5,7 @@
 
 mod compiled;
 mod draws;
+pub mod header;
 mod mix;
 mod pattern;
 mod text;
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 
 use crate::target::Target;
 pub(crate) use compiled::Prepared;
+pub use header::ExpectedHeader;
 pub use mix::{Mix, Protocol};
 pub use pattern::PatternError;
 pub use text::{Dice, Text};
@@ -59,6 +61,8 @@ pub struct Expectation {
     pub statuses: Vec<u16>,
     /// The exact length of the body, where it is known.
     pub body_bytes: Option<u64>,
+    /// Headers of each answer whose status is right.
+    pub headers: Vec<ExpectedHeader>,
 }
 
 impl Expectation {

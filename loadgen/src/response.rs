@@ -6,6 +6,9 @@
 mod chunked;
 mod refusal;
 
+use std::sync::Arc;
+
+use crate::request::{ExpectedHeader, header};
 use chunked::Chunked;
 pub use refusal::{Refusal, finer_wait_ns, request_id_of};
 
@@ -29,6 +32,8 @@ pub struct Head {
     pub refusal: Option<Refusal>,
     /// What it says as the answer to a gRPC call; over HTTP/2 alone.
     pub call: Call,
+    /// It lacks a header that was expected, or has one that was not to be there.
+    pub wrong_header: bool,
 }
 
 impl Head {
@@ -97,6 +102,8 @@ enum State {
 pub struct ResponseReader {
     state: State,
     is_head_request: bool,
+    /// The headers that the answer is held against.
+    expected: Option<Arc<[ExpectedHeader]>>,
     /// A head that came in more than one piece; empty otherwise.
     partial: Vec<u8>,
     head: Head,
@@ -115,6 +122,7 @@ impl ResponseReader {
         Self {
             state,
             is_head_request: false,
+            expected: None,
             partial: Vec::new(),
             head,
             body_bytes: 0,
@@ -130,9 +138,11 @@ impl ResponseReader {
     }
 
     /// Makes ready for the next answer; `is_head_request` says that its request was a HEAD, so that it has no body.
+    /// Of its headers nothing is expected.
     pub fn reset(&mut self, is_head_request: bool) {
         self.state = State::Head;
         self.is_head_request = is_head_request;
+        self.expected = None;
         self.partial.clear();
         self.problem.clear();
         self.head = Head::default();
@@ -140,6 +150,11 @@ impl ResponseReader {
         if let Some(kept) = &mut self.kept {
             kept.clear();
         }
+    }
+
+    /// Holds the next answer against these headers, after a reset.
+    pub fn expect(&mut self, headers: Option<Arc<[ExpectedHeader]>>) {
+        self.expected = headers;
     }
 
     /// The head, once [`ResponseReader::has_head`].
@@ -248,7 +263,7 @@ impl ResponseReader {
     /// Reads a head; how many bytes of `piece` it took, or `None` when it goes on.
     fn feed_head(&mut self, piece: &[u8]) -> Result<Option<usize>, Malformed> {
         if self.partial.is_empty() {
-            let Some((state, head, taken)) = parse_head(piece, self.is_head_request)? else {
+            let Some((state, head, taken)) = self.parse_head(piece)? else {
                 self.partial.extend_from_slice(piece);
                 return if self.partial.len() > MAX_HEAD_BYTES { Err(Malformed) } else { Ok(None) };
             };
@@ -257,13 +272,17 @@ impl ResponseReader {
         }
         let before = self.partial.len();
         self.partial.extend_from_slice(piece);
-        let Some((state, head, taken)) = parse_head(&self.partial, self.is_head_request)? else {
+        let Some((state, head, taken)) = self.parse_head(&self.partial)? else {
             return if self.partial.len() > MAX_HEAD_BYTES { Err(Malformed) } else { Ok(None) };
         };
         self.partial.clear();
         (self.state, self.head) = (state, head);
         // The head was not whole before, so it ends inside this piece.
         taken.checked_sub(before).map(Some).ok_or(Malformed)
+    }
+
+    fn parse_head(&self, bytes: &[u8]) -> Result<Option<(State, Head, usize)>, Malformed> {
+        parse_head(bytes, self.is_head_request, self.expected.as_deref())
     }
 }
 
@@ -274,7 +293,11 @@ impl Default for ResponseReader {
 }
 
 /// Parses a head: the state that follows, what it says, and its length; `None` when it is not whole.
-fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(State, Head, usize)>, Malformed> {
+fn parse_head(
+    bytes: &[u8],
+    is_head_request: bool,
+    expected: Option<&[ExpectedHeader]>,
+) -> Result<Option<(State, Head, usize)>, Malformed> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(length) = response.parse(bytes).map_err(|_| Malformed)? else {
@@ -322,6 +345,10 @@ fn parse_head(bytes: &[u8], is_head_request: bool) -> Result<Option<(State, Head
         }
     }
     head.refusal = Refusal::of(status, request_id, retry_after);
+    if let Some(expected) = expected {
+        let lines = || response.headers.iter().map(|header| (header.name, header.value));
+        head.wrong_header = header::lacks(expected, head.is_of_mock(), lines);
+    }
     let state = match (chunked, content_length) {
         _ if is_head_request || matches!(status, 204 | 304) => State::Done,
         (true, Some(_)) => return Err(Malformed),

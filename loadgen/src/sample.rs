@@ -44,6 +44,8 @@ pub enum Failure {
     Malformed,
     /// The body had another length than expected.
     Length,
+    /// The answer lacked a header that was expected, or had one that was not to be there.
+    Header,
     /// The answer did not come in time.
     Timeout,
     /// The answer lacked a value that later steps of a journey need.
@@ -60,6 +62,7 @@ impl fmt::Display for Failure {
             Self::Reset => "reset",
             Self::Malformed => "malformed",
             Self::Length => "length",
+            Self::Header => "header",
             Self::Timeout => "timeout",
             Self::Missing => "missing",
             Self::Call => "grpc",

@@ -56,6 +56,8 @@ fn wrong_usage_is_two() {
         &[local, "--url", local],
         &["--url", local, "--rate", "5/s", "--requests", "5"],
         &["--url", local, "-H", "no colon"],
+        &["--url", local, "--expect-header", "a b: 1"],
+        &["--url", local, "--journey", "shop.toml", "--expect-header", "a: 1"],
         &["--url", local, "--method", "GET /"],
         &["--url", local, "--requests", "5", "--users", "5"],
         &["--url", local, "--rate", "5/s", "--spawn", "5/s"],
@@ -372,4 +374,20 @@ fn a_result_that_cannot_be_printed_is_no_pass() {
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(3), "{said}");
     assert!(said.contains("standard output"), "{said}");
+}
+
+#[test]
+fn a_header_that_is_expected_and_not_there_fails_the_run_that_asks_for_no_errors() {
+    let url = answers("200 OK\r\nx-tenant: blue");
+    let run = |expected: &str| {
+        let output =
+            loadgen(&["--url", &url, "--requests", "20", "--expect-header", expected, "--fail-if", "errors>0%"]);
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (code, text) = run("x-tenant: red");
+    assert!(text.contains("failure  header: 20"), "{text}");
+    // Whether the machine left the driver alone is another question; a run that is not valid is 4.
+    assert!(matches!(code, Some(1 | 4)), "{code:?} {text}");
+    let (_, text) = run("X-Tenant: blue");
+    assert!(!text.contains("failure") && text.contains("ok 20"), "{text}");
 }

@@ -122,6 +122,27 @@ fn each_kind_of_bad_answer_is_counted_as_what_it_is() {
 }
 
 #[test]
+fn an_answer_with_another_header_than_expected_is_a_failure_of_its_own_kind() {
+    let script: Script = |number| match number {
+        1..=10 => Some("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Tenant: blue\r\n\r\nok"),
+        11..=13 => Some("HTTP/1.1 200 OK\r\ncontent-length: 2\r\nX-Tenant: red\r\n\r\nok"),
+        14..=18 => Some(OK),
+        _ => Some("HTTP/1.1 429 X\r\ncontent-length: 2\r\n\r\nok"),
+    };
+    for (expected, wrong) in [("x-tenant: blue", 8), ("x-tenant", 5), ("!x-tenant", 13)] {
+        let (target, _) = serve(script);
+        let mut template = Template::get("t", target.clone());
+        template.expect.headers = vec![expected.parse().unwrap()];
+        let mut settings = settings(target, closed(20));
+        (settings.mix, settings.connections) = (Mix::new(&[template], 1).unwrap(), 1);
+        let (_, recorder) = measure(settings);
+        let phase = &recorder.phases()[0];
+        assert_eq!((phase.ok, phase.failed, phase.rejected), (18 - wrong, wrong, 2), "{expected}");
+        assert_eq!(phase.failures["header"], wrong, "{expected}: a status that is wrong says it all");
+    }
+}
+
+#[test]
 fn refusals_and_wrong_requests_are_told_apart() {
     let cases: [(Script, Outcome); 4] = [
         (|_| Some("HTTP/1.1 503 X\r\ncontent-length: 0\r\n\r\n"), Outcome::Rejected),

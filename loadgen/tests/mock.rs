@@ -8,7 +8,8 @@ use loadgen::clock::{Clock, thread_cpu_ns};
 use loadgen::engine::{Load, Model, Pacing, Schedule, Settings, run_all, run_all_beside};
 use loadgen::plan::{Arrivals, Plan};
 use loadgen::recorder::Recorder;
-use loadgen::request::{Mix, Protocol, Template};
+use loadgen::request::header::Wanted;
+use loadgen::request::{ExpectedHeader, Mix, Protocol, Template};
 use loadgen::sample::{Observer, Sample, Totals};
 use loadgen::target::Target;
 use mocks::{Effect, Mock, Rule};
@@ -234,4 +235,37 @@ fn a_grpc_call_that_failed_is_no_success() {
     assert_eq!(counts(vec![Rule::any().grpc_status(5)]), (0, 0, 20));
     let cut = Rule::any().effect(Effect::Truncate(None));
     assert_eq!(counts(vec![cut]), (0, 0, 20), "it lacks its trailers");
+}
+
+#[test]
+fn what_a_mock_received_can_be_expected_over_both_protocols() {
+    let mock = Mock::builder().service("orders").launch().unwrap();
+    let target = Target::parse(&mock.url("/a"), false).unwrap();
+    let template = |name: &str, wanted: Wanted| {
+        let mut template = Template::get("t", target.clone());
+        template.headers = vec![("X-User".to_owned(), "7".to_owned())];
+        template.expect.headers = vec![ExpectedHeader::of_request(name, wanted).unwrap()];
+        template
+    };
+    let is = |value: &str| Wanted::Is(value.to_owned());
+    for protocol in [Protocol::Http1, Protocol::Http2 { streams: 4 }] {
+        for (name, wanted, wrong) in [
+            ("x-user", is("7"), 0),
+            ("x-user", is("8"), 20),
+            ("x-user", Wanted::Absent, 20),
+            ("x-role", Wanted::Present, 20),
+            ("x-role", Wanted::Absent, 0),
+        ] {
+            let mut one = settings(&mock.url("/a"), 500.0, 100_000_000);
+            one.mix = Mix::new(&[template(name, wanted.clone())], 7).unwrap().speaking(protocol).unwrap();
+            one.model = Model::Closed { requests: Some(20), duration: None };
+            let clock = Clock::start();
+            let mut recorder = Recorder::new("steady", 0);
+            let load = Load { settings: one, observer: &mut recorder };
+            run_all(vec![load], clock, at_once(&clock, Pacing::Sleep)).unwrap();
+            let phase = &recorder.phases()[0];
+            let counted = phase.failures.get("header").copied().unwrap_or(0);
+            assert_eq!((phase.ok, counted), (20 - wrong, wrong), "{protocol:?} {name} {wanted:?}");
+        }
+    }
 }

@@ -4,9 +4,10 @@ mod client;
 
 use std::io::{ErrorKind, Write};
 use std::net::Shutdown;
+use std::time::Duration;
 
 use client::Client;
-use mocks::{Hit, Mock};
+use mocks::{Hit, Mock, Rule};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use sha2::{Digest, Sha256};
@@ -254,4 +255,17 @@ fn a_dropped_mock_closes_its_port_and_its_connections() {
     drop(mock);
     client.rest();
     assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+#[test]
+fn a_request_may_ask_to_be_shown_as_it_came() {
+    let mock = Mock::builder().rule(Rule::on("/slow").delay(Duration::from_millis(1))).launch().unwrap();
+    let mut client = Client::connect(mock.addr());
+    for path in ["/echo", "/bytes/5", "/slow", "/healthz"] {
+        let answer = client.get(path, "X-User: 7\r\nx-mock-show: x-user, x-role\r\n");
+        let told = ["x-mock-saw-x-user", "x-mock-saw-x-role", "x-mock-show"].map(|name| answer.header(name));
+        assert_eq!(told, [Some("7"), None, Some("x-user, x-role")], "{path}");
+        let unasked = client.get(path, "X-User: 7\r\n");
+        assert_eq!((unasked.header("x-mock-saw-x-user"), unasked.header("x-mock-show")), (None, None), "{path}");
+    }
 }

@@ -32,6 +32,7 @@ pub fn of(result: &ResultFile) -> Story {
     sentences.extend(claims(result));
     sentences.extend(capacity(result));
     sentences.extend(loads(result));
+    sentences.extend(wrong_headers(result));
     sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
     // What is judged all the same is not all that there is to say; and of a run there may be something to know.
     let tells = !result.validity.valid || result.kind == Kind::Run;
@@ -241,6 +242,18 @@ fn loads(result: &ResultFile) -> Vec<String> {
         )
     };
     result.load.iter().map(say).collect()
+}
+
+/// Loads of which answers were not as their headers were expected. Every rendering says it in these words.
+pub(crate) fn wrong_headers(result: &ResultFile) -> Vec<String> {
+    let wrong = result.load.iter().map(|(name, load)| (name, load.wrong_headers(), load.requests));
+    let say = |(name, wrong, all): (&String, u64, u64)| {
+        let (wrong, all) = (count(wrong), count(all));
+        format!(
+            "{name}: {wrong} of {all} answers lacked a header that is expected, or had one that is not to be there."
+        )
+    };
+    wrong.filter(|(_, wrong, _)| *wrong > 0).map(say).collect()
 }
 
 /// A reason, which begins small and ends without a point, as a sentence. A name that it begins with stays as it is

@@ -19,6 +19,7 @@ pub fn render(result: &ResultFile) -> String {
     let machine = &result.environment;
     lines.push(format!("{}, {} cores, Linux {}", machine.cpu, machine.cores, machine.kernel));
     loads(result, &mut lines);
+    lines.extend(crate::story::wrong_headers(result));
     limiters(result, &mut lines);
     balance(result, &mut lines);
     scenarios(result, &mut lines);

@@ -156,11 +156,17 @@ fn a_bad_file_or_command_of_a_peer_is_told_before_anything_runs() {
     // The file: its own name comes first, as that of a scenario.
     let said = compare(1, "listen 80", &mine("mine=true {config}"));
     assert!(said.starts_with(text(&config)) && said.contains("write {listen}"), "{said}");
+    let said = compare(1, "{listen} http://192.0.2.7:80 mock://orders/0", &mine("mine=true {config}"));
+    assert!(said.contains("line 1: http://192.0.2.7:80 is not on this machine"), "{said}");
     let said = compare(1, "{listen}\n\nmock://users/0\n", &mine("mine=true {config}"));
     assert!(said.contains("line 3: there is no mock://users/0; there are orders/0, orders/1"), "{said}");
     if has_nginx() {
-        let said =
-            compare(1, "events {} http { server { listen {listen};\nlisten_to nothing; } }", &["--peers", "nginx"]);
+        let said = compare(
+            1,
+            "events {} http { server { listen {listen}; location / { proxy_pass http://mock://orders/0; }\n\
+             listen_to nothing; } }",
+            &["--peers", "nginx"],
+        );
         assert!(said.starts_with(text(&config)) && said.contains("unknown directive"), "{said}");
         assert!(said.contains("mine.conf:2"), "the line of the user's own file: {said}");
     }

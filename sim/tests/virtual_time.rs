@@ -222,3 +222,42 @@ fn a_suite_runs_both_kinds() {
     assert_eq!((result.verdict, output.status.code()), (Verdict::Pass, Some(0)), "{:?}", result.scenarios);
     assert!(out.join("both/report.html").is_file());
 }
+
+/// Every answer is held against the headers that are expected.
+fn expecting(headers: &str, edits: &str) -> (Option<i32>, reports::result::ResultFile, String) {
+    let short = Short {
+        name: "edited",
+        load: "arrivals = \"constant\"\nrate = \"100/s\"\nduration = \"1s\"\nconnections = 4",
+        fault: "at = \"900ms\"\nfor = \"10ms\"\nact = { delay = \"1ms\" }",
+        rest: "\n[[expect]]\nfigure = \"load.main.requests\"\nmin = 1\n",
+        upstream: "",
+        route: edits,
+    };
+    let scenario = format!("runtime = \"virtual\"\n{}", short.scenario());
+    let at = scenario.find("path = \"").unwrap();
+    let scenario = format!("{}expect = {{ status = [200], {headers} }}, {}", &scenario[..at], &scenario[at..]);
+    let folder = short.written_as(&scenario);
+    let out = folder.path().join("out");
+    let output = sim(&["run", text(&folder.path().join("s.toml")), "--out", text(&out)]);
+    let result = result_of(&out, &output);
+    assert_schema(&out);
+    (output.status.code(), result, String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+#[test]
+fn an_edit_of_headers_that_gets_lost_fails_the_run() {
+    let edits = "request_headers = { set = { x-tenant = \"blue\" }, remove = [\"x-debug\"] }\n\
+                 response_headers = { set = { x-served-by = \"gate\" } }";
+    let all = "headers = { x-served-by = \"gate\", x-secret = false }, \
+               upstream_headers = { x-tenant = \"blue\", x-debug = false, x-request-id = true }";
+    let (code, result, said) = expecting(all, edits);
+    assert_eq!((code, result.load["main"].wrong_headers()), (Some(0), 0), "{said}");
+    let lost = edits.replace("x-tenant = \"blue\"", "");
+    let (code, result, said) = expecting(all, &lost);
+    let (wrong, requests) = (result.load["main"].wrong_headers(), result.load["main"].requests);
+    assert_eq!((code, wrong), (Some(1), requests), "{said}");
+    assert_eq!(result.load["main"].phases["before"].success_ratio.to_bits(), 0.0_f64.to_bits());
+    let missed = result.expectations.iter().find(|one| one.figure == "load.main.wrong_headers");
+    assert!(missed.is_some_and(|one| !one.holds && one.value == Some(requests as f64)), "{:?}", result.expectations);
+    assert!(said.contains("answers lacked a header that is expected"), "{said}");
+}

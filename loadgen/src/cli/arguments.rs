@@ -10,12 +10,13 @@ use crate::clock::duration_ns;
 use crate::engine::Pacing;
 use crate::plan::Arrivals;
 use crate::recorder::Window;
+use crate::request::ExpectedHeader;
 use crate::threshold::Threshold;
 use crate::units::{parse_duration, parse_rate};
 
 /// What makes no sense with journeys, nor with what only they have: an argument that is required is not missed where
 /// one is there that it conflicts with.
-const NOT_OF_JOURNEYS: [&str; 14] = [
+const NOT_OF_JOURNEYS: [&str; 15] = [
     "rate",
     "arrivals",
     "replay",
@@ -26,6 +27,7 @@ const NOT_OF_JOURNEYS: [&str; 14] = [
     "body",
     "expect_statuses",
     "expect_length",
+    "expect_headers",
     "pacing",
     "connections",
     "max_in_flight",
@@ -153,6 +155,9 @@ pub struct Arguments {
     /// The length that each body must have, in bytes
     #[arg(long)]
     pub(super) expect_length: Option<u64>,
+    /// A header that each answer must have, as in 'x-a: 1'; 'x-a' is any value, '!x-a' none; may be repeated
+    #[arg(long = "expect-header", value_name = "HEADER")]
+    pub(super) expect_headers: Vec<ExpectedHeader>,
     /// When the run has failed, as in 'p99>20ms'; may be repeated. Figures: p50, p90, p99, p999, max, errors, success,
     /// rps, dropped; of one phase with its name before, as in 'spike.p99>1s'. Latencies and rps count failed requests,
     /// too: where one is asked for and neither errors nor success, more than 1 % of failed requests fail the run

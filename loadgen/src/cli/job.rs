@@ -168,7 +168,11 @@ fn template(arguments: &Arguments) -> Result<Template, CommandError> {
         headers: arguments.headers.clone(),
         body,
         weight: 1,
-        expect: Expectation { statuses: arguments.expect_statuses.clone(), body_bytes: arguments.expect_length },
+        expect: Expectation {
+            statuses: arguments.expect_statuses.clone(),
+            body_bytes: arguments.expect_length,
+            headers: arguments.expect_headers.clone(),
+        },
     })
 }
 

@@ -26,6 +26,7 @@ use h2::{Reason, RecvStream};
 use super::InFlight;
 use super::wire::Wire;
 use crate::clock::Clock;
+use crate::request::ExpectedHeader;
 use crate::response::{Call, Head, Refusal};
 use crate::sample::Failure;
 use message::{Message, call_of, head_of};
@@ -36,6 +37,8 @@ use socket::Socket;
 const STREAM_WINDOW: u32 = 4 * 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 64 * 1024 * 1024;
 
+/// The headers that an answer is held against.
+type Expected = Option<Arc<[ExpectedHeader]>>;
 type H2Connection = h2::client::Connection<Socket, Bytes>;
 type Handshake = dyn Future<Output = Result<(SendRequest<Bytes>, H2Connection), h2::Error>>;
 
@@ -49,7 +52,7 @@ enum State {
 pub(crate) struct Http2 {
     state: State,
     /// Requests that wait for the handshake, or for the server to allow another stream.
-    queue: VecDeque<(InFlight, Message)>,
+    queue: VecDeque<(InFlight, Message, Expected)>,
     streams: Vec<Option<Stream>>,
     free: Vec<usize>,
     ready: Arc<Ready>,
@@ -75,6 +78,7 @@ pub(crate) struct EndedStream {
 
 struct Stream {
     in_flight: InFlight,
+    expected: Expected,
     head: Head,
     body_bytes: u64,
     /// What is looked at of the body of a refusal.
@@ -163,10 +167,11 @@ impl Http2 {
         unsent
     }
 
-    /// Takes a request on, written as HTTP/1.1 would; it goes out with the next [`Http2::pump`].
-    pub(crate) fn begin(&mut self, bytes: &[u8], in_flight: InFlight, now_ns: u64) {
+    /// Takes a request on, written as HTTP/1.1 would; it goes out with the next [`Http2::pump`]. Its answer is held
+    /// against the headers that are expected.
+    pub(crate) fn begin(&mut self, bytes: &[u8], in_flight: InFlight, expected: Expected, now_ns: u64) {
         match Message::parse(bytes) {
-            Some(message) => self.queue.push_back((in_flight, message)),
+            Some(message) => self.queue.push_back((in_flight, message, expected)),
             // Who made the request has asked `can_say` before.
             None => self.end_unsent(in_flight, now_ns, Failure::Malformed),
         }
@@ -225,7 +230,7 @@ impl Http2 {
     /// The server has said goodbye: nothing more is sent here.
     fn leave(&mut self) {
         self.leaving = true;
-        self.unsent.extend(self.queue.drain(..).map(|(in_flight, _)| in_flight));
+        self.unsent.extend(self.queue.drain(..).map(|(in_flight, ..)| in_flight));
     }
 
     /// Sends what waits, as far as the server allows; whether anything went out.
@@ -240,7 +245,7 @@ impl Http2 {
                 Poll::Ready(Err(error)) => return Err(failure_of(&error)),
                 Poll::Ready(Ok(())) => {}
             }
-            let Some((mut in_flight, message)) = self.queue.pop_front() else { break };
+            let Some((mut in_flight, message, expected)) = self.queue.pop_front() else { break };
             let has_body = !message.body.is_empty();
             in_flight.sent_ns = Some(clock.now_ns());
             let (response, mut body) = match send.send_request(message.request, !has_body) {
@@ -260,6 +265,7 @@ impl Http2 {
             let _ = if has_body { body.send_data(message.body, true) } else { Ok(()) };
             let stream = Stream {
                 in_flight,
+                expected,
                 head: Head::default(),
                 body_bytes: 0,
                 problem: Vec::new(),
@@ -317,11 +323,11 @@ impl Http2 {
             });
         }
         // Those that come from other connections are older than their place.
-        for (in_flight, message) in std::mem::take(&mut self.queue) {
+        for (in_flight, message, expected) in std::mem::take(&mut self.queue) {
             if in_flight.started_ns < since_ns {
                 self.end_unsent(in_flight, now_ns, Failure::Timeout);
             } else {
-                self.queue.push_back((in_flight, message));
+                self.queue.push_back((in_flight, message, expected));
             }
         }
     }
@@ -338,7 +344,7 @@ impl Http2 {
         }
         self.free.clear();
         self.wakers.clear();
-        while let Some((in_flight, _)) = self.queue.pop_front() {
+        while let Some((in_flight, ..)) = self.queue.pop_front() {
             self.end_unsent(in_flight, now_ns, failure);
         }
     }
@@ -358,7 +364,7 @@ impl Stream {
                 Poll::Ready(Ok(response)) => response,
             };
             self.in_flight.head_ns = Some(clock.now_ns());
-            self.head = head_of(&response);
+            self.head = head_of(&response, self.expected.as_deref());
             self.part = Part::Body(response.into_body());
         }
         let Part::Body(body) = &mut self.part else { return Poll::Pending };

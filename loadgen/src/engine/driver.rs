@@ -350,7 +350,7 @@ impl<'a> Driver<'a, '_> {
                 mix.render(template, number, &mut lane.body, &mut connection.rendered);
                 let prepared = &mix.prepared[template];
                 let now_ns = self.clock.now_ns();
-                connection.begin(in_flight, prepared.is_head);
+                connection.begin(in_flight, prepared.is_head, prepared.headers.clone());
                 match connection.write(prepared.fixed(), now_ns) {
                     Ok(false) => {}
                     Ok(true) => {
@@ -362,7 +362,8 @@ impl<'a> Driver<'a, '_> {
             }
             Some(Link::Http2(connection)) => {
                 let bytes = mix.bytes(template, number, &mut lane.body, &mut lane.rendered);
-                connection.begin(bytes, in_flight, self.clock.now_ns());
+                let headers = mix.prepared[template].headers.clone();
+                connection.begin(bytes, in_flight, headers, self.clock.now_ns());
                 if !self.settling {
                     self.settle(index);
                 }

@@ -196,6 +196,8 @@ impl<'a> Lane<'a> {
         let refused = accepted && call.is_refused();
         let failure = if accepted && call.is_failed() {
             (!refused).then_some(Failure::Call)
+        } else if accepted && ended.head.wrong_header {
+            Some(Failure::Header)
         } else {
             (accepted && !right_length).then_some(Failure::Length)
         };

@@ -286,7 +286,7 @@ impl Checker<'_> {
             }
             *status.get_ref()
         });
-        let expect = Expectation { statuses: statuses.collect(), body_bytes: None };
+        let expect = Expectation { statuses: statuses.collect(), ..Expectation::default() };
         Request { index, name, method, path, headers, body, expect, take: Vec::new() }
     }
 

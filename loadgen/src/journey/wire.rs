@@ -166,7 +166,7 @@ impl Message {
 }
 
 const OUTCOMES: [Outcome; 4] = [Outcome::Ok, Outcome::Rejected, Outcome::Failed, Outcome::ClientError];
-const FAILURES: [Failure; 8] = [
+const FAILURES: [Failure; 9] = [
     Failure::Connect,
     Failure::Closed,
     Failure::Reset,
@@ -175,6 +175,7 @@ const FAILURES: [Failure; 8] = [
     Failure::Timeout,
     Failure::Missing,
     Failure::Call,
+    Failure::Header,
 ];
 
 fn outcome_code(outcome: Outcome) -> u64 {

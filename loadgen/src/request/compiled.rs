@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::draws::{Draws, write_number};
 use super::pattern::Pattern;
 use super::token::{KeyError, TokenBank, TokenKey, TokenSpec};
-use super::{Expectation, Template, TemplateError, is_token};
+use super::{Expectation, ExpectedHeader, Template, TemplateError, header, is_token};
 
 /// One template, ready to send.
 #[derive(Debug, Clone)]
@@ -15,6 +15,8 @@ pub(crate) struct Prepared {
     pub(crate) target: usize,
     pub(crate) is_head: bool,
     pub(crate) expect: Expectation,
+    /// The headers that its answers are held against; `None` where there are none.
+    pub(crate) headers: Option<Arc<[ExpectedHeader]>>,
 }
 
 #[derive(Debug, Clone)]
@@ -49,7 +51,9 @@ impl Prepared {
             }
             (_, body) => Message::Rendered { head, body, says_length },
         };
-        Ok(Self { message, target, is_head, expect: template.expect.clone() })
+        let expect = template.expect.clone();
+        let headers = (!expect.headers.is_empty()).then(|| Arc::from(expect.headers.as_slice()));
+        Ok(Self { message, target, is_head, expect, headers })
     }
 
     /// The bytes, where they are the same each time.
@@ -123,6 +127,9 @@ fn compile_head(template: &Template) -> Result<Pattern, TemplateError> {
         head.push_literal(&format!("{name}: "));
         head.append(checked(template, "header value", value, |byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))?);
         head.push_literal("\r\n");
+    }
+    if let Some(names) = header::to_show(&template.expect.headers) {
+        head.push_literal(&format!("{}: {names}\r\n", header::SHOW));
     }
     Ok(head)
 }

@@ -71,6 +71,8 @@ pub(crate) struct Facts {
     pub trace_id: u128,
     /// Lines with `x-mock-fault` are there.
     pub asks_fault: bool,
+    /// Lines with `x-mock-show` are there.
+    pub shows: bool,
     /// The line that holds `x-request-id`.
     pub request_id: Option<usize>,
     /// A gateway's own health check, by its `user-agent`.
@@ -135,6 +137,7 @@ impl<'b> Head<'_, 'b> {
                     scan.health_check = header.value == HEALTH_CHECK;
                 }
                 11 if header.name.eq_ignore_ascii_case("traceparent") => scan.trace(header.value),
+                11 if header.name.eq_ignore_ascii_case("x-mock-show") => scan.shows = true,
                 12 if header.name.eq_ignore_ascii_case("x-request-id") => scan.request_id = Some(index),
                 12 if header.name.eq_ignore_ascii_case("x-mock-fault") => scan.asks_fault = true,
                 14 if header.name.eq_ignore_ascii_case("content-length") => scan.length(header.value)?,
@@ -156,6 +159,7 @@ struct Scan {
     keep_alive: bool,
     trace_id: u128,
     asks_fault: bool,
+    shows: bool,
     request_id: Option<usize>,
     health_check: bool,
 }
@@ -221,6 +225,7 @@ impl Scan {
             is_head: head.method == "HEAD",
             trace_id: self.trace_id,
             asks_fault: self.asks_fault,
+            shows: self.shows,
             request_id: self.request_id,
             health_check: self.health_check,
             head_len: head.len,

@@ -376,7 +376,7 @@ fn answer(
         Route::Stream(..) | Route::Events(..) | Route::WebSocket => true,
         Route::Echo | Route::Items | Route::Health | Route::OpenApi => false,
     };
-    if waits || decision.plan.is_some() {
+    if waits || facts.shows || decision.plan.is_some() {
         return Step::Wait(Box::new(Job { decision, facts: *facts, received: None }));
     }
     let (content_type, body) = match few {

@@ -8,6 +8,9 @@ use crate::http1::head::Head;
 use crate::http1::json::Received;
 use crate::world::Endpoint;
 
+/// The request header that lists what is shown.
+const SHOW: &str = "x-mock-show";
+
 /// An answer that is still to be written.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -42,6 +45,7 @@ impl Reply {
         let texts = texts.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value.clone()?)));
         lines.extend(texts);
         lines.extend(caching.age.map(|age| ("age".to_owned(), age.to_string())));
+        show(head, &mut lines);
         let mut status = act.status.or(calls.failed).unwrap_or(200);
         if status == 200 && tag.is_some_and(|tag| is_known(head, &tag)) {
             status = 304;
@@ -53,6 +57,24 @@ impl Reply {
     pub(crate) fn http1_lines(&self) -> Vec<u8> {
         self.lines.iter().flat_map(|(name, value)| format!("{name}: {value}\r\n").into_bytes()).collect()
     }
+}
+
+/// Shows the request's own lines of the names that its `x-mock-show` lists, one for each, as `x-mock-saw-NAME`; and the
+/// list itself, so that what is not shown is known not to have come. A long list is cut.
+fn show(head: &Head<'_, '_>, lines: &mut Vec<(String, String)>) {
+    const MOST: usize = 32;
+    let lists: Vec<&[u8]> = head.values(SHOW).collect();
+    if lists.is_empty() {
+        return;
+    }
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let list = text(&lists.join(&b','));
+    let names = list.split(',').map(str::trim).filter(|name| !name.is_empty()).take(MOST);
+    for name in names {
+        let saw = format!("x-mock-saw-{}", name.to_ascii_lowercase());
+        lines.extend(head.values(name).take(MOST).map(|value| (saw.clone(), text(value))));
+    }
+    lines.push((SHOW.to_owned(), list));
 }
 
 /// The entity tag with its quotes.

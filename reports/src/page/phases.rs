@@ -59,6 +59,9 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
             p.note {
                 "Offered " (digits(load.offered_rps)) " requests/s, achieved " (digits(load.achieved_rps)) "; "
                 (count(load.requests)) " requests."
+                @if load.wrong_headers() > 0 {
+                    " Answers with a header that was not as expected: " (count(load.wrong_headers())) "."
+                }
             }
             (of_load(load))
             @for (name, journey) in &load.journeys { (of_journey(name, journey)) }

@@ -114,6 +114,12 @@ pub struct Phase {
 }
 
 impl Load {
+    /// Answers that were right but for a header: one that was expected was not there, or one that was not to be.
+    #[must_use]
+    pub fn wrong_headers(&self) -> u64 {
+        self.phases.values().filter_map(|phase| phase.failures.get("header")).sum()
+    }
+
     /// The phases in the order of time: `before`, the faults by number, `healed`, others last and by name.
     ///
     /// The file holds them by name, and names alone would put `fault_10` before `fault_2`.

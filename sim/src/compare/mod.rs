@@ -7,7 +7,7 @@
 //! |---|---|
 //! | `wanted` | what the scenario's configuration asks for |
 //! | `nearest` | the nearest equal for nginx, HAProxy and Envoy, and what it lacks, in words |
-//! | `own_config` | a configuration that the user brings |
+//! | `own_config`, `outward` | a configuration that the user brings, and where it leads beyond this machine |
 //! | `stand` | how each is started, told to reload, and told to drain |
 //! | `try_out` | what is wrong with one, before anything runs |
 //! | `score` | trip time, leaks, recovery, failures at events, over-admission: pure |
@@ -16,6 +16,7 @@
 mod board;
 pub(crate) mod cli;
 mod nearest;
+mod outward;
 mod own_config;
 mod score;
 mod stand;

@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use super::outward;
 use crate::run::Place;
 
 /// What no filled configuration may still have.
@@ -39,7 +40,8 @@ impl OwnConfig {
     /// The configuration for this place.
     ///
     /// # Errors
-    /// When it names an endpoint that is not there, or does not say where it listens; the file's name is not in it.
+    /// When it names an endpoint that is not there, or none, or an address that is not on this machine, or does not say
+    /// where it listens; the file's name is not in it.
     pub(super) fn fill(
         &self,
         place: &Place<'_>,
@@ -50,6 +52,11 @@ impl OwnConfig {
         if !["{listen}", "{listen_port}"].iter().any(|blank| self.text.contains(blank)) {
             let blanks = "{listen}, or {listen_host} and {listen_port}";
             return Err(format!("it does not say where to take requests: write {blanks} where its address belongs"));
+        }
+        if !SCHEMES.iter().any(|scheme| self.text.contains(scheme)) {
+            let known: Vec<&str> = place.endpoints.keys().map(String::as_str).collect();
+            let known = known.join(", mock://");
+            return Err(format!("it names no endpoint of the scenario: write mock://{known} where its servers belong"));
         }
         let mut text = self.text.clone();
         // The longer name first: `orders/1` begins `orders/10`.
@@ -78,7 +85,13 @@ impl OwnConfig {
             ("{dir}", place.folder.display().to_string()),
             ("{workers}", workers.to_string()),
         ];
-        Ok(blanks.iter().fold(text, |text, (blank, value)| text.replace(blank, value)))
+        let text = blanks.iter().fold(text, |text, (blank, value)| text.replace(blank, value));
+        match outward::find(&text) {
+            Some((line, word)) => Err(format!(
+                "line {line}: {word} is not on this machine, and a comparison never leaves it: write mock://… in its place"
+            )),
+            None => Ok(text),
+        }
     }
 }
 
@@ -112,6 +125,10 @@ mod tests {
             let said = fill(nowhere).unwrap_err();
             assert!(said.contains("write {listen}, or {listen_host} and {listen_port}"), "{said}");
         }
+        let said = fill("listen {listen};\nserver 127.0.0.1:80;").unwrap_err();
+        assert!(said.contains("names no endpoint of the scenario: write mock://orders/1, mock://orders/10"), "{said}");
+        let said = fill("listen {listen};\nserver mock://orders/1;\nserver prod:8080;").unwrap_err();
+        assert!(said.starts_with("line 3: prod:8080 is not on this machine"), "{said}");
         let said = fill("listen {listen};\nserver mock://users/0;").unwrap_err();
         assert_eq!(said, "line 2: there is no mock://users/0; there are orders/1, orders/10");
     }

@@ -43,7 +43,7 @@ fn plain(gateway: SocketAddr, weight: u32, method: &str, path: &str) -> Template
         headers: vec![("user-agent".to_owned(), "portcullis-demo".to_owned())],
         body: Vec::new(),
         weight,
-        expect: Expectation { statuses: vec![200], body_bytes: None },
+        expect: Expectation { statuses: vec![200], ..Expectation::default() },
     }
 }
 

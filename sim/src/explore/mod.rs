@@ -234,6 +234,25 @@ mod tests {
         }
     }
 
+    /// Shares are those of a window that is made of parts, and where a part begins decides which outcomes are in it.
+    #[test]
+    fn an_oracle_has_the_parts_of_a_window_where_the_gateway_has_them() {
+        let folder = tempfile::tempdir().unwrap();
+        for (window, share) in [("300ms", 0.8), ("1s", 1.0), ("1s", 0.7)] {
+            let mut draft = outage(share);
+            draft.services[0].breaker = None;
+            let (_, path) = scenario_of(&draft, folder.path(), "outage", "").unwrap();
+            let gateway = folder.path().join("outage.gateway.toml");
+            let breaker = format!(
+                "breaker = {{ window = \"{window}\", min_requests = 5, consecutive_failures = 0 }}\nbalance = "
+            );
+            let text = std::fs::read_to_string(&gateway).unwrap().replacen("balance = ", &breaker, 1);
+            std::fs::write(&gateway, text).unwrap();
+            let examined = examine(&scenario::load(&path).unwrap_or_else(|error| panic!("{error}")), false).unwrap();
+            assert_eq!(examined.violations, [], "{window}, {share}");
+        }
+    }
+
     /// What was found once is looked at for ever.
     #[test]
     fn found_worlds_hold() {

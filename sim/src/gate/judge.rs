@@ -10,7 +10,7 @@
 use reports::result::Verdict;
 
 use super::metric::{Metric, Round};
-use super::settings::Settings;
+use super::settings::{Settings, Tolerance};
 use crate::statistics::median;
 use crate::statistics::power::{Promise, deviation_of, fewest_rounds, rounds_needed, smallest_found};
 use crate::statistics::sequential::level_per_look;
@@ -119,16 +119,18 @@ impl Judged {
     }
 }
 
-/// Head needs this many times the CPU time of base in each of so many rounds: no machine makes it so, and no more
-/// rounds are needed to see it.
+/// Head needs this many times the CPU time of base, and more than is tolerated, in each of so many rounds: no machine
+/// makes it so, and no more rounds are needed to see it.
 const GROSS: f64 = 2.0;
 const GROSS_ROUNDS: usize = 3;
 
 /// Whether head needs so much more CPU time for a request, in every round, that nothing else need be asked. CPU time is
-/// not the time that passes: whoever is kept waiting uses none.
+/// not the time that passes: whoever is kept waiting uses none. What the settings tolerate is never gross.
 #[must_use]
-pub fn is_gross(rounds: &[Round]) -> bool {
-    let gross = |round: &Round| Metric::Cpu.observe(round).is_some_and(|worse| worse >= GROSS.ln());
+pub fn is_gross(rounds: &[Round], settings: &Settings) -> bool {
+    let tolerated = settings.metrics.get(&Metric::Cpu).map_or(0.0, Tolerance::tolerance);
+    let least = GROSS.ln().max(tolerated);
+    let gross = |round: &Round| Metric::Cpu.observe(round).is_some_and(|worse| worse >= least);
     rounds.len() >= GROSS_ROUNDS && rounds.iter().all(gross)
 }
 
@@ -149,7 +151,7 @@ pub fn judge(rounds: &[Round], settings: &Settings, looks: &Looks) -> Vec<Judged
             (one.verdict, one.note) = (Verdict::Fail, None);
         }
     }
-    if let Some(cpu) = judged.iter_mut().find(|one| one.metric == Metric::Cpu && is_gross(rounds)) {
+    if let Some(cpu) = judged.iter_mut().find(|one| one.metric == Metric::Cpu && is_gross(rounds, settings)) {
         (cpu.verdict, cpu.note) = (Verdict::Fail, None);
     }
     judged

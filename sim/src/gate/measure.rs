@@ -138,7 +138,7 @@ impl Course<'_> {
         if faults::wrong_answers(rounds).is_some() {
             return true;
         }
-        if !self.looks.at.contains(&rounds.len()) && !judge::is_gross(rounds) {
+        if !self.looks.at.contains(&rounds.len()) && !judge::is_gross(rounds, self.settings) {
             return false;
         }
         *judged = judge::judge(rounds, self.settings, self.looks);

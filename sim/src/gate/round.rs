@@ -72,7 +72,7 @@ impl Started {
 
     /// What is said of it when it has ended, though nobody told it to.
     fn ended(&mut self) -> Option<GateError> {
-        let how = self.child.process.how_it_ended()?;
+        let how = with_doubt(self.child.process.how_it_ended()?);
         let text = std::fs::read(&self.log).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
@@ -84,6 +84,11 @@ impl Started {
     fn broken(&self, why: impl std::fmt::Display) -> GateError {
         GateError::Broken { side: self.name, why: format!("{why}; see {}", self.log.display()) }
     }
+}
+
+/// How a side ended. Signal 9 says nothing of who sent it: a system that is out of memory does, to the larger process.
+fn with_doubt(how: String) -> String {
+    if how == "by signal 9" { format!("{how}, its own doing or the system's, for want of memory") } else { how }
 }
 
 impl Drop for Started {

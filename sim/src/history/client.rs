@@ -40,6 +40,8 @@ pub struct ClientRequest {
     pub status: Option<u16>,
     /// How it ended.
     pub outcome: Outcome,
+    /// The answer lacked a header that was expected, or had one that was not to be there.
+    pub wrong_header: bool,
     /// What `retry-after` (or `retry_after_ms` of the problem document, which is finer) asked to wait.
     pub retry_after_ns: Option<u64>,
     /// Whole answers that came for it. One, unless something is wrong.
@@ -60,6 +62,7 @@ impl ClientRequest {
             end_ns: None,
             status: None,
             outcome: Outcome::Dropped,
+            wrong_header: false,
             retry_after_ns: None,
             answers: 0,
         }

@@ -68,6 +68,9 @@ impl Failure {
     }
 }
 
+/// The parts that a breaker's window is made of.
+pub(crate) const BUCKETS: u64 = 10;
+
 /// `[upstreams.NAME.breaker]`.
 ///
 /// The time window is made of ten buckets of a tenth of it each, aligned to the clock's zero: what is looked at is the
@@ -121,6 +124,11 @@ impl Default for BreakerPolicy {
 }
 
 impl BreakerPolicy {
+    /// How long each part of the window is; at least a nanosecond.
+    pub(crate) fn bucket_ns(&self) -> u64 {
+        (self.window_ns / BUCKETS).max(1)
+    }
+
     /// How long the n-th opening in a row lasts, from 1.
     pub fn open_for(&self, in_a_row: u32) -> u64 {
         let doubled =

@@ -126,6 +126,7 @@ mod tests {
             body: "{}".to_owned(),
             weight: 3,
             expect: vec![201],
+            expect_headers: Vec::new(),
         };
         let own = Luggage { requests: vec![request], ..Luggage::default() };
         let templates = own.templates("a", address, 512);

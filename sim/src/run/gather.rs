@@ -99,8 +99,6 @@ impl Upstreams {
     }
 }
 
-/// The parts that a breaker's window is made of (`BreakerPolicy`).
-const BUCKETS: u64 = 10;
 /// Where a bucket may begin, in parts of a bucket. A gateway's windows begin when it makes its endpoints, which nobody
 /// outside sees.
 pub(super) const ALIGNMENTS: u64 = 20;
@@ -118,7 +116,7 @@ pub(super) fn policies(checked: &Checked, scores_breakers: bool, alignment: u64)
 }
 
 fn aligned(policy: BreakerPolicy, alignment: u64) -> BreakerPolicy {
-    let bucket_ns = (policy.window_ns / BUCKETS).max(1);
+    let bucket_ns = policy.bucket_ns();
     BreakerPolicy { buckets_from_ns: bucket_ns * alignment / ALIGNMENTS, ..policy }
 }
 

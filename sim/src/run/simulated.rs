@@ -191,6 +191,7 @@ fn sample(request: &ClientRequest) -> Sample {
 /// Why there was no whole answer. A client in a world calls it its own doing that it did not wait any longer.
 fn failure(request: &ClientRequest) -> Option<Failure> {
     match request.outcome {
+        _ if request.wrong_header => Some(Failure::Header),
         _ if request.answers > 0 => None,
         _ if !request.was_sent() => Some(Failure::Connect),
         Outcome::ClientError => Some(Failure::Timeout),

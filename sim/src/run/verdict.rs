@@ -47,7 +47,8 @@ pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &
     let mut judged: Vec<Judged> = written.chain(always).map(one).collect();
     judged
         .dedup_by(|later, earlier| later.told.figure == earlier.told.figure && later.told.bound == earlier.told.bound);
-    let never = died.iter().map(Death::told).chain(unanswered(expected, &figures));
+    let never =
+        died.iter().map(Death::told).chain(unanswered(expected, &figures)).chain(wrong_headers(expected, &figures));
     judged.extend(never.map(|told| Judged { stands: doubt.leaves(&told, None, &figures), told }));
     judged
 }
@@ -85,6 +86,24 @@ fn unanswered(expected: &[ExpectPart], figures: &Value) -> Vec<Expectation> {
         if !says_so && ok == 0 && not_ok > 0 {
             let bound = "at least 1 request as expected".to_owned();
             found.push(Expectation { figure: format!("load.{name}.answered"), bound, value: Some(0.0), holds: false });
+        }
+    }
+    found
+}
+
+/// Loads of which answers lacked headers that they expect, unless the scenario expects something of how many: who names
+/// a header means it.
+fn wrong_headers(expected: &[ExpectPart], figures: &Value) -> Vec<Expectation> {
+    let Some(loads) = figures.get("load").and_then(Value::as_object) else { return Vec::new() };
+    let mut found = Vec::new();
+    for (name, load) in loads {
+        let prefix = format!("load.{name}.");
+        let says_so = |figure: &String| figure.starts_with(&prefix) && figure.ends_with(".failures.header");
+        let phases = load["phases"].as_object().into_iter().flatten();
+        let wrong: u64 = phases.filter_map(|(_, phase)| phase["failures"]["header"].as_u64()).sum();
+        if wrong > 0 && !expected.iter().flat_map(ExpectPart::figures).any(says_so) {
+            let (figure, bound) = (format!("load.{name}.wrong_headers"), "at most 0".to_owned());
+            found.push(Expectation { figure, bound, value: Some(wrong as f64), holds: false });
         }
     }
     found

@@ -8,7 +8,7 @@ use gateway::config::settings::upstream::{Balance, Endpoints};
 use loadgen::journey::Journeys;
 
 use super::gateway::Checked;
-use super::model::{KEY_SERVER, Runtime, Scenario};
+use super::model::{ExpectPart, KEY_SERVER, Runtime, Scenario};
 use super::policy::limits;
 use crate::hostile;
 use crate::metrics_page::Wanted;
@@ -58,8 +58,15 @@ const OF_EVERY_RUN: [&str; 10] = [
     "events.failed",
 ];
 /// Causes of failures, as `loadgen` names them.
-pub(crate) const CAUSES: [&str; 8] =
-    ["connect", "closed", "reset", "malformed", "length", "timeout", "missing", "grpc"];
+pub(crate) const CAUSES: [&str; 9] =
+    ["connect", "closed", "reset", "malformed", "length", "header", "timeout", "missing", "grpc"];
+
+impl ExpectPart {
+    /// Every figure that it names.
+    pub fn figures(&self) -> impl Iterator<Item = &String> {
+        std::iter::once(&self.figure).chain(&self.above).chain(&self.per)
+    }
+}
 
 /// Every figure's name, but for `status.NNN`.
 pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String> {

@@ -139,9 +139,15 @@ impl Template {
         self.blanks.iter().any(|(_, blank)| matches!(blank, Blank::Endpoint(name) if name == endpoint))
     }
 
-    /// Where the gateways would connect to, but for what the run fills in; nothing of a configuration that does not
-    /// hold.
-    pub(super) fn outbound(&self, file: &Path, endpoints: impl Iterator<Item = String>) -> Vec<Outbound> {
+    /// Where the gateways would connect to, but for what the run fills in.
+    ///
+    /// # Errors
+    /// What the gateway says is wrong: of such a configuration nothing is known.
+    pub(super) fn outbound(
+        &self,
+        file: &Path,
+        endpoints: impl Iterator<Item = String>,
+    ) -> Result<Vec<Outbound>, String> {
         let endpoints = endpoints.zip(1..).map(|(name, number)| (name, outbound::own(number)));
         let filling = Filling {
             endpoints: endpoints.collect(),
@@ -150,14 +156,17 @@ impl Template {
             access_log: "off".to_owned(),
             ..Filling::default()
         };
-        let loaded = load_text(&self.fill(&filling), file, Purpose::Run);
-        loaded.map(|loaded| outbound::all(&loaded.config)).unwrap_or_default()
+        let loaded = load_text(&self.fill(&filling), file, Purpose::Run).map_err(|problems| problems.to_string())?;
+        Ok(outbound::all(&loaded.config))
     }
 
     /// Where this address is written, or else its host.
     pub(super) fn place_of(&self, address: &str, host: &str) -> Option<Span> {
-        let holds = |part: &str| self.written.iter().find(|(_, text)| text.contains(part)).map(|(at, _)| *at);
-        holds(address).or_else(|| holds(host))
+        let place = |is_it: &dyn Fn(&str) -> bool| self.written.iter().find(|(_, text)| is_it(text)).map(|(at, _)| *at);
+        // `127.0.0.1:80` is within `127.0.0.1:8080`, and is another address.
+        place(&|text| text == address)
+            .or_else(|| place(&|text| is_within(address, text)))
+            .or_else(|| place(&|text| text.contains(host)))
     }
 
     /// What the gateway makes of it, with each endpoint at a port of its own.
@@ -236,6 +245,12 @@ impl Filling {
             Blank::File(path) => path.clone(),
         }
     }
+}
+
+/// Whether an address is in a text, and ends there.
+fn is_within(address: &str, text: &str) -> bool {
+    let mut ends = text.match_indices(address).map(|(at, found)| text[at + found.len()..].chars().next());
+    ends.any(|next| next.is_none_or(|next| !next.is_ascii_digit()))
 }
 
 /// A TOML basic string.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use loadgen::announce::ProxyProtocol;
 use loadgen::journey::Journeys;
 use loadgen::plan::Arrivals;
-use loadgen::request::{Expectation, Protocol, Template};
+use loadgen::request::{Expectation, ExpectedHeader, Protocol, Template};
 use loadgen::target::Target;
 use loadgen::tls::Tls;
 
@@ -64,6 +64,8 @@ pub struct Scenario {
     pub expectations: Vec<ExpectPart>,
     /// Whether breakers are scored: there is one gateway whose breakers they are, and it is never restarted.
     pub scores_breakers: bool,
+    /// Sentences about requests that no route takes.
+    pub unrouted: Vec<String>,
 }
 
 /// `[gateway]`.
@@ -280,6 +282,8 @@ pub struct RequestPart {
     pub weight: u32,
     /// Statuses that are right; empty means 200 to 399.
     pub expect: Vec<u16>,
+    /// Headers of each answer whose status is right, and of the request as it reached a mock.
+    pub expect_headers: Vec<ExpectedHeader>,
 }
 
 /// One `[[faults]]`.
@@ -358,17 +362,11 @@ pub struct ExpectPart {
     pub per: Option<String>,
 }
 
-impl ExpectPart {
-    /// Every figure that it names.
-    pub fn figures(&self) -> impl Iterator<Item = &String> {
-        std::iter::once(&self.figure).chain(&self.above).chain(&self.per)
-    }
-}
-
 impl RequestPart {
     /// The request as it is sent to a gateway.
     #[must_use]
     pub fn template(&self, gateway: SocketAddr) -> Template {
+        let (statuses, headers) = (self.expect.clone(), self.expect_headers.clone());
         Template {
             name: format!("{} {}", self.method, self.path),
             target: Target::plain(gateway, &self.path),
@@ -376,7 +374,7 @@ impl RequestPart {
             headers: self.headers.clone(),
             body: self.body.clone().into_bytes(),
             weight: self.weight,
-            expect: Expectation { statuses: self.expect.clone(), body_bytes: None },
+            expect: Expectation { statuses, headers, body_bytes: None },
         }
     }
 }

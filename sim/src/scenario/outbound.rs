@@ -27,6 +27,8 @@ pub(super) struct Outbound {
     pub(super) port: u16,
     /// What to write in its place.
     pub(super) instead: &'static str,
+    /// It tells of further addresses, which the gateway then connects to, wherever they are.
+    pub(super) tells_of_others: bool,
 }
 
 /// What stands for the scenario's own address of this number.
@@ -43,12 +45,12 @@ pub(super) fn all(config: &Config) -> Vec<Outbound> {
     for store in &config.stores {
         let who = format!("the store `{}`", store.name);
         let instead = "write url = \"mock://redis\", and [redis] with instances = 1 in the scenario";
-        let servers: &[(String, u16)] = match &store.servers {
-            Servers::One(server, _) => std::slice::from_ref(server),
-            Servers::Cluster(servers) | Servers::Sentinels(servers, ..) => servers,
-        };
-        for (host, port) in servers {
-            found.add(&who, host, *port, instead);
+        match &store.servers {
+            Servers::One((host, port), _) => found.add(&who, host, *port, instead),
+            // They tell which server is the master, and which others there are.
+            Servers::Cluster(servers) | Servers::Sentinels(servers, ..) => {
+                servers.iter().for_each(|(host, port)| found.add_teller(&who, host, *port, instead));
+            }
         }
     }
     if let Some(export) = &config.telemetry.tracing.export {
@@ -87,8 +89,14 @@ impl Finder {
             match &provider.kind {
                 ProviderKind::Jwt(jwt) => {
                     let Some(Keys::Fetched(keys)) = &jwt.keys else { continue };
-                    let (KeySource::Url(url) | KeySource::Discovery(url)) = &keys.from;
-                    self.url(&who, url, "write jwks = { inline = \"mock://jwks\" }, the keys of the run");
+                    let instead = "write jwks = { inline = \"mock://jwks\" }, the keys of the run";
+                    match &keys.from {
+                        KeySource::Url(url) => self.url(&who, url, instead),
+                        KeySource::Discovery(url) => {
+                            let (host, port) = host_and_port(url);
+                            self.add_teller(&who, &host, port, instead);
+                        }
+                    }
                 }
                 ProviderKind::Introspection(asked) => {
                     self.url(&who, &asked.url, "prove identity by another provider, or serve it on this machine");
@@ -98,21 +106,34 @@ impl Finder {
         }
     }
 
-    /// Of what is no URL after all nothing is known, so it is told as it is written.
     fn url(&mut self, who: &str, url: &str, instead: &'static str) {
-        let uri: Option<http::Uri> = url.parse().ok();
-        let usual = if url.starts_with("https:") { 443 } else { 80 };
-        let port = uri.as_ref().and_then(http::Uri::port_u16).unwrap_or(usual);
-        let host = uri.as_ref().and_then(http::Uri::host).unwrap_or(url);
-        self.add(who, host.trim_start_matches('[').trim_end_matches(']'), port, instead);
+        let (host, port) = host_and_port(url);
+        self.add(who, &host, port, instead);
     }
 
     fn add(&mut self, who: &str, host: &str, port: u16, instead: &'static str) {
-        let one = Outbound { who: who.to_owned(), host: host.to_owned(), port, instead };
+        self.push(Outbound { who: who.to_owned(), host: host.to_owned(), port, instead, tells_of_others: false });
+    }
+
+    /// One that tells of others.
+    fn add_teller(&mut self, who: &str, host: &str, port: u16, instead: &'static str) {
+        self.push(Outbound { who: who.to_owned(), host: host.to_owned(), port, instead, tells_of_others: true });
+    }
+
+    fn push(&mut self, one: Outbound) {
         if !self.0.contains(&one) {
             self.0.push(one);
         }
     }
+}
+
+/// Where a URL leads. Of what is no URL after all nothing is known, so it is told as it is written.
+fn host_and_port(url: &str) -> (String, u16) {
+    let uri: Option<http::Uri> = url.parse().ok();
+    let usual = if url.starts_with("https:") { 443 } else { 80 };
+    let port = uri.as_ref().and_then(http::Uri::port_u16).unwrap_or(usual);
+    let host = uri.as_ref().and_then(http::Uri::host).unwrap_or(url);
+    (host.trim_start_matches('[').trim_end_matches(']').to_owned(), port)
 }
 
 impl Outbound {
@@ -150,7 +171,7 @@ mod tests {
     use super::*;
 
     fn outbound(host: &str, port: u16) -> Outbound {
-        Outbound { who: String::new(), host: host.to_owned(), port, instead: "" }
+        Outbound { who: String::new(), host: host.to_owned(), port, instead: "", tells_of_others: false }
     }
 
     #[test]

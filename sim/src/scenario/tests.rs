@@ -11,6 +11,7 @@ use super::gateway::Filling;
 use super::model::{EventAct, LoadModel, Scenario};
 use super::{LoadError, load};
 
+mod answers;
 mod outward;
 
 const GATEWAY: &str = r#"

@@ -13,6 +13,7 @@ pub(crate) fn warnings(scenario: &Scenario) -> Vec<String> {
         let names = unreached.join("`, `");
         warnings.push(format!("nothing reaches `{names}`: the gateway's configuration has no mock:// of that name"));
     }
+    warnings.extend(scenario.unrouted.iter().cloned());
     warnings
 }
 

@@ -16,13 +16,15 @@ const MAX_CHUNKS: usize = 1_000;
 const CHUNK: &str = "chunk of a stream, 32 bytes long";
 
 /// An answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Answer {
     status: u16,
     content: Content,
     is_head: bool,
     /// The endpoint that gives it.
     port: u16,
+    /// Lines that show what came.
+    shown: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +63,8 @@ fn content(target: &str) -> Content {
 
 impl Answer {
     pub(super) fn of(request: &Request, status: u16, port: u16) -> Self {
-        Self { status, content: content(&request.target), is_head: request.method == "HEAD", port }
+        let (is_head, shown) = (request.method == "HEAD", request.shown.clone());
+        Self { status, content: content(&request.target), is_head, port, shown }
     }
 
     /// The head, its empty line included.
@@ -74,6 +77,7 @@ impl Answer {
             Content::Bytes(bytes) => write!(head, "content-length: {bytes}\r\n"),
             Content::Stream(..) => write!(head, "transfer-encoding: chunked\r\n"),
         };
+        head.push_str(&self.shown);
         head.push_str("\r\n");
         head
     }

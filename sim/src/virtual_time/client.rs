@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
+use loadgen::request::header;
 use loadgen::response::{Progress, ResponseReader, finer_wait_ns};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadBuf};
 use turmoil::net::TcpStream;
@@ -41,6 +42,8 @@ pub(super) struct Got {
     pub beyond: bool,
     /// A mock gave it, and not the gateway.
     pub by_mock: bool,
+    /// It is not as its headers were expected.
+    pub wrong_header: bool,
 }
 
 /// The request's bytes. `identity` asks for the lines that mocks hold requests against.
@@ -58,6 +61,9 @@ pub(super) fn write(request: &RequestPart, id: &str, examine: bool) -> Vec<u8> {
         let _ = write!(head, "x-sim-body: {}\r\nx-sim-target: {}\r\n", request.body.len(), request.path);
         head.push_str("x-auth-subject: forged\r\nX-Auth-Scopes: forged\r\n");
     }
+    if let Some(names) = header::to_show(&request.expect_headers) {
+        let _ = write!(head, "{}: {names}\r\n", header::SHOW);
+    }
     if !request.body.is_empty() {
         let _ = write!(head, "content-length: {}\r\n", request.body.len());
     }
@@ -70,8 +76,8 @@ pub(super) fn write(request: &RequestPart, id: &str, examine: bool) -> Vec<u8> {
 pub(super) async fn exchange(
     idle: Option<Idle>,
     gateway: SocketAddr,
+    part: &RequestPart,
     bytes: &[u8],
-    is_head: bool,
     got: &std::cell::RefCell<Got>,
 ) -> io::Result<Option<Idle>> {
     let reused = idle.is_some();
@@ -82,7 +88,8 @@ pub(super) async fn exchange(
     got.borrow_mut().sent_ns = Some(now_ns());
     let sent = stream.write_all(bytes).await;
     let mut reader = ResponseReader::new();
-    reader.reset(is_head);
+    reader.reset(part.method == "HEAD");
+    reader.expect((!part.expect_headers.is_empty()).then(|| part.expect_headers.as_slice().into()));
     let mut head = Vec::new();
     let mut space = vec![0; 16 * 1024];
     loop {
@@ -102,6 +109,7 @@ pub(super) async fn exchange(
         if !had_head && reader.has_head() {
             read_head(&head, reader.head().status, &mut got);
             got.by_mock = reader.head().is_of_mock();
+            got.wrong_header = reader.head().wrong_header;
         }
         got.body_bytes = reader.body_bytes();
         if let Progress::Done(used) = progress {
@@ -182,6 +190,7 @@ mod tests {
             body: "xx".into(),
             weight: 1,
             expect: Vec::new(),
+            expect_headers: Vec::new(),
         };
         let text = String::from_utf8(write(&request, "r-1", false)).unwrap();
         let lines = "host: gateway\r\nx-user: 7\r\nx-request-id: r-1\r\ncontent-length: 2\r\n";

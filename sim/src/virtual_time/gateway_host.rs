@@ -75,6 +75,7 @@ pub(crate) async fn serve(setting: Setting, handle: Handle, journal: Journal) ->
     let log = AccessLog::kept(&config.telemetry.access_log, shards);
     let clock = Clock::starting_at(EPOCH);
     let started = turmoil::sim_elapsed().unwrap_or_default();
+    debug_assert!(started.is_zero(), "breakers are judged by windows that begin with the world: {started:?}");
     let world = World { network: Simulated { doors: setting.doors.clone() }, clock, seed: setting.seed, shards };
     let gateway = Arc::new(Gateway::with_log(config, world, log));
     let (drain, draining) = watch::channel(false);

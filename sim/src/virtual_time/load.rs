@@ -160,6 +160,7 @@ impl Load {
         (request.sent_ns, request.head_ns, request.status) = (got.sent_ns, got.head_ns, got.status);
         (request.retry_after_ns, request.answers) = (got.retry_after_ns, u32::from(got.whole));
         request.outcome = outcome(part, &got, left);
+        request.wrong_header = is_otherwise_right(part, &got) && got.wrong_header;
         request.end_ns = Some(now_ns());
         if left {
             self.journal.with(|pages| pages.trace.note(&[6, number]));
@@ -195,12 +196,11 @@ impl Load {
 
     /// Sends it, on another connection once more where the first was stale. What came, and whether the client left.
     async fn attempt(&self, part: &RequestPart, bytes: &[u8]) -> (Got, bool) {
-        let is_head = part.method == "HEAD";
         let mut idle = self.idles.take();
         loop {
             let since = idle.as_ref().map(|idle: &Idle| idle.since_ns);
             let got = RefCell::new(Got::default());
-            let exchange = exchange(idle.take(), self.gateway, bytes, is_head, &got);
+            let exchange = exchange(idle.take(), self.gateway, part, bytes, &got);
             let done = tokio::time::timeout(self.part.timeout, exchange).await;
             let stale = got.borrow().stale;
             match done {
@@ -251,12 +251,26 @@ async fn wait_until(at_ns: u64) {
     }
 }
 
+/// Whether a whole answer came with a status that is right.
+fn is_otherwise_right(part: &RequestPart, got: &Got) -> bool {
+    let is_right = |status: u16| match part.expect.as_slice() {
+        [] => (200..400).contains(&status),
+        statuses => statuses.contains(&status),
+    };
+    got.whole && got.status.is_some_and(is_right)
+}
+
 fn outcome(part: &RequestPart, got: &Got, left: bool) -> Outcome {
     match got.status {
         _ if left => Outcome::ClientError,
         Some(_) if !got.whole => Outcome::Failed,
-        Some(status) if part.expect.is_empty() && (200..400).contains(&status) => Outcome::Ok,
-        Some(status) if part.expect.contains(&status) => Outcome::Ok,
+        Some(_) if is_otherwise_right(part, got) => {
+            if got.wrong_header {
+                Outcome::Failed
+            } else {
+                Outcome::Ok
+            }
+        }
         Some(429) => Outcome::Rejected,
         Some(503) if !got.by_mock => Outcome::Rejected,
         Some(400..500) => Outcome::ClientError,

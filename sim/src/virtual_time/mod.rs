@@ -41,7 +41,7 @@ use loadgen::request::KeyError;
 
 use crate::history::limit::requests;
 use crate::history::{History, Phase};
-use crate::oracle::policy::Tolerance;
+use crate::oracle::policy::{BreakerPolicy, Tolerance};
 use crate::run::RunKeys;
 use crate::scenario::Scenario;
 use crate::scenario::gateway::{Filling, SOME_KEYS};
@@ -155,8 +155,7 @@ pub fn run(scenario: &Scenario, options: Options) -> Result<Observed, SimulateEr
 /// As [`run`].
 pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Result<Observed, SimulateError> {
     check(scenario, options)?;
-    panics::watch();
-    panics::take();
+    let panicked = panics::Watch::begin();
     let keys = keys(scenario)?;
     let texts = texts::of(scenario, keys.as_ref())?;
     let scenario = Rc::new(scenario.clone());
@@ -220,7 +219,7 @@ pub fn run_until(scenario: &Scenario, options: Options, stop: &AtomicBool) -> Re
     drop(world);
     let connections = places.iter().map(|place| place.connections.get()).sum();
     let kept = if options.for_result { kept(&journal, connections) } else { Kept::default() };
-    Ok(Observed { interrupted, kept, ..observed(&journal, elapsed) })
+    Ok(Observed { interrupted, kept, ..observed(&journal, elapsed, panicked) })
 }
 
 /// When nobody asks any more: the gateway ends what it has, and must hold nothing after that.
@@ -245,7 +244,7 @@ fn kept(journal: &Journal, connections: u64) -> Kept {
     })
 }
 
-fn observed(journal: &Journal, elapsed: Duration) -> Observed {
+fn observed(journal: &Journal, elapsed: Duration, panicked: panics::Watch) -> Observed {
     journal.with(|pages| {
         let mut history = std::mem::take(&mut pages.history);
         history.events.extend(requests(std::mem::take(&mut pages.decided)));
@@ -255,7 +254,7 @@ fn observed(journal: &Journal, elapsed: Duration) -> Observed {
             let detail = format!("{} lines of the access log are no records", pages.unreadable_records);
             anomalies.push(Anomaly { kind: "access_log", at_ns: nanos(elapsed), detail });
         }
-        let panicked = panics::take().into_iter();
+        let panicked = panicked.end().into_iter();
         anomalies.extend(panicked.map(|detail| Anomaly { kind: "panic", at_ns: nanos(elapsed), detail }));
         let (interrupted, kept) = (false, Kept::default());
         Observed { history, trace: pages.trace.finish(), anomalies, elapsed, interrupted, kept }
@@ -298,6 +297,13 @@ fn filling(places: &[Rc<mock::Place>], mocks: IpAddr, gateway: IpAddr, keys: Opt
         key_set: keys.map_or(SOME_KEYS, RunKeys::set).to_owned(),
         ..Filling::default()
     }
+}
+
+/// A breaker's policy with its buckets as a world's gateway has them: they begin with the gateway, which is up before
+/// t = 0 by the head start.
+pub(crate) fn in_a_world(policy: BreakerPolicy) -> BreakerPolicy {
+    let bucket_ns = policy.bucket_ns();
+    BreakerPolicy { buckets_from_ns: bucket_ns - nanos(HEAD_START) % bucket_ns, ..policy }
 }
 
 fn phases(scenario: &Scenario) -> Vec<Phase> {

@@ -1,5 +1,9 @@
 //! A request as a mock reads it: strict, since a gateway that sends anything ambiguous is wrong.
 
+use std::fmt::Write as _;
+
+use loadgen::request::header;
+
 /// The most header lines: the gateway's own limit, and what it adds.
 const MAX_HEADERS: usize = 160;
 
@@ -21,6 +25,8 @@ pub(crate) struct Request {
     pub sent_target: Option<String>,
     /// A header that only the gateway may set, and did not.
     pub forged: Option<String>,
+    /// The lines that `x-mock-show` asks to see, as the answer shows them; empty where it asks for none.
+    pub shown: String,
     /// Bytes of the head.
     pub head_bytes: usize,
     /// Bytes of the body.
@@ -85,10 +91,30 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed {
             _ => {}
         }
     }
+    request.shown = shown(head.headers);
     if lengths > 1 || hosts != 1 {
         return Parsed::Bad(format!("{lengths} content-lengths, {hosts} hosts"));
     }
     Parsed::Head(Box::new(request))
+}
+
+/// What a mock shows of these lines, as the mocks on sockets do.
+fn shown(lines: &[httparse::Header<'_>]) -> String {
+    let of = |name: String| lines.iter().filter(move |line| line.name.eq_ignore_ascii_case(&name));
+    let text = |line: &httparse::Header<'_>| String::from_utf8_lossy(line.value).into_owned();
+    let lists: Vec<String> = of(header::SHOW.to_owned()).map(text).collect();
+    let list = lists.join(",");
+    let mut shown = String::new();
+    for name in list.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        for line in of(name.to_owned()) {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "x-mock-saw-{}: {}\r\n", name.to_ascii_lowercase(), text(line));
+        }
+    }
+    if !lists.is_empty() {
+        let _ = write!(shown, "{}: {list}\r\n", header::SHOW);
+    }
+    shown
 }
 
 /// Names that only the gateway may set; how they are spelled does not matter.
@@ -120,6 +146,17 @@ mod tests {
         assert_eq!((&*request.method, &*request.target, request.body_bytes), ("POST", "/a?b", 12));
         assert_eq!((request.request_id.as_deref(), request.sent_bytes, request.close), (Some("r"), Some(12), true));
         assert_eq!(parse(b"GET / HTTP/1.1\r\nhost: x\r\n"), Parsed::Partial);
+    }
+
+    #[test]
+    fn lines_that_are_asked_for_are_shown() {
+        let shown = |lines: &str| match head(lines) {
+            Parsed::Head(request) => request.shown,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shown("x-a: 1\r\n"), "");
+        let both = shown("X-A: 1\r\nx-a: 2\r\nx-mock-show: x-a, x-b\r\n");
+        assert_eq!(both, "x-mock-saw-x-a: 1\r\nx-mock-saw-x-a: 2\r\nx-mock-show: x-a, x-b\r\n");
     }
 
     #[test]

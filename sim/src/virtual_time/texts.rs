@@ -73,6 +73,7 @@ mod tests {
             body: String::new(),
             weight: 1,
             expect: Vec::new(),
+            expect_headers: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 
+use crate::request::{ExpectedHeader, header};
 use crate::response::{Call, Head, Refusal};
 
 /// As many as templates may reasonably hold.
@@ -41,19 +42,23 @@ impl Message {
     }
 }
 
-/// What is known of an answer.
-pub(super) fn head_of<T>(response: &Response<T>) -> Head {
+/// What is known of an answer, held against the headers that are expected.
+pub(super) fn head_of<T>(response: &Response<T>, expected: Option<&[ExpectedHeader]>) -> Head {
     let number = |name: &str| response.headers().get(name)?.to_str().ok()?.parse::<u64>().ok();
     let call = if is_of_grpc(response.headers()) { call_of(response.headers()) } else { Call::No };
     let text = |name: &str| response.headers().get(name).map(HeaderValue::as_bytes);
-    Head {
+    let head = Head {
         status: response.status().as_u16(),
         keep_alive: true,
         residence_ns: number("x-mock-residence-ns"),
         endpoint: number("x-mock-endpoint").and_then(|port| u16::try_from(port).ok()),
         refusal: Refusal::of(response.status().as_u16(), text("x-request-id"), text("retry-after")),
         call,
-    }
+        wrong_header: false,
+    };
+    let lines = || response.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    let wrong_header = expected.is_some_and(|expected| header::lacks(expected, head.is_of_mock(), lines));
+    Head { wrong_header, ..head }
 }
 
 /// `application/grpc`, with the name of a codec or a parameter behind it; gRPC-Web is another protocol.
@@ -79,7 +84,7 @@ mod tests {
             if let Some(status) = status {
                 answer = answer.header("grpc-status", status);
             }
-            head_of(&answer.body(()).unwrap()).call
+            head_of(&answer.body(()).unwrap(), None).call
         };
         for (kind, status, expected) in [
             ("application/grpc", Some("0"), Call::Ended(0)),
@@ -91,7 +96,7 @@ mod tests {
         ] {
             assert_eq!(call(kind, status), expected, "{kind} {status:?}");
         }
-        assert_eq!(head_of(&Response::new(())).call, Call::No);
+        assert_eq!(head_of(&Response::new(()), None).call, Call::No);
         let told = [Call::No, Call::Untold, Call::Ended(0), Call::Ended(5), Call::Ended(8), Call::Ended(14)]
             .map(|call| (call.is_failed(), call.is_refused()));
         assert_eq!(told, [(false, false), (true, false), (false, false), (true, false), (true, true), (true, true)]);

@@ -42,7 +42,7 @@ fn a_request_goes_out_with_the_news_that_the_server_allows_it() {
     let (clock, (mut client, seen, mut server)) = (Clock::start(), connected());
     poll(&mut [PollFd::new(&seen, PollFlags::OUT)], None).unwrap();
     let in_flight = InFlight::new(0, 0, clock.now_ns(), clock.now_ns());
-    client.begin(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n", in_flight, clock.now_ns());
+    client.begin(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n", in_flight, None, clock.now_ns());
     client.pump(&clock).unwrap();
     server.read_exact(&mut [0; PREFACE_BYTES]).unwrap();
     // All that it says at the beginning comes at once, and it says nothing more until it is asked.
@@ -63,7 +63,7 @@ fn what_a_server_refuses_has_moved_only_if_it_took_up_nothing() {
         // The later ones are begun first: who has waited longest comes out first.
         for number in [2, 1, 0] {
             let in_flight = InFlight::new(0, number, 0, number);
-            client.begin(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n", in_flight, 0);
+            client.begin(b"GET /a HTTP/1.1\r\nhost: x\r\n\r\n", in_flight, None, 0);
         }
         poll(&mut [PollFd::new(&seen, PollFlags::IN)], None).unwrap();
         client.pump(&clock).unwrap();

@@ -100,7 +100,17 @@ fn what_costs_twice_as_much_in_every_round_needs_no_statistics() {
     assert_eq!(verdict(&[1.8, 1.8, 0.7]), Verdict::Fail);
     assert_eq!(verdict(&[1.8, 1.8]), Verdict::Inconclusive, "two rounds may have had the same bad luck");
     assert_eq!(verdict(&[1.8, 0.6, 1.8, 1.8]), Verdict::Inconclusive, "one that was not");
-    assert!(!is_gross(&[]));
+    assert!(!is_gross(&[], &settings));
+}
+
+#[test]
+fn what_the_settings_tolerate_is_not_gross() {
+    let mut settings = Settings::load(None).unwrap();
+    let twice = rounds(&[0.75; 3]);
+    assert!(is_gross(&twice, &settings), "2.1 times");
+    settings.metrics.get_mut(&Metric::Cpu).unwrap().tolerance_pct = 150.0;
+    assert!(!is_gross(&twice, &settings), "two and a half times were tolerated");
+    assert!(is_gross(&rounds(&[0.95; 3]), &settings), "2.6 times were not");
 }
 
 #[test]

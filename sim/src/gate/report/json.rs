@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reports::result::{ResultFile, SCHEMA_VERSION};
 use serde_json::{Value, json};
 
-use super::{Report, percent};
+use super::{Report, lost, percent};
 use crate::gate::counts::Counted;
 use crate::gate::judge::Judged;
 use crate::gate::metric::{Figures, Round};
@@ -59,7 +59,11 @@ fn side(figures: &Figures) -> BTreeMap<&'static str, f64> {
 
 fn metric(report: &Report<'_>, judged: &Judged) -> Value {
     let tolerance = report.settings.metrics[&judged.metric];
-    let in_percent = |log_ratio| round(percent(log_ratio), 1e3);
+    // Worded as in every other form; what has no end is left so, for whoever shows it.
+    let in_percent = |log_ratio: f64| match log_ratio.is_finite() {
+        true => round(lost(judged.metric, log_ratio), 1e3),
+        false => round(percent(log_ratio), 1e3),
+    };
     let mut metric = json!({
         "estimate_pct": in_percent(judged.estimate),
         "ci_low_pct": in_percent(judged.low),

@@ -291,6 +291,22 @@ fn a_metric_that_no_round_showed_is_told_of_in_every_form() {
 }
 
 #[test]
+fn a_rate_that_was_lost_is_worded_alike_in_every_form() {
+    // From 1000/s to 250/s in every round: three quarters are lost, and the log-ratio is that of four times.
+    let mut slow = rounds(0.0);
+    for round in &mut slow {
+        round.head.values.insert(Metric::Rate, 250.0);
+    }
+    with_report(slow, |report| {
+        let rate = &report.result_file().metrics["requests_per_second_at_objective"];
+        assert!((rate.estimate_pct - 75.0).abs() < 0.1 && rate.ci_high_pct < 100.0, "{rate:?}");
+        let page = reports::page::render(&report.result_file(), None);
+        assert!(report.markdown().contains("+75.0 % [") && page.contains("+75"), "{}", report.markdown());
+        assert!(!page.contains("+300"), "no more than all can be lost");
+    });
+}
+
+#[test]
 fn what_holds_a_run_up_fails_where_an_undecided_run_is_a_failed_one() {
     let mut noisy = rounds(0.0);
     for round in &mut noisy {

@@ -4,10 +4,7 @@
 //! window. The last two need `min_requests` in the window. The window is ten buckets, as [`BreakerPolicy`] says.
 
 use super::outcomes::Judged;
-use crate::oracle::policy::BreakerPolicy;
-
-/// Buckets of a window.
-const BUCKETS: u64 = 10;
+use crate::oracle::policy::{BUCKETS, BreakerPolicy};
 
 #[derive(Debug, Clone, Copy, Default)]
 struct Bucket {
@@ -59,7 +56,7 @@ impl<'a> Reference<'a> {
 
 /// Buckets are numbered from 1, so that a bucket that was never used is older than all.
 fn bucket_of(policy: &BreakerPolicy, at_ns: u64) -> u64 {
-    let width = (policy.window_ns / BUCKETS).max(1);
+    let width = policy.bucket_ns();
     // From the bucket's begin before zero, so that no time is before the first bucket.
     (at_ns + (width - policy.buckets_from_ns % width)) / width + BUCKETS
 }

@@ -9,8 +9,9 @@ use loadgen::request::{KeyError, Mix, Protocol, TemplateError};
 use super::super::model::{JourneyPart, LoadModel, LoadPart, RequestPart, WayPart};
 use super::super::problem::Report;
 use super::super::reader::{Reader, is_name};
-use super::super::tree::{Node, Value};
-use super::way;
+use super::super::source::Span;
+use super::super::tree::Node;
+use super::{answer, way};
 
 const KEYS: &[&str] = &[
     "name",
@@ -129,6 +130,17 @@ pub(super) fn readers<'a>(reader: &Reader<'a>, report: &mut Report) -> Vec<Reade
     reader.tables("load", report).iter().filter_map(|node| Reader::of(node, KEYS, report)).collect()
 }
 
+/// Where the paths of each load's requests are written.
+pub(super) fn path_places(reader: &Reader<'_>, report: &mut Report) -> Vec<Vec<Span>> {
+    let readers = readers(reader, report);
+    let place = |node: &Node| node.table().and_then(|table| table.get("path")).map_or(node.at, |path| path.at);
+    let places = |load: &Reader<'_>| {
+        let several = load.node("requests").and_then(|node| node.list()).unwrap_or_default();
+        load.node("request").into_iter().chain(several).map(place).collect()
+    };
+    readers.iter().map(places).collect()
+}
+
 /// HTTP/2 has no place for headers about an HTTP/1.1 connection, and none is left out in silence.
 fn no_connection_headers(reader: &Reader<'_>, requests: &[RequestPart], report: &mut Report) {
     let names = requests.iter().flat_map(|request| &request.headers).map(|(name, _)| name.to_lowercase());
@@ -245,6 +257,7 @@ fn request(node: &Node, keys: &[String], report: &mut Report) -> Option<RequestP
     if bytes.is_some() && reader.has("body") {
         report.error(reader.place("body_bytes"), "`body` and `body_bytes` exclude each other");
     }
+    let expected = answer::expected(&reader, report);
     let weight = reader.integer("weight", 0..=1_000_000, report).unwrap_or(1);
     let request = RequestPart {
         method: reader.text("method", report).unwrap_or("GET").to_ascii_uppercase(),
@@ -252,7 +265,8 @@ fn request(node: &Node, keys: &[String], report: &mut Report) -> Option<RequestP
         headers,
         body: bytes.map_or(body, |bytes| "x".repeat(usize::try_from(bytes).unwrap_or(0))),
         weight: u32::try_from(weight).unwrap_or(1),
-        expect: statuses(&reader, report),
+        expect: expected.statuses,
+        expect_headers: expected.headers,
     };
     // What the load generator cannot send is told by it.
     let template = request.template(std::net::SocketAddr::from(([127, 0, 0, 1], 1)));
@@ -277,19 +291,6 @@ fn check_keys(request: &RequestPart, node: &Node, keys: &[String], report: &mut 
             _ => report.unknown(node.at, message, &name, &known),
         }
     }
-}
-
-fn statuses(reader: &Reader<'_>, report: &mut Report) -> Vec<u16> {
-    let Some(node) = reader.node("expect") else { return Vec::new() };
-    let read = |node: &Node| match node.value {
-        Value::Integer(status) => u16::try_from(status).ok().filter(|status| (200..600).contains(status)),
-        _ => None,
-    };
-    let statuses: Option<Vec<u16>> = node.list().and_then(|list| list.iter().map(read).collect());
-    statuses.unwrap_or_else(|| {
-        report.error(node.at, "`expect` is a list of statuses from 200 to 599");
-        Vec::new()
-    })
 }
 
 fn count(reader: &Reader<'_>, key: &str, default: usize, report: &mut Report) -> usize {

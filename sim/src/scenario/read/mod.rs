@@ -1,5 +1,6 @@
 //! The parts of a scenario, each read by a file of its own, and what must hold of them together.
 
+mod answer;
 mod capacity;
 mod expect;
 mod fault;
@@ -9,6 +10,7 @@ mod outward;
 mod root;
 mod simulated;
 mod tokens;
+mod unrouted;
 mod way;
 mod world;
 

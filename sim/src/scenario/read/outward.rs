@@ -19,7 +19,11 @@ pub(super) fn check(reader: &Reader<'_>, scenario: &Scenario, config: &Path, rep
     let Some(part) = Reader::of(node, GATEWAY_KEYS, &mut Report::default()) else { return };
     let allowed = part.texts(ALLOWED, report);
     let template = &scenario.gateway.template;
-    let found = template.outbound(config, scenario.endpoints());
+    let found = match template.outbound(config, scenario.endpoints()) {
+        Ok(found) => found,
+        // What cannot be looked at is not let through.
+        Err(problems) => return report.gateway(problems),
+    };
     for address in allowed.iter().filter(|address| !is_address_here(address)) {
         let message = format!("`{address}` is no address on this machine");
         report.error_with(part.place(ALLOWED), message, "write an address and its port, as in \"127.0.0.1:9400\"");
@@ -47,6 +51,11 @@ fn refusal(one: &Outbound, runtime: Runtime, allowed: &[String]) -> Option<(Stri
     if !one.is_loopback() {
         let message = format!("{who} connects to {at}, which is not on this machine: a run never leaves it");
         return Some((message, instead.to_owned()));
+    }
+    if one.tells_of_others {
+        let message = format!("{who} asks {at} where the others are, and connects to whatever it is told");
+        let help = format!("{instead}; it cannot be allowed, since what it tells may be anywhere");
+        return Some((message, help));
     }
     let message = format!("{who} connects to {at}, which is not the scenario's");
     let help =

@@ -11,7 +11,7 @@ use super::super::reader::{Reader, is_name};
 use super::super::source::{Sources, Span};
 use super::super::tree::{Table, parse};
 use super::expect::Known;
-use super::{capacity, expect, fault, hostile, load as loads, outward, simulated, tokens, way, world};
+use super::{capacity, expect, fault, hostile, load as loads, outward, simulated, tokens, unrouted, way, world};
 
 const KEYS: &[&str] = &[
     "name", "about", "seed", "tags", "runtime", "warm_up", "gateway", "mocks", "redis", "tokens", "load", "capacity",
@@ -130,14 +130,21 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
         tokens,
         expectations: Vec::new(),
         scores_breakers: false,
+        unrouted: Vec::new(),
     };
     let scenario = Scenario { scores_breakers: instances == 1 && !scenario.restarts(), ..scenario };
+    Some(with_configuration(reader, scenario, sources, report))
+}
+
+/// The scenario, held against its gateways' configuration and with what is expected of it.
+fn with_configuration(reader: &Reader<'_>, scenario: Scenario, sources: &Sources, report: &mut Report) -> Scenario {
+    let (config, runtime) = (world::config_path(reader, &scenario.file), scenario.runtime);
     // A figure of a part that could not be read is not known, and would be reported for nothing.
     let whole = report.is_clean();
-    let checked = match scenario.gateway.template.check(&world::config_path(reader, file), scenario.endpoints()) {
+    let checked = match scenario.gateway.template.check(&config, scenario.endpoints()) {
         Ok(checked) => {
             check_ways(reader, &scenario, &checked, report);
-            outward::check(reader, &scenario, &world::config_path(reader, file), report);
+            outward::check(reader, &scenario, &config, report);
             if runtime == Runtime::Virtual {
                 simulated::check_gateway(reader, &checked, report);
             }
@@ -154,7 +161,14 @@ fn read(reader: &Reader<'_>, file: &Path, sources: &mut Sources, report: &mut Re
     let known = Known { figures: &figures, restarts, simulated };
     let known = (whole && checked.is_some()).then_some(known);
     let expectations = expect::expectations(reader, known, report);
-    Some(Scenario { expectations, ..scenario })
+    let unrouted = match checked {
+        Some(checked) => {
+            let places = loads::path_places(reader, report);
+            unrouted::find(&scenario, &expectations, &checked.config, &places, sources)
+        }
+        None => Vec::new(),
+    };
+    Scenario { expectations, unrouted, ..scenario }
 }
 
 /// How long nothing is sent, before and after.

@@ -72,6 +72,30 @@ fn stores_collectors_and_key_servers_are_addresses_too() {
 }
 
 #[test]
+fn who_tells_of_others_is_not_asked_even_on_this_machine() {
+    let more = |text: &str| with("mock://orders/1", text);
+    let provider = "[identity.providers.main]\nkind = \"jwt\"\nissuer = \"http://127.0.0.1:9\"\naudiences = [\"api\"]\n\
+                    jwks = { discovery = \"http://127.0.0.1:9\" }\n";
+    for (text, who) in [
+        ("[stores.shared]\nurl = \"redis+cluster://127.0.0.1:6390\"\n", "the store `shared` asks 127.0.0.1:6390"),
+        ("[stores.shared]\nurl = \"redis+sentinel://127.0.0.1:6390/main\"\n", "the store `shared` asks 127.0.0.1:6390"),
+        (provider, "the provider `main` asks 127.0.0.1:9"),
+    ] {
+        let scenario = allowing("\"127.0.0.1:6390\", \"127.0.0.1:9\"");
+        refuses(&scenario, &more(text), &[who, "connects to whatever it is told", "it cannot be allowed"]);
+    }
+}
+
+#[test]
+fn an_address_is_told_where_it_stands_and_not_where_a_longer_one_does() {
+    let two = with("127.0.0.1:8080", "").replace("\"mock://orders/0\"", "\"127.0.0.1:80\"");
+    let text = refused(&allowing("\"127.0.0.1:8080\""), &two);
+    let line = text.lines().find(|line| line.contains("connects to 127.0.0.1:80,")).unwrap_or_else(|| panic!("{text}"));
+    let column = GATEWAY.lines().nth(2).unwrap().find("\"mock://orders/0\"").unwrap() + 1;
+    assert!(line.contains(&format!("gateway.toml:3:{column}: error")), "{line}");
+}
+
+#[test]
 fn in_virtual_time_there_is_nothing_but_mocks() {
     for more in [
         "[stores.shared]\nurl = \"redis://127.0.0.1:6390\"\n",
