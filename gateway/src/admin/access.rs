@@ -62,8 +62,8 @@ pub(super) async fn check<N: Network>(Shared(state): Shared<Arc<State<N>>>, requ
     }
 }
 
-/// A page that anybody may have, as it carries no data and is where a person gives the token. Who has not shown it is told
-/// so by the status, as with any call; a browser shows the page all the same.
+/// A page that anybody may have, as it carries no data and is where a person gives the token. Who has not shown it is
+/// told so by the status, as with any call; a browser shows the page all the same.
 pub(super) fn of_page<N: Network>(state: &State<N>, headers: &HeaderMap, page: Response) -> Response {
     let needed = state.token.as_ref().filter(|_| state.serves.is_some());
     match needed {

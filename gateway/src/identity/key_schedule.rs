@@ -1,8 +1,8 @@
 //! When keys are fetched. Pure: time comes in.
 //!
 //! Before they grow old, at once when somebody needs a key that is not there, and after a failure again and again, more
-//! slowly each time. Two fetches for missing keys are at least a cooldown apart, whatever clients send; the first of all,
-//! at the start, was for no client and holds none up.
+//! slowly each time. Two fetches for missing keys are at least a cooldown apart, whatever clients send; the first of
+//! all, at the start, was for no client and holds none up.
 
 use std::time::{Duration, Instant};
 

@@ -145,8 +145,8 @@ impl<N: Network> Upstream<N> {
         self.budget.withdraw(ticks_ms, self.active().settings.retry_budget)
     }
 
-    /// Whether a request under which a pooled connection broke may go out again though it takes no retry: the budget has
-    /// some at all.
+    /// Whether a request under which a pooled connection broke may go out again though it takes no retry: the budget
+    /// has some at all.
     pub fn replays(&self) -> bool {
         let allowance = self.active().settings.retry_budget;
         allowance.share > 0 || allowance.min_per_second > 0

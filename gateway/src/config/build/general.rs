@@ -52,7 +52,7 @@ pub(crate) fn server(table: &Reader<'_>) -> Server {
         },
         preserve_header_case: table.flag("preserve_header_case"),
         answers_half_closed: table.text("half_closed") == "answer",
-        via: Some(Box::from(&*table.text("via"))).filter(|name: &Box<str>| !name.is_empty()),
+        via: Some(table.text("via")).filter(|name| !name.is_empty()).map(|name| Box::from(&*name)),
         own_headers: header_pairs(table, "own_headers"),
         problems: None,
         hsts: table.get("hsts").and_then(|_| hsts(&table.table("hsts"))),
