@@ -68,7 +68,7 @@ mod tests {
     use crate::config::settings::header_edits::HeaderEdits;
 
     fn hint(lines: &[(HeaderName, &'static str)]) -> HeaderMap {
-        lines.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(*value))).collect()
+        lines.iter().map(|(name, value)| (name.clone(), HeaderValue::from_static(value))).collect()
     }
 
     #[test]

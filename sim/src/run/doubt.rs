@@ -64,9 +64,10 @@ impl Kind {
         let section = name.split('.').next().unwrap_or_default();
         match (section, last) {
             ("gateway", "up") => Self::Life,
-            ("accounting", "missing" | "surplus") | ("virtual_time", "anomalies") => Self::Exact,
             // No clock has a part in what an answer says.
-            ("load", "wrong_headers") => Self::Exact,
+            ("accounting", "missing" | "surplus") | ("virtual_time", "anomalies") | ("load", "wrong_headers") => {
+                Self::Exact
+            }
             ("limiters", "false_admits" | "false_refusals" | "bound_violation") => Self::Limited,
             ("breakers", "leaked_attempts" | "never_closed") | ("load", "answered") => Self::Compared,
             ("breakers", "trip_ms" | "recovery_ms") => Self::Time,

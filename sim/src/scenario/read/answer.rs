@@ -43,7 +43,7 @@ fn statuses(node: &Node, key: &str, report: &mut Report) -> Vec<u16> {
         let message = format!("`{key}` is a list of statuses from 200 to 599");
         match key {
             "expect" => {
-                report.error_with(node.at, message, "or a table: { status = [200], headers = { x-a = \"1\" } }")
+                report.error_with(node.at, message, "or a table: { status = [200], headers = { x-a = \"1\" } }");
             }
             _ => report.error(node.at, message),
         }
