@@ -75,14 +75,16 @@ impl ClientInfo {
     }
 
     /// It is encrypted, and the client has asked for this host (SNI), where it has asked for one. A request for another
-    /// host is 421, unless [`own_certificate`](Self::own_certificate) holds for that one too (RFC 9110, section 7.4).
+    /// host is 421, unless it is one of HTTP/2 and [`own_certificate`](Self::own_certificate) holds for that host too
+    /// (RFC 9110, section 7.4; RFC 9113, section 9.1.1).
     /// Where this is not said, nothing is compared.
     pub fn server_name<'a>(self, name: impl Into<Option<&'a str>>) -> Self {
         let server_name = name.into().map(|name| Arc::from(name.to_ascii_lowercase()));
         Self { server_name, ..self.tls() }
     }
 
-    /// It is encrypted, and the client was shown this certificate (DER), which says for which other hosts it may ask.
+    /// It is encrypted, and the client was shown this certificate (DER), which says for which other hosts it may ask
+    /// over HTTP/2.
     pub fn own_certificate(self, der: impl AsRef<[u8]>) -> Self {
         let shown = Some(Arc::new(CertificateDer::from(der.as_ref().to_vec())));
         Self { shown, ..self.tls() }
@@ -207,9 +209,9 @@ mod tests {
             assert!(told.secured().is_none() && told.peer().scheme == Scheme::Https, "{told:?}");
         }
         let named = plain.clone().server_name("A.test").secured().unwrap();
-        assert!(named.serves("a.test") && !named.serves("b.test"));
+        assert!(named.serves("a.test", true) && !named.serves("b.test", true));
         let shown = plain.clone().own_certificate(der).server_name("a.test").secured().unwrap();
-        assert!(shown.serves("b.test") && !shown.serves("c.test") && shown.client().is_none());
+        assert!(shown.serves("b.test", true) && !shown.serves("c.test", true) && shown.client().is_none());
         let client = plain.certificates([der]).secured().unwrap();
         assert_eq!(client.client().unwrap().der(), &der[..]);
     }

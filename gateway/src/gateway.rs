@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::context::OwnName;
+use crate::last_call::LastCall;
 use crate::network::{Network, Sockets};
 use crate::overload::{self, Episodes};
 use crate::plugins::Plugins;
@@ -124,6 +125,7 @@ impl<N: Network> Gateway<N> {
             draining: AtomicBool::new(false),
             roll_call: RollCall::default(),
             cutting: AtomicBool::new(false),
+            last_call: LastCall::default(),
         });
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), 1, &shared));
         shared.metrics.gateway().set_config_version(1);

@@ -87,6 +87,8 @@ pub mod error;
 mod fetch_failure;
 mod labelled;
 #[doc(hidden)]
+pub mod last_call;
+#[doc(hidden)]
 pub mod network;
 #[doc(hidden)]
 pub mod openapi;

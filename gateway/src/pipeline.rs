@@ -10,7 +10,7 @@ mod unbegun;
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::http1::ResponseHead;
 use crate::identity::stage::Unproven;
+use crate::last_call::{self, LastCall};
 use crate::network::Network;
 use crate::origin::Verdict;
 use crate::plugins::{Handler, RequestInfo};
@@ -38,7 +39,7 @@ use crate::upstream::Selected;
 use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
 pub use crate::forward::tunnel::run as tunnel;
-pub use unbegun::refuse;
+pub use unbegun::{refuse, turn_away};
 
 /// What the stages came to.
 enum Outcome<N: Network> {
@@ -401,8 +402,13 @@ async fn by_body<N: Network>(
     Ok(Some(routing::stage::find_by_body(exchange, headers, body)?))
 }
 
-async fn answer<N: Network>(mut exchange: Box<Exchange<N>>, mut headers: HeaderMap, source: Source) -> Reply<N> {
-    let mut outcome = stages(&mut exchange, &mut headers, source).await;
+async fn answer<N: Network>(
+    mut exchange: Box<Exchange<N>>,
+    mut headers: HeaderMap,
+    source: Source,
+    call: Option<&LastCall>,
+) -> Reply<N> {
+    let mut outcome = last_call::or_told(call, pin!(stages(&mut exchange, &mut headers, source))).await;
     // cache: what is kept of a URL goes once something may have changed there, by whichever route.
     if exchange.snapshot.keeps_answers && !exchange.method.is_safe() {
         cached::changed(&exchange, &outcome);
@@ -461,10 +467,11 @@ pub fn begin<N: Network>(arrival: Arrival<N>, parts: &mut Parts) -> Begun<N> {
 }
 
 impl<N: Network> Begun<N> {
-    /// Serves it: to be polled by `poll`, so that a panic costs this request alone.
+    /// Serves it: to be polled by `poll`, so that a panic costs this request alone. It waits no longer
+    /// than until the last call comes, where it is one of those who hear that.
     #[inline]
-    pub fn serve(self, source: Source) -> impl Future<Output = Reply<N>> + Send {
-        answer(self.0, self.1, source)
+    pub fn serve(self, source: Source, call: Option<&LastCall>) -> impl Future<Output = Reply<N>> + Send {
+        answer(self.0, self.1, source, call)
     }
 }
 
@@ -473,8 +480,9 @@ pub fn serve<N: Network>(
     arrival: Arrival<N>,
     mut parts: Parts,
     source: Source,
+    call: Option<&LastCall>,
 ) -> impl Future<Output = Reply<N>> + Send {
-    begin(arrival, &mut parts).serve(source)
+    begin(arrival, &mut parts).serve(source, call)
 }
 
 /// Polls a request that is being served; after a panic, which is a bug and is counted, it is answered with 500.

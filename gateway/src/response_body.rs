@@ -28,6 +28,7 @@ use crate::held_bytes::Kept;
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::BoxError;
+use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::record::Ended;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
@@ -76,6 +77,15 @@ pub enum ResponseBody<N: Network> {
 /// How an answer ended, and the problem that this is in records and metrics: one that breaks off behind its head has
 /// told its status, and is no good one all the same.
 type Ending = (Ended, Option<Code>);
+
+/// What a body that broke off is: what its attempt came to, and the problem.
+pub(crate) fn how_it_broke(error: &http1::Error) -> (AttemptOutcome, Code) {
+    if error.is_invalid() {
+        (AttemptOutcome::Invalid, Code::UpstreamInvalid)
+    } else {
+        (AttemptOutcome::Reset, Code::UpstreamReset)
+    }
+}
 
 /// What has been read of a body before it streams, and its share of the worker's memory.
 #[derive(Default)]

@@ -76,7 +76,7 @@ where
             let (clock, patience) = (shard.shared.clock.clone(), shard.snapshot().config.server.body_idle_timeout);
             let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, |_| BodyFault::ClientLeft)));
             let shared = Arc::clone(&shard.shared);
-            let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source));
+            let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source, None));
             let mut reply =
                 std::future::poll_fn(|cx| watch.poll_with(cx, |cx| pipeline::poll(&shared, serving.as_mut(), cx)))
                     .await;

@@ -16,6 +16,8 @@ use crate::context::OwnName;
 use crate::held_bytes::HeldBytes;
 use crate::http1::DateCell;
 use crate::identity::Registry as Identities;
+use crate::last_call::LastCall;
+use crate::listener::refuse::Recorded;
 use crate::network::Network;
 use crate::overload::{Episodes, Gate};
 use crate::plugins::Plugins;
@@ -80,6 +82,8 @@ pub struct Shared<N: Network> {
     pub roll_call: RollCall,
     /// Set when the workers are about to end: what is in flight then is cut by the gateway, not left by its client.
     pub cutting: AtomicBool,
+    /// Before that, where a drain has run out of time: who waits for an answer is told so.
+    pub last_call: LastCall,
 }
 
 /// One worker's part.
@@ -98,6 +102,8 @@ pub struct Shard<N: Network> {
     pub flights: Flights<N>,
     /// Connections that are told that there is no place for them.
     pub turned_away: Arc<InFlight>,
+    /// Those of them that leave a record.
+    pub(crate) recorded: Recorded,
     /// Copies of requests that are in flight to other upstreams.
     pub copies: Arc<InFlight>,
     /// Requests that are gathered to be asked for together.
@@ -162,6 +168,7 @@ impl<N: Network> Shard<N> {
             held: Arc::default(),
             flights: Flights::default(),
             turned_away: Arc::default(),
+            recorded: Recorded::default(),
             copies: Arc::default(),
             batches: Batches::default(),
             encoders: Arc::default(),

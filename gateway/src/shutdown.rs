@@ -12,6 +12,9 @@ use crate::network::Network;
 /// How often it is looked whether connections are left.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// The longest that those are waited for who are told at `drain_timeout` that they get no answer.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
 /// The switches that a drain throws, in order.
 pub struct Switches {
     /// Stop accepting. Who accepts keeps a receiver until it has handed over the last connection that was queued.
@@ -33,8 +36,9 @@ pub enum Drained {
     Hurried(usize),
 }
 
-/// Drains: `/readyz` turns 503 at once, accepting goes on for `drain_delay`, then answers in flight finish. When
-/// `hurry` is ready, whatever is left is cut at once.
+/// Drains: `/readyz` turns 503 at once, accepting goes on for `drain_delay`, then answers in flight finish. At
+/// `drain_timeout` requests without an answer get 503, for a moment (`LAST_CALL`), and the rest is cut. When `hurry` is
+/// ready, whatever is left is cut at once.
 pub async fn drain<N: Network>(
     gateway: &Arc<Gateway<N>>,
     switches: &Switches,
@@ -50,6 +54,9 @@ pub async fn drain<N: Network>(
         }
     };
     gateway.begin_cut();
+    if let Drained::Cut(_) = outcome {
+        gateway.shared().last_call.call(LAST_CALL).await;
+    }
     switches.stop_workers.send_replace(true);
     outcome
 }

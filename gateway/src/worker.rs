@@ -151,7 +151,8 @@ impl Arrived {
         if let Some(max) = max_per_ip
             && let Err(full) = self.kept.0.count_for(caller.address().ip(), max)
         {
-            turn_away(&self.shard, self.stream, full, self.tls.is_some(), self.kept.1);
+            let by = (self.caller, self.number);
+            turn_away(&self.shard, (self.stream, by, self.tls.is_some()), full, self.kept.1);
             return;
         }
         self.serve();
@@ -165,20 +166,27 @@ const TURNED_AWAY_MAX: u32 = 64;
 const TURNED_AWAY_SHORT: u32 = 2;
 
 /// Tells a connection that has no place so, and closes it.
-fn turn_away(shard: &Shard<Sockets>, stream: TcpStream, full: Full, is_secured: bool, load: Load) {
+fn turn_away(
+    shard: &Arc<Shard<Sockets>>,
+    (stream, by, is_secured): (TcpStream, (Caller, Option<u16>), bool),
+    full: Full,
+    load: Load,
+) {
     let (reason, most) = match full {
         Full::Total => (ShedReason::Connections, TURNED_AWAY_MAX),
         Full::Address => (ShedReason::ConnectionsPerIp, TURNED_AWAY_MAX),
         Full::Descriptors => (ShedReason::Sockets, TURNED_AWAY_SHORT),
     };
     shard.shared.shed(reason);
-    // What is said in the clear is not understood there, and a handshake costs more than it is worth.
+    // What is said in the clear is not understood there, and the signature of a handshake is the dearest thing that a
+    // connection can ask for: whoever floods the listener would be given it.
     if is_secured {
         return;
     }
     if let Some(place) = shard.turned_away.try_enter(most) {
+        let refusing = refuse::turn_away(Arc::clone(shard), stream, by, full);
         tokio::spawn(async move {
-            refuse::overloaded(stream).await;
+            refusing.await;
             drop((load, place));
         });
     }
@@ -224,7 +232,8 @@ async fn run(
             let place = match accepted.place {
                 Ok(place) => place,
                 Err(full) => {
-                    turn_away(&shard, stream, full, accepted.tls.is_some(), load);
+                    let by = (Caller::At(accepted.peer), accepted.number);
+                    turn_away(&shard, (stream, by, accepted.tls.is_some()), full, load);
                     continue;
                 }
             };

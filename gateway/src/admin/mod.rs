@@ -130,6 +130,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/livez", get(probes::live))
         .route("/readyz", get(probes::ready::<N>))
         .route("/jwks.json", get(probes::passport_keys::<N>))
+        .method_not_allowed_fallback(view::method_not_allowed)
         .merge(page::router())
         .merge(openapi::page())
         .merge(guarded)

@@ -17,7 +17,7 @@ use crate::held_bytes::{Gathered, Kept};
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::RequestBody;
-use crate::response_body::{Answer, Source};
+use crate::response_body::{Answer, Source, how_it_broke};
 use crate::retry_after::retry_after;
 use crate::telemetry::metrics::{AttemptOutcome, PartResult, PartSeries, ShedReason};
 use crate::telemetry::tracing::{Opened, Value};
@@ -267,8 +267,9 @@ pub(super) async fn read<N: Network>(
             None => break,
             Some(Ok(frame)) => frame.into_data().unwrap_or_default(),
             Some(Err(error)) => {
-                exchange.blame(&source, AttemptOutcome::Reset, &error.reason());
-                let problem = GatewayError::new(Code::UpstreamReset, "Its answer was cut.");
+                let (outcome, code) = how_it_broke(&error);
+                exchange.blame(&source, outcome, &error.reason());
+                let problem = GatewayError::new(code, "Its answer was cut.");
                 return Err(Box::new(problem.because(error)));
             }
         };

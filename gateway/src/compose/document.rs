@@ -21,7 +21,7 @@ use crate::exchange::Exchange;
 use crate::held_bytes::Kept;
 use crate::network::Network;
 use crate::request_body::BoxError;
-use crate::response_body::SOON;
+use crate::response_body::{SOON, how_it_broke};
 use crate::telemetry::metrics::{AttemptOutcome, PartResult};
 use crate::telemetry::record::Ended;
 use crate::timer::Wait;
@@ -344,13 +344,15 @@ impl<N: Network> Document<N> {
                 }
             }
             Some(Err(error)) => {
-                turn.streaming.tally.result = PartResult::Failed;
+                let (outcome, code) = how_it_broke(&error);
+                let is_invalid = error.is_invalid();
+                turn.streaming.tally.result = if is_invalid { PartResult::Invalid } else { PartResult::Failed };
                 let is_cut = matches!(error, crate::http1::Error::Broken(_));
                 if !(is_cut && turn.was_unread) {
                     let source = &turn.streaming.source;
-                    turn.streaming.exchange.blame(source, AttemptOutcome::Reset, &error.reason());
+                    turn.streaming.exchange.blame(source, outcome, &error.reason());
                 }
-                return Err(Cut { ended: Ended::UpstreamCut, code: Code::UpstreamReset, why: error.into() });
+                return Err(Cut { ended: Ended::UpstreamCut, code, why: error.into() });
             }
         }
         if !is_last && !turn.streaming.source.leg.is_over() {

@@ -9,13 +9,12 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use super::key;
-use crate::error::{Code, GatewayError};
+use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::held_bytes::Gathered;
 use crate::http1::{Fields, ResponseHead};
 use crate::network::Network;
-use crate::response_body::{Answer, Behind};
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::response_body::{Answer, Behind, how_it_broke};
 
 /// The largest body that several get, bytes.
 const LARGEST: usize = 256 * 1024;
@@ -77,8 +76,9 @@ pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) 
             // Trailers are left out: nobody was promised any.
             Some(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             Some(Some(Err(error))) => {
-                exchange.blame(&source, AttemptOutcome::Reset, &error.reason());
-                let problem = GatewayError::new(Code::UpstreamReset, "The upstream broke its answer off.");
+                let (outcome, code) = how_it_broke(&error);
+                exchange.blame(&source, outcome, &error.reason());
+                let problem = GatewayError::new(code, "The upstream broke its answer off.");
                 return What::Failed(Box::new(problem.because(error)), false);
             }
             None => {

@@ -6,6 +6,8 @@
 //! what all hops need or what the gateway writes (see `may_be_named`). A caller that tunnels an upgrade reads it before
 //! and writes it anew.
 
+use std::cell::Cell;
+
 use http::header::{CONNECTION, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
@@ -159,15 +161,21 @@ impl Found {
     }
 }
 
-/// Removes what ends here from an upstream's response, and what `also` names. Requests are screened by
-/// `screen::screen_request_headers`.
+/// Removes what ends here from an upstream's response, and what `also` names; whether it announces trailers. Requests
+/// are screened by `screen::screen_request_headers`.
 #[inline]
-pub fn remove_from_response(fields: &mut Fields, also: impl Fn(&[u8]) -> bool) {
+pub fn remove_from_response(fields: &mut Fields, also: impl Fn(&[u8]) -> bool) -> bool {
     let named = if fields.has_connection() { named_by_connection(fields) } else { Vec::new() };
+    let announces = Cell::new(false);
     fields.retain(|name| {
+        let kind = kind(name);
+        if kind == Kind::Trailer {
+            announces.set(true);
+        }
         // A response has no use for `te`.
-        kind(name).passes() && !also(name) && !named.iter().any(|other| name.eq_ignore_ascii_case(other))
+        kind.passes() && !also(name) && !named.iter().any(|other| name.eq_ignore_ascii_case(other))
     });
+    announces.get()
 }
 
 /// Removes what ends here from an answer that did not come over the wire.

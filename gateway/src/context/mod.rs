@@ -42,7 +42,7 @@ pub use http2::to_http1_form;
 pub use passes::{OwnName, Passes};
 pub use peer::{Caller, Host, Peer, Scheme};
 pub use request_id::RequestId;
-pub use screen::{Refused, screen_request_headers, screen_trailers};
+pub use screen::{Refused, announce_what_passes, announce_what_passes_in, screen_request_headers, screen_trailers};
 pub use trace::{TraceContext, TracePolicy};
 pub use trusted_proxies::TrustedProxies;
 pub use via::via;

@@ -11,6 +11,7 @@ use super::header_rules::{HeaderRules, Verdict};
 use super::hop_by_hop::{Found, Kind, Names, kind};
 use super::names::is_own;
 use crate::error::{Code, GatewayError};
+use crate::http1::Fields;
 
 /// Why a request is refused by its header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,17 +81,41 @@ fn may_be_trailer(name: &HeaderName, rules: &HeaderRules) -> bool {
 /// Leaves of `trailer` the names that pass behind the body: who is told of others would wait for them in vain, or take
 /// their announcement for the gateway's word.
 #[cold]
-fn announce_what_passes(headers: &mut HeaderMap, rules: &HeaderRules) {
+pub fn announce_what_passes(headers: &mut HeaderMap, rules: &HeaderRules) {
+    match told_of(headers.get_all(TRAILER).iter().map(HeaderValue::as_bytes), rules) {
+        Told::AsItIs => {}
+        Told::Less(told) => drop(headers.insert(TRAILER, told)),
+        Told::Nothing => drop(headers.remove(TRAILER)),
+    }
+}
+
+/// The same of an upstream's answer.
+#[cold]
+pub fn announce_what_passes_in(fields: &mut Fields, rules: &HeaderRules) {
+    match told_of(fields.all(&TRAILER), rules) {
+        Told::AsItIs => {}
+        Told::Less(told) => fields.edit(&[], &[(TRAILER, told)]),
+        Told::Nothing => fields.edit(&[TRAILER], &[]),
+    }
+}
+
+/// What of an announcement is left.
+enum Told {
+    AsItIs,
+    Less(HeaderValue),
+    Nothing,
+}
+
+fn told_of<'a>(values: impl Iterator<Item = &'a [u8]>, rules: &HeaderRules) -> Told {
     let passes = |name: &[u8]| HeaderName::from_bytes(name).is_ok_and(|name| may_be_trailer(&name, rules));
-    let values = headers.get_all(TRAILER).iter();
-    let names: Vec<&[u8]> = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b',')).collect();
+    let names: Vec<&[u8]> = values.flat_map(|value| value.split(|byte| *byte == b',')).collect();
     if names.iter().all(|name| passes(name.trim_ascii())) {
-        return;
+        return Told::AsItIs;
     }
     let told: Vec<&[u8]> = names.into_iter().map(<[u8]>::trim_ascii).filter(|name| passes(name)).collect();
     match HeaderValue::from_bytes(&told.join(&b", "[..])) {
-        Ok(told) if !told.is_empty() => drop(headers.insert(TRAILER, told)),
-        _ => drop(headers.remove(TRAILER)),
+        Ok(told) if !told.is_empty() => Told::Less(told),
+        _ => Told::Nothing,
     }
 }
 

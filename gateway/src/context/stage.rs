@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Version};
 
 use super::screen::screen_request_headers;
 use super::survey::Survey;
@@ -153,7 +153,7 @@ fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Optio
     }
     let value = target::host_of(survey, &exchange.uri, exchange.version)?;
     if let (Some(secured), Some(value)) = (&exchange.connection.secured, &value)
-        && !secured.serves(&target::routing_host(value))
+        && !secured.serves(&target::routing_host(value), exchange.version == Version::HTTP_2)
     {
         return Err(GatewayError::new(Code::Misdirected, "This connection was opened for another host."));
     }

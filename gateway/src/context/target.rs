@@ -46,7 +46,8 @@ pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), Gateway
 /// `host` header.
 ///
 /// # Errors
-/// 400 where it is absent (but in HTTP/1.0), repeated, malformed, or differs from an absolute-form target.
+/// 400 where it is absent (but in HTTP/1.0), repeated, malformed, or differs from an absolute-form target. A request of
+/// HTTP/1.1 states it also where its target has it (RFC 9112, section 3.2); over HTTP/2 the target alone may.
 pub fn host_of(survey: &Survey<'_>, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, GatewayError> {
     if survey.host.count > 1 {
         return Err(bad("The host header is repeated."));
@@ -60,6 +61,7 @@ pub fn host_of(survey: &Survey<'_>, uri: &Uri, version: Version) -> Result<Optio
         (None, Some(stated)) => Ok(Some(stated.clone())),
         (None, None) if version == Version::HTTP_10 => Ok(None),
         (None, None) => Err(bad("The host header is missing.")),
+        (Some(_), None) if version == Version::HTTP_11 => Err(bad("The host header is missing.")),
         (Some(authority), stated) => {
             let target = host_of_authority(authority)?;
             if stated.is_some_and(|stated| !are_alike(stated.as_bytes(), target.as_bytes(), uri.scheme())) {
@@ -236,7 +238,10 @@ mod tests {
         assert_eq!(host("http://a.example/x", &["a.example"], Version::HTTP_11), Ok(Some("a.example".into())));
         assert_eq!(host("http://a.example/x", &["A.EXAMPLE"], Version::HTTP_11), Ok(Some("a.example".into())));
         assert_eq!(host("http://a.example/x", &["b.example"], Version::HTTP_11), Err(Code::BadRequest));
-        assert_eq!(host("http://a.example/x", &[], Version::HTTP_11), Ok(Some("a.example".into())));
+        for needs_none in [Version::HTTP_10, Version::HTTP_2] {
+            assert_eq!(host("http://a.example/x", &[], needs_none), Ok(Some("a.example".into())));
+        }
+        assert_eq!(host("http://a.example/x", &[], Version::HTTP_11), Err(Code::BadRequest), "RFC 9112, section 3.2");
         assert_eq!(host("http://u@a.example/x", &["a.example"], Version::HTTP_11), Err(Code::BadRequest));
         for (target, stated, alike) in [
             ("http://a.example:80/", "A.example", true),

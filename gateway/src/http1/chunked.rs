@@ -125,8 +125,14 @@ impl Decoder {
 
 /// A chunk's size line: hex digits, perhaps an extension, CRLF. `None` while it is not whole.
 fn take_size(buffer: &mut BytesMut) -> Result<Option<u64>, &'static str> {
-    let Some(end) = memchr::memchr(b'\n', &buffer[..buffer.len().min(MAX_SIZE_LINE)]) else {
-        return if buffer.len() >= MAX_SIZE_LINE { Err("a chunk's size line is too long") } else { Ok(None) };
+    let begun = &buffer[..buffer.len().min(MAX_SIZE_LINE)];
+    let Some(end) = memchr::memchr(b'\n', begun) else {
+        return match memchr::memchr(b'\r', begun) {
+            // No LF can follow it any more: nobody waits for one.
+            Some(at) if at + 1 < begun.len() => Err("a chunk's size line holds a bare CR"),
+            _ if begun.len() == MAX_SIZE_LINE => Err("a chunk's size line is too long"),
+            _ => Ok(None),
+        };
     };
     let line = buffer[..end].strip_suffix(b"\r").ok_or("a chunk's size line ends without CR")?;
     let digits = line.iter().take_while(|b| b.is_ascii_hexdigit()).count();
@@ -221,6 +227,11 @@ mod tests {
         ] {
             assert!(decode(&[bad.as_bytes()]).is_err(), "{bad:?}");
         }
+        for bare in ["5\rhello\r0\r\r", "5;x\ry", "0\r\r", "\r\r"] {
+            let refused = decode(&[bare.as_bytes()]);
+            assert!(refused.is_err_and(|why| why.contains("bare CR")), "{bare:?} waits for no LF");
+        }
+        assert_eq!(decode(&[b"0\r", b"\n\r", b"\n"]).map(|whole| whole.0), Ok(Vec::new()), "a LF may be on its way");
         let endless = format!("5;{}", "x".repeat(MAX_SIZE_LINE));
         assert!(decode(&[endless.as_bytes()]).is_err_and(|why| why.contains("too long")));
     }

@@ -50,6 +50,12 @@ impl std::fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl Error {
+    /// Whether it is a rule of HTTP that the answer breaks: an upstream's fault in what it says, and not in how long
+    /// its connection lives.
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Invalid(_) | Self::NotHttp(_))
+    }
+
     /// Why, without whose answer it is about.
     #[cold]
     pub fn reason(&self) -> String {

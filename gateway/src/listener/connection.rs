@@ -105,7 +105,8 @@ pub fn serve_secured<N: Network, K: Send>(
     run(shard, connection, (stream, beside, protocol), drain, kept)
 }
 
-fn client<N: Network>(
+/// The connection as its requests see it.
+pub(super) fn client<N: Network>(
     shard: &Shard<N>,
     (peer, listener): (Peer, Option<u16>),
     secured: Option<Arc<Secured>>,

@@ -78,6 +78,12 @@ impl<'a, F: Future<Output = ()>> Draining<'a, F> {
         }
     }
 
+    /// Whether a drain is known to have begun.
+    #[inline]
+    pub(super) fn has_begun(&self) -> bool {
+        self.state != State::NotYet
+    }
+
     /// What tells of the drain.
     pub(super) fn follow(&self) -> watch::Receiver<bool> {
         self.peek.clone()

@@ -17,6 +17,7 @@ use crate::exchange::Arrival;
 use crate::hints::Hints;
 use crate::http1::{HeadLimits, IsQuiet, KnownDate, Next, Refusal, Server};
 use crate::http2::begins_like_preface;
+use crate::last_call::Listening;
 use crate::network::{ByteStream, Network};
 use crate::pipeline;
 use crate::reply::Reply;
@@ -51,6 +52,8 @@ struct Driver<'a, 'd, N: Network, F> {
     draining: &'a mut Draining<'d, F>,
     /// The date as it was last written.
     date: KnownDate,
+    /// While a drain lasts: a request waits for an answer, or has just been told that there is none.
+    last_call: Option<Listening>,
 }
 
 /// Serves the connection until it rests or ends. One on which nothing has been served may turn out to speak HTTP/2.
@@ -63,7 +66,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
     draining: &mut Draining<'_, impl Future<Output = ()>>,
 ) -> End<N, S> {
     let date = shard.date.known();
-    let mut driver = Driver { shard, connection, watch, draining, date };
+    let mut driver = Driver { shard, connection, watch, draining, date, last_call: None };
     let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), is_quiet));
     server.answer_half_closed(shard.snapshot().config.server.answers_half_closed);
     let mut first = may_speak_http2;
@@ -90,7 +93,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
         let begun = pipeline::begin(arrival, server.request());
         let (mut seat, source) = Seat::Own(server).body();
         let tunnel = {
-            let serving = pin!(begun.serve(source));
+            let serving = pin!(begun.serve(source, Some(&shard.shared.last_call)));
             let Some(mut reply) = driver.serve(&mut seat, serving).await else { return End::Closed };
             let tunnel = reply.take_tunnel();
             if !driver.answer(&mut seat, reply).await {
@@ -196,6 +199,9 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
                     return Poll::Ready(None);
                 }
                 self.poll_draining(cx, seat);
+                if self.draining.has_begun() && self.hears_last_call(cx) {
+                    continue;
+                }
                 // A deadline that has run out is its owner's matter: it is polled again.
                 if self.watch.poll_expired(cx).is_pending() {
                     return Poll::Pending;
@@ -216,9 +222,20 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
         seat.with(|server| hints.iter().for_each(|hint| server.hint(hint)));
     }
 
+    /// Whether a drain has just run out of time. The driver is waited for then, for a moment, until it has told so.
+    #[cold]
+    fn hears_last_call(&mut self, cx: &mut Context<'_>) -> bool {
+        let last_call = &self.shard.shared.last_call;
+        self.last_call.get_or_insert_with(|| last_call.listen()).poll_called(cx).is_ready()
+    }
+
     /// Writes an answer; false when the client did not get it whole.
     async fn answer<S: ByteStream>(&mut self, seat: &mut Seat<S>, reply: Reply<N>) -> bool {
         let Reply { status, head, body } = reply;
+        if self.last_call.is_some() && !self.shard.shared.last_call.has_come() {
+            // It has its answer, which may take long: what is left of that is cut.
+            self.last_call = None;
+        }
         let date = self.shard.date.refresh(&mut self.date);
         if !seat.is_shared() && !can_be_followed(seat).await {
             seat.with(|server| server.close_after_answer());

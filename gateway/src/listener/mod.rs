@@ -13,3 +13,4 @@ pub mod secure;
 mod silence;
 mod stream;
 mod streams;
+mod unanswered;

@@ -21,6 +21,7 @@ use crate::context::to_http1_form;
 use crate::exchange::Arrival;
 use crate::hints::Hints;
 use crate::http2::{self, ClientBody, Duplex, End, Gathered, Rest};
+use crate::last_call::Listening;
 use crate::network::Network;
 use crate::pipeline;
 use crate::reply::Reply;
@@ -56,7 +57,7 @@ pub(super) async fn serve<N: Network>(
     let (source, awaited, rest) = source(&parts, body);
     let mut watch = Watch::new(Arc::clone(deadlines));
     let reply = {
-        let serving = pin!(pipeline::serve(arrival, parts, source));
+        let serving = pin!(pipeline::serve(arrival, parts, source, Some(&shard.shared.last_call)));
         reply((&shard, &connection), serving, &mut respond, &mut watch, (awaited, &place)).await
     };
     // Without one, the client has left: what is dropped here ends the upstream's work.
@@ -102,7 +103,7 @@ async fn serve_websocket<N: Network>(
     parts.method = Method::GET;
     let mut watch = Watch::new(Arc::clone(&connection.deadlines));
     let reply = {
-        let serving = pin!(pipeline::serve(arrival, parts, Source::Empty));
+        let serving = pin!(pipeline::serve(arrival, parts, Source::Empty, Some(&shard.shared.last_call)));
         reply((&shard, &connection), serving, &mut respond, &mut watch, (None, &place)).await
     };
     if let Some(mut reply) = reply {
@@ -142,6 +143,7 @@ async fn reply<N: Network>(
     watch: &mut Watch,
     (mut awaited, place): (Option<Arc<AtomicBool>>, &Place),
 ) -> Option<Reply<N>> {
+    let (mut waits, mut last_call) = (place.unanswered().one(), None::<Listening>);
     poll_fn(|cx| {
         loop {
             let polled = pipeline::poll(&shard.shared, serving.as_mut(), cx);
@@ -161,6 +163,13 @@ async fn reply<N: Network>(
             }
             if respond.poll_reset(cx).is_ready() {
                 return Poll::Ready(None);
+            }
+            waits.wait(cx);
+            if shard.shared.draining.load(Ordering::Relaxed) {
+                let call = &shard.shared.last_call;
+                if last_call.get_or_insert_with(|| call.listen()).poll_called(cx).is_ready() {
+                    continue;
+                }
             }
             // A deadline that has run out is its owner's matter: it is polled again.
             if watch.poll_expired(cx).is_pending() {

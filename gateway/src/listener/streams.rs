@@ -20,12 +20,14 @@ use super::connection::{LINGER_TIME, linger};
 use super::drain::{Draining, ON_ITS_WAY};
 use super::silence::{Seen, Silence};
 use super::stream;
+use super::unanswered::Unanswered;
 use crate::client::ClientConnection;
 use crate::clock::Clock;
 use crate::config::settings::server::Server;
 use crate::context::WebSocketKey;
 use crate::exchange::Arrival;
 use crate::http2::{Allowance, Interim, Pulse, Watched, frame_budget};
+use crate::last_call::Listening;
 use crate::network::{ByteStream, Network};
 use crate::shard::Shard;
 use crate::telemetry::metrics::ShedReason;
@@ -55,6 +57,8 @@ const LISTENED: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Open {
     count: AtomicUsize,
+    /// Those of them that wait for what they are answered.
+    unanswered: Unanswered,
     /// Those of them that are answered, and whose clients go on sending.
     listened: AtomicUsize,
     /// Bytes that had left the connection when that was last looked at.
@@ -74,6 +78,11 @@ impl Place {
     fn take(open: &Arc<Open>) -> Self {
         open.count.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(open))
+    }
+
+    /// Those that wait for what they are answered.
+    pub(super) fn unanswered(&self) -> &Unanswered {
+        &self.0.unanswered
     }
 
     /// The next head of this stream is an interim one.
@@ -157,7 +166,8 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
         let (mut h2, pulse, open) = (h2, Arc::clone(&pulse), Arc::new(Open { interim, ..Open::default() }));
         let keepalive = shard.snapshot().config.server.h2.keepalive;
         let silence = keepalive.and_then(|interval| Some(Silence::new(interval, h2.ping_pong()?)));
-        let streams = Streams { shard, connection, h2, pulse, open, silence, draining: false, ending: false };
+        let (is_draining, ending, last_call) = (false, false, None);
+        let streams = Streams { shard, connection, h2, pulse, open, silence, draining: is_draining, ending, last_call };
         streams.run(watch, draining).await;
     }
     if let Some(stream) = pulse.take_stream() {
@@ -227,6 +237,8 @@ struct Streams<'a, N: Network, S: ByteStream> {
     draining: bool,
     /// It was told that the connection ends at once.
     ending: bool,
+    /// While a drain lasts: the gateway's end waits, for a moment, until its requests were told of it.
+    last_call: Option<Listening>,
 }
 
 impl<N: Network, S: ByteStream> Streams<'_, N, S> {
@@ -246,6 +258,9 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                 if !self.draining && (draining.poll_has_begun(cx) || self.has_lost_its_client()) {
                     self.drain();
                     continue;
+                }
+                if self.draining {
+                    self.hear_last_call(cx);
                 }
                 self.set_deadlines();
                 if self.silence.is_some() {
@@ -301,6 +316,22 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         self.draining = true;
         self.connection.deadlines.clear(Wait::Idle);
         self.h2.graceful_shutdown();
+        if self.shard.shared.draining.load(Ordering::Relaxed) {
+            self.last_call = Some(self.shard.shared.last_call.listen());
+            // They say that they are there, and listen themselves.
+            self.open.unanswered.wake();
+        }
+    }
+
+    /// Once the last call has come, the connection is waited for until what its requests were told has gone out.
+    #[cold]
+    fn hear_last_call(&mut self, cx: &mut Context<'_>) {
+        let Some(listening) = &mut self.last_call else { return };
+        let _ = listening.poll_called(cx);
+        let has_come = self.shard.shared.last_call.has_come();
+        if has_come && self.open.unanswered.is_empty() && !self.pulse.waits_to_write() {
+            self.last_call = None;
+        }
     }
 
     /// Nothing more is done but to say why.

@@ -1,6 +1,6 @@
 //! What never became a request, and so passes no stage: it leaves a record all the same.
 
-use http::{HeaderMap, Method, Uri};
+use http::{HeaderMap, Method, Uri, Version};
 
 use crate::error::GatewayError;
 use crate::exchange::Arrival;
@@ -25,6 +25,25 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     let said = response::problem::Said::of(&exchange, error);
     let (bytes, body) = response::problem::raw((error, said), Some(exchange.request_id.as_str()), &more, head_only);
     exchange.bytes_out = body as u64;
+    exchange.finish(Ended::Complete);
+    bytes
+}
+
+/// Records a connection for which there is no place, before anything is read of what it asks; says what to write to it,
+/// where it speaks HTTP/1. Bodies of the configuration's own are for requests.
+pub fn turn_away<N: Network>(arrival: Arrival<N>, version: Version, error: &GatewayError) -> Vec<u8> {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.version = version;
+    let (mut exchange, _) = context::stage::begin(arrival, &mut parts);
+    exchange.unread = true;
+    exchange.note_problem(&HeaderMap::new(), error);
+    exchange.status = Some(error.code.status());
+    exchange.code = Some(error.code);
+    let more = response::secured(&exchange);
+    let said = response::problem::Said::document(error, Some(exchange.request_id.as_bytes()));
+    let (bytes, body) = response::problem::raw((error, said), Some(exchange.request_id.as_str()), &more, false);
+    // One of HTTP/2 is told by GOAWAY alone.
+    exchange.bytes_out = if version == Version::HTTP_2 { 0 } else { body as u64 };
     exchange.finish(Ended::Complete);
     bytes
 }

@@ -9,7 +9,7 @@ use super::own::tell_limits;
 use super::relay::{hear_call, received};
 use super::{close_while_draining, cross_origin, edited, grpc, problem, secure_own, secure_seen};
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
-use crate::context::remove_from_answer;
+use crate::context::{announce_what_passes, remove_from_answer};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
@@ -104,6 +104,9 @@ fn handled_problem<N: Network>(mut held: Held<N>, error: &GatewayError) -> Reply
 /// What belongs to one connection goes, and what is the gateway's to say is said.
 fn dress<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, is_own: bool) {
     remove_from_answer(headers);
+    if headers.contains_key(header::TRAILER) {
+        announce_what_passes(headers, &exchange.snapshot.header_rules);
+    }
     if exchange.limits.is_some() {
         headers.remove(&RATELIMIT);
         headers.remove(&RATELIMIT_POLICY);

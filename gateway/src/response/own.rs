@@ -6,10 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 
+use super::problem::{Said, describe};
 use super::{close_while_draining, cross_origin, edited, secure_own};
 use crate::config::settings::route::Fallback;
 use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
-use crate::error::GatewayError;
+use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::reply::Reply;
@@ -79,10 +80,16 @@ pub(super) fn whole_seconds(after: Duration) -> HeaderValue {
     HeaderValue::from(after.as_secs() + u64::from(after.subsec_nanos() > 0))
 }
 
-/// The client left in the middle of its request. Nobody reads this; the record says 499.
+/// The client left in the middle of its request, and the record says 499. Hardly anybody reads this: one that has only
+/// said that it sends no more, which looks the same from here, is told what is wrong.
 pub fn client_left<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
     exchange.finish(Ended::ClientLeft);
-    Reply::own(StatusCode::BAD_REQUEST, closing(), ResponseBody::Empty)
+    let error = GatewayError::new(Code::BadRequest, "The request ended before its body was whole.").closing();
+    let (body, kind) = Said::document(&error, Some(exchange.request_id.as_bytes())).into_parts();
+    let mut headers = HeaderMap::with_capacity(6);
+    headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
+    describe(&mut headers, &error, (kind, body.len()));
+    Reply::own(error.status(), headers, ResponseBody::own(body, exchange))
 }
 
 /// Fields that say nothing but that the connection closes.

@@ -8,7 +8,7 @@ use super::{add_to_relayed, compress, cross_origin, edited, grpc_web, is_drainin
 use crate::client::Tunnel;
 use crate::context::names::{CACHE_STATUS, RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
 use crate::context::survey::{is_grpc, is_web};
-use crate::context::{mark_websocket, remove_from_response};
+use crate::context::{announce_what_passes_in, mark_websocket, remove_from_response};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{AnswerHead, Fields, ResponseHead};
@@ -166,7 +166,9 @@ fn is_not_passed(name: &[u8]) -> bool {
 /// show it to that service by another way.
 #[inline]
 fn withhold<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
-    remove_from_response(fields, is_not_passed);
+    if remove_from_response(fields, is_not_passed) {
+        announce_what_passes_in(fields, &exchange.snapshot.header_rules);
+    }
     if exchange.passport.is_some() {
         withhold_passport(exchange, fields);
     }

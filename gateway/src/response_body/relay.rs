@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
-use super::{Ending, Source};
+use super::{Ending, Source, how_it_broke};
 use crate::algorithms::grpc_web::Messages;
 use crate::context::screen_trailers;
 use crate::error::Code;
@@ -164,10 +164,11 @@ impl<N: Network> Relay<N> {
         let why = error.reason();
         self.exchange.note_cut(&why);
         // An upstream that no longer waits for a client that is slow is not to blame.
+        let (outcome, code) = how_it_broke(error);
         if !(self.was_unread && matches!(error, http1::Error::Broken(_))) {
-            self.blame(AttemptOutcome::Reset, &why);
+            self.blame(outcome, &why);
         }
-        (Ended::UpstreamCut, Some(Code::UpstreamReset))
+        (Ended::UpstreamCut, Some(code))
     }
 
     /// The answer ends as one that was cut. Callers of gRPC are told so in trailers, where that can be: to them a reset

@@ -1,6 +1,7 @@
 //! Conditions on the listener, the client, the whole path, headers, query and body.
 //!
-//! A header's condition holds if one of its lines has the value. A query's condition holds if one of the parameters of
+//! A header's condition holds if the header is there and each of its lines has the value: all of them go on to the
+//! upstream, which may read any (security.md, B5). A query's condition holds if one of the parameters of
 //! that name has the value; names and values are decoded for the comparison (`%XX`, and `+` as a space). Conditions
 //! that hold allocate nothing, a regex over an encoded query value aside.
 //!
@@ -127,8 +128,7 @@ impl Content {
         excused: impl Fn(&HeaderName, &ValueMatch) -> bool,
     ) -> Option<Unmet<'_>> {
         for (name, wanted) in &self.headers {
-            if !excused(name, wanted) && !headers.get_all(name).iter().any(|value| header_is(wanted, value.as_bytes()))
-            {
+            if !excused(name, wanted) && !each_line_is(wanted, headers, name) {
                 return Some(Unmet::Header(name, wanted));
             }
         }
@@ -168,6 +168,14 @@ fn is(found: &Value, wanted: &Value) -> bool {
         }
         _ => found == wanted,
     }
+}
+
+/// Whether a header is there, and each of its lines is what is wanted: who lets a request in by one line would let the
+/// others pass unseen.
+fn each_line_is(wanted: &ValueMatch, headers: &HeaderMap, name: &HeaderName) -> bool {
+    let mut lines = headers.get_all(name).iter();
+    lines.next().is_some_and(|line| header_is(wanted, line.as_bytes()))
+        && lines.all(|line| header_is(wanted, line.as_bytes()))
 }
 
 fn header_is(wanted: &ValueMatch, value: &[u8]) -> bool {
@@ -260,16 +268,24 @@ mod tests {
     }
 
     #[test]
-    fn a_header_has_the_value_in_one_of_its_lines() {
+    fn b5_a_header_has_the_value_in_each_of_its_lines() {
         let mut headers = HeaderMap::new();
-        headers.append("x-a", HeaderValue::from_static("1"));
-        headers.append("x-a", HeaderValue::from_static("22"));
-        headers.append("x-b", HeaderValue::from_bytes(b"\xff").unwrap());
+        let lines: [(&'static str, &[u8]); 5] =
+            [("x-a", b"1"), ("x-a", b"22"), ("x-b", b"\xff"), ("x-d", b"2"), ("x-d", b"2")];
+        for (name, value) in lines {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
         let holds = |name, wanted| {
             let headers_wanted = vec![(HeaderName::from_static(name), wanted)];
             Content { headers: headers_wanted, ..Content::default() }.holds(&headers, None, Body::Absent)
         };
-        assert!(holds("x-a", exact("22")) && holds("x-a", pattern("2+")) && holds("x-b", ValueMatch::Present));
-        assert!(!holds("x-a", exact("2")) && !holds("x-b", pattern(".*")) && !holds("x-c", ValueMatch::Present));
+        for either in ["1", "22"] {
+            assert!(!holds("x-a", exact(either)), "the other line goes on to the upstream too: {either}");
+            assert!(!holds("x-a", pattern(either)), "{either}");
+        }
+        assert!(holds("x-a", pattern("1|2+")) && holds("x-a", ValueMatch::Present), "each line fits");
+        assert!(holds("x-d", exact("2")) && holds("x-d", pattern("2")));
+        assert!(holds("x-b", ValueMatch::Present) && !holds("x-b", pattern(".*")));
+        assert!(!holds("x-d", exact("22")) && !holds("x-c", ValueMatch::Present) && !holds("x-c", pattern(".*")));
     }
 }

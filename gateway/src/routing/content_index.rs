@@ -103,7 +103,8 @@ impl ContentIndex {
             }
         };
         match &self.key {
-            Key::Header(name) => ask.headers.get_all(name).iter().for_each(|line| value(line.as_bytes())),
+            // A route that wants one value wants it in each line, so in the first.
+            Key::Header(name) => ask.headers.get(name).into_iter().for_each(|line| value(line.as_bytes())),
             Key::Query(name) => {
                 for (key, text) in pairs(ask.query) {
                     if decoded(key).is_some_and(|key| *key == **name) {

@@ -308,7 +308,9 @@ fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
     match unmet {
         // The request's value may be a secret, so it is not repeated.
         Unmet::Header(name, wanted) if headers.contains_key(name) => {
-            format!("header {name} is there, but not {}", value_text(name.as_str(), wanted))
+            let lines = headers.get_all(name).iter().count();
+            let each = if lines > 1 { format!(" in each of its {lines} lines") } else { String::new() };
+            format!("header {name} is there, but not {}{each}", value_text(name.as_str(), wanted))
         }
         Unmet::Header(name, _) => format!("header {name} is absent"),
         Unmet::Query(name, ValueMatch::Present) => format!("query {name} is absent"),

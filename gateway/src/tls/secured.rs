@@ -90,11 +90,12 @@ impl Secured {
     }
 
     /// Whether a request for this host may come on this connection (RFC 9110, section 7.4): the client has asked for
-    /// it, or was shown a certificate that holds for it too.
-    pub fn serves(&self, host: &str) -> bool {
+    /// it, or, where connections are shared by hosts as those of HTTP/2 are (RFC 9113, section 9.1.1), was shown a
+    /// certificate that holds for it too. Nobody has a reason to do so over HTTP/1.1 but to be let in by another name.
+    pub fn serves(&self, host: &str, is_shared: bool) -> bool {
         let Some(asked) = &self.server_name else { return true };
-        if **asked == *host {
-            return true;
+        if **asked == *host || !is_shared {
+            return **asked == *host;
         }
         let name = ServerName::try_from(host.trim_matches(['[', ']'])).ok();
         let shown = match &self.shown {
@@ -112,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_is_served_that_was_asked_for_or_that_the_shown_certificate_names() {
+    fn g_a_host_is_served_that_was_asked_for_or_over_http2_that_the_shown_certificate_names() {
         let shown = crate::tls::by_name::tests::certificate(&["a.test", "*.b.test"]);
         let secured = Secured::new(Some("a.test"), Some(shown), None);
         for (host, serves) in [
@@ -124,10 +125,14 @@ mod tests {
             ("[::1]", false),
             ("", false),
         ] {
-            assert_eq!(secured.serves(host), serves, "{host}");
+            assert_eq!(secured.serves(host, true), serves, "{host}");
+            assert_eq!(secured.serves(host, false), host == "a.test", "{host}: over HTTP/1.1 names alone count");
         }
-        assert!(Secured::new(None, None, None).serves("a.test"), "who asked for nobody gets whom it names");
-        assert!(!Secured::new(Some("a.test"), None, None).serves("b.test"));
+        for is_shared in [true, false] {
+            let who_asked_for_nobody = Secured::new(None, None, None);
+            assert!(who_asked_for_nobody.serves("a.test", is_shared), "and gets whom it names");
+            assert!(!Secured::new(Some("a.test"), None, None).serves("b.test", is_shared));
+        }
     }
 
     #[test]
@@ -136,7 +141,7 @@ mod tests {
         let client = ClientCertificate::of(&shown.cert).map(Arc::new);
         let told = shown.cert.first().cloned().map(Arc::new);
         let secured = Secured::told(Some("a.test".into()), told, client);
-        assert!(secured.serves("x.b.test") && !secured.serves("c.test"));
+        assert!(secured.serves("x.b.test", true) && !secured.serves("c.test", true));
         assert!(secured.client().is_some_and(|client| client.der() == &shown.cert[0][..]));
         let unasked = || -> i64 { panic!("the program believes it") };
         assert!(secured.is_believed(unasked) && !secured.was_refused() && !secured.was_revoked());

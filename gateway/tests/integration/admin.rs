@@ -165,7 +165,11 @@ async fn what_is_there_is_shown() {
     assert_eq!(gateway.admin("GET", "/").await.status, 200);
     let nowhere = gateway.admin("GET", "/nowhere").await;
     assert_eq!((nowhere.status, nowhere.code().as_str()), (404, "route_not_found"));
-    assert_eq!(gateway.admin("POST", "/status").await.status, 405);
+    for path in ["/status", "/livez", "/readyz", "/jwks.json"] {
+        let refused = gateway.admin("POST", path).await;
+        assert_eq!((refused.status, refused.code().as_str()), (405, "method_not_allowed"), "{path}");
+        assert_eq!(refused.header("content-type"), Some("application/problem+json"), "{path}");
+    }
 }
 
 #[tokio::test]

@@ -47,6 +47,7 @@ async fn trailers_pass_both_ways_but_for_what_may_not_be_said_there() {
     let head = "POST / HTTP/1.1\r\nhost: a\r\nte: trailers\r\ntrailer: x-count, x-auth-subject\r\n\
                 transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\nx-count: 7\r\nx-auth-subject: root\r\n\r\n";
     let answer = gateway.ask(head).await;
+    assert_eq!(answer.header("trailer"), Some("x-sum"), "of what does not come nobody is told");
     assert_eq!(answer.trailers, [("x-sum".to_owned(), "42".to_owned())]);
     let sent = String::from_utf8(upstream.received().concat()).unwrap();
     assert!(sent.ends_with("0\r\nx-count: 7\r\n\r\n"), "{sent}");

@@ -25,7 +25,7 @@ const PIPE: usize = 1024;
 /// The answer's body, bytes: less than what a stream may hold of one that nobody takes.
 const BODY: usize = 20_000;
 
-/// Streams in memory; whoever is connected to answers with one large body.
+/// Streams in memory; whoever is connected to answers with one large body, or never.
 #[derive(Clone)]
 struct InMemory;
 
@@ -36,7 +36,10 @@ impl Network for InMemory {
         let (ours, mut theirs) = duplex(64 * 1024);
         tokio::spawn(async move {
             let mut buffer = [0; 4096];
-            let _ = theirs.read(&mut buffer).await;
+            let read = theirs.read(&mut buffer).await.unwrap_or(0);
+            if buffer[..read].starts_with(b"GET /hang") {
+                std::future::pending::<()>().await;
+            }
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {BODY}\r\n\r\n");
             let _ = theirs.write_all(&[head.as_bytes(), &[b'x'; BODY]].concat()).await;
             std::future::pending::<()>().await;
@@ -73,6 +76,7 @@ fn data(bytes: &[u8]) -> (usize, bool) {
 
 /// A connection that is served, and its drain.
 struct Served {
+    gateway: Arc<Gateway<InMemory>>,
     client: DuplexStream,
     serving: JoinHandle<()>,
     start_drain: watch::Sender<bool>,
@@ -83,16 +87,14 @@ impl Served {
         let text = "[telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/{*rest}'\nupstream = 'http://up:9'\n";
         let config = load_text(text, Path::new("in-memory"), Purpose::Run).unwrap().config;
         let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
-        let gateway = Gateway::new(config, World { network: InMemory, clock, seed: 7, shards: 1 }).unwrap();
+        let world = World { network: InMemory, clock, seed: 7, shards: 1 };
+        let gateway = Arc::new(Gateway::new(config, world).unwrap());
         let (start_drain, drain) = watch::channel(false);
         let (client, accepted) = duplex(PIPE);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4000));
         let shard = Arc::clone(&gateway.shards()[0]);
-        let serving = tokio::spawn(async move {
-            connection::serve(shard, accepted, peer, drain, ()).await;
-            drop(gateway);
-        });
-        Self { client, serving, start_drain }
+        let serving = tokio::spawn(connection::serve(shard, accepted, peer, drain, ()));
+        Self { gateway, client, serving, start_drain }
     }
 
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -106,7 +108,7 @@ impl Served {
 
     /// All that comes until the connection's end.
     async fn rest(self) -> Vec<u8> {
-        let Self { mut client, serving, start_drain } = self;
+        let Self { mut client, serving, start_drain, gateway: _gateway } = self;
         let mut got = Vec::new();
         client.read_to_end(&mut got).await.unwrap();
         drop(client);
@@ -114,6 +116,27 @@ impl Served {
         drop(start_drain);
         got
     }
+}
+
+/// A drain begins, and a moment later runs out of time; how long is waited then, and all that comes meanwhile and
+/// behind.
+async fn last_call(served: Served) -> (Duration, Vec<u8>) {
+    let Served { gateway, mut client, serving, start_drain } = served;
+    let calling = async {
+        gateway.begin_drain();
+        start_drain.send(true).unwrap();
+        pass(Duration::from_millis(300)).await;
+        gateway.begin_cut();
+        let began = tokio::time::Instant::now();
+        gateway.shared().last_call.call(Duration::from_secs(1)).await;
+        began.elapsed()
+    };
+    let mut got = Vec::new();
+    let (waited, read) = tokio::join!(calling, client.read_to_end(&mut got));
+    read.unwrap();
+    drop(client);
+    serving.await.unwrap();
+    (waited, got)
 }
 
 /// Some time goes by.
@@ -176,4 +199,51 @@ async fn l7_a_preface_that_does_not_come_holds_up_no_drain() {
     pass(Duration::from_millis(1)).await;
     served.start_drain.send(true).unwrap();
     assert!(!frames(&served.rest_within(Duration::from_secs(2)).await).any(|(kind, ..)| kind == HEADERS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_who_waits_when_a_drain_runs_out_of_time_is_told_so() {
+    let mut served = Served::new();
+    served.send("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    pass(Duration::from_millis(1)).await;
+    let (waited, got) = last_call(served).await;
+    assert_eq!(waited, Duration::ZERO, "no longer than it takes to say so");
+    let got = String::from_utf8(got).unwrap();
+    let (head, body) = got.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("connection: close"), "{got}");
+    let told: serde_json::Value = serde_json::from_str(body).unwrap();
+    assert_eq!(told["code"], "overloaded");
+    assert!(head.contains(&format!("x-request-id: {}", told["request_id"].as_str().unwrap())), "{got}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_so_is_who_waits_on_a_stream_of_http2() {
+    let mut served = Served::new();
+    let hang = [GET[0], GET[1], (":path", "/hang"), GET[3]];
+    let asks = [1, 3].map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&hang))).concat();
+    served.send([PREFACE, &frame(SETTINGS, 0, 0, &[]), &asks].concat()).await;
+    pass(Duration::from_millis(1)).await;
+    let (waited, got) = last_call(served).await;
+    assert_eq!(waited, Duration::ZERO);
+    assert_eq!(frames(&got).filter(|(kind, ..)| *kind == HEADERS).count(), 2, "each has its answer");
+    let told = frames(&got).filter(|(kind, ..)| *kind == DATA).map(|(.., payload)| String::from_utf8_lossy(payload));
+    let told: Vec<_> = told.filter(|payload| payload.contains("\"code\":\"overloaded\"")).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_an_answer_that_is_on_its_way_is_not_waited_for() {
+    let mut served = Served::new();
+    served.send("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    // Its head has come, and the rest waits behind a full pipe.
+    let mut begun = [0; 64];
+    served.client.read_exact(&mut begun).await.unwrap();
+    served.gateway.begin_drain();
+    served.start_drain.send(true).unwrap();
+    pass(Duration::from_millis(300)).await;
+    let began = tokio::time::Instant::now();
+    served.gateway.shared().last_call.call(Duration::from_secs(1)).await;
+    assert_eq!(began.elapsed(), Duration::ZERO);
+    let rest = served.rest().await;
+    assert!(rest.ends_with(&[b'x'; 64]), "until it is cut it goes on");
 }

@@ -162,6 +162,41 @@ async fn a4_a_chunk_that_breaks_late_is_still_the_clients_400() {
 }
 
 #[tokio::test]
+async fn a4_a_bare_cr_behind_a_chunks_size_waits_for_no_line_feed() {
+    let (_upstream, gateway) = pair().await;
+    let mut client = gateway.client().await;
+    let answer = client.ask("POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n5\rhello\r0\r\r").await;
+    assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"));
+    client.closed().await;
+}
+
+#[tokio::test]
+async fn a4_who_ends_within_its_body_and_still_reads_is_told() {
+    for framing in ["content-length: 10\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n"] {
+        let (_upstream, gateway) = pair().await;
+        let mut client = gateway.client().await;
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}")).await;
+        client.finish().await;
+        let answer = client.answer().await;
+        assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"), "{framing}");
+        assert_eq!(answer.json()["request_id"].as_str(), answer.header("x-request-id"));
+        client.closed().await;
+        // One that has left looks the same.
+        let record = gateway.record().await;
+        assert_eq!((&record["status"], &record["ended"]), (&499.into(), &"client_left".into()), "{record}");
+        assert_eq!(record["request_id"].as_str(), answer.header("x-request-id"));
+    }
+}
+
+#[tokio::test]
+async fn a6_an_absolute_target_without_a_host_is_refused() {
+    let (upstream, gateway) = pair().await;
+    refused(&gateway, &upstream, "GET http://a.example/p HTTP/1.1\r\n\r\n", 400).await;
+    assert_eq!(gateway.ask("GET http://a.example/p HTTP/1.1\r\nhost: a.example\r\n\r\n").await.status, 200);
+    assert_eq!(gateway.ask("GET http://a.example/p HTTP/1.0\r\n\r\n").await.status, 200);
+}
+
+#[tokio::test]
 async fn a5_fields_that_are_no_fields_are_refused() {
     let (upstream, gateway) = pair().await;
     for field in [

@@ -1,7 +1,9 @@
 //! Limits (security.md, group E): each at one below, exactly, and one above.
 
+use h2::Reason;
 use mocks::raw::{Gate, Raw, Script};
 
+use crate::support::h2::{Frames, SETTINGS};
 use crate::support::{Client, Gateway, echo, eventually};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -166,6 +168,57 @@ async fn e_max_connections() {
         }
         turns += 1;
         assert!(turns < 1000, "the place was never given back");
+    }
+}
+
+#[tokio::test]
+async fn e_who_finds_no_place_is_told_under_an_id_and_leaves_a_record() {
+    let upstream = echo().await;
+    let gateway = Gateway::with("max_connections = 1", upstream.addr()).await;
+    let _kept = open(&gateway).await;
+    // Also who has not said anything yet.
+    for asks in ["GET / HTTP/1.1\r\nhost: a\r\n\r\n", ""] {
+        let mut client = gateway.client().await;
+        let answer = client.ask(asks).await;
+        assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
+        assert!(answer.header("date").is_some() && answer.header("retry-after").is_some(), "{answer:?}");
+        assert_eq!(answer.json()["request_id"].as_str(), answer.header("x-request-id"), "{answer:?}");
+        client.closed().await;
+        let count = if asks.is_empty() { 3 } else { 2 };
+        let records = gateway.records(count).await;
+        let record = &records[count - 1];
+        assert_eq!(record["request_id"].as_str(), answer.header("x-request-id"), "{record}");
+        let told = ["client", "status", "code", "fault", "ended"].map(|field| record[field].to_string());
+        assert_eq!(told.join(" ").replace('"', ""), "127.0.0.1 503 overloaded gateway complete");
+        assert_eq!(record["bytes_out"].as_u64(), Some(answer.body.len() as u64));
+    }
+    let counted = "gateway_requests_total{route=\"\",status_class=\"5xx\",code=\"overloaded\"}";
+    assert_eq!(gateway.metric(counted).await, Some(2.0), "as there are records");
+}
+
+#[tokio::test]
+async fn e_who_speaks_http2_and_finds_no_place_is_told_so_in_http2() {
+    let upstream = echo().await;
+    for (limit, reason) in
+        [("max_connections = 1", Reason::NO_ERROR), ("max_connections_per_ip = 1", Reason::ENHANCE_YOUR_CALM)]
+    {
+        let gateway = Gateway::with(limit, upstream.addr()).await;
+        let _kept = open(&gateway).await;
+        // Whose preface is late is taken for one of HTTP/1, and comes again.
+        let mut tries = 0;
+        let told = loop {
+            let mut frames = Frames::connect(gateway.address).await;
+            if let Some(first) = frames.next().await.filter(|first| first.kind == SETTINGS) {
+                assert_eq!((first.stream, first.flags), (0, 0));
+                break frames.goaway().await;
+            }
+            tries += 1;
+            assert!(tries < 1000, "it is never told");
+        };
+        assert_eq!(told, Some(reason), "{limit}");
+        let records = gateway.records(2 + tries).await;
+        let record = &records[1 + tries];
+        assert_eq!((&record["protocol"], &record["status"]), (&"HTTP/2".into(), &503.into()), "{record}");
     }
 }
 

@@ -152,15 +152,20 @@ async fn a_connection_is_for_the_host_that_was_asked_for_or_that_its_certificate
     let shown = rcgen::generate_simple_self_signed(["a.test".to_owned(), "b.test".to_owned()]).unwrap();
     let named = |name| ClientInfo::new(CLIENT).server_name(name);
     let whole = named("b.test").own_certificate(shown.cert.der());
-    for (client, status) in [
-        (named("a.test"), 200),
-        (named("A.TEST"), 200),
-        (ClientInfo::new(CLIENT).server_name(None), 200),
-        (named("b.test"), 421),
-        (whole.clone(), 200),
-        (whole.server_name("c.test"), 200),
+    for (client, over_http1, over_http2) in [
+        (named("a.test"), 200, 200),
+        (named("A.TEST"), 200, 200),
+        (ClientInfo::new(CLIENT).server_name(None), 200, 200),
+        (named("b.test"), 421, 421),
+        // Connections of HTTP/2 are shared by the hosts of their certificate.
+        (whole.clone(), 421, 200),
+        (whole.server_name("c.test"), 421, 200),
     ] {
-        assert_eq!(ask(&gateway, by(&client, get("/"))).await.0, status, "{client:?}");
+        for (version, status) in [(http::Version::HTTP_11, over_http1), (http::Version::HTTP_2, over_http2)] {
+            let mut request = by(&client, get("/"));
+            *request.version_mut() = version;
+            assert_eq!(ask(&gateway, request).await.0, status, "{version:?} {client:?}");
+        }
     }
 }
 

@@ -43,7 +43,7 @@ async fn a_requests_future_is_small() {
         hints: None,
     });
     let (parts, ()) = http::Request::new(()).into_parts();
-    let future = pipeline::serve(Arrival { shard, connection }, parts, Source::Empty);
+    let future = pipeline::serve(Arrival { shard, connection }, parts, Source::Empty, None);
     let size = size_of_val(&future);
     assert!(size <= REQUEST, "{size} bytes, {REQUEST} allowed");
 }

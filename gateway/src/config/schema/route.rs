@@ -101,7 +101,8 @@ const KEYS: &[Key] = &[
     key(
         "headers",
         Kind::Map(&text::HEADER, const { &Kind::Text(&text::VALUE_MATCH) }),
-        "Headers that must be there: a value, \"*\" for any, \"~REGEX\" for the whole value.",
+        "Headers that must be there: a value, \"*\" for any, \"~REGEX\" for the whole value. Of one that comes in several \
+         lines, each must fit: all of them go on to the upstream.",
     )
     .default("{}"),
     key(

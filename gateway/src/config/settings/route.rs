@@ -240,7 +240,7 @@ pub struct RouteMatch {
     pub path_regex: Option<PathRegex>,
     /// Empty = any method. `GET` answers `HEAD` too.
     pub methods: Vec<Method>,
-    /// All must hold.
+    /// All must hold, each in every line of its header.
     pub headers: Vec<(HeaderName, ValueMatch)>,
     /// All must hold.
     pub query: Vec<(String, ValueMatch)>,

@@ -113,6 +113,10 @@ fn b2_only_trailers_that_may_come_are_announced() {
             screen_request_headers(&mut headers, &rules(Underscores::Drop), trusted).unwrap();
             assert_eq!(headers.get("trailer").map(|value| value.to_str().unwrap()), told, "{sent}");
         }
+        let mut fields = Fields::of_lines(&[("x-first", "1"), ("Trailer", sent), ("x-last", "2")]);
+        announce_what_passes_in(&mut fields, &rules(Underscores::Drop));
+        assert_eq!(fields.to_map().get("trailer").map(|value| value.to_str().unwrap()), told, "in an answer: {sent}");
+        assert_eq!(fields.to_map().len(), 2 + usize::from(told.is_some()));
     }
     // However many lines say it.
     let mut headers = HeaderMap::new();
