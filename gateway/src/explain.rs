@@ -13,6 +13,7 @@ mod queried;
 mod question;
 mod screened;
 pub mod sending;
+pub mod told;
 mod trace;
 mod way;
 

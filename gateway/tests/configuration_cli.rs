@@ -24,6 +24,10 @@ fn a_first_configuration_is_written_and_is_right() {
     let folder = folder();
     let init = gateway(folder.path(), &["init", "--to", "http://127.0.0.1:3000"]);
     assert_eq!((init.status.code(), text(&init.stderr)), (Some(0), ""));
+    let told = "gateway.toml: written\nclients connect to http://127.0.0.1:8080, and all goes to http://127.0.0.1:3000\n\
+                admin page and metrics: http://127.0.0.1:9901\n\
+                next: gateway check gateway.toml, then gateway run --config gateway.toml\n";
+    assert_eq!(text(&init.stdout), told);
     let check = gateway(folder.path(), &["check"]);
     assert_eq!(text(&check.stdout), "gateway.toml: ok (1 route, 1 upstream)\n");
     assert_eq!((check.status.code(), text(&check.stderr)), (Some(0), ""));

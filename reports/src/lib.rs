@@ -17,6 +17,7 @@
 //! | [`trend`] | what changed over them |
 //! | [`change_points`] | where a series changed its level |
 //! | `compared` | the lines of a comparison of gateways, for all renderings |
+//! | [`metric`] | a gate's metrics as people name them |
 //! | [`quantity`] | figures as people read them |
 //! | [`table`] | aligned columns, bars and sparklines |
 
@@ -26,6 +27,7 @@ pub mod files;
 pub mod history;
 pub mod junit;
 pub mod markdown;
+pub mod metric;
 pub mod page;
 mod plot;
 pub mod quantity;

@@ -103,8 +103,8 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<Markup>]) -> Markup {
 }
 
 /// A table of a class of the style sheet: `stack` gives each name a line of its own on a phone, `words` lets the last
-/// column break its lines, `lines` puts that column below the others there, `judged` keeps names whole and has its
-/// verdicts in the second column.
+/// column break its lines, `lines` and `claims` put that column below the others there (and `lines` the first one above),
+/// `judged` has its verdicts in the second column.
 fn table_of(class: &str, head: &[&str], rows: &[Vec<Markup>]) -> Markup {
     html! {
         div.scroll {
@@ -120,6 +120,19 @@ fn table_of(class: &str, head: &[&str], rows: &[Vec<Markup>]) -> Markup {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Text in which what stands between back-ticks is code, as in Markdown. A back-tick without its other one is itself.
+fn marked(text: &str) -> Markup {
+    let pieces: Vec<&str> = text.split('`').collect();
+    if pieces.len().is_multiple_of(2) {
+        return cell(text);
+    }
+    html! {
+        @for (index, piece) in pieces.iter().enumerate() {
+            @if index % 2 == 1 { code { (piece) } } @else { (piece) }
         }
     }
 }

@@ -55,6 +55,15 @@ pub fn digits(value: f64) -> String {
     grouped(text)
 }
 
+/// The same for an axis, on which figures of four digits stand beside longer ones: all are grouped.
+pub(crate) fn tick(value: f64) -> String {
+    let text = digits(value);
+    match text.len() {
+        4 if text.bytes().all(|letter| letter.is_ascii_digit()) => format!("{},{}", &text[..1], &text[1..]),
+        _ => text,
+    }
+}
+
 /// A number with up to six digits that count: what a bound is held against must not be rounded to it.
 #[must_use]
 pub fn exact(value: f64) -> String {
@@ -216,6 +225,14 @@ mod tests {
         ];
         for (value, text) in cases {
             assert_eq!(digits(value), text);
+        }
+    }
+
+    #[test]
+    fn an_axis_groups_all_of_its_figures() {
+        let cases = [(500.0, "500"), (2_000.0, "2,000"), (10_000.0, "10,000"), (0.05, "0.05"), (-1_500.0, "−1500")];
+        for (value, text) in cases {
+            assert_eq!(tick(value), text);
         }
     }
 

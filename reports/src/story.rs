@@ -1,5 +1,6 @@
 //! What a result says, in sentences. Every rendering begins with these, so all say the same.
 
+use crate::metric::title;
 use crate::quantity::{change, count, digits, duration, exact, percent};
 use crate::result::{ClaimVerdict, Expectation, GateMetric, Kind, ResultFile, SuiteScenario, Verdict, weight};
 
@@ -35,7 +36,7 @@ pub fn of(result: &ResultFile) -> Story {
     sentences.extend(wrong_headers(result));
     sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
     // What is judged all the same is not all that there is to say; and of a run there may be something to know.
-    let tells = !result.validity.valid || result.kind == Kind::Run;
+    let tells = !result.validity.valid || matches!(result.kind, Kind::Run | Kind::Demo);
     sentences.extend(result.validity.reasons.iter().filter(|_| tells).map(|reason| sentence(reason)));
     Story { headline: headline(result), sentences }
 }
@@ -67,7 +68,7 @@ pub fn missed(expectation: &Expectation) -> String {
 #[must_use]
 pub fn judged(name: &str, metric: &GateMetric) -> String {
     let GateMetric { estimate_pct, ci_low_pct, ci_high_pct, coverage, tolerance_pct, .. } = metric;
-    let (low, high) = (change(*ci_low_pct), change(*ci_high_pct));
+    let (name, low, high) = (title(name), change(*ci_low_pct), change(*ci_high_pct));
     let coverage = coverage.map_or_else(String::new, |coverage| percent(coverage) + " ");
     let interval = format!("{} ({coverage}interval {low} to {high})", change(*estimate_pct));
     let tolerance = digits(*tolerance_pct);
@@ -219,7 +220,19 @@ fn claims_headline(result: &ResultFile) -> String {
 /// The claims that do not simply hold.
 fn claims(result: &ResultFile) -> Vec<String> {
     let open = result.claims.iter().filter(|claim| claim.verdict != ClaimVerdict::Holds);
-    open.map(|claim| format!("{} {}: {}", claim.id, claim.verdict, sentence(&claim.why))).collect()
+    open.map(|claim| format!("{} {}: {}.", claim.id, claim.verdict, goes_on(claim).trim_end_matches('.'))).collect()
+}
+
+/// Why, as it goes on behind the verdict, which has said the first word of it.
+fn goes_on(claim: &crate::result::Claim) -> String {
+    let why = claim.why.replace(". does not: ", "; but not: ");
+    match (claim.verdict, why.split_once(": ")) {
+        (ClaimVerdict::DoesNotHold, Some(("does not", rest))) | (ClaimVerdict::HoldsInPart, Some(("holds", rest))) => {
+            rest.to_owned()
+        }
+        (ClaimVerdict::HoldsInPart, Some(("does not", rest))) => format!("but not: {rest}"),
+        _ => why,
+    }
 }
 
 fn capacity(result: &ResultFile) -> Vec<String> {

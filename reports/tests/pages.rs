@@ -281,6 +281,83 @@ fn empty_and_odd_figures_break_no_page() {
 }
 
 #[test]
+fn a_gate_is_told_in_words_for_people_and_what_was_not_seen_is_not_drawn() {
+    let mut gate = fixtures::named("gate").result;
+    let unseen = gate.metrics.get_mut("latency_p99_us").unwrap();
+    (unseen.rounds, unseen.mde_pct, unseen.ci_low_pct, unseen.ci_high_pct) = (0, f64::MAX, -100.0, f64::MAX);
+    let html = page::render(&gate, None);
+    check_page("not seen", &html);
+    let xml = as_xml(&html);
+    let document = Document::parse(&xml).unwrap();
+    let rows: Vec<String> = document.descendants().filter(|node| node.has_tag_name("tr")).map(words).collect();
+    let row = |name: &str| rows.iter().find(|row| row.starts_with(name)).unwrap_or_else(|| panic!("{name}: {rows:?}"));
+    assert!(row("p99").contains("not seen") && row("p99").contains('–') && !html.contains('∞'), "{}", row("p99"));
+    assert!(row("CPU a request").contains("12.40 µs") && row("RSS").contains("18.0 MiB"), "{rows:?}");
+    assert!(!words(document.root()).contains("cpu_us_per_request"), "that is for machines");
+    assert!(row("metric").contains("97.7 % interval"), "one coverage for all that was seen: {}", row("metric"));
+    for width in ["plot wide", "plot narrow"] {
+        let forest = document.descendants().find(|node| node.attribute("class") == Some(width)).unwrap();
+        assert_eq!(forest.descendants().filter(|node| node.has_tag_name("circle")).count(), 4, "{width}");
+    }
+}
+
+#[test]
+fn names_that_have_no_room_beside_their_figures_stand_above_them() {
+    let mut gate = fixtures::named("gate").result;
+    let long = "pipeline::whole::two_hundred_routes_and_a_token_of_eight_hundred_bytes";
+    let metric = gate.metrics["rss_bytes"].clone();
+    gate.metrics.insert(long.to_owned(), metric);
+    let html = page::render(&gate, None);
+    let xml = as_xml(&html);
+    let document = Document::parse(&xml).unwrap();
+    let places = |width: &str, text: &str| -> Vec<f64> {
+        let forest = document.descendants().find(|node| node.attribute("class") == Some(width)).unwrap();
+        let found = forest.descendants().filter(|node| node.text().is_some_and(|one| one.ends_with(text)));
+        found.filter_map(|node| node.attribute("y")?.parse().ok()).collect()
+    };
+    let (name, figures) = (places("plot narrow", "of_eight_hundred_bytes"), places("plot narrow", " pass"));
+    assert!(name.len() == 1 && figures.iter().all(|y| *y > name[0] || *y < name[0]), "{name:?} {figures:?}");
+    let (name, figures) = (places("plot wide", "of_eight_hundred_bytes"), places("plot wide", " pass"));
+    assert!(figures.contains(&name[0]), "a screen has room: {name:?} {figures:?}");
+}
+
+#[test]
+fn what_is_code_is_shown_as_code_and_a_lone_mark_as_itself() {
+    let mut gate = fixtures::named("gate").result;
+    gate.validity.reasons = vec!["that takes 11 (`--rounds`, `<b>`)".to_owned(), "one ` alone".to_owned()];
+    let html = page::render(&gate, None);
+    check_page("code", &html);
+    assert!(html.contains("(<code>--rounds</code>, <code>&lt;b&gt;</code>)") && html.contains("one ` alone"), "{html}");
+}
+
+#[test]
+fn a_driver_that_was_late_is_not_passed_over_where_the_run_does_not_judge_it() {
+    let lag = |p99: f64| {
+        let mut gate = fixtures::named("gate").result;
+        gate.validity.pacer_lag_us = Lag { p50: 3.0, p99 };
+        let html = page::render(&gate, None);
+        let xml = as_xml(&html);
+        let document = Document::parse(&xml).unwrap();
+        let cards = document.descendants().filter(|node| node.attribute("class") == Some("card"));
+        cards.map(words).find(|card| card.starts_with("pacer's lag")).unwrap()
+    };
+    assert!(lag(21.4).contains('✓'), "{}", lag(21.4));
+    assert!(lag(59_600.0).contains('!') && lag(59_600.0).contains("the run is not judged by it"), "{}", lag(59_600.0));
+}
+
+#[test]
+fn a_claim_goes_on_where_its_verdict_ends() {
+    let said = page::render(&fixtures::named("article").result, None);
+    for sentence in [
+        "A10 holds in part: but not: attempts to the trip",
+        "A28 does not hold: CPU a request, token over session 104 %, wanted at most 95 %.",
+        "A1 not measured: flask is not on this machine: <code>cargo xtask peers</code> brings it.",
+    ] {
+        assert!(said.contains(sentence), "{sentence}");
+    }
+}
+
+#[test]
 fn sections_that_nobody_knows_are_shown_as_they_are() {
     let mut result = fixtures::named("suite").result;
     result.other.insert("weather <b>".to_owned(), serde_json::json!({"wind": "strong & steady"}));

@@ -5,6 +5,7 @@
 //! and the machine was quiet enough for that to be a measurement.
 
 pub(crate) mod findings;
+mod refusals;
 mod show;
 mod topology;
 mod traffic;
@@ -36,6 +37,7 @@ use crate::paint::Paint;
 use crate::process::Usage;
 use crate::run::exit_code;
 use findings::Findings;
+use refusals::Refusals;
 use topology::{BILLING, Endpoints, FAILING, ORDERS, USERS, gateway_config};
 use watch::{InjectedAt, Watch, Watched};
 
@@ -236,6 +238,7 @@ impl World {
             offered,
             injected_at_mock,
             breaker,
+            refusals: self.refusals(),
             connections_at_mocks,
             requests_at_mocks,
             usage,
@@ -285,6 +288,14 @@ impl World {
         let failing = self.endpoints.failing().to_string();
         let breaker = endpoints.into_iter().find(|one| one["endpoint"] == failing.as_str())?;
         Some((breaker["state"].as_str()?.replace('_', "-"), breaker["trips"].as_u64()?))
+    }
+
+    /// What the gateway itself answered with the injected status; nothing where it does not say.
+    fn refusals(&self) -> Refusals {
+        let target = self.gateway.ready.control.map(|address| Target::plain(address, "/metrics"));
+        let answer = target.and_then(|target| call(&target, "GET", b"").ok());
+        let page = answer.map(|answer| String::from_utf8_lossy(&answer.body).into_owned());
+        Refusals::read(page.as_deref().unwrap_or_default(), INJECTED_STATUS)
     }
 
     /// Connections that all mocks accepted, and requests that came on them.

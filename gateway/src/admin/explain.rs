@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Query, State as Shared};
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ use tokio::sync::Semaphore;
 use super::State;
 use super::view::{place, refusal};
 use crate::config::settings::Route;
+use crate::explain::told::{in_words, line};
 use crate::explain::{self, Answer, Explanation, Policies, Question};
 use crate::network::Network;
 
@@ -28,6 +30,18 @@ pub(super) struct Asked {
     client: Option<std::net::IpAddr>,
     /// The name of the listener that it comes by.
     listener: Option<String>,
+    /// In which form the answer is wanted; JSON where none is said.
+    #[serde(default, rename = "as")]
+    form: Form,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Form {
+    #[default]
+    Json,
+    /// As `gateway explain` prints it.
+    Text,
 }
 
 fn get() -> String {
@@ -53,6 +67,10 @@ pub(super) async fn explain<N: Network>(
         return refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal", "What explains has ended before its answer.");
     };
     let at_present = answer.policies.as_ref().map(|policies| at_present(&state, policies, answer.routing.as_ref()));
+    if let Form::Text = asked.form {
+        let text = in_words(&answer) + &at_present.as_ref().map(now_in_words).unwrap_or_default();
+        return ([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response();
+    }
     match serde_json::to_value(&answer) {
         Ok(mut shown) => {
             if let Some(at_present) = at_present {
@@ -79,6 +97,26 @@ async fn answered<N: Network>(state: Arc<State<N>>, question: Question) -> Resul
     let answer = answer.await;
     drop(turn);
     answer
+}
+
+/// What a configuration cannot tell, a line for each endpoint and store.
+fn now_in_words(now: &Value) -> String {
+    let mut text = String::new();
+    for endpoint in now["endpoints"].as_array().into_iter().flatten() {
+        let word = |name: &str| endpoint[name].as_str().unwrap_or_default().replace('_', "-");
+        let backup = if endpoint["backup"] == true { ", a backup" } else { "" };
+        let checks = if endpoint["healthy"] == false { ", its health checks fail" } else { "" };
+        let address = endpoint["address"].as_str().unwrap_or_default();
+        let stands = format!("{address}: {}, breaker {}{checks}{backup}", word("balancing"), word("breaker"));
+        let what = if text.is_empty() { "now" } else { "" };
+        line(&mut text, what, &stands);
+    }
+    for (name, mode) in now["stores"].as_object().into_iter().flatten() {
+        let mode = mode.as_str().unwrap_or_default();
+        let what = if text.is_empty() { "now" } else { "" };
+        line(&mut text, what, &format!("store {name}: {mode}"));
+    }
+    text
 }
 
 /// What a configuration cannot tell: how the endpoints stand that may get the request, and the stores of its limits.

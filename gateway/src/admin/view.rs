@@ -250,6 +250,7 @@ pub(super) async fn upstreams<N: Network>(Shared(state): Shared<Arc<State<N>>>) 
                         "cancelled": endpoint.answers.left_in_all(),
                         "last_failure": last_failure(endpoint, clock),
                         "balancing": place(endpoint.standing.place()),
+                        "breaker": endpoint.standing.guard.state().as_str(),
                         "reasons": active.reasons(index),
                         "out_since": endpoint.standing.trouble().map(|at| rfc3339(clock.unix_us_at(at))),
                         "latency_us": seen.latency.map(|seconds| (seconds * 1e6).round()),

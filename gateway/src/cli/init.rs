@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{COULD_NOT_RUN, DONE, USAGE, output};
-use crate::config::publish;
+use crate::config::publish::{self, ADMIN, LISTENS};
+use crate::terminal::one_line;
 
 /// Write a first configuration. An existing file is left alone.
 #[derive(Debug, Args)]
@@ -37,7 +38,12 @@ impl Init {
         let created = OpenOptions::new().write(true).create_new(true).open(&self.file);
         match created.and_then(|mut out| out.write_all(text.as_bytes())) {
             Ok(()) => {
-                output::result(&format!("{file}: written\nnext: gateway check {file}"));
+                // The addresses are the starter's own, which `publish` tests.
+                output::result(&format!(
+                    "{file}: written\nclients connect to http://{LISTENS}, and all goes to {}\nadmin page and metrics: \
+                     http://{ADMIN}\nnext: gateway check {file}, then gateway run --config {file}",
+                    one_line(&self.to)
+                ));
                 DONE
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {

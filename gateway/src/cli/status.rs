@@ -106,8 +106,10 @@ fn in_words(told: &Value, problems: &[Value]) -> String {
             (false, true) => "no route".to_owned(),
             (false, false) => format!("{}{}", one_line(&routes.join(", ")), more.unwrap_or_default()),
         };
+        // Whom a drain is felt by stands below it: the requests that it waits for.
+        let felt = if problem["what"] == "drain" { String::new() } else { format!("\n  felt by  {felt}") };
         text.push_str(&format!(
-            "\n\n{} {} {}\n  since    {}\n  why      {}\n  felt by  {felt}\n  to do    {}",
+            "\n\n{} {} {}\n  since    {}\n  why      {}{felt}\n  to do    {}",
             word("severity"),
             word("what"),
             word("name"),
@@ -180,7 +182,14 @@ mod tests {
         let oldest: Vec<Value> = (0..12).map(|_| one("bytes", 31_250)).collect();
         let drain =
             json!({ "since": "2026-11-30T07:05:12Z", "until": "2026-11-30T07:05:42Z", "oldest": oldest, "more": 3 });
-        let text = in_words(&json!({ "draining": true, "drain": drain, "config": { "version": 2 } }), &[]);
+        let told = json!({ "draining": true, "drain": drain, "config": { "version": 2 } });
+        let problem = json!({
+            "what": "drain", "name": "this gateway", "severity": "warn", "since": "2026-11-30T07:05:12Z",
+            "affects": { "all": false, "routes": [], "more": 0 }, "why": "13 requests are in flight", "remedy": "wait",
+        });
+        let of_drain = in_words(&told, &[problem]);
+        assert!(of_drain.contains("in flight\n  to do    wait") && !of_drain.contains("felt by"), "{of_drain}");
+        let text = in_words(&told, &[]);
         let head =
             "draining since 2026-11-30T07:05:12Z, until 2026-11-30T07:05:42Z at most, configuration 2: nothing is";
         assert!(text.starts_with(head), "{text}");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::scope::Scope;
 use super::standing::Standing;
 use super::state::{Active, Upstream};
+use crate::algorithms::breaker::State;
 use crate::network::Network;
 
 /// Endpoints that are named in one sentence.
@@ -53,7 +54,9 @@ impl<N: Network> Active<N> {
         }
         let cause = standing.last().trip.map_or("", |trip| trip.cause.as_str());
         let last = self.endpoints[endpoint].last_failure().map(|last| format!("; last failure {last}"));
-        Some(format!("its breaker{whose} is {} ({cause}{})", guard.state().as_str(), last.unwrap_or_default()))
+        // Half-open it stays until somebody asks: that is no news of the service.
+        let state = if guard.state() == State::HalfOpen { "half-open: the next requests try it" } else { "open" };
+        Some(format!("its breaker{whose} is {state} ({cause}{})", last.unwrap_or_default()))
     }
 
     /// What the endpoint's checks say against it.

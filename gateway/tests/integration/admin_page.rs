@@ -119,8 +119,46 @@ async fn why_an_endpoint_fails_is_in_sight_on_a_phone() {
     .await;
     let Some(mut browser) = look_at(&gateway).await else { return };
     browser.be_as_wide_as(375).await;
-    let why = "[...document.querySelectorAll('#upstreams td.bad')].find(it => it.innerText.includes('health checks'))";
+    let why = "[...document.querySelectorAll('#upstreams .bad')].find(it => it.innerText.includes('health checks'))";
     browser.until(&format!("{why}?.getBoundingClientRect().right <= 375")).await;
+    // It is told in a few long lines, not in many short ones.
+    browser.until(&format!("{why}?.getBoundingClientRect().width > 280")).await;
+    browser.be_as_wide_as(1280).await;
+    browser.until(&format!("{why}?.tagName === 'TD'")).await;
+}
+
+#[tokio::test]
+async fn a_breaker_that_waits_for_a_request_is_no_outage_and_a_red_row_says_why() {
+    let upstream = echo().await;
+    let breaker = "breaker = { consecutive_failures = 1, open_for = '10ms', max_open_for = '10ms' }";
+    let gateway = Gateway::start(&format!(
+        "[upstreams.orders]\nendpoints = ['{}']\n{breaker}\n[[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'orders'\n",
+        upstream.addr()
+    ))
+    .await;
+    upstream.set_rules([Rule::any().status(503)]);
+    assert_eq!(gateway.get("/a").await.status, 503);
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    // What failed a moment ago marks the row, and is told in it.
+    let failing = "document.querySelector('#upstreams tr')?.innerText.includes('over 10 s')";
+    browser.until(&format!("{failing} || document.querySelector('#upstreams tr.waiting')")).await;
+    browser
+        .until("document.querySelector('#upstreams tr.waiting .warn').innerText.includes('the next requests try it')")
+        .await;
+    browser.until("document.querySelector('#alerts').textContent.includes('it waits for requests')").await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+#[tokio::test]
+async fn which_route_a_request_takes_is_told_in_words() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.until("!document.getElementById('main').hidden").await;
+    browser.run("document.getElementById('explain').requestSubmit()").await;
+    let text = browser.until("document.getElementById('text').innerText").await.as_str().unwrap().to_owned();
+    let now = format!("now        {}: in, breaker closed", upstream.addr());
+    assert!(text.contains("\nupstream   ") && text.contains(&now), "{text}");
 }
 
 #[tokio::test]

@@ -157,6 +157,33 @@ async fn the_command_says_what_is_wrong_and_its_code_whether_anything_is() {
 }
 
 #[tokio::test]
+async fn a_breaker_that_nobody_asks_waits_for_requests_and_names_no_time() {
+    let orders = echo().await;
+    let breaker = "breaker = { consecutive_failures = 1, open_for = '10ms', max_open_for = '10ms' }";
+    let gateway = Gateway::start(&format!(
+        "[upstreams.orders]\nendpoints = ['{}']\n{breaker}\n[[routes]]\npath = '/'\nupstream = 'orders'\n",
+        orders.addr()
+    ))
+    .await;
+    orders.set_rules([Rule::any().status(503)]);
+    gateway.get("/").await;
+    let told = guarded("it is half-open", async {
+        loop {
+            let told = problem(&gateway, "upstream").await;
+            if told["why"].as_str().unwrap().contains("half-open") {
+                return told;
+            }
+        }
+    })
+    .await;
+    let why = told["why"].as_str().unwrap();
+    assert!(why.contains("half-open: the next requests try it (consecutive_failures; last failure 503)"), "{why}");
+    assert!(told["remedy"].as_str().unwrap().starts_with("it waits for requests"), "{told}");
+    let shown = gateway.admin("GET", "/upstreams").await.json()["upstreams"][0]["endpoints"][0].clone();
+    assert_eq!(shown["breaker"], "half_open");
+}
+
+#[tokio::test]
 async fn what_an_endpoint_failed_with_last_is_told_wherever_its_breaker_is() {
     let gateway = Gateway::start(
         "[upstreams.billing]\nendpoints = ['127.0.0.1:1']\nbreaker = { consecutive_failures = 2, open_for = '60s' }\n\

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{cell, section as page_section, table_of};
+use super::{cell, marked, section as page_section, table_of};
 use crate::plot::points::Points;
 use crate::plot::{both, key};
 use crate::quantity::{claim_interval, claim_value, digits};
@@ -19,7 +19,7 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
     let head: &[&str] = &["", "section", "verdict", "claim and figure"];
     let head: Vec<&str> = head.iter().copied().filter(|name| has_sections || *name != "section").collect();
     Some(html! {
-        (page_section("Claims", &table_of("words", &head, &rows)))
+        (page_section("Claims", &table_of("words claims", &head, &rows)))
         @for one in &result.claims { (claim(one)) }
     })
 }
@@ -31,10 +31,11 @@ fn overview(claim: &Claim, has_sections: bool) -> Vec<Markup> {
         @if let Some(figure) = first {
             div.note { (figure.name) ": " (claim_value(figure)) " (" (claim_interval(figure)) ")" }
         } @else {
-            div.note { (claim.why) }
+            div.note { (marked(&claim.why)) }
         }
     };
-    let section = has_sections.then(|| cell(&claim.section));
+    // The table's head is not there on a phone.
+    let section = has_sections.then(|| html! { span.phone { "section " } (claim.section) });
     [Some(cell(&claim.id)), section, Some(sign(claim.verdict)), Some(told)].into_iter().flatten().collect()
 }
 
@@ -60,14 +61,14 @@ fn claim(claim: &Claim) -> Markup {
                 @if !claim.section.is_empty() { "Section " (claim.section) " · " }
                 (claim.system) " · " (claim.experiment)
             }
-            p { (sign(claim.verdict)) " " (claim.why) }
+            p { (sign(claim.verdict)) " " (marked(&claim.why)) }
             @if !rows.is_empty() { (table_of("wrap", &head, &rows)) }
             @for plot in &claim.plots { (drawn(plot)) }
-            @if !claim.notes.is_empty() { ul.note { @for note in &claim.notes { li { (note) } } } }
+            @if !claim.notes.is_empty() { ul.note { @for note in &claim.notes { li { (marked(note)) } } } }
             details {
                 summary { "How it was measured" }
                 ul.note {
-                    @for line in &claim.configuration { li { (line) } }
+                    @for line in &claim.configuration { li { (marked(line)) } }
                     @if !claim.measured_at.is_empty() { li { (took) } }
                 }
             }

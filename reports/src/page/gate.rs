@@ -4,7 +4,8 @@ use maud::{Markup, html};
 
 use super::{cell, section as page_section, sign, table, table_of};
 use crate::change_points::median;
-use crate::plot::intervals::{Intervals, Measure, Row};
+use crate::metric::{title, value};
+use crate::plot::intervals::{Found, Intervals, Measure, Row};
 use crate::plot::trend::Trend;
 use crate::plot::{Ink, Mark, Shape, both, key};
 use crate::quantity::{change, digits, gate_interval, interval, percent, verdict};
@@ -52,9 +53,9 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
     ))
 }
 
-/// How often the intervals hold the truth, where that is the same for all of them.
+/// How often the intervals hold the truth, where that is the same for all of them. What no round showed has none.
 fn shared_coverage(result: &ResultFile) -> Option<f64> {
-    let mut all = result.metrics.values().map(|metric| metric.coverage);
+    let mut all = result.metrics.values().filter(|metric| is_seen(metric)).map(|metric| metric.coverage);
     let first = all.next()??;
     all.all(|coverage| coverage == Some(first)).then_some(first)
 }
@@ -82,7 +83,7 @@ fn round_by_round(name: &str, pairs: &[Pair]) -> Markup {
         return html! {};
     }
     let levels = [(0, values.len(), median(&values))];
-    let name = format!("{name}: head against base, percent");
+    let name = format!("{}: head against base, percent", title(name));
     let drawing = Trend { name: &name, axis: "round", values: &values, levels: &levels, outliers: &[] };
     html! { figure { (both(&format!("{name}, in each round"), &drawing)) } }
 }
@@ -95,31 +96,52 @@ fn ink(verdict: Verdict) -> Ink {
     }
 }
 
+/// Whether a round showed it; of what none did there is no change to tell.
+fn is_seen(metric: &GateMetric) -> bool {
+    metric.rounds > 0
+}
+
+fn told_change(metric: &GateMetric) -> String {
+    if is_seen(metric) { change(metric.estimate_pct) } else { "not seen".to_owned() }
+}
+
 fn forest_row(name: &str, metric: &GateMetric) -> Row {
+    let found = Found { estimate: metric.estimate_pct, low: metric.ci_low_pct, high: metric.ci_high_pct };
     Row {
-        name: name.to_owned(),
-        note: format!("{} {}", change(metric.estimate_pct), verdict(metric.verdict)),
-        estimate: metric.estimate_pct,
-        low: metric.ci_low_pct,
-        high: metric.ci_high_pct,
+        name: title(name).to_owned(),
+        note: format!("{} {}", told_change(metric), verdict(metric.verdict)),
+        found: is_seen(metric).then_some(found),
         ink: ink(metric.verdict),
         allowed: Some((0.0, metric.tolerance_pct)),
         tick: metric.least_found(),
     }
 }
 
+/// A metric as people call it; how results and settings call it shows who points at it.
+fn name_cell(name: &str) -> Markup {
+    match title(name) {
+        own if own == name => html! { code { (name) } },
+        known => html! { span title=(name) { (known) } },
+    }
+}
+
 /// `is_shared` says that the table's head tells how often the interval holds the truth.
 fn table_row(name: &str, metric: &GateMetric, is_shared: bool) -> Vec<Markup> {
-    let optional = |value: Option<f64>| cell(value.map_or_else(|| "–".to_owned(), digits));
+    let optional = |side: Option<f64>| cell(side.map_or_else(|| "–".to_owned(), |side| value(name, side)));
+    let interval = match (is_seen(metric), is_shared) {
+        (false, _) => "–".to_owned(),
+        (true, true) => interval(metric),
+        (true, false) => gate_interval(metric),
+    };
     let rounds = match metric.rounds_wanted {
         Some(wanted) => format!("{} of {wanted}", metric.rounds),
         None => metric.rounds.to_string(),
     };
     vec![
-        html! { code { (name) } },
+        name_cell(name),
         sign(metric.verdict),
-        cell(change(metric.estimate_pct)),
-        cell(if is_shared { interval(metric) } else { gate_interval(metric) }),
+        cell(told_change(metric)),
+        cell(interval),
         cell(format!("{} %", digits(metric.tolerance_pct))),
         cell(metric.least_found().map_or_else(|| "–".to_owned(), |least| format!("{} %", digits(least)))),
         optional(metric.base),
@@ -159,9 +181,11 @@ fn rate_row(case: &SelfTestCase) -> Row {
     Row {
         name: case.name.clone(),
         note: percent(case.fail_rate.estimate),
-        estimate: case.fail_rate.estimate,
-        low: case.fail_rate.ci_low,
-        high: case.fail_rate.ci_high,
+        found: Some(Found {
+            estimate: case.fail_rate.estimate,
+            low: case.fail_rate.ci_low,
+            high: case.fail_rate.ci_high,
+        }),
         ink: if case.slow_down_pct > 0.0 { Ink::Tail } else { Ink::Median },
         allowed: None,
         tick: case.goal,

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::section as page_section;
+use super::{marked, section as page_section};
 use crate::quantity::{bytes, count, digits, duration, mebibytes, percent};
 use crate::result::ResultFile;
 
@@ -12,6 +12,8 @@ const MOST_BUSY: f64 = 0.7;
 const MOST_SHORT: f64 = 0.01;
 /// However quick the answers are, so much lag is no harm, microseconds.
 const LEAST_LAG_US: f64 = 200.0;
+/// The card of how late the driver was.
+const LAG: &str = "pacer's lag";
 /// Share of time that the host may take.
 const MOST_STEAL: f64 = 0.01;
 
@@ -21,6 +23,8 @@ struct Check {
     value: String,
     bound: String,
     is_well: Option<bool>,
+    /// Out of bounds, though the run is not judged by it.
+    is_doubtful: bool,
 }
 
 /// The run has judged itself, load by load: an overload may drop, and a closed load use its whole core. So a figure is
@@ -36,9 +40,24 @@ fn checks(result: &ResultFile) -> Vec<Check> {
     let (validity, steal) = (&result.validity, result.environment.steal_ratio);
     let lag = validity.pacer_lag_us;
     let lags = format!("{} p50, {} p99", duration(lag.p50), duration(lag.p99));
-    let has_load = !result.load.is_empty();
+    // A load's own lag is judged with it; of what has none, such as a gate, it is only told.
+    let is_late = result.load.is_empty() && lag.p99 > LEAST_LAG_US;
+    let bound = if is_late {
+        format!(
+            "p99 beyond {}: the driver was late, and latencies hold its lag; the run is not judged by it",
+            duration(LEAST_LAG_US)
+        )
+    } else {
+        format!("p99 at most {}, or a tenth of a load's median service time", duration(LEAST_LAG_US))
+    };
     let well = |word, is_within| is_well(result, word, is_within);
-    let check = |name, value, bound: &str, is_well| Check { name, value, bound: bound.to_owned(), is_well };
+    let check = |name, value, bound: &str, is_well| Check {
+        name,
+        value,
+        bound: bound.to_owned(),
+        is_well,
+        is_doubtful: name == LAG && is_late,
+    };
     vec![
         check(
             "arrivals dropped",
@@ -53,10 +72,11 @@ fn checks(result: &ResultFile) -> Vec<Check> {
             well("achieved", (validity.achieved_over_offered - 1.0).abs() <= MOST_SHORT),
         ),
         check(
-            "pacer's lag",
+            LAG,
             lags,
-            &format!("p99 at most {}, or a tenth of a load's median service time", duration(LEAST_LAG_US)),
-            well("lag", has_load && lag.p99 <= LEAST_LAG_US),
+            &bound,
+            // Without a lag nothing was driven.
+            well("lag", lag.p99 > 0.0 && lag.p99 <= LEAST_LAG_US),
         ),
         check(
             "driver's thread busy",
@@ -77,7 +97,7 @@ pub(super) fn validity(result: &ResultFile) -> Option<Markup> {
         &html! {
             p { @if valid { "The run calls itself valid." } @else { strong { "The run calls itself not valid." } } }
             @if !result.validity.reasons.is_empty() {
-                ul { @for reason in &result.validity.reasons { li { (reason) } } }
+                ul { @for reason in &result.validity.reasons { li { (marked(reason)) } } }
             }
             dl.cards {
                 @for check in checks(result) {
@@ -87,6 +107,7 @@ pub(super) fn validity(result: &ResultFile) -> Option<Markup> {
                             @match check.is_well {
                                 Some(true) => span.sign.good { "✓ " },
                                 Some(false) => span.sign.bad { "✗ " },
+                                None if check.is_doubtful => span.sign.unsure { "! " },
                                 None => {},
                             }
                             strong { (check.value) }

@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{cell, section as page_section, table, table_of};
 use crate::compared;
-use crate::plot::intervals::{Intervals, Measure, Row};
+use crate::plot::intervals::{Found, Intervals, Measure, Row};
 use crate::plot::{Ink, Mark, Shape, both, key};
 use crate::quantity::{digits, duration, mebibytes};
 use crate::result::{Peer, ResultFile};
@@ -53,9 +53,7 @@ fn ratio_row(name: &str, peer: &Peer) -> Option<Row> {
     Some(Row {
         name: name.to_owned(),
         note: format!("{} ({} to {})", digits(ratio.estimate), digits(ratio.ci_low), digits(ratio.ci_high)),
-        estimate: ratio.estimate,
-        low: ratio.ci_low,
-        high: ratio.ci_high,
+        found: Some(Found { estimate: ratio.estimate, low: ratio.ci_low, high: ratio.ci_high }),
         ink,
         allowed: None,
         tick: None,

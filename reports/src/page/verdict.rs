@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{cell, kind, sign, table_of};
+use super::{cell, kind, marked, sign, table_of};
 use crate::quantity::exact;
 use crate::result::{ResultFile, Verdict};
 use crate::story::{self, is_invalid};
@@ -28,9 +28,9 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                 @if !result.commit.is_empty() { " · commit " code { (result.commit) } }
             }
             div class=(class) {
-                p.headline { @if !has_claims { (sign(verdict)) " " } (story.headline) }
+                p.headline { @if !has_claims { (sign(verdict)) " " } (marked(&story.headline)) }
                 @if !story.sentences.is_empty() {
-                    ul { @for sentence in &story.sentences { li { (sentence) } } }
+                    ul { @for sentence in &story.sentences { li { (marked(sentence)) } } }
                 }
             }
             (expectations(result))

@@ -45,7 +45,10 @@ impl Axis {
             decades.flat_map(|decade| steps.iter().map(move |step| step * 10_f64.powi(decade))).collect();
         let from = all.iter().copied().filter(|tick| *tick <= least * 0.95).fold(f64::MIN_POSITIVE, f64::max);
         let to = all.iter().copied().filter(|tick| *tick >= most * 1.05).fold(f64::INFINITY, f64::min);
-        let ticks = all.into_iter().filter(|tick| (from..=to).contains(tick)).collect();
+        let ticks: Vec<f64> = all.into_iter().filter(|tick| (from..=to).contains(tick)).collect();
+        // Many decades lie too close for their figures: every second one is enough then, or every third.
+        let every = if steps.len() > 1 { 1 } else { ticks.len().div_ceil(wanted.max(1) + 1).max(1) };
+        let ticks = ticks.into_iter().step_by(every).collect();
         Self { from, to, scale: Scale::Logarithmic, ticks, write }
     }
 
@@ -140,6 +143,7 @@ mod tests {
         let axis = Axis::from_zero(2_113.0, 4, text);
         assert_eq!((axis.to, axis.ticks.len()), (3_000.0, 4));
         assert_eq!(Axis::logarithmic(1_900.0, 310_000.0, 4, text).ticks, [1e3, 1e4, 1e5, 1e6]);
+        assert_eq!(Axis::logarithmic(1.0, 10_000.0, 5, text).ticks, [0.1, 10.0, 1e3, 1e5], "more have no room");
         assert_eq!(Axis::logarithmic(300.0, 900.0, 5, text).ticks, [200.0, 500.0, 1_000.0]);
         assert_eq!(Axis::logarithmic(101.0, 500.0, 5, text).ticks, [50.0, 100.0, 200.0, 500.0, 1_000.0]);
     }

@@ -7,7 +7,7 @@ use super::axis::Axis;
 use super::canvas::Canvas;
 use super::panel::{Chart, Frame, curve, dashed, dot, filled, panel};
 use super::{Drawing, Drawn, Ink, Mark, Shape, Sheet};
-use crate::quantity::{digits, duration};
+use crate::quantity::{duration, tick};
 use crate::result::{Capacity, CapacityStep, Ratio};
 
 /// The drawing.
@@ -60,7 +60,7 @@ impl Drawing for LoadCurve {
         let most_load = steps.iter().map(|step| step.offered_rps).fold(0.0, f64::max);
         let least = steps.iter().map(|step| step.p50_us.ci_low).filter(|us| *us > 0.0).fold(f64::INFINITY, f64::min);
         let most = steps.iter().map(|step| step.p99_us.ci_high).fold(*objective_p99_us, f64::max);
-        let x = Axis::from_zero(most_load, sheet.ticks() * 2 / 3, digits);
+        let x = Axis::from_zero(most_load, sheet.ticks() * 2 / 3, tick);
         let y = Axis::logarithmic(least, most, 8, duration);
         let area = canvas.clone().into_drawing_area();
         let frame = Frame { name: "latency", below: Some("offered requests a second"), gutter: sheet.gutter() };

@@ -24,7 +24,7 @@ pub(super) type Chart<'a> = ChartContext<'a, Canvas, Cartesian2d<Axis, Axis>>;
 /// Labels of axes, pixels.
 const LABEL_SIZE: u32 = 12;
 /// Names of panels and marks, pixels.
-const NAME_SIZE: u32 = 13;
+pub(super) const NAME_SIZE: u32 = 13;
 
 /// What a panel shows beside its curves.
 #[derive(Debug, Clone)]

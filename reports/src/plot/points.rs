@@ -7,7 +7,7 @@ use super::axis::Axis;
 use super::canvas::Canvas;
 use super::panel::{BARE_HEAD, Chart, FOOT, Frame, RIGHT, curve, dot, panel, straight, write};
 use super::{Drawing, Drawn, Ink, Mark, Shape, Sheet};
-use crate::quantity::{BEYOND, digits, in_unit};
+use crate::quantity::{BEYOND, in_unit, tick};
 use crate::result::{ClaimPlot, ClaimPoint, Unit};
 
 /// Names stand above their points, so there are no labels on the left.
@@ -71,8 +71,8 @@ impl Points {
     fn below(&self, sheet: Sheet) -> Axis {
         let (least, most) = Self::reach(self.points().map(|(_, point)| point.x));
         match self.plot.x_log {
-            true => Axis::logarithmic(least, most, sheet.ticks(), digits),
-            false => Axis::from_zero(most, sheet.ticks(), digits),
+            true => Axis::logarithmic(least, most, sheet.ticks(), tick),
+            false => Axis::from_zero(most, sheet.ticks(), tick),
         }
     }
 
@@ -138,7 +138,7 @@ fn ink(index: usize) -> Ink {
 /// How a tick is written: axes take no closure.
 fn writer(unit: Unit) -> fn(f64) -> String {
     match unit {
-        Unit::Number => digits,
+        Unit::Number => tick,
         Unit::Times => |value| in_unit(value, Unit::Times),
         Unit::Share => |value| in_unit(value, Unit::Share),
         Unit::Ns => |value| in_unit(value, Unit::Ns),

@@ -8,7 +8,7 @@ use super::canvas::Canvas;
 use super::lanes::{Block, Lane, Window, lanes, step_s, windows};
 use super::panel::{Area, BARE_HEAD, Chart, FOOT, Frame, HEAD, RIGHT, curve, filled, panel, px, straight, write};
 use super::{Drawing, Drawn, Ink, Sheet};
-use crate::quantity::{digits, duration};
+use crate::quantity::{digits, duration, tick};
 use crate::result::{Moment, ResultFile};
 
 /// More moments than this are drawn in groups, each with its worst latency.
@@ -90,7 +90,7 @@ impl TimeSeries {
 
     fn rate(&self, sheet: Sheet, area: &Area, frame: &Frame<'_>) -> Drawn {
         let most = self.moments.iter().map(|moment| moment.rps).fold(0.0, f64::max);
-        let y = Axis::from_zero(most * 1.05, 4, digits);
+        let y = Axis::from_zero(most * 1.05, 4, tick);
         let mut chart = panel(area, (self.time(sheet), y.clone()), frame)?;
         self.shade(&mut chart, &y)?;
         let points = self.moments.iter().map(|moment| (moment.t_ms as f64 / 1e3 + self.step_s / 2.0, moment.rps));
@@ -115,7 +115,7 @@ impl TimeSeries {
 
     fn errors(&self, sheet: Sheet, area: &Area, frame: &Frame<'_>) -> Drawn {
         let rate = |moment: &Moment| moment.errors as f64 / self.step_s;
-        let y = Axis::from_zero(self.moments.iter().map(rate).fold(0.0, f64::max), 2, digits);
+        let y = Axis::from_zero(self.moments.iter().map(rate).fold(0.0, f64::max), 2, tick);
         let mut chart = panel(area, (self.time(sheet), y.clone()), frame)?;
         self.shade(&mut chart, &y)?;
         for moment in self.moments.iter().filter(|moment| moment.errors > 0) {

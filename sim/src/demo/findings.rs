@@ -8,9 +8,10 @@ use loadgen::result::{LoadResult, Offered, Validity};
 use reports::result::{Balance, Gateway, Kind, ResultFile, Rss, Verdict};
 use serde::de::DeserializeOwned;
 
+use super::refusals::Refusals;
 use super::topology::ORDERS_WEIGHTS;
 use super::watch::Watch;
-use super::{LoadTotals, Options, UsagePair, World};
+use super::{INJECTED_STATUS, LoadTotals, Options, UsagePair, World};
 
 /// Everything measured.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub(super) struct Findings {
     pub(super) injected_at_mock: Option<u64>,
     /// State of the failing endpoint's breaker at the end, and how often it tripped, as the gateway says.
     pub(super) breaker: Option<(String, u64)>,
+    /// What the gateway itself answered with the injected status.
+    pub(super) refusals: Refusals,
     /// Connections that the mocks accepted.
     pub(super) connections_at_mocks: u64,
     /// Requests that came to the mocks on them.
@@ -82,7 +85,10 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         reuse_ratio: round(findings.reuse_ratio(), 1e5),
         instructions_per_request: None,
     };
-    let validity = findings.validity();
+    let mut validity = findings.validity();
+    let valid = validity.valid;
+    // Whose they are is worth a sentence on every page, whether or not the figures are believed.
+    validity.reasons.extend(findings.refusals.told(INJECTED_STATUS));
     let failing = world.endpoints.name_of(world.endpoints.failing().port());
     ResultFile {
         kind: Kind::Demo,
@@ -92,7 +98,7 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         started_at,
         command: options.command.clone(),
         environment: same(&findings.environment),
-        verdict: verdict(validity.valid, findings.holds()),
+        verdict: verdict(valid, findings.holds()),
         validity: same(&validity),
         load: [("main".to_owned(), same(&load))].into(),
         gateway: [("0".to_owned(), gateway)].into(),

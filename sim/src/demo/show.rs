@@ -77,8 +77,10 @@ fn traffic(findings: &Findings, paint: Paint) -> String {
     text += &indented(&table.lines());
     text += &format!(
         "  {}\n  {}\n",
-        paint.dim("latency  counts from the planned send time"),
-        paint.dim("added    by the gateway and the network: up to the answer's head, less the mock's own time"),
+        paint.dim("latency  of all requests, from the planned send time"),
+        paint.dim(
+            "added    by the gateway and the network, where a mock answered: up to the head, less the mock's time"
+        ),
     );
     for reason in findings.validity().reasons {
         text += &format!("  {}\n", paint.red(&format!("! not a measurement: {reason}")));
@@ -116,15 +118,28 @@ fn statuses(findings: &Findings, paint: Paint) -> String {
             0 => "no answer".to_owned(),
             200 => String::new(),
             INJECTED_STATUS if injected == all_of_it => "injected".to_owned(),
-            // The gateway's own, where it has too much to do or nobody to ask.
-            INJECTED_STATUS => format!("{} injected, the rest not expected", grouped(injected)),
+            INJECTED_STATUS => whose(all_of_it, injected, findings.refusals.total()),
             status if EXPECTED_ERRORS.contains(&status) => "asked for on purpose".to_owned(),
             _ => "not expected".to_owned(),
         };
         let cells = std::iter::once(status.to_string()).chain(phases.iter().map(count));
         table.row(cells.chain([note]));
     }
-    heading(paint, "Statuses") + &indented(&table.lines())
+    let mut text = heading(paint, "Statuses") + &indented(&table.lines());
+    if let Some(told) = findings.refusals.told(INJECTED_STATUS) {
+        text += &format!("  {}\n", paint.dim(&told));
+    }
+    text
+}
+
+/// Whose the answers of the injected status are: the mock's, the gateway's own, where it has too much to do or nobody
+/// to ask, or nobody knows.
+fn whose(all: u64, injected: u64, own: u64) -> String {
+    let own = own.min(all.saturating_sub(injected));
+    let parts =
+        [(injected, "injected"), (own, "by the gateway itself"), (all.saturating_sub(injected + own), "not expected")];
+    let told = parts.into_iter().filter(|(count, _)| *count > 0);
+    told.map(|(count, whose)| format!("{} {whose}", grouped(count))).collect::<Vec<_>>().join(", ")
 }
 
 fn balance(world: &World, findings: &Findings, paint: Paint) -> String {
@@ -244,6 +259,13 @@ fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_answer_has_its_maker() {
+        assert_eq!(whose(1_186, 1_000, 186), "1,000 injected, 186 by the gateway itself");
+        assert_eq!(whose(186, 0, 180), "180 by the gateway itself, 6 not expected");
+        assert_eq!(whose(9, 9, 4), "9 injected", "no more than there are");
+    }
 
     #[test]
     fn thousands_stand_apart() {

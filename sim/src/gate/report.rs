@@ -278,13 +278,7 @@ fn value(metric: Metric, value: f64) -> String {
 
 /// A metric's name for people.
 fn title(metric: Metric) -> &'static str {
-    match metric {
-        Metric::Cpu => "CPU a request",
-        Metric::Rate => "requests/s at the objective",
-        Metric::P50 => "p50",
-        Metric::P99 => "p99",
-        Metric::Rss => "RSS",
-    }
+    reports::metric::title(metric.name())
 }
 
 /// What follows for one figure, in a word or two.

@@ -69,7 +69,7 @@ function make(tag, text = "", style = "") {
 }
 function row(cells, style = "") {
   const tr = make("tr", "", style);
-  for (const cell of cells) tr.append(Array.isArray(cell) ? make("td", ...cell) : make("td", cell, typeof cell === "number" ? "number" : ""));
+  for (const cell of cells) tr.append(cell instanceof Node ? cell : Array.isArray(cell) ? make("td", ...cell) : make("td", cell, typeof cell === "number" ? "number" : ""));
   return tr;
 }
 function pill(text, style) {
@@ -143,8 +143,9 @@ function changes(text) {
     const more = since(["request", l.route, l.status_class, l.code].join("|"), value);
     for (const name of ["all", "route " + l.route]) count(name, failure, more);
     if (value === 0) continue;
-    const name = `code ${l.code} ${l.status_class}`, it = codes.get(name) ?? { code: l.code, status: l.status_class, total: 0, routes: [] };
+    const name = `code ${l.code} ${l.status_class}`, it = codes.get(name) ?? { code: l.code, status: l.status_class, total: 0, routes: [], everSince: [] };
     it.total += value;
+    it.everSince.push([l.route, value]);
     if (more > 0) it.routes.push([l.route, more]);
     codes.set(name, it);
     count(name, failure, more);
@@ -191,9 +192,26 @@ function remember(series, value) {
 }
 const failing = it => { const kinds = Object.entries(it.failing).sort((a, b) => b[1] - a[1]); return kinds.length ? [kinds.map(([kind, r]) => kind + " " + rate(r)).join(", "), "bad"] : ["–", "quiet"]; };
 const number = text => [text, "number"];
-// Whether an endpoint gets its part, and why not. One that is sick and yet kept in is sick all the same.
+// Whether an endpoint gets its part, and why not. One that is sick and yet kept in is sick all the same; of one whose
+// breaker waits for a request nobody knows.
 const silent = e => e.unanswered && e.unanswered.for_ms >= 5000 ? [`no answer for ${span(Math.floor(e.unanswered.for_ms / 1000))}${e.unanswered.clients_left ? `, ${e.unanswered.clients_left} clients left` : ""}`] : [];
-const place = e => e.balancing === "in" && !e.reasons.length && silent(e).length ? [["in", ...silent(e)].join(": "), "wraps warn"] : e.balancing === "in" && !e.reasons.length ? ["in", "quiet"] : [[e.balancing, ...e.reasons, ...silent(e)].join(": "), "wraps " + (e.balancing === "in" ? "warn" : "bad")];
+const against = e => [...e.reasons, ...silent(e)];
+const waits = e => e.breaker === "half_open" && e.reasons.length === 1;
+const standing = e => e.balancing === "in" && !against(e).length ? "quiet" : e.balancing === "in" || waits(e) ? "warn" : "bad";
+function place(e) {
+  const td = make("td", e.balancing, against(e).length ? "wraps " + standing(e) : standing(e));
+  if (against(e).length) td.append(make("span", ": " + against(e).join(": "), "reason"));
+  return td;
+}
+// The same on a line of its own, for screens on which the column has no room.
+function because(e, style) {
+  if (!against(e).length) return [];
+  const tr = make("tr", "", "because " + style), td = make("td");
+  td.colSpan = 11;
+  td.append(make("div", against(e).join("; "), standing(e)));
+  tr.append(td);
+  return [tr];
+}
 
 function showTop(status, upstreams, of) {
   const reload = status.last_reload, total = of("all"), p99 = quantile(total, 0.99);
@@ -251,7 +269,8 @@ const sinceWhen = p => ` since ${clockTime(p.since)}`;
 function told(p) {
   const more = make("details"), { all, routes, more: others } = p.affects;
   const felt = all ? "any route" : routes.length ? routes.join(", ") + (others ? ` and ${others} more` : "") : "no route";
-  more.append(make("summary", "what to do"), `${p.remedy}\nfelt by: ${felt}`);
+  // Whom a drain is felt by, it tells itself: what it waits for.
+  more.append(make("summary", "what to do"), p.what === "drain" ? p.remedy : `${p.remedy}\nfelt by: ${felt}`);
   return [`${(WRONG[p.what] ?? (it => it.what + " " + it.name))(p)}${sinceWhen(p)}: ${p.why}`, more];
 }
 
@@ -294,12 +313,18 @@ function showTables(upstreams, routes, of) {
   by("upstreams").replaceChildren(...upstreams.flatMap(u => {
     const it = of("upstream " + u.name), style = it.failed > 0 ? "failing" : "";
     const did = [number(rate(it.rate)), failing(it)], p99 = number(time(quantile(it, 0.99)));
-    const stays = e => number(time(e.in_flight_ms === null ? undefined : e.in_flight_ms / 1000));
+    const stays = e => number(time(e.in_flight_ms ? e.in_flight_ms / 1000 : undefined));
+    // The row of one endpoint has the figures since the last look; what failed before that, and marks it, is told too.
+    const lately = e => it.failed > 0 || !(e.failing_per_second > 0) ? did : [did[0], [`${rate(e.failing_per_second)} over 10 s`, "bad"]];
+    const marked = e => e.reasons.length && !waits(e) || e.failing_per_second > 0 ? "failing" : waits(e) ? "waiting" : "";
     const own = e => [number(rate(e.attempts_per_second ?? 0)), e.failing_per_second > 0 ? [rate(e.failing_per_second), "bad"] : ["–", "quiet"]];
     const sum = what => u.endpoints.reduce((all, e) => all + e[what], 0);
     if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", p99, "", "", "", ""], "failing")];
     const one = u.endpoints.length === 1;
-    const rows = u.endpoints.map(e => row([[one ? u.name : "", "wraps"], e.address + (e.backup ? " (backup)" : ""), place(e), ...(one ? did : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], e.reasons.length || e.failing_per_second > 0 ? "failing" : one ? style : ""));
+    const rows = u.endpoints.flatMap(e => {
+      const mark = marked(e) || (one ? style : "");
+      return [row([[one ? u.name : "", "wraps"], e.address + (e.backup ? " (backup)" : ""), place(e), ...(one ? lately(e) : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], mark), ...because(e, mark)];
+    });
     // Of several, what they come to together stands above them.
     return one ? rows : [row([[u.name, "wraps"], `${u.endpoints.length} endpoints`, SERVING[u.serving] ?? "", ...did, "", p99, "", sum("in_flight"), sum("connections"), sum("idle_connections")], style), ...rows];
   }));
@@ -322,7 +347,8 @@ function showCodes(of) {
   rows.sort((a, b) => (b[1] ?? 0) - (a[1] ?? 0) || b[0].total - a[0].total);
   by("no-codes").hidden = rows.length > 0;
   by("codes").replaceChildren(...rows.map(([it, r]) => {
-    const routes = it.routes.sort((a, b) => b[1] - a[1]).slice(0, 3).map(([route]) => route).join(", ");
+    // Those of now, or of all the time where there is nothing now.
+    const routes = (it.routes.length ? it.routes : it.everSince).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([route]) => route).join(", ");
     return row([it.code, it.status, number(rate(r)), number(it.total.toLocaleString()), [routes, "wraps quiet"]], it.status === "5xx" && r > 0 ? "failing" : "");
   }));
 }
@@ -365,7 +391,9 @@ by("links").addEventListener("click", event => {
 });
 by("explain").addEventListener("submit", event => {
   event.preventDefault();
-  raw("explain?" + new URLSearchParams(new FormData(event.target)));
+  const asked = new URLSearchParams(new FormData(event.target));
+  asked.set("as", "text");
+  raw("explain?" + asked);
 });
 by("reload").addEventListener("click", () => raw("reload", "POST"));
 by("filter").addEventListener("input", () => { if (last) showTables(...last); });

@@ -79,6 +79,10 @@ fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scop
         None => ("upstream", upstream.name.to_string(), Feels::Upstream(Arc::clone(&upstream.name))),
         Some(route) => ("breaker", format!("{} for route {route}", upstream.name), Feels::Route(Arc::clone(route))),
     };
+    // Such a breaker has no time of its own: it waits for requests, and there may be none.
+    let waits =
+        |at: &usize| scope.standings[*at].guard.state() == State::HalfOpen && active.endpoints[*at].health.is_healthy();
+    let is_untried = out.iter().all(waits);
     let is_held = out.iter().all(|at| scope.standings[*at].guard.is_held_open());
     Some(Problem {
         what,
@@ -89,6 +93,7 @@ fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scop
         feels,
         remedy: match (is_held, is_down) {
             (true, _) => "an operator's word: POST /breakers/UPSTREAM/ENDPOINT/auto takes it back",
+            _ if is_untried => "it waits for requests: the next ones try it, and where they do well it is as before",
             (_, true) => "look at the service: it is tried again by itself, and GET /breakers says when",
             _ if scope.serving() != Serving::Primaries => {
                 "backups have its part, as long as they can: look at the service; it is tried again by itself, and GET \

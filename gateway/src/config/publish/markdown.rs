@@ -7,44 +7,100 @@ use crate::config::value::quantity::{show_duration, show_size};
 
 const HEAD: &str = include_str!("configuration_head.md");
 
+/// Where the list of contents goes in the head.
+const CONTENTS: &str = "@CONTENTS@\n";
+
+/// A table with its heading and the link to it.
+struct Section {
+    def: &'static TableDef,
+    /// What it is of, too, where its title alone does not say: `cache` of `forward_auth`.
+    heading: String,
+    /// How GitHub calls the heading in links.
+    anchor: String,
+    /// In how many others it lies.
+    depth: usize,
+}
+
 /// The documentation as Markdown, with a newline at its end.
 pub fn markdown() -> String {
-    let mut out = String::from(HEAD);
-    let mut written: Vec<*const TableDef> = Vec::new();
-    section(&mut out, &ROOT, &mut written);
+    let mut sections = Vec::new();
+    collect(&ROOT, None, 0, &mut sections);
+    let mut out = HEAD.replace(CONTENTS, &contents(&sections));
+    for one in &sections {
+        let _ = write!(out, "\n## {}\n\n{}\n\n", one.heading, one.def.doc);
+        out.push_str("| key | takes | default | meaning |\n|---|---|---|---|\n");
+        for key in one.def.keys {
+            row(&mut out, key, &sections);
+        }
+    }
     out
 }
 
-/// A table's keys, then the tables in it, each once.
-fn section(out: &mut String, def: &'static TableDef, written: &mut Vec<*const TableDef>) {
-    if written.contains(&std::ptr::from_ref(def)) {
+/// A table, then the tables in it, each once.
+fn collect(def: &'static TableDef, parent: Option<&str>, depth: usize, sections: &mut Vec<Section>) {
+    if sections.iter().any(|one| std::ptr::eq(one.def, def)) {
         return;
     }
-    written.push(std::ptr::from_ref(def));
-    let _ = write!(out, "\n## `{}`\n\n{}\n\n", def.title, def.doc);
-    out.push_str("| key | takes | default | meaning |\n|---|---|---|---|\n");
+    let own = format!("`{}`", def.title);
+    let heading = match parent.filter(|_| depth > 1 && !def.title.contains('[')) {
+        Some(parent) => format!("{own} of {parent}"),
+        None => own,
+    };
+    let plain = slug(&heading);
+    let same = sections.iter().filter(|one| slug(&one.heading) == plain).count();
+    let anchor = if same == 0 { plain } else { format!("{plain}-{same}") };
+    sections.push(Section { def, heading: heading.clone(), anchor, depth });
     for key in def.keys {
-        row(out, key);
-    }
-    for key in def.keys {
-        inner(key.kind, &mut |def| section(out, def, written));
+        inner(key.kind, &mut |def| collect(def, Some(&heading), depth + 1, sections));
     }
 }
 
-fn row(out: &mut String, key: &Key) {
+/// A heading as it stands in links: small letters, digits, hyphens, and hyphens for blanks.
+fn slug(heading: &str) -> String {
+    let letter = |letter: char| match letter {
+        ' ' => Some('-'),
+        '-' | '_' => Some(letter),
+        other => other.is_alphanumeric().then(|| other.to_ascii_lowercase()),
+    };
+    heading.chars().filter_map(letter).collect()
+}
+
+/// All tables as a list, each below the one that it lies in.
+fn contents(sections: &[Section]) -> String {
+    let line = |one: &Section| {
+        let indent = "  ".repeat(one.depth.saturating_sub(1));
+        format!("{indent}- [`{}`](#{})\n", one.def.title, one.anchor)
+    };
+    sections.iter().map(line).collect()
+}
+
+fn row(out: &mut String, key: &Key, sections: &[Section]) {
     let default = match key.default {
         _ if key.required => "required".to_owned(),
         Some("{}") | None => String::new(),
         Some(toml) => format!("`{}`", cell(toml)),
     };
-    let _ = writeln!(out, "| `{}` | {} | {default} | {} |", key.name, cell(&takes(key.kind)), cell(key.doc));
+    let takes = cell(&takes(key.kind, sections));
+    let _ = writeln!(out, "| `{}` | {takes} | {default} | {} |", key.name, cell(key.doc));
+}
+
+/// A table by its title, as a link to its section.
+fn link(def: &'static TableDef, sections: &[Section]) -> String {
+    link_as(def.title, def, sections)
+}
+
+fn link_as(word: &str, def: &'static TableDef, sections: &[Section]) -> String {
+    match sections.iter().find(|one| std::ptr::eq(one.def, def)) {
+        Some(one) => format!("[`{word}`](#{})", one.anchor),
+        None => format!("`{word}`"),
+    }
 }
 
 fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }
 
-fn takes(kind: Kind) -> String {
+fn takes(kind: Kind, sections: &[Section]) -> String {
     let time = |ms| show_duration(std::time::Duration::from_millis(ms));
     match kind {
         Kind::Bool => "boolean".to_owned(),
@@ -63,18 +119,18 @@ fn takes(kind: Kind) -> String {
         }
         Kind::Scalar => "string, number or boolean".to_owned(),
         Kind::Anything => "anything".to_owned(),
-        Kind::List(element, _) => format!("list of: {}", takes(*element)),
-        Kind::Table(def) | Kind::Shared(def, _) => format!("table, see `{}`", def.title),
-        Kind::Tables(def) => format!("tables, see `{}`", def.title),
-        Kind::Map(names, element) => format!("table: {} = {}", names.name, takes(*element)),
+        Kind::List(element, _) => format!("list of: {}", takes(*element, sections)),
+        Kind::Table(def) | Kind::Shared(def, _) => format!("table, see {}", link(def, sections)),
+        Kind::Tables(def) => format!("tables, see {}", link(def, sections)),
+        Kind::Map(names, element) => format!("table: {} = {}", names.name, takes(*element, sections)),
         Kind::Tagged(tag, variants) => {
             format!(
                 "table, by `{tag}`: {}",
-                variants.iter().map(|(w, _)| format!("`{w}`")).collect::<Vec<_>>().join(", ")
+                variants.iter().map(|(w, def)| link_as(w, def, sections)).collect::<Vec<_>>().join(", ")
             )
         }
-        Kind::OrFalse(def) => format!("table, see `{}`; or `false`: none", def.title),
-        Kind::Short(short, def) => format!("{}; or table, see `{}`", takes(*short), def.title),
+        Kind::OrFalse(def) => format!("table, see {}; or `false`: none", link(def, sections)),
+        Kind::Short(short, def) => format!("{}; or table, see {}", takes(*short, sections), link(def, sections)),
     }
 }
 

@@ -8,7 +8,7 @@ mod tests;
 
 pub use json_schema::json_schema;
 pub use markdown::markdown;
-pub use starter::{forwarding, starter};
+pub use starter::{ADMIN, LISTENS, forwarding, starter};
 
 /// Every key with its default, commented. Tests hold it to the tables of keys and to the contract.
 pub const DEFAULTS: &str = include_str!("../../../defaults.toml");

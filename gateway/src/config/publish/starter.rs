@@ -4,6 +4,11 @@ use std::net::SocketAddr;
 
 use crate::config::value::upstream_url;
 
+/// Where clients connect in it.
+pub const LISTENS: &str = "127.0.0.1:8080";
+/// Where operators do.
+pub const ADMIN: &str = "127.0.0.1:9901";
+
 /// A short commented configuration that sends everything to this URL.
 ///
 /// # Errors
@@ -16,11 +21,11 @@ pub fn starter(to: &str) -> Result<String, String> {
 
 # Where clients connect.
 [[listeners]]
-address = "127.0.0.1:8080"
+address = "{LISTENS}"
 
 # Health, metrics and state, for operators only.
 [admin]
-address = "127.0.0.1:9901"
+address = "{ADMIN}"
 
 # Everything goes to one service. Write more routes above this one: `path = "/api/orders/{{*rest}}"`.
 [[routes]]

@@ -1,5 +1,6 @@
 //! The published documents say what the tables of keys say.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{DEFAULTS, forwarding, json_schema, markdown, starter};
@@ -149,6 +150,27 @@ fn the_committed_schema_is_current() {
 fn the_committed_documentation_is_current() {
     let remedy = "run: cargo run -p gateway -- schema --markdown > docs/configuration.md";
     assert!(committed("../docs/configuration.md") == markdown(), "{remedy}");
+}
+
+#[test]
+fn every_section_has_a_title_of_its_own_is_in_the_contents_and_every_link_leads_to_one() {
+    let text = markdown();
+    let sections = text.lines().filter_map(|line| line.strip_prefix("## `")).count();
+    let headings: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    let unlike: BTreeSet<&str> = headings.iter().copied().collect();
+    assert_eq!(headings.len(), unlike.len(), "{headings:?}");
+    for heading in ["`cache` of `forward_auth` of `[[routes]]`", "`hsts` of `[server]`", "`[routes.cache]`"] {
+        assert!(unlike.contains(heading), "{heading} of {headings:?}");
+    }
+    let keep = |letter: char| letter.is_alphanumeric() || letter == '-' || letter == '_';
+    let anchor = |heading: &&str| heading.replace(' ', "-").chars().filter(|letter| keep(*letter)).collect::<String>();
+    let anchors: BTreeSet<String> = headings.iter().map(|heading| anchor(heading).to_lowercase()).collect();
+    assert_eq!(anchors.len(), headings.len(), "no two have one link");
+    let (contents, _) = text.split_once("## How values read").expect("the head");
+    assert_eq!(contents.lines().filter(|line| line.trim_start().starts_with("- [`")).count(), sections);
+    for link in text.split("](#").skip(1).map(|rest| rest.split(')').next().unwrap_or_default()) {
+        assert!(anchors.contains(link), "#{link} leads nowhere");
+    }
 }
 
 #[test]
