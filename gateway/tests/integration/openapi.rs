@@ -106,7 +106,7 @@ async fn the_document_is_behind_the_token_and_the_page_is_not() {
     let page = get(ask("/docs")).await;
     let policy = page.header("content-security-policy").unwrap();
     assert!(
-        page.status == 200 && policy.contains(&format!("connect-src 'self' http://{};", process.address)),
+        page.status == 401 && policy.contains(&format!("connect-src 'self' http://{};", process.address)),
         "{policy}"
     );
     assert!(!policy.contains("unsafe"), "{policy}");

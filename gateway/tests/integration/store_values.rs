@@ -92,16 +92,17 @@ async fn a_new_master_whose_clock_is_behind_refuses_for_one_token_and_no_longer(
     until_troubled(&gateway, || replica.command("ROLE").contains("master")).await;
     eventually("the replica is master", || replica.command("ROLE").contains("master")).await;
     until_mode(&gateway, "exact").await;
-    let mut refused = 0;
+    // What the gateway decides alone, should the new master not answer in time for once, changes no bucket.
+    let is_ahead = || replica.command(&format!("GET {key}")).contains(&ahead.to_string());
+    let mut asked = 0;
     loop {
         let answer = get(&mut client, "").await;
-        if answer.status == 200 {
+        if answer.status == 200 && !is_ahead() {
             break;
         }
-        assert!(answer.json()["retry_after_ms"].as_u64().unwrap() <= 10, "one token's time: {}", answer.json());
-        refused += 1;
-        assert!(refused < 10_000, "it passes again within some tokens' time");
+        let waits = (answer.status != 200).then(|| answer.json()["retry_after_ms"].as_u64().unwrap());
+        assert!(waits.is_none_or(|ms| ms <= 10), "one token's time: {waits:?}");
+        asked += 1;
+        assert!(asked < 10_000, "it passes again within some tokens' time, and by the new master's own");
     }
-    let value = replica.command(&format!("GET {key}"));
-    assert!(!value.contains(&ahead.to_string()), "the new master's own time is kept: {value}");
 }
