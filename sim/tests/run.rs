@@ -86,7 +86,7 @@ fn a_scenario_is_run_scored_and_cleared_away() {
 fn assert_every_number_can_be_expected(result: &Value) {
     let mut names = Vec::new();
     numbers_of(result, "", &mut names);
-    let other = ["schema_version", "seed", "environment.cores", "environment.memory"];
+    let other = ["schema_version", "seed", "seconds", "environment.cores", "environment.memory"];
     // Of all breakers of an upstream together no more than their trips is meant.
     let is_roll_up = |name: &str| name.starts_with("breakers.orders.") && name != "breakers.orders.trips";
     names.retain(|name| !other.contains(&name.as_str()) && !is_roll_up(name));
