@@ -1,5 +1,6 @@
 //! The end: not ready, then no more connections, then answers finish, then exit.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,16 +47,20 @@ pub async fn drain<N: Network>(
     hurry: impl Future<Output = ()>,
 ) -> Drained {
     gateway.begin_drain();
-    let outcome = tokio::select! {
+    let mut hurry = pin!(hurry);
+    let mut outcome = tokio::select! {
         outcome = finish(gateway, switches, connections) => outcome,
-        () = hurry => {
+        () = &mut hurry => {
             switches.stop_accepting.send_replace(true);
             Drained::Hurried(connections.open())
         }
     };
     gateway.begin_cut();
     if let Drained::Cut(_) = outcome {
-        gateway.shared().last_call.call(LAST_CALL).await;
+        tokio::select! {
+            () = gateway.shared().last_call.call(LAST_CALL) => {}
+            () = hurry => outcome = Drained::Hurried(connections.open()),
+        }
     }
     switches.stop_workers.send_replace(true);
     outcome

@@ -64,7 +64,7 @@ struct Awaited<N: Network> {
 /// What a worker has to know to make a call after all.
 struct Terms {
     key: Key,
-    /// When those who wait here began to.
+    /// When the call begins that they make if nobody does.
     began: Instant,
     /// So old a call is joined no more.
     oldest: Duration,
@@ -298,7 +298,7 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
 /// The call itself; or the end of another worker's, and the call only where that one is given up.
 async fn fly<N, F>(
     mut call: Call<N>,
-    (terms, mut place): (Terms, Place<N>),
+    (mut terms, mut place): (Terms, Place<N>),
     awaited: Arc<Mutex<Awaited<N>>>,
     send: impl FnOnce(Call<N>) -> F,
 ) -> Arc<Landed<N>>
@@ -315,7 +315,9 @@ where
         if let Some(landed) = following.end().await {
             return landed;
         }
-        place = terms.place(&shard.shared.flights, shard.shared.clock.now());
+        // A call that begins now is as old as it is, however long those have waited who make it.
+        terms.began = shard.shared.clock.now();
+        place = terms.place(&shard.shared.flights, terms.began);
         *lock(&awaited) = Awaited::of(&place);
         call.exchange.is_needed_late();
     };

@@ -152,8 +152,10 @@ fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Optio
         return Ok(Some(known));
     }
     let value = target::host_of(survey, &exchange.uri, exchange.version)?;
+    // A proxy that is trusted speaks for many on one connection, whatever name it opens that by.
+    let is_shared = exchange.version == Version::HTTP_2 || exchange.peer_trusted;
     if let (Some(secured), Some(value)) = (&exchange.connection.secured, &value)
-        && !secured.serves(&target::routing_host(value), exchange.version == Version::HTTP_2)
+        && !secured.serves(&target::routing_host(value), is_shared)
     {
         return Err(GatewayError::new(Code::Misdirected, "This connection was opened for another host."));
     }

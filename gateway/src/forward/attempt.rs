@@ -28,7 +28,7 @@ use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
 use crate::telemetry::events::{Event, Kind, LastFailure};
-use crate::telemetry::metrics::AttemptOutcome;
+use crate::telemetry::metrics::{AttemptOutcome, RetryResult};
 use crate::telemetry::recorder::AttemptNote;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
@@ -135,10 +135,11 @@ pub(super) async fn attempt<N: Network>(
         let is_sent_back = was_turned_away || stale && leg.took_nothing();
         let may_go_out = || {
             if is_sent_back {
-                return times_turned_away < MOST_TURNED_AWAY;
+                // An upstream that takes nothing looks the same as one that has failed.
+                return times_turned_away < MOST_TURNED_AWAY && (was_turned_away || is_paid_for(exchange));
             }
             let may_be_stale = || leg.may_be_stale() && (nothing_sent || may_be_replayed(exchange));
-            !manner.replayed && (leg.was_refused() || may_be_stale())
+            !manner.replayed && if leg.was_refused() { is_paid_for(exchange) } else { may_be_stale() }
         };
         let goes_out = stale && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
         match leg.take_body() {
@@ -294,15 +295,26 @@ impl<N: Network> Exchange<N> {
 /// Whether a request of which something was sent may go out again at once, and takes a retry out of the budget for it.
 #[cold]
 fn may_be_replayed<N: Network>(exchange: &Exchange<N>) -> bool {
+    // The question of a consultation is a GET, whatever it is about.
+    (exchange.consults || retry::may_be_sent_twice(exchange)) && is_paid_for(exchange)
+}
+
+/// Takes a retry out of the budget, if one is left.
+#[cold]
+fn is_paid_for<N: Network>(exchange: &Exchange<N>) -> bool {
     if exchange.consults {
-        // The question is a GET, whatever it is about, and never more than twice as many are asked.
+        // Never more than twice as many are asked.
         return true;
     }
-    let now = exchange.shard.shared.clock.ticks_ms(exchange.now());
-    let may_replay = |upstream: &Arc<Upstream<N>>| {
-        if exchange.is_doubtful { upstream.replays() } else { upstream.may_retry(now) }
-    };
-    retry::may_be_sent_twice(exchange) && exchange.upstream().is_some_and(may_replay)
+    let Some(upstream) = exchange.upstream() else { return false };
+    if exchange.is_doubtful {
+        return upstream.replays();
+    }
+    let is_paid_for = upstream.may_retry(exchange.shard.shared.clock.ticks_ms(exchange.now()));
+    if !is_paid_for {
+        upstream.series.retried(exchange.shard.index, RetryResult::NoBudget);
+    }
+    is_paid_for
 }
 
 /// Takes the head of an answer.

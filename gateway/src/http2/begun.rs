@@ -54,7 +54,8 @@ impl Begun {
 
     /// The stream has come to its end, by whoever's doing. Whether its answer had begun, and was not over.
     pub(super) fn ended(&mut self, stream: u32) -> bool {
-        self.interim.take(stream);
+        // Those of which h2 let go with the stream are many.
+        while self.interim.take(stream) {}
         take(&mut self.streams, stream)
     }
 }

@@ -218,9 +218,10 @@ impl KeyStore {
             return Looked::Enough;
         }
         if !cooling.is_zero() && !self.may_await(round, hash) {
+            // One of them may be a key that its issuer has just begun to use, and nobody has asked about it.
             self.is_wanted.store(true, Ordering::Relaxed);
             self.wake.notify_one();
-            return Looked::Enough;
+            return Looked::Unable;
         }
         let Some(_waits) = Waiter::join_below(&self.waiting, MAX_WAITING) else { return Looked::Unable };
         self.wake.notify_one();

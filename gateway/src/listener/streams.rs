@@ -282,7 +282,7 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         let (gate, clock) = (&self.shard.gate, &self.shard.shared.clock);
         if gate.is_paused() && gate.poll_held(held, clock.now(), cx).is_pending() {
             // What is being served goes on; what is asked now waits, as many as may be open.
-            return self.h2.poll_closed(cx).map(|_| ());
+            return self.h2.poll_closed(cx).map(|closed| closed.err().iter().for_each(|error| self.note_flood(error)));
         }
         *held = None;
         loop {
@@ -295,14 +295,18 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                     tokio::spawn(stream::serve(arrival, request, respond, place));
                 }
                 Some(Err(error)) => {
-                    // `h2` has bounds of its own: of errors in all, of heads in too many pieces, of small DATA.
-                    if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) && !self.ending {
-                        self.shard.shared.shed(ShedReason::Http2Flood);
-                    }
+                    self.note_flood(&error);
                     return Poll::Ready(());
                 }
                 None => return Poll::Ready(()),
             }
+        }
+    }
+
+    /// `h2` has bounds of its own: of errors in all, of heads in too many pieces, of small DATA.
+    fn note_flood(&self, error: &h2::Error) {
+        if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) && !self.ending {
+            self.shard.shared.shed(ShedReason::Http2Flood);
         }
     }
 

@@ -50,10 +50,8 @@ enum Whose {
 #[cold]
 fn edit_relayed<N: Network>(exchange: &Exchange<N>, edits: &Edits, fields: &mut Fields, whose: Whose) {
     let lines = || edits.lines(exchange.made_for_client());
-    let there = |name: &HeaderName| {
-        let has_name = |(own, _): &(&[u8], &[u8])| own.eq_ignore_ascii_case(name.as_str().as_bytes());
-        one_value(fields.iter().filter(has_name).map(|(_, value)| value))
-    };
+    // An authority's, which the gateway adds to the upstream's, too.
+    let there = |name: &HeaderName| one_value(fields.all(name));
     if let Some(kept) = kept(exchange, edits, whose, there) {
         let gone: Vec<HeaderName> = edits.gone().iter().filter(|name| !kept.contains(name)).cloned().collect();
         fields.replace(&gone, lines().filter(|(name, _)| !kept.contains(name)));

@@ -85,10 +85,11 @@ pub(super) fn whole_seconds(after: Duration) -> HeaderValue {
 pub fn client_left<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
     exchange.finish(Ended::ClientLeft);
     let error = GatewayError::new(Code::BadRequest, "The request ended before its body was whole.").closing();
-    let (body, kind) = Said::document(&error, Some(exchange.request_id.as_bytes())).into_parts();
+    let (body, kind) = Said::of(&exchange, &error).into_parts();
     let mut headers = HeaderMap::with_capacity(6);
     headers.insert(X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
     describe(&mut headers, &error, (kind, body.len()));
+    secure_own(&exchange, &mut headers);
     Reply::own(error.status(), headers, ResponseBody::own(body, exchange))
 }
 

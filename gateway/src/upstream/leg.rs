@@ -150,9 +150,14 @@ impl<S: ByteStream> Leg<S> {
     }
 
     /// Whether the upstream closes the connection in good order, and has taken nothing on it: not even this call, which
-    /// was its first.
+    /// was its first. That is remembered for the next, too: it says nothing of a number.
     pub fn took_nothing(&self) -> bool {
-        matches!(self, Self::Shared(shared) if shared.call.took_nothing())
+        let Self::Shared(shared) = self else { return false };
+        let Shared { call, place } = &**shared;
+        if call.took_nothing() {
+            place.turned_away(0);
+        }
+        call.took_nothing()
     }
 
     /// Whether the upstream has refused this call alone, and so has not begun with it (RFC 9113, section 8.7).

@@ -18,7 +18,7 @@ const GET: &str = "GET /a HTTP/1.1\r\nhost: a.test\r\n\r\n";
 fn text(up: SocketAddr, route: &str) -> String {
     format!(
         "[server]\nworkers = 4\n[upstreams.up]\nendpoints = ['{up}']\n[[routes]]\nname = 'all'\npath = '/{{*rest}}'\n\
-         upstream = 'up'\ncoalesce = true\nretry = {{ attempts = 1 }}\n{route}\n"
+         upstream = 'up'\ncoalesce = true\ntimeout = '60s'\nretry = {{ attempts = 1 }}\n{route}\n"
     )
 }
 

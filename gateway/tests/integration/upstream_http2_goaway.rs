@@ -16,6 +16,8 @@ use crate::upstream_http2::text;
 
 /// One failure opens it, and nothing is sent a second time for money.
 const STRICT: &str = "breaker = { consecutive_failures = 1 }\nretry_budget = { ratio = 0.0, min_per_second = 0 }";
+/// The same, where what an upstream did not begin with may be sent again.
+const WITH_BUDGET: &str = "breaker = { consecutive_failures = 1 }\nretry_budget = { ratio = 0.0, min_per_second = 10 }";
 const TRIPS: &str = "gateway_breaker_trips_total";
 
 /// What a GOAWAY says of which this was the last stream that was looked at.
@@ -103,7 +105,7 @@ async fn a_call_that_was_turned_away_and_cannot_go_again_says_nothing_of_its_ups
 #[tokio::test]
 async fn a_call_whose_connection_takes_nothing_goes_by_another() {
     let upstream = FramesUpstream::start().await;
-    let gateway = Gateway::start(&text(STRICT, "retry = { attempts = 1 }", upstream.address)).await;
+    let gateway = Gateway::start(&text(WITH_BUDGET, "retry = { attempts = 1 }", upstream.address)).await;
     let mut client = H2Client::connect(gateway.address).await;
     let call = client.begin(post("/"), true).await;
     let mut first = upstream.accept(b"").await;
@@ -119,7 +121,7 @@ async fn a_call_whose_connection_takes_nothing_goes_by_another() {
 #[tokio::test]
 async fn an_upstream_whose_connections_take_nothing_at_all_has_failed() {
     let upstream = FramesUpstream::start().await;
-    let gateway = Gateway::start(&text(STRICT, "retry = { attempts = 1 }", upstream.address)).await;
+    let gateway = Gateway::start(&text(WITH_BUDGET, "retry = { attempts = 1 }", upstream.address)).await;
     let mut client = H2Client::connect(gateway.address).await;
     let call = client.begin(get("/"), true).await;
     for _ in 0..6 {
@@ -136,7 +138,7 @@ async fn a_call_that_is_refused_goes_out_again_once_also_where_it_is_the_connect
     let refused = |stream| frame(RST_STREAM, 0, stream, &u32::from(Reason::REFUSED_STREAM).to_be_bytes());
     for (is_refused_again, status, opened) in [(false, 200, 0), (true, 502, 1)] {
         let upstream = FramesUpstream::start().await;
-        let gateway = Gateway::start(&text(STRICT, "retry = { attempts = 1 }", upstream.address)).await;
+        let gateway = Gateway::start(&text(WITH_BUDGET, "retry = { attempts = 1 }", upstream.address)).await;
         let mut client = H2Client::connect(gateway.address).await;
         let call = client.begin(post("/"), true).await;
         let mut frames = upstream.accept(b"").await;
@@ -145,6 +147,24 @@ async fn a_call_that_is_refused_goes_out_again_once_also_where_it_is_the_connect
         assert_eq!(asked(&mut frames).await, 3);
         frames.send(if is_refused_again { refused(3) } else { answer(3) }).await;
         assert_eq!((call.answer().await.status, trips(&gateway).await), (status, opened));
+    }
+}
+
+/// As in any outage: what an upstream says of it in its own words makes it no cheaper.
+#[tokio::test]
+async fn what_was_not_begun_goes_out_again_within_the_budget_alone() {
+    let refused = frame(RST_STREAM, 0, 1, &u32::from(Reason::REFUSED_STREAM).to_be_bytes());
+    for told in [goaway(0), refused] {
+        let upstream = FramesUpstream::start().await;
+        let gateway = Gateway::start(&text(STRICT, "retry = { attempts = 1 }", upstream.address)).await;
+        let mut client = H2Client::connect(gateway.address).await;
+        let call = client.begin(get("/"), true).await;
+        let mut frames = upstream.accept(b"").await;
+        assert_eq!(asked(&mut frames).await, 1);
+        frames.send(told).await;
+        assert_eq!(call.answer().await.status, 502);
+        let refused = "gateway_retries_total{upstream=\"up\",result=\"no_budget\"}";
+        assert_eq!(gateway.metric(refused).await, Some(1.0));
     }
 }
 

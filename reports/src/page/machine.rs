@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 use super::{marked, section as page_section};
 use crate::quantity::{bytes, count, digits, duration, mebibytes, percent};
-use crate::result::ResultFile;
+use crate::result::{Kind, ResultFile};
 
 /// The driver's thread may not be busier than this, or it is what was measured.
 const MOST_BUSY: f64 = 0.7;
@@ -41,7 +41,7 @@ fn checks(result: &ResultFile) -> Vec<Check> {
     let lag = validity.pacer_lag_us;
     let lags = format!("{} p50, {} p99", duration(lag.p50), duration(lag.p99));
     // A load's own lag is judged with it; of what has none, such as a gate, it is only told.
-    let is_late = result.load.is_empty() && lag.p99 > LEAST_LAG_US;
+    let is_late = result.kind == Kind::Gate && lag.p99 > LEAST_LAG_US;
     let bound = if is_late {
         format!(
             "p99 beyond {}: the driver was late, and latencies hold its lag; the run is not judged by it",

@@ -61,6 +61,7 @@ impl<'a> Board<'a> {
     /// Ours once more, with another configuration. It is held against what the scenario's own asks for, as all are.
     pub(super) fn add_own(&mut self, name: &str, config: &Path, ran: &Ran) {
         let version = ran.result.environment.versions.values().next().cloned().unwrap_or_default();
+        self.environment.steal_ratio = self.environment.steal_ratio.max(ran.result.environment.steal_ratio);
         self.enter(name, version, vec![format!("configured by {}", config.display())], ran);
     }
 

@@ -69,6 +69,11 @@ impl CompareArguments {
 
     /// Compares; the exit code and the message where that cannot be.
     pub(crate) fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
+        let own: Vec<&String> = self.gateway_config.iter().map(|(name, _)| name).collect();
+        let is_taken = |at: &usize| own[..*at].contains(&own[*at]) || self.peers.contains(own[*at]);
+        if let Some(at) = (0..own.len()).find(is_taken) {
+            return Err((2, format!("two take part as `{}`: give each a name of its own", own[at])));
+        }
         let options = self.options(command);
         let is_own = |name: &String| options.commands.contains_key(name) && options.configs.contains_key(name);
         let is_known = |name: &String| KNOWN.contains(&name.as_str()) || is_own(name);

@@ -10,7 +10,7 @@ use std::net::{IpAddr, Ipv4Addr};
 /// Schemes of URLs that are names and lead nowhere, or are no network's.
 const NO_NETWORK: [&str; 2] = ["unix", "file"];
 /// Words of which the next names a server, with or without a port; `server` is one by itself.
-const NAMERS: [&str; 3] = ["address:", "proxy_pass", "reverse_proxy"];
+const NAMERS: [&str; 6] = ["address", "fastcgi_pass", "grpc_pass", "proxy_pass", "reverse_proxy", "uwsgi_pass"];
 
 /// The first address in a filled configuration that is not on this machine: its line, and how it is written.
 pub(super) fn find(text: &str) -> Option<(usize, String)> {
@@ -26,21 +26,19 @@ fn without_comment(line: &str) -> &str {
     line.match_indices('#').find(begins).map_or(line, |(at, _)| &line[..at])
 }
 
-/// The names of groups of servers: `upstream NAME {` of nginx, `backend NAME` of HAProxy.
+/// The names of groups of servers of nginx: `upstream NAME {`.
 fn groups(text: &str) -> Vec<&str> {
-    let named = |line| {
-        let mut words = str::split_whitespace(line);
-        let kind = words.next()?;
-        let name = words.next()?.trim_end_matches('{');
-        (["upstream", "backend"].contains(&kind) && !name.is_empty()).then_some(name)
-    };
-    text.lines().filter_map(named).collect()
+    let words: Vec<&str> = text.lines().flat_map(|line| without_comment(line).split_whitespace()).collect();
+    let named = words.windows(2).filter(|pair| pair[0] == "upstream");
+    named.map(|pair| pair[1].trim_end_matches('{')).collect()
 }
 
 fn in_line(line: &str, groups: &[&str]) -> Option<String> {
     let apart = line.replace('{', " { ").replace('}', " } ");
     let is_end = |letter: char| letter.is_whitespace() || "\"'`;,()<>|=".contains(letter);
-    let words: Vec<&str> = apart.split(is_end).filter(|word| !word.is_empty()).collect();
+    // A key of YAML or JSON ends with a colon.
+    let words: Vec<&str> =
+        apart.split(is_end).map(|word| word.trim_end_matches(':')).filter(|word| !word.is_empty()).collect();
     // Who issues tokens is a name in the form of a URL, and nobody connects to it.
     if words.first() == Some(&"issuer") {
         return None;
@@ -54,21 +52,28 @@ fn in_line(line: &str, groups: &[&str]) -> Option<String> {
         let host = match word.split_once("://") {
             _ if ["{", "}"].contains(word) || word.starts_with("unix:") => continue,
             Some((scheme, _)) if NO_NETWORK.contains(&scheme) => continue,
+            // The only place where a group stands for a host, and without a port.
+            Some((_, rest)) if groups.contains(&authority(rest)) => continue,
             Some((_, rest)) => Some(host_of(rest)),
             None if is_named => Some(host_of(word)),
             None => address(word),
         };
         let Some(host) = host else { continue };
-        if !host.is_empty() && !groups.contains(&host) && !host.contains('$') && !is_here(host) {
+        if !host.is_empty() && !host.contains('$') && !is_here(host) {
             return Some((*word).to_owned());
         }
     }
     None
 }
 
+/// What stands between a scheme and a path.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?']).next().unwrap_or_default()
+}
+
 /// The host of what follows a scheme, or of a server.
 fn host_of(rest: &str) -> &str {
-    let rest = rest.split(['/', '?']).next().unwrap_or_default();
+    let rest = authority(rest);
     let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
     match rest.strip_prefix('[') {
         Some(inner) => inner.split(']').next().unwrap_or_default(),
@@ -115,6 +120,11 @@ mod tests {
             ("a;\nproxy_pass http://10.1.2.3;", Some((2, "http://10.1.2.3"))),
             ("upstream app {\n  server prod:8080;\n}\nproxy_pass http://app;", Some((2, "prod:8080"))),
             ("upstream app { server prod.internal; }", Some((1, "prod.internal"))),
+            ("upstream api { server api:8080; }\nproxy_pass http://api;", Some((1, "api:8080"))),
+            ("backend api\n  server api1 api:8080 check", Some((2, "api:8080"))),
+            ("upstream api { server 127.0.0.1:1; }\nproxy_pass http://api:80;", Some((2, "http://api:80"))),
+            ("\"address\": \"orders.internal\", \"port_value\": 80", Some((1, "orders.internal"))),
+            ("grpc_pass prod;", Some((1, "prod"))),
             ("  server s1 prod check port 80", Some((1, "prod"))),
             ("  server s1 10.0.0.7:80 check", Some((1, "10.0.0.7:80"))),
             ("socket_address: { address: orders.internal, port_value: 80 }", Some((1, "orders.internal"))),
@@ -136,6 +146,8 @@ mod tests {
             "upstream app { server 127.0.0.1:9001; keepalive 16; }\nlocation / { proxy_pass http://app; }",
             "server { listen 127.0.0.1:8001; location / { proxy_pass http://127.0.0.1:9001; } }",
             "issuer = \"https://idp.example\"",
+            "issuer: https://idp.example",
+            "events {} http { upstream all { server 127.0.0.1:1; }\nserver { location / { proxy_pass http://all; } } }",
             "server {\n  server_name _;\n  listen 0.0.0.0:80;\n}",
             "backend app\n  server s1 127.0.0.1:9001 check inter 2s\nbind *:8001",
             "address: { socket_address: { address: 127.0.0.1, port_value: 80 } }",
