@@ -87,6 +87,7 @@ impl Listening {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::Clock;
 
     #[tokio::test(start_paused = true)]
     async fn who_listens_hears_it_once_and_is_waited_for_no_longer_than_that() {
@@ -94,20 +95,21 @@ mod tests {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         let (mut one, other) = (call.listen(), call.listen());
         assert!(one.poll_called(&mut cx).is_pending() && !call.has_come());
-        let began = tokio::time::Instant::now();
+        let clock = Clock::starting_at(Duration::ZERO);
+        let began = clock.now();
         let heard = async {
             poll_fn(|cx| one.poll_called(cx)).await;
             assert!(one.poll_called(&mut cx).is_pending(), "once");
             drop(one);
         };
         tokio::join!(call.call(Duration::from_secs(1)), heard);
-        assert_eq!(began.elapsed(), Duration::from_secs(1), "the other one has not gone");
+        assert_eq!(clock.now() - began, Duration::from_secs(1), "the other one has not gone");
         assert!(call.has_come());
         drop(other);
         let mut late = call.listen();
         assert!(late.poll_called(&mut cx).is_ready(), "who comes late hears it at once");
         drop(late);
         call.call(Duration::from_secs(1)).await;
-        assert_eq!(began.elapsed(), Duration::from_secs(1), "nobody is left to wait for");
+        assert_eq!(clock.now() - began, Duration::from_secs(1), "nobody is left to wait for");
     }
 }

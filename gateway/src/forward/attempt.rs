@@ -28,7 +28,7 @@ use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
 use crate::telemetry::events::{Event, Kind, LastFailure};
-use crate::telemetry::metrics::{AttemptOutcome, RetryResult};
+use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::recorder::AttemptNote;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
@@ -136,10 +136,10 @@ pub(super) async fn attempt<N: Network>(
         let may_go_out = || {
             if is_sent_back {
                 // An upstream that takes nothing looks the same as one that has failed.
-                return times_turned_away < MOST_TURNED_AWAY && (was_turned_away || is_paid_for(exchange));
+                return times_turned_away < MOST_TURNED_AWAY && (was_turned_away || retry::is_paid_for(exchange));
             }
-            let may_be_stale = || leg.may_be_stale() && (nothing_sent || may_be_replayed(exchange));
-            !manner.replayed && if leg.was_refused() { is_paid_for(exchange) } else { may_be_stale() }
+            let may_be_stale = || leg.may_be_stale() && (nothing_sent || retry::may_be_replayed(exchange));
+            !manner.replayed && if leg.was_refused() { retry::is_paid_for(exchange) } else { may_be_stale() }
         };
         let goes_out = stale && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
         match leg.take_body() {
@@ -290,31 +290,6 @@ impl<N: Network> Exchange<N> {
             self.upstream_head = Some(answer.came);
         }
     }
-}
-
-/// Whether a request of which something was sent may go out again at once, and takes a retry out of the budget for it.
-#[cold]
-fn may_be_replayed<N: Network>(exchange: &Exchange<N>) -> bool {
-    // The question of a consultation is a GET, whatever it is about.
-    (exchange.consults || retry::may_be_sent_twice(exchange)) && is_paid_for(exchange)
-}
-
-/// Takes a retry out of the budget, if one is left.
-#[cold]
-fn is_paid_for<N: Network>(exchange: &Exchange<N>) -> bool {
-    if exchange.consults {
-        // Never more than twice as many are asked.
-        return true;
-    }
-    let Some(upstream) = exchange.upstream() else { return false };
-    if exchange.is_doubtful {
-        return upstream.replays();
-    }
-    let is_paid_for = upstream.may_retry(exchange.shard.shared.clock.ticks_ms(exchange.now()));
-    if !is_paid_for {
-        upstream.series.retried(exchange.shard.index, RetryResult::NoBudget);
-    }
-    is_paid_for
 }
 
 /// Takes the head of an answer.

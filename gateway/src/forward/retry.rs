@@ -191,6 +191,31 @@ pub(super) fn may_be_sent_twice<N: Network>(exchange: &Exchange<N>) -> bool {
     exchange.route().is_some_and(|route| route.settings.retry.methods.contains(&exchange.method))
 }
 
+/// Whether a request of which something was sent may go out again at once, and takes a retry out of the budget for it.
+#[cold]
+pub(super) fn may_be_replayed<N: Network>(exchange: &Exchange<N>) -> bool {
+    // The question of a consultation is a GET, whatever it is about.
+    (exchange.consults || may_be_sent_twice(exchange)) && is_paid_for(exchange)
+}
+
+/// Takes a retry out of the budget, if one is left.
+#[cold]
+pub(super) fn is_paid_for<N: Network>(exchange: &Exchange<N>) -> bool {
+    if exchange.consults {
+        // Never more than twice as many are asked.
+        return true;
+    }
+    let Some(upstream) = exchange.upstream() else { return false };
+    if exchange.is_doubtful {
+        return upstream.replays();
+    }
+    let is_paid_for = upstream.may_retry(exchange.shard.shared.clock.ticks_ms(exchange.now()));
+    if !is_paid_for {
+        upstream.series.retried(exchange.shard.index, RetryResult::NoBudget);
+    }
+    is_paid_for
+}
+
 /// Whether the route names this outcome.
 pub(super) fn wants_again<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>) -> bool {
     let Some(route) = exchange.route() else { return false };

@@ -199,7 +199,7 @@ async fn a_failure_is_every_workers() {
 async fn who_waits_with_another_worker_has_its_own_time() {
     let gate = Gate::new();
     let up = gated(&gate, &ok("")).await;
-    let gateway = Gateway::start(&text(up.addr(), "timeout = '60s'")).await;
+    let gateway = Gateway::start(&text(up.addr(), "")).await;
     let hurried = GET.replace("\r\n\r\n", "\r\nx-request-timeout-ms: 500\r\n\r\n");
     let mut first = gateway.client().await;
     first.send(GET).await;
