@@ -150,9 +150,9 @@ pub struct Exchange<N: Network> {
     /// Bytes of response body that were handed to the client's connection.
     pub bytes_out: u64,
     /// When the upstream was turned to.
-    pub upstream_began: Option<Instant>,
+    pub upstream_began: Option<Moment>,
     /// When its response head had arrived.
-    pub upstream_head: Option<Instant>,
+    pub upstream_head: Option<Moment>,
     /// When the response head was handed on.
     pub answered: Option<Instant>,
     /// Another upstream is asked in place of the route's own.
