@@ -117,6 +117,12 @@ impl Clock {
         Since(at.saturating_duration_since(self.origin))
     }
 
+    /// The same with the instant.
+    #[inline]
+    pub fn moment(&self, at: Instant) -> Moment {
+        Moment { at, since: self.since(at) }
+    }
+
     /// Milliseconds since this clock was made.
     #[inline]
     pub fn ticks_ms(&self, at: Instant) -> u64 {
