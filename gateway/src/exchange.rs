@@ -26,7 +26,7 @@ use crate::algorithms::criticality::Criticality;
 use crate::algorithms::grpc_web::Web;
 use crate::caching::Caching;
 use crate::client::ClientConnection;
-use crate::clock::Since;
+use crate::clock::{Moment, Since};
 use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, Passes, RequestId, TraceContext};
 use crate::error::{Code, GatewayError};
@@ -362,11 +362,6 @@ impl<N: Network> Exchange<N> {
     fn other_upstream(&self) -> Option<&Arc<Upstream<N>>> {
         let route = self.route()?;
         if self.consults { route.authority.as_ref().map(|asked| &asked.upstream) } else { route.stand_in.as_ref() }
-    }
-
-    /// What the client is told of its limits, where it has some.
-    pub fn limit_fields(&self) -> Option<rate_limit::Fields> {
-        self.limits.as_ref()?.fields(self.route()?.limits.as_ref()?)
     }
 
     /// The values of its own that the route's edits write for the upstream.
