@@ -19,5 +19,5 @@ pub fn check(data: &[u8]) {
     let sent = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), here.to_header_value())]);
     let there = TraceContext::continue_or_start(&sent, &policy, true, [4, 5, 6]);
     assert_eq!(here.trace_id_text(), there.trace_id_text());
-    assert_eq!(here.sampled, there.sampled);
+    assert_eq!(here.sampled(), there.sampled());
 }

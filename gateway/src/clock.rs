@@ -75,6 +75,23 @@ impl Since {
     }
 }
 
+/// An instant, and how the clock counts it: how long one was after another is a subtraction then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Monotonic time.
+    pub at: Instant,
+    /// The same as the clock counts.
+    pub since: Since,
+}
+
+impl Moment {
+    /// How long it was after an earlier one; nothing where it was not.
+    #[inline]
+    pub fn after(self, earlier: Self) -> Duration {
+        self.since.after(earlier.since)
+    }
+}
+
 impl Clock {
     /// A clock of this machine.
     pub fn system() -> Self {
@@ -117,6 +134,12 @@ impl Clock {
         Since(at.saturating_duration_since(self.origin))
     }
 
+    /// The same with the instant.
+    #[inline]
+    pub fn moment(&self, at: Instant) -> Moment {
+        Moment { at, since: self.since(at) }
+    }
+
     /// Milliseconds since this clock was made.
     #[inline]
     pub fn ticks_ms(&self, at: Instant) -> u64 {
@@ -149,11 +172,8 @@ impl Clock {
 
     /// The same of what this clock has counted.
     #[inline]
-    pub fn unix_seconds_of(&self, Since(since): Since) -> i64 {
-        let origin = self.origin_unix_us.load(Ordering::Relaxed);
-        let (seconds, micros) = (origin.div_euclid(1_000_000), origin.rem_euclid(1_000_000));
-        let carried = i64::from(micros + i64::from(since.subsec_micros()) >= 1_000_000);
-        seconds.saturating_add(i64::try_from(since.as_secs()).unwrap_or(i64::MAX)).saturating_add(carried)
+    pub fn unix_seconds_of(&self, since: Since) -> i64 {
+        self.unix_us_of(since).div_euclid(1_000_000)
     }
 
     /// Wall-clock time of a time on the machine's monotonic clock, as [`Clock::monotonic_ns`] gives it; microseconds

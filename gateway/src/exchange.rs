@@ -26,7 +26,7 @@ use crate::algorithms::criticality::Criticality;
 use crate::algorithms::grpc_web::Web;
 use crate::caching::Caching;
 use crate::client::ClientConnection;
-use crate::clock::Since;
+use crate::clock::{Moment, Since};
 use crate::compression::Accepted;
 use crate::context::{ClientAddress, Host, Passes, RequestId, TraceContext};
 use crate::error::{Code, GatewayError};
@@ -150,9 +150,9 @@ pub struct Exchange<N: Network> {
     /// Bytes of response body that were handed to the client's connection.
     pub bytes_out: u64,
     /// When the upstream was turned to.
-    pub upstream_began: Option<Instant>,
+    pub upstream_began: Option<Moment>,
     /// When its response head had arrived.
-    pub upstream_head: Option<Instant>,
+    pub upstream_head: Option<Moment>,
     /// When the response head was handed on.
     pub answered: Option<Instant>,
     /// Another upstream is asked in place of the route's own.
@@ -362,11 +362,6 @@ impl<N: Network> Exchange<N> {
     fn other_upstream(&self) -> Option<&Arc<Upstream<N>>> {
         let route = self.route()?;
         if self.consults { route.authority.as_ref().map(|asked| &asked.upstream) } else { route.stand_in.as_ref() }
-    }
-
-    /// What the client is told of its limits, where it has some.
-    pub fn limit_fields(&self) -> Option<rate_limit::Fields> {
-        self.limits.as_ref()?.fields(self.route()?.limits.as_ref()?)
     }
 
     /// The values of its own that the route's edits write for the upstream.

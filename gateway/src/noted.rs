@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderMap, StatusCode};
 
+use crate::clock::Since;
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, RequestHead};
@@ -49,8 +50,8 @@ impl<N: Network> Exchange<N> {
 
     /// Notes what an upstream was sent, where the request is of note once an answer of this status has come, or none.
     #[inline]
-    pub(crate) fn note_sent(&self, status: Option<StatusCode>, now: Instant, head: &RequestHead) {
-        let took = now.saturating_duration_since(self.started);
+    pub(crate) fn note_sent(&self, status: Option<StatusCode>, now: Since, head: &RequestHead) {
+        let took = now.after(self.since);
         let wanted = self.wanted((status.map_or(0, |status| status.as_u16()), status.is_none()), took);
         if wanted != Wanted::default() {
             self.note_head(wanted, by_whom(status.is_some_and(|status| status.is_client_error())), head);
@@ -276,8 +277,8 @@ impl<N: Network> Exchange<N> {
             limits: limits.as_deref().unwrap_or_default(),
             attempt: self.only_attempt(now).filter(|attempt| !noted(attempt.began)),
             times: [
-                ("upstream_began", self.upstream_began),
-                ("upstream_head", self.upstream_head),
+                ("upstream_began", self.upstream_began.map(|began| began.at)),
+                ("upstream_head", self.upstream_head.map(|head| head.at)),
                 ("answered", self.answered),
             ],
             missing_parts: self.missing_parts().map(|missing| &missing.parts[..]).unwrap_or_default(),
@@ -302,8 +303,8 @@ impl<N: Network> Exchange<N> {
             endpoint: endpoint.address.clone(),
             backup: endpoint.is_backup(),
             breaker: self.breaker.unwrap_or_default(),
-            began,
-            ended: head.unwrap_or(now),
+            began: began.at,
+            ended: head.map_or(now, |head| head.at),
             outcome: if head.is_some() { AttemptOutcome::Ok } else { AttemptOutcome::Cancelled },
             status: head.and(self.status).map(|status| status.as_u16()),
             replayed: false,

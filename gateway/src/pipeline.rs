@@ -35,6 +35,7 @@ use crate::request_body::{RequestBody, Source};
 use crate::response_body::{Answer, Behind, Document, Held};
 use crate::routing::{Body, Params};
 use crate::shard::Shared;
+use crate::snapshot::Steps;
 use crate::upstream::Selected;
 use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
 
@@ -101,34 +102,33 @@ async fn stages<N: Network>(
     if exchange.page.as_ref().is_some_and(|page| page.asks) {
         return Ok(Outcome::Preflight);
     }
+    let Steps { origin, limits, identity, has_last_words, .. } = exchange.steps();
     // origin: where the client asks from, where the route wants to know.
-    if exchange.route().is_some_and(|route| route.origin.is_some()) && origin::judge(exchange)? == Verdict::ToHttps {
+    if origin && origin::judge(exchange)? == Verdict::ToHttps {
         return Ok(Outcome::ToHttps(routing::stage::same_target(exchange)?));
     }
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
     // limits that need no identity, so that a flood buys nothing dearer than this.
-    if let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Edge)? {
+    if limits && let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Edge)? {
         asking.await?;
     }
     // identity: who asks, where the route wants to know. No other site's page asks for a WebSocket in its user's name.
     if admitted.websocket {
         identity::page::admit(exchange, headers)?;
     }
-    if exchange.route().is_some_and(|route| route.auth.is_some())
-        && let Some(unproven) = identity::stage::recall(exchange, headers)?
-    {
+    if identity && let Some(unproven) = identity::stage::recall(exchange, headers)? {
         Box::pin(proven(exchange, headers, unproven)).await?;
     }
     // limits that count by who asks.
-    if let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Proven)? {
+    if limits && let Some(asking) = rate_limit::stage::admit(exchange, headers, Phase::Proven)? {
         asking.await?;
     }
     #[cfg(feature = "slow-down")]
     crate::slow_down::burn();
     // last words, where the route has some: another service's, the use of a token that holds once, the program's own
     // stages.
-    if exchange.route().is_some_and(|route| route.has_last_words)
+    if has_last_words
         && let Some(outcome) = Box::pin(last_words(exchange, headers, (&params, &admitted), &mut source)).await?
     {
         return Ok(outcome);
@@ -137,28 +137,30 @@ async fn stages<N: Network>(
     if exchange.upstream().is_none() && !splits(exchange, headers) {
         return Box::pin(without_upstream(exchange, headers, &params, (source, admitted.declared_length))).await;
     }
+    // Those of the upstream that the split has chosen, where there is one.
+    let Steps { sharing, whole_body, mirror, compression, .. } = exchange.steps();
     // the body's limit, before a byte of it is read or asked for.
     let mut body = forward::body::prepare(exchange, admitted.declared_length, source)?;
     let target = routing::stage::target(exchange, &params)?;
     // cache, coalesce, batch: what is kept is not asked for; what others ask for at this moment too is asked for once.
-    if exchange.route().is_some_and(|route| route.shares_calls)
+    if sharing
         && let Some(outcome) =
             Box::pin(shared(exchange, headers, (&params, &target), (&mut body, admitted.websocket))).await?
     {
         return Ok(outcome);
     }
     // the whole body, where the route wants it before anybody is asked.
-    if exchange.route().is_some_and(|route| route.settings.buffer_request.is_some()) && !admitted.websocket {
+    if whole_body && !admitted.websocket {
         Box::pin(forward::body::hold(exchange, &mut body)).await?;
     }
     // upstream: one endpoint, by the balancer; where there is none, what the route gives in its place.
     let selected = select(exchange, headers)?;
     // mirror: a copy of some requests, for another upstream.
-    if exchange.route().is_some_and(|route| route.mirror.is_some()) && !admitted.websocket {
+    if mirror && !admitted.websocket {
         mirrored(exchange, headers, &target, &mut body);
     }
     // response: what its client takes, where the route compresses.
-    if exchange.route().is_some_and(|route| route.settings.compress.is_some()) {
+    if compression {
         response::note_accepted(exchange, headers);
     }
     // forward: what the upstream is asked, and what it answers.

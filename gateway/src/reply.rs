@@ -20,7 +20,7 @@ pub struct Reply<N: Network> {
 impl<N: Network> Reply<N> {
     /// An answer of the gateway's own.
     pub fn own(status: StatusCode, headers: HeaderMap, body: ResponseBody<N>) -> Self {
-        Self { status, head: AnswerHead::Map(headers), body }
+        Self { status, head: AnswerHead::Map(Box::new(headers)), body }
     }
 
     /// What is to begin once the head is written, where protocols are switched.
@@ -41,5 +41,19 @@ impl<N: Network> Reply<N> {
         *response.status_mut() = self.status;
         *response.headers_mut() = self.head.into_map();
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::TraceContext;
+    use crate::network::Sockets;
+
+    #[test]
+    fn what_is_handed_on_with_each_request_is_moved_without_a_call() {
+        // Above 128 bytes a move is a call of `memcpy`: see docs/performance.md.
+        assert!(size_of::<Reply<Sockets>>() <= 128, "{}", size_of::<Reply<Sockets>>());
+        assert!(size_of::<TraceContext>() <= 128, "{}", size_of::<TraceContext>());
     }
 }

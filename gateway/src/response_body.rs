@@ -22,6 +22,7 @@ use smallvec::SmallVec;
 
 use crate::algorithms::grpc_web::ToPage;
 use crate::client::Tunnel;
+use crate::clock::Moment;
 use crate::error::Code;
 use crate::exchange::Exchange;
 use crate::held_bytes::Kept;
@@ -148,7 +149,7 @@ pub struct Answer<N: Network> {
     /// What the body streams from.
     pub source: Source<N>,
     /// When the head had arrived.
-    pub came: Instant,
+    pub came: Moment,
 }
 
 impl<N: Network> Exchange<N> {

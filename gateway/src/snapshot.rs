@@ -15,6 +15,7 @@ use crate::config::settings::server::EscapedSlash;
 use crate::config::settings::telemetry::Slow;
 use crate::config::settings::{self, Config};
 use crate::context::{HeaderRules, Peer, TracePolicy, TrustedProxies};
+use crate::exchange::Exchange;
 use crate::forward::Authority;
 use crate::forward::mirror::Mirroring;
 use crate::header_edits::RouteEdits;
@@ -55,9 +56,8 @@ pub struct CompiledRoute<N: Network> {
     pub authority: Option<Arc<Authority<N>>>,
     /// The program's own stages that see its requests.
     pub(crate) stages: Option<Arc<[Arc<dyn AnyStage>]>>,
-    /// Something comes between its limits and its upstream: others have a word about its requests (who is asked, or
-    /// stages), or its tokens hold once.
-    pub has_last_words: bool,
+    /// Which of the steps that few routes have are its.
+    pub steps: Steps,
     /// What answers in place of an upstream.
     pub handler: Option<Handler>,
     /// Its metrics.
@@ -74,8 +74,51 @@ pub struct CompiledRoute<N: Network> {
     pub batch: Option<Arc<Batch>>,
     /// Which of its answers are kept.
     pub cache: Option<Arc<RouteCache>>,
+}
+
+/// The steps of a request's way that hang on its route: a request looks once which there are, and not for each of them.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Steps {
+    /// It matters where clients ask from.
+    pub origin: bool,
+    /// There are limits.
+    pub limits: bool,
+    /// It matters who asks.
+    pub identity: bool,
+    /// Something comes between limits and upstream: others have a word about its requests (who is asked, or stages), or
+    /// its tokens hold once.
+    pub has_last_words: bool,
     /// Its requests may share calls, or answers: it coalesces, is a batch, or keeps answers.
-    pub shares_calls: bool,
+    pub sharing: bool,
+    /// The whole body is waited for.
+    pub whole_body: bool,
+    /// Some requests are copied.
+    pub mirror: bool,
+    /// Answers are compressed.
+    pub compression: bool,
+}
+
+impl<N: Network> Exchange<N> {
+    /// The steps that its route has.
+    #[inline]
+    pub fn steps(&self) -> Steps {
+        self.route().map(|route| route.steps).unwrap_or_default()
+    }
+}
+
+impl Steps {
+    fn of(route: &settings::Route, has_limits: bool, is_copied: bool) -> Self {
+        Self {
+            origin: route.origin.is_some(),
+            limits: has_limits,
+            identity: route.auth.is_some(),
+            has_last_words: has_last_words(route),
+            sharing: route.coalesce || route.batch.is_some() || route.cache.is_some(),
+            whole_body: route.buffer_request.is_some(),
+            mirror: is_copied,
+            compression: route.compress.is_some(),
+        }
+    }
 }
 
 /// One configuration, compiled.
@@ -159,15 +202,17 @@ impl<N: Network> Snapshot<N> {
         let series = |name: &str| series(name, config.telemetry.recorder.slow, shared);
         let compile = |(index, route): (usize, &Arc<settings::Route>)| {
             let upstream = upstreams.get(&*route.upstream).map(Arc::clone);
-            let sightings = || Some(upstream.as_ref()?.sightings.of(&route.name));
-            let hedging = |hedge| Some(Box::new(Hedging::new(hedge, sightings()?)));
+            let hedging = |hedge| Some(Box::new(Hedging::new(hedge, upstream.as_ref()?.sightings.of(&route.name))));
+            let (split, mirror) = (places.split(route, &shared.metrics), places.mirror(route, index));
+            let limits = RouteLimits::new(named(&limits, &route.rate_limits), places_of(&in_flight, route));
             Some(CompiledRoute {
+                steps: Steps::of(route, limits.is_some(), mirror.is_some()),
                 hedging: route.hedge.as_ref().and_then(hedging),
                 upstream,
-                split: places.split(route, &shared.metrics),
-                mirror: places.mirror(route, index),
+                split,
+                mirror,
                 origin: route.origin.as_deref().map(|origin| Box::new(Origin::new(origin))),
-                limits: RouteLimits::new(named(&limits, &route.rate_limits), places_of(&in_flight, route)),
+                limits,
                 rewrite: rewrite(route, (&table, index), path_rules),
                 edits: RouteEdits::new(route),
                 auth: route.auth.as_ref().map(auth),
@@ -183,10 +228,8 @@ impl<N: Network> Snapshot<N> {
                 },
                 aggregate: aggregate(route, &table, index, &mut places.part, &shared.metrics)?,
                 batch: batch(route, &table, index, &shared.metrics)?,
-                has_last_words: has_last_words(route),
                 stages: shared.plugins.stages(&route.stages),
                 handler: handler(route, &shared.plugins),
-                shares_calls: route.coalesce || route.batch.is_some() || route.cache.is_some(),
                 cache: cache(route, &tags),
                 settings: Arc::clone(route),
             })

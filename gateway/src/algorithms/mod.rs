@@ -36,3 +36,4 @@ pub mod space_saving;
 pub mod tab;
 pub mod tiers;
 pub mod weighted_choice;
+pub mod words;

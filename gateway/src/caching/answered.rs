@@ -125,7 +125,7 @@ fn stand_in<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, status: 
 
 fn receipt<N: Network>(exchange: &Exchange<N>) -> (Receipt, u64) {
     let (now, clock) = (exchange.now(), &exchange.shard.shared.clock);
-    let took = exchange.upstream_began.map_or(0, |began| now.saturating_duration_since(began).as_secs());
+    let took = exchange.upstream_began.map_or(0, |began| now.saturating_duration_since(began.at).as_secs());
     (Receipt { at: clock.unix_seconds(now), delay: u32::try_from(took).unwrap_or(u32::MAX) }, clock.ticks_ms(now))
 }
 

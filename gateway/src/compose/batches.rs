@@ -187,7 +187,8 @@ where
     // Of an answer for many, nobody has anything before all of it is there.
     let landed = wait(exchange, handle.flight, || false).await;
     // Until it was sent, it is the gateway that let the request wait.
-    exchange.upstream_began = handle.signal.sent.get().map(|sent| (*sent).max(exchange.started));
+    let sent = handle.signal.sent.get().map(|sent| (*sent).max(exchange.started));
+    exchange.upstream_began = sent.map(|sent| shard.shared.clock.moment(sent));
     let Some(landed) = landed else {
         exchange.gives_up_call();
         return Err(late());

@@ -311,7 +311,7 @@ impl<N: Network> Document<N> {
         match place {
             Place::Streams(streaming) => {
                 let came = streaming.exchange.upstream_head;
-                let was_unread = came.is_some_and(|came| exchange.now().saturating_duration_since(came) >= SOON);
+                let was_unread = came.is_some_and(|came| exchange.moment().after(came) >= SOON);
                 self.turn = Some(Turn { streaming, scan: JsonScan::default(), waited: Duration::ZERO, was_unread });
                 Ok(())
             }

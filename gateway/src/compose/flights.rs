@@ -218,7 +218,7 @@ where
         }
     };
     let seat = Seat { flights: &shard.flights, key, number };
-    exchange.upstream_began = Some(now);
+    exchange.upstream_began = Some(shard.shared.clock.moment(now));
     // Who is the first of a worker that follows another one's call has joined that one.
     let began = |awaited: &Awaited<N>| is_first && awaited.is_own;
     let awaited = flight.awaited();
@@ -281,7 +281,7 @@ fn take<N: Network>(exchange: &mut Exchange<N>, landed: &Landed<N>, is_first: bo
                 exchange.count_coalesced(CoalesceResult::Unshared);
                 exchange.calls = None;
                 // What it has waited for was another one's call.
-                let began = exchange.upstream_began.take().unwrap_or(exchange.started);
+                let began = exchange.upstream_began.take().map_or(exchange.started, |began| began.at);
                 exchange.awaited += exchange.now().saturating_duration_since(began);
                 return Turn::Alone;
             }

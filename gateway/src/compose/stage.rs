@@ -56,7 +56,7 @@ where
     let aggregate = exchange.route().and_then(|route| route.aggregate.clone());
     let aggregate = aggregate.ok_or_else(|| GatewayError::new(Code::Internal, "The route is no aggregate."))?;
     (exchange.parts, exchange.calls) = (Some(Parts::new(aggregate.parts.len())), Some(Calls::for_parts()));
-    exchange.upstream_began = Some(exchange.now());
+    exchange.upstream_began = Some(exchange.moment());
     let headers = headers_of_parts(headers);
     let mut places: Vec<Option<Place<N>>> = (0..aggregate.parts.len()).map(|_| None).collect();
     let (mut course, ready) = aggregate.graph.begin();
@@ -98,7 +98,7 @@ where
         }
     }
     drop(calls);
-    exchange.upstream_head = Some(exchange.now());
+    exchange.upstream_head = Some(exchange.moment());
     let places = places.into_iter().map(|place| place.unwrap_or_else(Place::nothing)).collect();
     let mut document = fit(Document::new(aggregate, places))?;
     for (number, part) in document.missing() {

@@ -5,7 +5,7 @@
 //! punctuation only: many a framework hands `X_User_Id`, `X.User.Id` and `X-User-Id` to the application as one variable
 //! (CGI, RFC 3875, section 4.1.18). So names are compared with every punctuation mark read as a dash.
 
-use http::HeaderName;
+use http::{HeaderName, header};
 use smallvec::SmallVec;
 
 use super::hop_by_hop;
@@ -51,6 +51,27 @@ pub struct HeaderRules {
     prefixes: Vec<Box<[u8]>>,
     /// Bytes with which an identity name can begin: most names are told apart by this alone.
     first: [bool; 256],
+    /// No usual name is an identity name.
+    passes_usual: bool,
+}
+
+macro_rules! usual_names {
+    ($($name:ident)*) => {
+        /// Names that most requests have, which mean the same on every hop, and which no proxy vouches for.
+        static USUAL: [HeaderName; [$(stringify!($name)),*].len()] = [$(header::$name),*];
+
+        /// Whether this is one of those: a number to the library, so that it takes one look, whatever its letters.
+        #[inline]
+        fn is_usual(name: &HeaderName) -> bool {
+            matches!(*name, $(header::$name)|*)
+        }
+    };
+}
+
+usual_names! {
+    ACCEPT ACCEPT_CHARSET ACCEPT_ENCODING ACCEPT_LANGUAGE AUTHORIZATION CACHE_CONTROL CONTENT_ENCODING CONTENT_LENGTH
+    CONTENT_TYPE COOKIE DNT HOST IF_MATCH IF_MODIFIED_SINCE IF_NONE_MATCH IF_RANGE ORIGIN PRAGMA RANGE REFERER
+    UPGRADE_INSECURE_REQUESTS USER_AGENT
 }
 
 impl HeaderRules {
@@ -74,7 +95,16 @@ impl HeaderRules {
                 first[usize::from(*byte)] = true;
             }
         }
-        Self { underscores, exact, prefixes, first }
+        let mut rules = Self { underscores, exact, prefixes, first, passes_usual: false };
+        rules.passes_usual = USUAL.iter().all(|name| !rules.is_identity(name.as_str()));
+        rules
+    }
+
+    /// Whether nothing has to be asked of this name: it is a usual one, speaks of no connection, and passes from
+    /// whatever peer.
+    #[inline]
+    pub(super) fn passes_at_once(&self, name: &HeaderName) -> bool {
+        self.passes_usual && is_usual(name)
     }
 
     /// Whether only the gateway may set this header, `name` in lower case.
@@ -210,6 +240,23 @@ mod tests {
                 assert_eq!(is_plain(&name), expected, "{byte:#x} at {at} of {length}");
             }
         }
+    }
+
+    #[test]
+    fn usual_names_pass_as_all_rules_say_unless_one_is_taken() {
+        let rules = rules(Underscores::Drop);
+        for name in &USUAL {
+            assert!(is_usual(name) && rules.passes_at_once(name), "{name}");
+            assert_eq!(rules.why_taken(name, false), None, "{name}");
+            assert_eq!(hop_by_hop::kind(name.as_str().as_bytes()), hop_by_hop::Kind::EndToEnd, "{name}");
+        }
+        for other in ["te", "connection", "forwarded", "expect", "upgrade", "trailer", "x-user-id", "accept-x"] {
+            assert!(!rules.passes_at_once(&HeaderName::from_static(other)), "{other}");
+        }
+        let strip = vec![HeaderPattern::Prefix("accept-".into())];
+        let taken = HeaderRules::new(&IdentityHeaders { strip, ..IdentityHeaders::usual() }, Underscores::Drop);
+        assert!(!USUAL.iter().any(|name| taken.passes_at_once(name)), "each is asked about then");
+        assert_eq!(taken.judge(b"accept-language", true), Verdict::Remove);
     }
 
     fn rules(underscores: Underscores) -> HeaderRules {

@@ -41,6 +41,9 @@ pub fn screen_request_headers(headers: &mut HeaderMap, rules: &HeaderRules, peer
     let mut found = Found::default();
     let mut doomed = Names::new();
     for name in headers.keys() {
+        if rules.passes_at_once(name) {
+            continue;
+        }
         let text = name.as_str().as_bytes();
         if found.see(text) {
             doomed.push(name.clone());

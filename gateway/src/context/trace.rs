@@ -21,6 +21,8 @@ use crate::http1::RequestHead;
 const LEN: usize = 55;
 /// The span's digits.
 const SPAN: Range<usize> = 36..52;
+/// Where in it stands whether spans are kept: the last of its flags.
+const FLAG: usize = LEN - 1;
 
 /// `[telemetry.tracing]`, compiled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +57,6 @@ pub struct TraceContext {
     pub span_id: [u8; 8],
     /// The span of the peer that called us, where its trace is continued.
     pub parent_id: Option<[u8; 8]>,
-    /// Spans of this request are to be kept.
-    pub sampled: bool,
     /// Passed on as `tracestate`.
     pub tracestate: Option<HeaderValue>,
     /// The outgoing `traceparent`, written once: header and record both read it.
@@ -100,8 +100,14 @@ impl TraceContext {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         hex::encode(&trace_id, &mut text[3..35]);
         hex::encode(&span_id, &mut text[SPAN]);
-        text[54] = b'0' + u8::from(sampled);
-        Self { trace_id, span_id, parent_id, sampled, tracestate, text }
+        text[FLAG] = b'0' + u8::from(sampled);
+        Self { trace_id, span_id, parent_id, tracestate, text }
+    }
+
+    /// Spans of this request are to be kept.
+    #[inline]
+    pub fn sampled(&self) -> bool {
+        self.text[FLAG] == b'1'
     }
 
     /// The outgoing `traceparent`.

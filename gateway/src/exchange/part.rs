@@ -185,7 +185,7 @@ impl<N: Network> Exchange<N> {
         self.endpoint.clone_from(&call.endpoint);
         (self.breaker, self.stands_in, self.code) = (call.breaker, call.stands_in, call.code);
         if was_answered {
-            self.upstream_head = Some(self.now());
+            self.upstream_head = Some(self.moment());
         }
         if !is_first {
             self.shared = self.link_to(call);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::Exchange;
-use crate::clock::Since;
+use crate::clock::{Moment, Since};
 use crate::network::Network;
 use crate::timer::Wait;
 
@@ -12,6 +12,12 @@ impl<N: Network> Exchange<N> {
     pub fn begin_anew(&mut self) {
         self.started = self.now();
         self.since = self.shard.shared.clock.since(self.started);
+    }
+
+    /// The time, for who tells more than once how long something took.
+    #[inline]
+    pub fn moment(&self) -> Moment {
+        self.shard.shared.clock.moment(self.now())
     }
 
     /// What is left of its time until response headers; `None` where there is no limit.
@@ -35,8 +41,8 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn overhead(&self, total: Duration) -> Duration {
         let until_answered = || self.answered.map_or(total, |at| at.saturating_duration_since(self.started));
         let added = match (self.upstream_began, self.upstream_head) {
-            (Some(began), Some(head)) => until_answered().saturating_sub(head.saturating_duration_since(began)),
-            (Some(began), None) => began.saturating_duration_since(self.started),
+            (Some(began), Some(head)) => until_answered().saturating_sub(head.after(began)),
+            (Some(began), None) => began.since.after(self.since),
             (None, _) => until_answered(),
         };
         added.saturating_sub(self.awaited)

@@ -40,7 +40,7 @@ impl<N: Network> Exchange<N> {
     /// Decides whether it is traced. Nothing has been allocated for that before, and nothing is where it is not.
     #[inline]
     pub(crate) fn begin_track(&mut self) {
-        if self.trace.sampled && self.shard.shared.tracer.is_on() {
+        if self.trace.sampled() && self.shard.shared.tracer.is_on() {
             self.track = self.new_track();
         }
     }

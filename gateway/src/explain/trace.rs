@@ -13,7 +13,7 @@ pub(super) fn told(settings: &Tracing, headers: &HeaderMap) -> Option<String> {
     let policy = TracePolicy::new(settings);
     let brought = |trusted| {
         let trace = TraceContext::continue_or_start(headers, &policy, trusted, DRAWN);
-        trace.parent_id.is_some().then_some(trace.sampled)
+        trace.parent_id.is_some().then_some(trace.sampled())
     };
     let ratio = settings.sample_ratio;
     let sends = settings.export.as_ref().map(|export| origin(&export.endpoint));

@@ -21,6 +21,7 @@ use tokio::time::Sleep;
 
 use super::{acquire, blameless, deadline, grpc_status, hints, retry};
 use crate::algorithms::silence;
+use crate::clock::Moment;
 use crate::error::{Code, Fault, GatewayError, with_causes};
 use crate::exchange::Exchange;
 use crate::http1::{self, RequestHead, ResponseHead};
@@ -76,7 +77,7 @@ pub(super) type Tried<N> = Result<Answer<N>, Box<Lost<N>>>;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
     /// When it begins.
-    pub(super) began: Instant,
+    pub(super) began: Moment,
     /// The time that it may take, where that is less than the exchange's.
     pub(super) most: Option<Duration>,
     /// On a connection of its own, and the answer may be a switch of protocols.
@@ -102,7 +103,7 @@ pub(super) async fn attempt<N: Network>(
     let mut underway = Underway { exchange, selected: &selected, manner };
     let mut limits = Limits::new(manner.most);
     limits.passes_hints = hints::are_wanted(exchange) && !manner.switches;
-    let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began) };
+    let mut pooled = if manner.switches { None } else { acquire::idle(exchange, &selected, began.at) };
     let mut times_turned_away = 0;
     loop {
         let mut leg = match pooled.take() {
@@ -274,7 +275,7 @@ async fn head_of_answer<N: Network>(
 impl<N: Network> Exchange<N> {
     /// An attempt begins.
     #[inline]
-    pub(super) fn begins(&mut self, now: Instant) {
+    pub(super) fn begins(&mut self, now: Moment) {
         self.attempts += 1;
         // Parts have calls, too.
         if self.calls.is_some() {
@@ -294,7 +295,7 @@ impl<N: Network> Exchange<N> {
 
 /// Takes the head of an answer.
 fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: Source<N>, manner: Manner) -> Tried<N> {
-    let now = exchange.now();
+    let now = exchange.moment();
     exchange.connection.deadlines.clear(Wait::Exchange);
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !manner.switches {
         // security.md, B8
@@ -352,7 +353,7 @@ fn lose<N: Network>(
         },
     };
     let ended = (outcome, None, blameless::says_nothing(&failure));
-    conclude(exchange, &mut selected, manner, ended, (exchange.now(), Some(&failure)));
+    conclude(exchange, &mut selected, manner, ended, (exchange.moment(), Some(&failure)));
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
 }
 
@@ -362,11 +363,11 @@ fn conclude<N: Network>(
     selected: &mut Selected<N>,
     manner: Manner,
     (outcome, status, says_nothing): (AttemptOutcome, Option<u16>, bool),
-    (now, failure): (Instant, Option<&Failure>),
+    (ended, failure): (Moment, Option<&Failure>),
 ) {
     let Some(upstream) = exchange.upstream() else { return };
-    let began = manner.began;
-    let duration = now.saturating_duration_since(began);
+    let (began, now) = (manner.began, ended.at);
+    let duration = ended.after(began);
     upstream.series.attempt(exchange.shard.index, outcome, duration);
     let waited = deadline::waited(exchange, duration, now);
     let says_nothing = says_nothing
@@ -379,7 +380,7 @@ fn conclude<N: Network>(
     let told = if says_nothing || exchange.is_doubtful { AttemptOutcome::Cancelled } else { outcome };
     // Before its breaker opens for it: that is told with what it was.
     if told.is_failure() {
-        let at_ns = exchange.shard.shared.clock.monotonic_ns(now);
+        let at_ns = exchange.shard.shared.clock.monotonic_ns_of(ended.since);
         selected.endpoint.keep_failure(LastFailure::new(at_ns, (told, status), failure.and_then(detail).as_deref()));
     }
     if exchange.is_doubtful {
@@ -396,7 +397,7 @@ fn conclude<N: Network>(
     if let Some(span) = manner.span {
         exchange.end_attempt((span, manner.replayed), (upstream, selected.met), now, (outcome, status));
     }
-    tell(exchange, (&selected.endpoint, selected.hash()), (began, now), (told, status));
+    tell(exchange, (&selected.endpoint, selected.hash()), (began.at, now), (told, status));
 }
 
 /// What is known of a failure beyond its outcome.
@@ -411,17 +412,17 @@ fn detail(failure: &Failure) -> Option<String> {
 fn cancelled<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>, manner: Manner, now: Instant) {
     let Some(upstream) = exchange.upstream() else { return };
     let (endpoint, hash, met) = (&selected.endpoint, selected.hash(), selected.met);
-    let duration = now.saturating_duration_since(manner.began);
+    let (began, duration) = (manner.began.at, now.saturating_duration_since(manner.began.at));
     upstream.series.attempt(exchange.shard.index, AttemptOutcome::Cancelled, duration);
     if was_left(exchange) {
-        upstream.was_left(selected, (manner.began, now), judged(exchange, manner.began, now));
+        upstream.was_left(selected, (began, now), judged(exchange, began, now));
     }
     let ended = (AttemptOutcome::Cancelled, None);
     exchange.note_attempt(note((upstream, endpoint), met, (manner, now), ended));
     if let Some(span) = manner.span {
         exchange.end_attempt((span, manner.replayed), (upstream, met), now, ended);
     }
-    tell(exchange, (endpoint, hash), (manner.began, now), ended);
+    tell(exchange, (endpoint, hash), (began, now), ended);
 }
 
 /// Whether it is a client that gave an attempt up, and not the gateway: as it ends, or as another attempt, or another
@@ -454,7 +455,7 @@ fn note<N: Network>(
 ) -> AttemptNote {
     let backup = endpoint.is_backup();
     let (upstream, endpoint) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
-    AttemptNote { part: None, upstream, endpoint, backup, breaker, began, ended, outcome, status, replayed }
+    AttemptNote { part: None, upstream, endpoint, backup, breaker, began: began.at, ended, outcome, status, replayed }
 }
 
 /// Reports an attempt that has ended, where somebody asks for it.

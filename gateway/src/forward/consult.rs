@@ -278,8 +278,8 @@ async fn ask<N: Network>(
         lines.extend_from_slice(&identity.fields);
     }
     let mut head = RequestHead { method: Method::GET, target: settings.path.clone(), headers, lines, names: None };
-    let began = exchange.now();
-    let span = exchange.begin_attempt(&selected.endpoint, &mut head, began);
+    let began = exchange.moment();
+    let span = exchange.begin_attempt(&selected.endpoint, &mut head, began.at);
     let manner = Manner { began, most: Some(settings.timeout), switches: false, span, replayed: false };
     let endpoint = Arc::clone(&selected.endpoint);
     let tried: Tried<N> = Box::pin(attempt(exchange, selected, &head, RequestBody::Empty, manner)).await;

@@ -35,8 +35,7 @@ pub async fn ask<N: Network>(
         // The route's limit holds, in place of axum's own.
         DefaultBodyLimit::disable().apply(&mut request);
     }
-    let began = exchange.now();
-    exchange.upstream_began = Some(began);
+    exchange.upstream_began = Some(exchange.moment());
     // Within: a service may do something, and panic, before it gives a future.
     let answering = around.future(async { handler.answer(request).await });
     let answered = guarded(&exchange.shard.shared, answering, || why_stopped(exchange)).await;
@@ -46,7 +45,7 @@ pub async fn ask<N: Network>(
     match answered {
         Ok(response) => {
             exchange.connection.deadlines.clear(Wait::Exchange);
-            exchange.upstream_head = Some(exchange.now());
+            exchange.upstream_head = Some(exchange.moment());
             Ok(response)
         }
         Err(Lost::Panicked) => Err(GatewayError::new(Code::Internal, "The handler failed.").into()),

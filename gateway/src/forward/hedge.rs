@@ -46,7 +46,7 @@ pub(super) async fn race<N: Network>(
     plain: usize,
     mut body: RequestBody,
 ) -> (Tried<N>, Asked<N>) {
-    let began = exchange.now();
+    let began = exchange.moment();
     let mut first = head.clone();
     let manner = manner_of(exchange, &selected, &mut first, began);
     exchange.begins(began);
@@ -123,7 +123,7 @@ impl<'a, N: Network> Field<'a, N> {
         let (endpoint, met, is_hedge) = (Arc::clone(&selected.endpoint), selected.met, !self.asked.is_empty());
         self.asked.push(Arc::clone(&endpoint));
         let work = Box::pin(async move { attempt(exchange, selected, &head, body, manner).await });
-        self.runs.push(Run { endpoint, met, began: manner.began, is_hedge, work });
+        self.runs.push(Run { endpoint, met, began: manner.began.at, is_hedge, work });
     }
 
     async fn run(mut self, hash: u64) -> Ended<N> {
@@ -164,7 +164,7 @@ impl<'a, N: Network> Field<'a, N> {
 
     /// One more attempt, if there may be one.
     fn hedge(&mut self, hash: u64) {
-        let (exchange, now) = (self.exchange, self.exchange.now());
+        let (exchange, now) = (self.exchange, self.exchange.moment());
         let body = match self.twin.body() {
             Again::Whole(body) => body,
             // The client is still sending it.
@@ -175,7 +175,7 @@ impl<'a, N: Network> Field<'a, N> {
             }
         };
         self.left -= 1;
-        if exchange.is_out_of_time(now) {
+        if exchange.is_out_of_time(now.at) {
             return;
         }
         let selected = select_beside(exchange, hash, &self.asked);
@@ -183,14 +183,14 @@ impl<'a, N: Network> Field<'a, N> {
             return self.count(HedgeResult::NoEndpoint);
         };
         let Some(upstream) = exchange.upstream() else { return };
-        if !upstream.may_retry(exchange.shard.shared.clock.ticks_ms(now)) {
+        if !upstream.may_retry(now.since.ticks_ms()) {
             return self.count(HedgeResult::NoBudget);
         }
         let mut head = self.head.clone();
         if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
             head.headers.insert(header::HOST, selected.endpoint.host.clone());
         }
-        deadline::stamp(exchange, &mut head, self.plain, now);
+        deadline::stamp(exchange, &mut head, self.plain, now.at);
         let manner = manner_of(exchange, &selected, &mut head, now);
         exchange.hedges.fetch_add(1, Ordering::Relaxed);
         if let Some(parts) = &exchange.parts {
@@ -250,7 +250,7 @@ impl<'a, N: Network> Field<'a, N> {
     /// What a first attempt says of the latency: what came and was no failure, and what took too long to come.
     fn observe(&self, tried: &Tried<N>, began: Instant) {
         let came = match tried {
-            Ok(answer) if !answer.judged.is_server_error() => answer.came,
+            Ok(answer) if !answer.judged.is_server_error() => answer.came.at,
             Err(lost) if lost.outcome == AttemptOutcome::Timeout => self.exchange.now(),
             _ => return,
         };

@@ -180,9 +180,9 @@ async fn asked<N: Network>(
     let head::Outgoing { mut head, body } = head::build(exchange, &selected, headers, target, body);
     // Nothing of the client's has this name, and no edit of the route takes it away.
     write_field(&mut head.lines, &MARK, HeaderValue::from_static("1").as_bytes());
-    let (plain, began) = (head.lines.len(), exchange.now());
+    let (plain, began) = (head.lines.len(), exchange.moment());
     let time = exchange.timeout.unwrap_or(LONGEST);
-    deadline::stamp(exchange, &mut head, plain, began);
+    deadline::stamp(exchange, &mut head, plain, began.at);
     exchange.begins(began);
     let manner = Manner { began, most: Some(time), switches: false, span: None, replayed: false };
     let tried = Box::pin(attempt(exchange, selected, &head, body, manner)).await;
@@ -192,7 +192,7 @@ async fn asked<N: Network>(
     };
     // It was answered, also if the rest is never read.
     tally.result = MirrorResult::Answered;
-    let left = time.saturating_sub(exchange.now().saturating_duration_since(began));
+    let left = time.saturating_sub(exchange.moment().after(began));
     let _ = tokio::time::timeout(left, read(exchange, source)).await;
 }
 

@@ -7,7 +7,7 @@
 //! client may be kept for nothing. Who waits has no place in flight meanwhile.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::header;
 
@@ -16,7 +16,7 @@ use super::head::Outgoing;
 use super::hedge::{Asked, race};
 use super::{deadline, fallback, head};
 use crate::algorithms::backoff;
-use crate::clock::Since;
+use crate::clock::{Moment, Since};
 use crate::config::settings::route::HostPolicy;
 use crate::config::settings::upstream::Protocol;
 use crate::exchange::Exchange;
@@ -41,12 +41,11 @@ pub async fn forward<N: Network>(
     selected: Selected<N>,
     Outgoing { head, body }: &mut Outgoing,
 ) -> Result<Answer<N>, Failure> {
-    let (plain, began) = (head.lines.len(), exchange.now());
-    let since = exchange.shard.shared.clock.since(began);
-    let left = deadline::check(exchange, since)?;
-    deposit(exchange, since);
+    let (plain, began) = (head.lines.len(), exchange.moment());
+    let left = deadline::check(exchange, began.since)?;
+    deposit(exchange, began.since);
     let hedged = prepare(exchange, &selected, body);
-    deadline::stamp_left(exchange, head, plain, (began, left));
+    deadline::stamp_left(exchange, head, plain, (began.at, left));
     let body = std::mem::replace(body, RequestBody::Empty);
     let (tried, asked) = if hedged {
         Box::pin(race(exchange, selected, head, plain, body)).await
@@ -108,8 +107,8 @@ pub(super) async fn forward_to_switch<N: Network>(
 #[inline]
 fn note_sent<N: Network>(exchange: &Exchange<N>, tried: &Tried<N>, head: &RequestHead) {
     match tried {
-        Ok(answer) => exchange.note_sent(Some(answer.judged), answer.came, head),
-        Err(_) => exchange.note_sent(None, exchange.started, head),
+        Ok(answer) => exchange.note_sent(Some(answer.judged), answer.came.since, head),
+        Err(_) => exchange.note_sent(None, exchange.since, head),
     }
 }
 
@@ -121,15 +120,15 @@ async fn anew<N: Network>(
     plain: usize,
     (mut body, switches): (RequestBody, bool),
 ) -> Tried<N> {
-    let began = exchange.now();
-    deposit(exchange, exchange.shard.shared.clock.since(began));
+    let began = exchange.moment();
+    deposit(exchange, began.since);
     if may_be_unbegun(&selected)
         && let Some(route) = exchange.route()
     {
         body.keep(route.settings.retry.buffer);
     }
     deadline::arm(exchange);
-    deadline::stamp(exchange, head, plain, began);
+    deadline::stamp(exchange, head, plain, began.at);
     let manner = Manner { switches, ..manner_of(exchange, &selected, head, began) };
     exchange.begins(began);
     let tried = attempt(exchange, selected, head, body, manner).await;
@@ -142,10 +141,10 @@ pub(super) fn manner_of<N: Network>(
     exchange: &Exchange<N>,
     selected: &Selected<N>,
     head: &mut RequestHead,
-    began: Instant,
+    began: Moment,
 ) -> Manner {
     let most = exchange.route().and_then(|route| route.settings.retry.per_try_timeout);
-    let span = exchange.begin_attempt(&selected.endpoint, head, began);
+    let span = exchange.begin_attempt(&selected.endpoint, head, began.at);
     Manner { began, most, switches: false, span, replayed: false }
 }
 
@@ -266,9 +265,9 @@ async fn again<N: Network>(
             head.headers.insert(header::HOST, selected.endpoint.host.clone());
         }
         head::keep_passport_fresh(exchange, head, plain);
-        let began = exchange.now();
+        let began = exchange.moment();
         deadline::arm(exchange);
-        deadline::stamp(exchange, head, *plain, began);
+        deadline::stamp(exchange, head, *plain, began.at);
         retries.made += 1;
         let manner = Manner { switches, ..manner_of(exchange, &selected, head, began) };
         exchange.begins(began);

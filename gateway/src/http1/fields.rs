@@ -226,6 +226,18 @@ impl Fields {
         }
     }
 
+    /// Begins a field of the gateway's own whose value comes in parts, which together are one that `HeaderValue` would
+    /// take. It is one once it has been ended.
+    #[inline]
+    pub fn begin(&mut self, name: &HeaderName) -> Line<'_> {
+        // Behind what has memory of its own already: several of one name stay in their order.
+        let own = self.more.is_empty().then_some(self.own.len());
+        let mut line = Line { fields: self, own };
+        line.put(name.as_str().as_bytes());
+        line.put(b": ");
+        line
+    }
+
     /// One for which there is room.
     #[inline]
     fn push_own(&mut self, name: &HeaderName, value: &[u8]) {
@@ -301,6 +313,41 @@ impl Fields {
         }
         out.extend_from_slice(&self.own);
         out.extend_from_slice(&self.more);
+    }
+}
+
+/// A field that is being written.
+pub struct Line<'f> {
+    fields: &'f mut Fields,
+    /// Where it begins among those for which there was room; none where there is none for it.
+    own: Option<usize>,
+}
+
+impl Line<'_> {
+    /// Writes a part of the value.
+    #[inline]
+    pub fn put(&mut self, part: &[u8]) {
+        if self.own.is_some() && self.fields.own.try_extend_from_slice(part).is_ok() {
+            return;
+        }
+        self.put_more(part);
+    }
+
+    /// It does not fit: what there is of it moves to where there is room for anything.
+    #[cold]
+    fn put_more(&mut self, part: &[u8]) {
+        let Fields { own, more, .. } = &mut *self.fields;
+        if let Some(from) = self.own.take() {
+            more.extend_from_slice(&own[from..]);
+            own.truncate(from);
+        }
+        more.extend_from_slice(part);
+    }
+
+    /// Ends it.
+    #[inline]
+    pub fn end(mut self) {
+        self.put(b"\r\n");
     }
 }
 
@@ -393,6 +440,21 @@ mod tests {
         let expected = format!("ETag: a\r\nvia: {half}\r\nage: {half}\r\nage: 7\r\n");
         assert_eq!(written(&fields), expected);
         assert_eq!(fields.all(&header::AGE).collect::<Vec<_>>(), [half.as_bytes(), b"7"]);
+    }
+
+    #[test]
+    fn a_field_that_comes_in_parts_is_whole_wherever_there_is_room() {
+        for parts in [1, 30, 60, 300] {
+            let mut fields = Fields::default();
+            for name in [&header::VIA, &header::AGE] {
+                let mut line = fields.begin(name);
+                (0..parts).for_each(|_| line.put(b"one"));
+                line.end();
+            }
+            fields.push_more(&[(&header::AGE, "7")]);
+            let value = "one".repeat(parts);
+            assert_eq!(written(&fields), format!("via: {value}\r\nage: {value}\r\nage: 7\r\n"));
+        }
     }
 
     #[test]

@@ -4,11 +4,12 @@
 //! left to it (`None`), and with that every refusal, since it knows the reason. So nothing passes that would not pass
 //! without this. Every line ends with CR here.
 //!
-//! Bytes are looked at eight at a time, as one number: plain arithmetic, on any processor.
+//! Bytes are looked at eight at a time, as one number (`algorithms/words.rs`).
 
 use http::{HeaderName, header};
 
 use super::fields::Known;
+use crate::algorithms::words::{self, HIGH, below, equal, find, word};
 
 /// The first line of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -23,12 +24,13 @@ pub(super) struct RequestLine {
     pub(super) end: usize,
 }
 
-/// Reads the first line of a request whose target is of visible ASCII.
+/// Reads the first line of a request whose target is of visible ASCII, and has no fragment.
 #[inline]
 pub(super) fn request_line(head: &[u8]) -> Option<RequestLine> {
     let method_end = head.iter().position(|byte| !is_token(*byte)).filter(|end| *end > 0)?;
     let target = method_end + 1;
-    let target_end = find(head, target, |word| below(word, b'!') | equal(word, DELETE) | (word & HIGH))?;
+    let target_end =
+        find(head, target, |word| below(word, b'!') | equal(word, b'#') | equal(word, DELETE) | (word & HIGH))?;
     let end = target_end + b" HTTP/1.1\r\n".len();
     let http_11 = match head.get(target_end..end)? {
         b" HTTP/1.1\r\n" => true,
@@ -78,7 +80,7 @@ pub(super) fn field(head: &[u8], at: usize) -> Option<Field> {
 }
 
 /// The same for whoever makes a `HeaderValue` of what it holds, which looks at every byte of that anyway: here they are
-/// passed over, sixteen or more at a time.
+/// passed over.
 #[inline]
 pub(super) fn unchecked_field(head: &[u8], at: usize) -> Option<Field> {
     field_to(head, at, line_end)
@@ -265,65 +267,19 @@ fn text_end(head: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
+/// So near do most values end: it takes less to look there than to call what sees more at once.
+const NEAR: usize = 32;
+
 /// Where a line ends, whatever it holds.
 #[inline]
 fn line_end(head: &[u8], at: usize) -> Option<usize> {
-    let end = at + memchr::memchr(b'\r', head.get(at..)?)?;
+    let rest = head.get(at..)?;
+    let near = rest.first_chunk::<NEAR>().and_then(|near| words::position(near, b'\r'));
+    let end = at + near.or_else(|| memchr::memchr(b'\r', rest))?;
     (head.get(end + 1) == Some(&b'\n')).then_some(end)
 }
 
 const DELETE: u8 = 0x7f;
-const EACH: u64 = u64::from_ne_bytes([1; 8]);
-const HIGH: u64 = EACH << 7;
-
-/// The first byte from here on at which the test sets the highest bit. It may set further ones behind that. What it
-/// finds may lie behind the end, where zeros are.
-#[inline]
-fn find(head: &[u8], mut at: usize, test: impl Fn(u64) -> u64) -> Option<usize> {
-    let (words, rest) = head.get(at..)?.as_chunks();
-    for eight in words {
-        let found = test(u64::from_le_bytes(*eight));
-        if found != 0 {
-            return Some(at + place_of(found));
-        }
-        at += 8;
-    }
-    let found = test(short_word(rest));
-    (found != 0).then(|| at + place_of(found))
-}
-
-/// Which byte the lowest bit is in.
-#[inline]
-fn place_of(found: u64) -> usize {
-    (found.trailing_zeros() / 8) as usize
-}
-
-/// Eight bytes as a number, the first of them lowest; at the end fewer, and zeros.
-#[inline]
-fn word(head: &[u8], at: usize) -> Option<u64> {
-    let rest = head.get(at..)?;
-    Some(rest.first_chunk().map_or_else(|| short_word(rest), |eight| u64::from_le_bytes(*eight)))
-}
-
-#[cold]
-fn short_word(rest: &[u8]) -> u64 {
-    let mut eight = [0; 8];
-    eight[..rest.len()].copy_from_slice(rest);
-    u64::from_le_bytes(eight)
-}
-
-/// Sets the highest bit of each byte below a limit of at most 128, up to the first one exactly: what is borrowed there
-/// may reach those behind it.
-#[inline]
-fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(EACH * u64::from(limit)) & !word & HIGH
-}
-
-/// The same of each byte that is this one.
-#[inline]
-fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ (EACH * u64::from(byte)), 1)
-}
 
 /// Small letters for capital ones. All that is no letter stays what it is, or becomes what stands in no usual name.
 #[inline]
@@ -394,16 +350,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn the_first_byte_that_ends_a_text_is_found_wherever_it_stands(
-            text in proptest::collection::vec(any::<u8>(), 0..40), start in 0_usize..10,
-        ) {
-            let test = |word| below(word, b' ') | equal(word, DELETE);
-            let plain = text.iter().enumerate().skip(start).find(|(_, byte)| **byte < b' ' || **byte == DELETE);
-            let found = find(&text, start, test).filter(|at| *at < text.len());
-            prop_assert_eq!(found, plain.map(|(at, _)| at));
-        }
-
         #[test]
         fn a_token_is_what_the_library_takes_as_a_name(byte in any::<u8>()) {
             prop_assert_eq!(is_token(byte), HeaderName::from_bytes(&[b'a', byte]).is_ok());

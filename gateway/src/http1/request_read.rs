@@ -225,12 +225,8 @@ fn read_plain(head: &Bytes, limits: &HeadLimits, gathered: &mut Gathered) -> Opt
         return None;
     }
     let plain::RequestLine { method_end, target_end, http_11, end } = plain::request_line(head)?;
-    let target = method_end + 1..target_end;
-    if memchr::memchr(b'#', &head[target.clone()]).is_some() {
-        return None;
-    }
     let method = Method::from_bytes(&head[..method_end]).ok()?;
-    let uri = Uri::from_maybe_shared(head.slice(target)).ok()?;
+    let uri = Uri::from_maybe_shared(head.slice(method_end + 1..target_end)).ok()?;
     let mut at = end;
     while !plain::is_end(head, at) {
         let field = plain::unchecked_field(head, at)?;

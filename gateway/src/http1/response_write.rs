@@ -11,15 +11,16 @@ use super::write_queue::Framing;
 /// The fields of an answer.
 #[derive(Debug)]
 pub enum AnswerHead {
-    /// The gateway's own, or changed by a route.
-    Map(HeaderMap),
+    /// The gateway's own, or changed by a route. Boxed: answers are handed on a few times, and an upstream's, which most
+    /// are, would be so with room for this.
+    Map(Box<HeaderMap>),
     /// An upstream's, as they stood on the wire.
     Wire(Box<Fields>),
 }
 
 impl Default for AnswerHead {
     fn default() -> Self {
-        Self::Map(HeaderMap::new())
+        Self::Map(Box::default())
     }
 }
 
@@ -28,7 +29,7 @@ impl AnswerHead {
     #[inline]
     pub fn recycle(self) {
         match self {
-            Self::Map(map) => spare::keep_map(map),
+            Self::Map(map) => spare::keep_map(*map),
             Self::Wire(fields) => spare::keep_fields(fields),
         }
     }
@@ -36,7 +37,7 @@ impl AnswerHead {
     /// The fields as a map.
     pub fn into_map(self) -> HeaderMap {
         match self {
-            Self::Map(map) => map,
+            Self::Map(map) => *map,
             Self::Wire(fields) => fields.to_map(),
         }
     }

@@ -72,7 +72,7 @@ mod tests {
         let field = |(name, value): &(&'static str, &'static str)| {
             (HeaderName::from_static(name), HeaderValue::from_static(value))
         };
-        AnswerHead::Map(fields.iter().map(field).collect())
+        AnswerHead::Map(Box::new(fields.iter().map(field).collect()))
     }
 
     fn length(response: &Response<()>) -> Option<&str> {

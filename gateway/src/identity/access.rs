@@ -24,6 +24,8 @@ pub struct RouteAuth {
     pub(super) providers: Box<[Arc<Provider>]>,
     /// As configured.
     pub(super) settings: Auth,
+    /// There is one, which takes tokens in `Authorization`: as most routes have it.
+    has_one_bearer: bool,
     /// More than one takes tokens, so that they are told apart by their look.
     pub(super) has_several_bearers: bool,
     /// One of them looks for tokens elsewhere than in `Authorization`.
@@ -75,6 +77,7 @@ impl RouteAuth {
     ) -> Self {
         let providers: Box<[_]> = settings.providers.iter().filter_map(|name| provider(name)).collect();
         let bearers = providers.iter().filter(|provider| provider.takes_bearer()).count();
+        let has_one_bearer = matches!(&*providers, [one] if matches!(one.place(), Place::Bearer));
         let looks_elsewhere = providers.iter().any(|provider| matches!(provider.place(), Place::Tokens(_)));
         let challenge = challenge(&providers);
         let ledger = |provider: &Arc<Provider>| Ledger::of(&provider.settings.kind, settings.single_use, &store);
@@ -83,6 +86,7 @@ impl RouteAuth {
             ledgers: if ledgers.iter().any(Option::is_some) { ledgers } else { Box::default() },
             providers,
             settings: settings.clone(),
+            has_one_bearer,
             has_several_bearers: bearers > 1,
             looks_elsewhere,
             challenge,
@@ -100,9 +104,22 @@ impl RouteAuth {
         headers: &mut HeaderMap,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
+        if self.has_one_bearer {
+            let token = credential::bearer(headers)?;
+            return Ok(token.and_then(|token| Some((self.providers.first()?, token))));
+        }
         if self.looks_elsewhere {
             return self.present_anywhere(headers, certificate);
         }
+        self.present_in_order(headers, certificate)
+    }
+
+    /// The same of several providers, each of which has one place.
+    fn present_in_order(
+        &self,
+        headers: &mut HeaderMap,
+        certificate: Option<&Arc<ClientCertificate>>,
+    ) -> Result<Option<Presented<'_>>, Malformed> {
         // The token, once it has been looked for, and that it is none of the providers' so far.
         let mut bearer: Option<Option<Credential>> = None;
         for provider in &self.providers {

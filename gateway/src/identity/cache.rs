@@ -30,7 +30,7 @@ impl Measure {
 }
 
 /// Bytes of a credential that its hash covers: the last, which are a signature's, or as good as random.
-const HASHED: usize = 64;
+const HASHED: usize = 32;
 
 /// Hashes a credential's length and its end, with a key of its own. Only proven credentials are kept, of which nobody
 /// can make two with one signature; the whole of a token of 800 bytes would cost 600 instructions more.

@@ -40,6 +40,55 @@ enum What {
     Identity(Arc<Identity>),
 }
 
+/// What is known of who asks.
+enum Recalled {
+    /// The route lets everybody in, and nobody says who asks.
+    Anybody,
+    /// Who asks is known, and may.
+    Granted(Arc<Identity>),
+    /// Something has to be found out.
+    Unproven(Box<Unproven>),
+}
+
+/// Who is not let in, and why.
+struct Denied {
+    auth: Arc<RouteAuth>,
+    provider: Option<Arc<Provider>>,
+    /// Who it is, where that was proven.
+    identity: Option<Arc<Identity>>,
+    why: AuthResult,
+}
+
+impl Denied {
+    #[cold]
+    fn of(auth: &Arc<RouteAuth>, provider: Option<&Arc<Provider>>, why: AuthResult) -> Box<Self> {
+        Box::new(Self { auth: Arc::clone(auth), provider: provider.cloned(), identity: None, why })
+    }
+
+    /// The same for somebody who is known. Who is not at the other end of this connection is nobody here.
+    #[cold]
+    fn known(auth: &Arc<RouteAuth>, provider: &Arc<Provider>, identity: Arc<Identity>, why: AuthResult) -> Box<Self> {
+        let identity = (why != AuthResult::NotHolder).then_some(identity);
+        Box::new(Self { identity, ..*Self::of(auth, Some(provider), why) })
+    }
+
+    /// What the client is told; operators may know which rule it is.
+    #[cold]
+    fn tell<N: Network>(self, exchange: &mut Exchange<N>) -> GatewayError {
+        let Self { auth, provider, identity, why } = self;
+        let lack = identity.as_deref().and_then(|identity| auth.lacks(identity));
+        let lack = lack.filter(|lack| lack.result() == why).map(|lack| format!("it lacks {lack}"));
+        if identity.is_some() {
+            exchange.identity = identity;
+        }
+        let refused = refuse(exchange, &auth, provider.as_deref(), why);
+        match lack {
+            Some(lack) => refused.because(lack),
+            None => refused,
+        }
+    }
+}
+
 /// Looks for a credential where the route asks for one, and whether it is known. What is granted is in the exchange
 /// then; what is left to do is given back.
 ///
@@ -50,49 +99,49 @@ pub fn recall<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut HeaderMap,
 ) -> Result<Option<Box<Unproven>>, GatewayError> {
-    let Some(auth) = exchange.route().and_then(|route| route.auth.clone()) else { return Ok(None) };
+    match recalled(exchange, headers) {
+        Ok(Recalled::Granted(identity)) => {
+            grant(exchange, identity);
+            Ok(None)
+        }
+        Ok(Recalled::Anybody) => Ok(None),
+        Ok(Recalled::Unproven(unproven)) => {
+            if unproven.is_verified_here() {
+                let_in(exchange)?;
+            }
+            Ok(Some(unproven))
+        }
+        Err(denied) => Err(denied.tell(exchange)),
+    }
+}
+
+/// The same with the exchange as it is: what the route asks for is borrowed from there.
+#[inline]
+fn recalled<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Result<Recalled, Box<Denied>> {
+    let Some(auth) = exchange.route().and_then(|route| route.auth.as_ref()) else { return Ok(Recalled::Anybody) };
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
     let (provider, credential) = match auth.present(headers, certificate) {
         Ok(Some(found)) => found,
-        Ok(None) if auth.settings.optional => return Ok(None),
-        Ok(None) => return Err(refuse(exchange, &auth, None, AuthResult::Missing)),
-        Err(_) => return Err(refuse(exchange, &auth, None, AuthResult::Malformed)),
+        Ok(None) if auth.settings.optional => return Ok(Recalled::Anybody),
+        Ok(None) => return Err(Denied::of(auth, None, AuthResult::Missing)),
+        Err(_) => return Err(Denied::of(auth, None, AuthResult::Malformed)),
     };
     if provider.forwards_token() {
         credential.put_back(headers);
     }
-    let now = unix_seconds(exchange);
-    let cache = exchange.shard.shared.metrics.token_cache();
-    let worker = exchange.shard.index;
-    if let Some(identity) = last(exchange, provider, &credential, now) {
-        cache.count(worker, CacheResult::Connection);
-        if auth.ledger(provider).is_some_and(Ledger::revokes) {
-            return Ok(Some(to_be_asked(&auth, provider, identity)));
-        }
-        return accept(exchange, headers, (&auth, provider), identity, Ok(())).map(|()| None);
+    let identity = match known(exchange, provider, &credential) {
+        Known::Proven(identity) => identity,
+        Known::Refused(why) => return Err(Denied::of(auth, Some(provider), why)),
+        Known::Nothing => return Ok(Unproven::of(auth, provider, What::Credential(credential))),
+    };
+    if auth.ledger(provider).is_some_and(Ledger::revokes) {
+        return Ok(Unproven::of(auth, provider, What::Identity(identity)));
     }
-    match provider.recall(worker, &credential, now) {
-        Known::Proven(identity) => {
-            cache.count(worker, CacheResult::Hit);
-            keep(exchange, provider, &identity);
-            if auth.ledger(provider).is_some_and(Ledger::revokes) {
-                return Ok(Some(to_be_asked(&auth, provider, identity)));
-            }
-            accept(exchange, headers, (&auth, provider), identity, Ok(())).map(|()| None)
-        }
-        Known::Refused(why) => {
-            cache.count(worker, CacheResult::Negative);
-            Err(refuse(exchange, &auth, Some(provider), why))
-        }
-        Known::Nothing => {
-            if provider.verifies_here() {
-                let_in(exchange)?;
-            }
-            let provider = Arc::clone(provider);
-            let what = What::Credential(credential);
-            Ok(Some(Box::new(Unproven { auth, provider, what })))
-        }
+    if let Err(why) = is_enough(exchange, auth, &identity, Ok(())) {
+        return Err(Denied::known(auth, provider, identity, why));
     }
+    passes(exchange, headers, (auth, provider));
+    Ok(Recalled::Granted(identity))
 }
 
 /// Looks, before a body is read that decides which of these routes is taken, whether any of them could let the request
@@ -121,10 +170,16 @@ pub fn look<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, routes:
     }
 }
 
-#[cold]
-fn to_be_asked(auth: &Arc<RouteAuth>, provider: &Arc<Provider>, identity: Arc<Identity>) -> Box<Unproven> {
-    let what = What::Identity(identity);
-    Box::new(Unproven { auth: Arc::clone(auth), provider: Arc::clone(provider), what })
+impl Unproven {
+    #[cold]
+    fn of(auth: &Arc<RouteAuth>, provider: &Arc<Provider>, what: What) -> Recalled {
+        Recalled::Unproven(Box::new(Self { auth: Arc::clone(auth), provider: Arc::clone(provider), what }))
+    }
+
+    /// Whether it takes the worker's own time.
+    fn is_verified_here(&self) -> bool {
+        matches!(self.what, What::Credential(_)) && self.provider.verifies_here()
+    }
 }
 
 /// Finds out what [`recall`] left open, in the time that the exchange has, which is watched already.
@@ -156,7 +211,12 @@ pub async fn prove<N: Network>(
         Some(ledger) => in_time(exchange, ledger.not_revoked(exchange.by(), &identity)).await?,
         None => Ok(()),
     };
-    accept(exchange, headers, (&auth, &provider), identity, asked)
+    if let Err(why) = is_enough(exchange, &auth, &identity, asked) {
+        return Err(Denied::known(&auth, &provider, identity, why).tell(exchange));
+    }
+    passes(exchange, headers, (&auth, &provider));
+    grant(exchange, identity);
+    Ok(())
 }
 
 /// What becomes of a credential, by whoever has to say; an error where nobody is asked.
@@ -212,8 +272,26 @@ async fn turn<N: Network>(exchange: &Exchange<N>, until: Option<Instant>) -> Res
     turn.map_err(|_| out_of_time())
 }
 
-fn unix_seconds<N: Network>(exchange: &Exchange<N>) -> i64 {
-    exchange.shard.shared.clock.unix_seconds_of(exchange.since)
+/// What is known of a credential, by whom that is known first; it is counted.
+#[inline]
+fn known<N: Network>(exchange: &Exchange<N>, provider: &Provider, credential: &[u8]) -> Known {
+    let now = exchange.shard.shared.clock.unix_seconds_of(exchange.since);
+    let cache = exchange.shard.shared.metrics.token_cache();
+    let worker = exchange.shard.index;
+    if let Some(identity) = last(exchange, provider, credential, now) {
+        cache.count(worker, CacheResult::Connection);
+        return Known::Proven(identity);
+    }
+    let known = provider.recall(worker, credential, now);
+    match &known {
+        Known::Proven(identity) => {
+            cache.count(worker, CacheResult::Hit);
+            keep(exchange, provider, identity);
+        }
+        Known::Refused(_) => cache.count(worker, CacheResult::Negative),
+        Known::Nothing => {}
+    }
+    known
 }
 
 /// The connection's last identity, where it is this credential's and still holds.
@@ -234,28 +312,33 @@ fn keep<N: Network>(exchange: &Exchange<N>, provider: &Provider, identity: &Arc<
 
 /// The identity holds, as far as it is known here; `asked` is what stores said. Is it enough?
 #[inline]
-fn accept<N: Network>(
-    exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
-    (auth, provider): (&RouteAuth, &Arc<Provider>),
-    identity: Arc<Identity>,
+fn is_enough<N: Network>(
+    exchange: &Exchange<N>,
+    auth: &RouteAuth,
+    identity: &Identity,
     asked: Result<(), AuthResult>,
-) -> Result<(), GatewayError> {
+) -> Result<(), AuthResult> {
     if !identity.is_held_with(|| exchange.connection.secured.as_ref()?.client()) {
-        return Err(refuse(exchange, auth, Some(provider), AuthResult::NotHolder));
+        return Err(AuthResult::NotHolder);
     }
-    let enough = asked.and_then(|()| auth.check(&identity)).and_then(|()| unused(exchange, auth, &identity));
-    if let Err(why) = enough {
-        return Err(not_enough(exchange, (auth, provider), identity, why));
-    }
-    exchange.identity = Some(identity);
+    asked.and_then(|()| auth.check(identity)).and_then(|()| unused(exchange, auth, identity))
+}
+
+/// It is enough: counts that, and takes away what else could say who asks.
+#[inline]
+fn passes<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, (auth, provider): (&RouteAuth, &Arc<Provider>)) {
     // One that holds once is granted when it is used up.
     if !auth.settings.single_use {
         provider.series.count(exchange.shard.index, AuthResult::Granted);
     }
     auth.strip(headers, provider);
+}
+
+/// It is this one's request from here on.
+#[inline]
+fn grant<N: Network>(exchange: &mut Exchange<N>, identity: Arc<Identity>) {
+    exchange.identity = Some(identity);
     exchange.passport = passport(exchange);
-    Ok(())
 }
 
 /// The passport for the upstream that is asked, where passports are made: one that holds from now on, however long ago
@@ -327,23 +410,6 @@ pub async fn use_up<N: Network>(exchange: &mut Exchange<N>) -> Result<(), Gatewa
         provider.series.count(exchange.shard.index, AuthResult::Granted);
     }
     Ok(())
-}
-
-/// Who asks is known, and does not pass; operators may know which rule it is.
-#[cold]
-fn not_enough<N: Network>(
-    exchange: &mut Exchange<N>,
-    (auth, provider): (&RouteAuth, &Arc<Provider>),
-    identity: Arc<Identity>,
-    why: AuthResult,
-) -> GatewayError {
-    let lack = auth.lacks(&identity).filter(|lack| lack.result() == why);
-    exchange.identity = Some(identity);
-    let refused = refuse(exchange, auth, Some(provider), why);
-    match lack {
-        Some(lack) => refused.because(format!("it lacks {lack}")),
-        None => refused,
-    }
 }
 
 /// What a client is told is what it may know (RFC 6750, section 3.1); why is in the record and the metrics.

@@ -8,6 +8,8 @@ use super::route::RouteLimits;
 use super::rule::{Rule, Tier, seconds};
 use crate::algorithms::gcra::Quota;
 use crate::config::settings::rate_limit::OnFailure;
+use crate::exchange::Exchange;
+use crate::network::Network;
 use crate::telemetry::recorder::Consulted;
 
 /// What was taken for one request.
@@ -53,21 +55,26 @@ pub(super) struct Charge {
     pub(super) now: u64,
 }
 
-/// A field's value; that of a rule or two is held without asking the allocator.
-type Told = SmallVec<[u8; 96]>;
-
 /// Values of the fields by which a client learns of its limits (draft-ietf-httpapi-ratelimit-headers-10).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Fields {
     /// `ratelimit-policy`
-    pub policy: Told,
+    pub policy: Vec<u8>,
     /// `ratelimit`
-    pub state: Told,
+    pub state: Vec<u8>,
 }
 
 /// Whether a rule lets nobody through while its store does not answer.
 fn is_closed(rule: &Rule) -> bool {
     rule.settings.shared.as_ref().is_some_and(|shared| matches!(shared.on_failure, OnFailure::Closed))
+}
+
+impl<N: Network> Exchange<N> {
+    /// What its limits came to, and those, where it has some.
+    #[inline]
+    pub fn limited(&self) -> Option<(&Applied, &RouteLimits)> {
+        Some((self.limits.as_deref()?, self.route()?.limits.as_deref()?))
+    }
 }
 
 impl Applied {
@@ -106,23 +113,48 @@ impl Applied {
     /// What the client is told: of each rule that could refuse it, how much there is, how much is left, and when all of
     /// it will be there again. `None` where there is nothing to tell.
     pub fn fields(&self, limits: &RouteLimits) -> Option<Fields> {
-        let mut fields = Fields { policy: Told::new(), state: Told::new() };
-        for charge in &self.charges {
-            let Some(rule) = limits.rules().get(charge.rule).filter(|rule| !rule.settings.shadow) else { continue };
-            let between: &[u8] = if fields.policy.is_empty() { b"" } else { b", " };
-            put(&mut fields.policy, [between, rule.policy(charge.tier).as_bytes()]);
-            let remaining = charge.quota.remaining(charge.tat, charge.now);
-            let full = seconds(charge.quota.full_in(charge.tat, charge.now));
-            let (mut left, mut until) = (itoa::Buffer::new(), itoa::Buffer::new());
-            let (left, until) = (left.format(remaining).as_bytes(), until.format(full).as_bytes());
-            put(&mut fields.state, [between, b"\"", rule.settings.name.as_bytes(), b"\";r=", left, b";t=", until]);
-        }
-        (!fields.policy.is_empty()).then_some(fields)
+        let mut fields = Fields::default();
+        self.tell_policy(limits, |part| fields.policy.extend_from_slice(part));
+        self.tell_state(limits, |part| fields.state.extend_from_slice(part));
+        self.is_told(limits).then_some(fields)
     }
-}
 
-fn put<const PARTS: usize>(told: &mut Told, parts: [&[u8]; PARTS]) {
-    for part in parts {
-        told.extend_from_slice(part);
+    /// Whether there is something to tell.
+    #[inline]
+    pub fn is_told(&self, limits: &RouteLimits) -> bool {
+        self.told(limits).next().is_some()
+    }
+
+    /// Tells, part by part, how much there is.
+    #[inline]
+    pub fn tell_policy(&self, limits: &RouteLimits, mut put: impl FnMut(&[u8])) {
+        for (place, (rule, charge)) in self.told(limits).enumerate() {
+            if place > 0 {
+                put(b", ");
+            }
+            put(rule.policy(charge.tier).as_bytes());
+        }
+    }
+
+    /// Tells, part by part, how much is left, and when all of it will be there again.
+    #[inline]
+    pub fn tell_state(&self, limits: &RouteLimits, mut put: impl FnMut(&[u8])) {
+        for (place, (rule, charge)) in self.told(limits).enumerate() {
+            if place > 0 {
+                put(b", ");
+            }
+            put(rule.state_begins().as_bytes());
+            let mut digits = itoa::Buffer::new();
+            put(digits.format(charge.quota.remaining(charge.tat, charge.now)).as_bytes());
+            put(b";t=");
+            put(digits.format(seconds(charge.quota.full_in(charge.tat, charge.now))).as_bytes());
+        }
+    }
+
+    /// The rules that could refuse the request, each with its charge.
+    #[inline]
+    fn told<'a>(&'a self, limits: &'a RouteLimits) -> impl Iterator<Item = (&'a Rule, &'a Charge)> {
+        let of = move |charge: &'a Charge| Some((&**limits.rules().get(charge.rule)?, charge));
+        self.charges.iter().filter_map(of).filter(|(rule, _)| !rule.settings.shadow)
     }
 }

@@ -38,6 +38,8 @@ pub struct Rule {
     pub store: Option<Arc<Store>>,
     /// What `ratelimit-policy` says of it, by tier.
     policies: [Box<str>; 2],
+    /// What `ratelimit` says of it, up to what is left.
+    state_begins: Box<str>,
 }
 
 /// The quotas of a rule, by tier.
@@ -57,6 +59,7 @@ impl Rule {
             phase: if settings.is_identity_free() { Phase::Edge } else { Phase::Proven },
             quotas: quotas(&settings),
             policies: [policy(settings.rate), policy(settings.anonymous.unwrap_or(settings.rate))],
+            state_begins: format!("\"{}\";r=", settings.name).into_boxed_str(),
             cells,
             store,
             state,
@@ -79,6 +82,11 @@ impl Rule {
     /// What `ratelimit-policy` says.
     pub fn policy(&self, tier: Tier) -> &str {
         &self.policies[tier as usize]
+    }
+
+    /// How `ratelimit` begins, before what is left.
+    pub fn state_begins(&self) -> &str {
+        &self.state_begins
     }
 
     /// Whether this gateway has a share of it that it gives while the store does not answer.

@@ -69,7 +69,7 @@ pub fn fallback<N: Network>(mut exchange: Box<Exchange<N>>, problem: &GatewayErr
 
 /// What the client is told of its limits, where it has some.
 pub(super) fn tell_limits<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
-    if let Some(told) = exchange.limit_fields() {
+    if let Some(told) = exchange.limited().and_then(|(applied, limits)| applied.fields(limits)) {
         let told = [(&RATELIMIT_POLICY, told.policy), (&RATELIMIT, told.state)].into_iter();
         headers.extend(told.filter_map(|(name, value)| Some((name.clone(), HeaderValue::from_bytes(&value).ok()?))));
     }

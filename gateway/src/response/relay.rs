@@ -184,10 +184,26 @@ fn withhold_passport<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
 /// The gateway's limits take the place of what the upstream says of its own: a client can obey one of them.
 #[inline(never)]
 fn tell_limits<N: Network>(exchange: &Exchange<N>, fields: &mut Fields) {
-    let Some(told) = exchange.limit_fields() else { return };
-    let names = [&RATELIMIT_POLICY, &RATELIMIT];
-    fields.retain(|name| !names.iter().any(|ours| name.eq_ignore_ascii_case(ours.as_str().as_bytes())));
-    fields.push_more(&[(&RATELIMIT_POLICY, &told.policy), (&RATELIMIT, &told.state)]);
+    let Some((applied, limits)) = exchange.limited().filter(|(applied, limits)| applied.is_told(limits)) else {
+        return;
+    };
+    fields.retain(|name| !is_of_limits(name));
+    let mut line = fields.begin(&RATELIMIT_POLICY);
+    applied.tell_policy(limits, |part| line.put(part));
+    line.end();
+    let mut line = fields.begin(&RATELIMIT);
+    applied.tell_state(limits, |part| line.put(part));
+    line.end();
+}
+
+/// Whether a field tells of limits.
+#[inline]
+fn is_of_limits(name: &[u8]) -> bool {
+    match (name.len(), name.first().map_or(0, |first| first | 0x20)) {
+        (9, b'r') => name.eq_ignore_ascii_case(b"ratelimit"),
+        (16, b'r') => name.eq_ignore_ascii_case(b"ratelimit-policy"),
+        _ => false,
+    }
 }
 
 /// An upstream's fields as stages see them: what is added to them comes when they are given to the client.

@@ -15,6 +15,7 @@ use super::content_index::Leaves;
 use super::host::fixed_hasher;
 use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
+use crate::algorithms::words;
 
 /// Byte ranges of a path, one for each parameter of the pattern.
 pub type Params = SmallVec<[(u32, u32); 4]>;
@@ -127,7 +128,7 @@ impl Forest {
             self.rest(node, (path.len(), path.len()), params, visitor);
             return;
         };
-        let length = memchr::memchr(b'/', left.as_bytes()).unwrap_or(left.len());
+        let length = words::position(left.as_bytes(), b'/').unwrap_or(left.len());
         if let Some(child) = node.statics.get(&left[..length]) {
             self.descend(child, path, at + length + 1, params, visitor);
         }

@@ -58,8 +58,11 @@ impl Window {
         self.advance(now);
         for bucket in [&mut self.buckets[self.head], &mut self.total] {
             bucket.requests = bucket.requests.saturating_add(1);
-            bucket.failures = bucket.failures.saturating_add(u32::from(failure));
-            bucket.slow = bucket.slow.saturating_add(u32::from(slow));
+            // Most are neither.
+            if failure || slow {
+                bucket.failures = bucket.failures.saturating_add(u32::from(failure));
+                bucket.slow = bucket.slow.saturating_add(u32::from(slow));
+            }
         }
         self.number
     }

@@ -109,7 +109,7 @@ fn trust_decides_what_goes_on() {
         let found = TraceContext::continue_or_start(&headers(&[&given], &[]), &policy(trust, ratio), trusted, RANDOM);
         let case = format!("{trust:?} trusted={trusted} ratio={ratio} bit={bit}");
         assert_eq!(found.trace_id_text() == TRACE.as_bytes(), continued, "{case}");
-        assert_eq!(found.sampled, sampled, "{case}");
+        assert_eq!(found.sampled(), sampled, "{case}");
         assert_eq!(found.to_header_value().as_bytes()[54], b'0' + u8::from(sampled), "{case}");
     }
 }
@@ -132,8 +132,8 @@ fn the_ratio_is_kept_and_two_gateways_agree() {
             let here = TraceContext::continue_or_start(&HeaderMap::new(), &one_percent, false, random);
             let next = headers(&[here.to_header_value().to_str().unwrap()], &[]);
             let there = TraceContext::continue_or_start(&next, &one_percent, false, [7, 7, 7]);
-            assert_eq!(here.sampled, there.sampled);
-            here.sampled
+            assert_eq!(here.sampled(), there.sampled());
+            here.sampled()
         })
         .count();
     assert!((850..1150).contains(&sampled), "{sampled}");
