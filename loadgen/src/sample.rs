@@ -100,6 +100,23 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// A good answer without a body, to the first request, in no time: what tests begin with.
+    #[cfg(test)]
+    pub(crate) const GOOD: Self = Self {
+        template: 0,
+        intended_ns: 0,
+        sent_ns: 0,
+        head_ns: 0,
+        end_ns: 0,
+        status: 200,
+        body_bytes: 0,
+        outcome: Outcome::Ok,
+        failure: None,
+        residence_ns: None,
+        endpoint: None,
+        refusal: None,
+    };
+
     /// From the intended time to the end: what a user waits.
     #[must_use]
     pub fn latency_ns(&self) -> u64 {

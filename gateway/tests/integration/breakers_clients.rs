@@ -3,7 +3,7 @@
 use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Rule};
 
-use crate::breakers::{GET, TRIPS_AT_3, breaker, endpoints, state, statuses, text};
+use crate::breakers::{GET, TRIPS_AT_3, breaker, endpoints, state, text};
 use crate::support::{Events, Gateway, eventually};
 
 #[tokio::test]
@@ -12,7 +12,7 @@ async fn a_client_that_leaves_says_nothing_about_the_endpoint() {
     upstream.set_rules([Rule::any().status(503)]);
     let keys = "breaker = { consecutive_failures = 1, open_for = '10ms', max_open_for = '10ms', probes = 1, probe_timeout = '60s' }";
     let gateway = Gateway::start(&text(&upstream, keys)).await;
-    assert_eq!(statuses(&gateway, 1).await, [503]);
+    assert_eq!(gateway.statuses(1).await, [503]);
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);
     eventually("half-open", || state(&gateway, 0) == "half_open").await;
     for _ in 0..3 {
@@ -24,7 +24,7 @@ async fn a_client_that_leaves_says_nothing_about_the_endpoint() {
         assert_eq!(state(&gateway, 0), "half_open", "neither opened nor closed");
     }
     upstream.set_rules([]);
-    assert_eq!(statuses(&gateway, 1).await, [200], "the probe's place is free again");
+    assert_eq!(gateway.statuses(1).await, [200], "the probe's place is free again");
     assert_eq!(state(&gateway, 0), "closed");
 }
 

@@ -92,6 +92,16 @@ impl Gateway {
         self.ask(format!("GET {path} HTTP/1.1\r\nhost: a.test\r\n\r\n")).await
     }
 
+    /// What so many requests on one connection are answered.
+    pub(crate) async fn statuses(&self, count: usize) -> Vec<u16> {
+        let mut client = self.client().await;
+        let mut statuses = Vec::new();
+        for _ in 0..count {
+            statuses.push(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status);
+        }
+        statuses
+    }
+
     /// Asks the admin API.
     pub(crate) async fn admin(&self, method: &str, path: &str) -> Answer {
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", self.admin);
