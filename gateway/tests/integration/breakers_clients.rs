@@ -33,9 +33,14 @@ async fn a_client_that_gives_no_time_opens_no_breaker_for_others() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
-    for _ in 0..5 {
+    let mut waited = 0;
+    while waited < 5 {
         let answer = gateway.ask("GET / HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 5\r\n\r\n").await;
-        assert_eq!(answer.code(), "upstream_timeout");
+        // A busy machine may need all of that time before the endpoint is asked.
+        match answer.code().as_str() {
+            "upstream_timeout" => waited += 1,
+            code => assert!(["overloaded", "connect_timeout"].contains(&code), "{code}"),
+        }
     }
     assert_eq!(state(&gateway, 0), "closed");
 }

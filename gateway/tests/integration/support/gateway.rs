@@ -115,12 +115,21 @@ impl Gateway {
 
     /// Access records, once there are so many; more is a failure.
     pub(crate) async fn records(&self, count: usize) -> Vec<Value> {
+        self.records_of(count, |_| true).await
+    }
+
+    /// The same of requests that were let in: a gateway that gets too little of a busy machine turns some away.
+    pub(crate) async fn records_let_in(&self, count: usize) -> Vec<Value> {
+        self.records_of(count, |record| record["code"] != "overloaded").await
+    }
+
+    async fn records_of(&self, count: usize, counts: impl Fn(&Value) -> bool) -> Vec<Value> {
         let path = self.folder.path().join("access.log");
         let mut lines = Vec::new();
         eventually(&format!("{count} access records"), || {
             self.inner().shared().log.flush(std::time::Duration::from_secs(1));
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(&counts).collect();
             lines.len() >= count
         })
         .await;
