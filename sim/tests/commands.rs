@@ -166,10 +166,12 @@ fn a_report_is_never_that_of_an_earlier_command() {
     let (out, scenario) = (folder.path().join("out"), folder.path().join("bad.toml"));
     std::fs::write(&scenario, "nmae = \"bad\"\n").unwrap();
     let (out_text, scenario) = (out.to_str().unwrap(), scenario.to_str().unwrap());
-    let cases: [(&[&str], i32); 3] = [
+    let cases: [(&[&str], i32); 5] = [
         (&["run", scenario], 1),
         (&["suite", "--scenarios", folder.path().to_str().unwrap()], 1),
         (&["demo", "--gateway-bin", "/no/such/gateway"], 3),
+        (&["gate", "--base", "/bin/true", "--head", "/bin/true", "--scenario", scenario], 1),
+        (&["gate", "--base", "/no/such/gateway", "--head", "/bin/true"], 3),
     ];
     for (arguments, code) in cases {
         std::fs::create_dir_all(&out).unwrap();
@@ -185,9 +187,21 @@ fn a_report_is_never_that_of_an_earlier_command() {
     }
     // Who only looks, and who is told how to ask, leaves what is there.
     let before = std::fs::read_to_string(out.join("junit.xml")).unwrap();
-    for arguments in [&["run", "--check", scenario][..], &["demo", "--rate", "fast"]] {
-        assert_ne!(sim(&[arguments, &["--out", out_text]].concat()).status.code(), Some(0));
+    std::fs::write(out.join("result.json"), "of an earlier run").unwrap();
+    let asked_wrongly: [(&[&str], i32); 7] = [
+        (&["run", "--check", scenario], 1),
+        (&["demo", "--rate", "fast"], 2),
+        (&["peers", "--with", "ngnix"], 2),
+        (&["peers", "--chain", "grpc", "--idle", "10"], 2),
+        (&["compare", scenario, "--peers", "traefik"], 2),
+        (&["compare", scenario, "--peers", "nginx", "--bin", "envoy=/bin/false"], 2),
+        (&["gate", "--base", "/bin/true", "--head", "/bin/true", "--settings", scenario], 2),
+    ];
+    for (arguments, code) in asked_wrongly {
+        let output = sim(&[arguments, &["--out", out_text]].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
         assert_eq!(std::fs::read_to_string(out.join("junit.xml")).unwrap(), before, "{arguments:?}");
+        assert!(out.join("result.json").exists(), "{arguments:?}");
     }
 }
 
