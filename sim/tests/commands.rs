@@ -136,10 +136,15 @@ fn what_its_programs_started_ends_too_when_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("held");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // A gateway with a helper that minds no end but its own, as a web server's worker may.
+    // An end to write to is there at once for who opens it to read as well, and lets the reader's own open go on.
+    let both = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let mut held = std::fs::File::open(&pipe).unwrap();
+    drop(both);
+    // A gateway with a helper that minds no end but its own, as a web server's worker may. It holds the pipe before its
+    // gateway serves, or no gateway serves.
     let program = folder.path().join("gateway");
     let sim_itself = env!("CARGO_BIN_EXE_sim");
-    let helper = format!("sleep 1000 </dev/null >'{}' 2>&1 &", pipe.display());
+    let helper = format!("exec 3>'{}'\nsleep 1000 </dev/null >&3 2>&1 &\nexec 3>&-", pipe.display());
     std::fs::write(&program, format!("#!/bin/sh\n{helper}\nexec '{sim_itself}' __gateway \"$@\"\n")).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     let out = folder.path().join("out");
@@ -150,13 +155,12 @@ fn what_its_programs_started_ends_too_when_it_is_killed() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Both ends open together.
-    let mut held = std::fs::File::open(&pipe).unwrap();
+    // Where it ends instead, so do its lines.
     let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("keeps running")));
     demo.kill().unwrap();
     demo.wait().unwrap();
-    // Comes to its end only when nobody holds the other end any more.
+    // That comes to its end only when nobody holds the other end any more.
     assert_eq!(held.read(&mut [0; 1]).unwrap(), 0);
 }
 
