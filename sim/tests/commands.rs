@@ -86,6 +86,11 @@ fn a_form_that_is_asked_for_is_printed_and_nothing_is_written() {
         assert!(String::from_utf8_lossy(&output.stdout).starts_with(begin), "{form}");
     }
     assert!(!Path::new(&committed("run")).with_file_name("report.html").exists());
+    for form in ["html", "markdown"] {
+        let suite = sim(&["report", &committed("suite"), "--format", form]);
+        let text = String::from_utf8_lossy(&suite.stdout);
+        assert!(text.contains("slow-endpoint") && !text.contains("report.html"), "no page lies beside what is printed");
+    }
 }
 
 #[test]
