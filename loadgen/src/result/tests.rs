@@ -54,6 +54,14 @@ fn each_fault_of_a_run_is_a_reason_of_its_own() {
 }
 
 #[test]
+fn a_closed_run_that_gave_up_says_so() {
+    let totals = Totals { gave_up: true, wall_ns: 5_000_000_000, ..totals(1_000, 100) };
+    let validity = Validity::judge(&recorder(1_000, 0), &totals, None, 0.0);
+    assert_eq!((validity.valid, validity.reasons.len()), (false, 1));
+    assert!(validity.reasons[0].ends_with("gave up after 5.0 s"), "{:?}", validity.reasons);
+}
+
+#[test]
 fn a_drop_in_the_warm_up_is_left_out_with_it() {
     let mut recorder = Recorder::new("steady", 1_000_000);
     recorder.sample(&Sample { intended_ns: 1_000_000, end_ns: 1_100_000, ..Sample::GOOD });
