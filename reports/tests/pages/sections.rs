@@ -171,7 +171,18 @@ fn a_gate_is_told_in_words_for_people_and_what_was_not_seen_is_not_drawn() {
     for width in ["plot wide", "plot narrow"] {
         let forest = document.descendants().find(|node| node.attribute("class") == Some(width)).unwrap();
         assert_eq!(forest.descendants().filter(|node| node.has_tag_name("circle")).count(), 4, "{width}");
+        assert!(words(forest).contains(": seen in no round"), "{}", words(forest));
     }
+}
+
+#[test]
+fn figures_of_a_comparison_have_their_gateways_names_where_a_phone_has_no_room_for_the_head() {
+    let html = page::render(&fixtures::named("compare").result, None);
+    let xml = as_xml(&html);
+    let document = Document::parse(&xml).unwrap();
+    let row = document.descendants().find(|node| node.has_tag_name("tr") && words(*node).starts_with("trip time"));
+    let cells: Vec<String> = row.unwrap().descendants().filter(|node| node.has_tag_name("td")).map(words).collect();
+    assert_eq!(cells, ["gateway 212 ms", "envoy 240 ms", "nginx 1.48 s"]);
 }
 
 #[test]
