@@ -160,8 +160,8 @@ pub struct Totals {
     pub unopened: u64,
     /// Requests in flight at the last tick.
     pub in_flight: u64,
-    /// Whether the run ended early: the driver fell hopelessly behind its plan, or a closed load could begin nothing for
-    /// long.
+    /// Whether the run ended early: the driver fell hopelessly behind its plan, or a closed load could begin nothing
+    /// for long.
     pub gave_up: bool,
     /// When somebody ended the run, nanoseconds from the start.
     pub stopped_ns: Option<u64>,

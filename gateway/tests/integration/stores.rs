@@ -22,8 +22,8 @@ pub(crate) fn patient(redis: &Redis) -> String {
     format!("url = 'redis://{}'\ncommand_timeout = '5s'\nconnect_timeout = '5s'", redis.address)
 }
 
-/// A master, a replica that follows it, a sentinel that puts the one in the other's place when it is told to, and a store
-/// by its word.
+/// A master, a replica that follows it, a sentinel that puts the one in the other's place when it is told to, and a
+/// store by its word.
 pub(crate) struct Watched {
     pub(crate) master: Redis,
     pub(crate) replica: Redis,

@@ -64,8 +64,8 @@ impl Redis {
         sentinel
     }
 
-    /// A cluster of so many masters, each with its part of the slots. They may take a moment to find each other; none is
-    /// held for dead that is slow.
+    /// A cluster of so many masters, each with its part of the slots. They may take a moment to find each other; none
+    /// is held for dead that is slow.
     pub(crate) fn cluster(masters: usize) -> Vec<Self> {
         const SLOTS: usize = 16_384;
         let nodes: Vec<Self> = (0..masters)
