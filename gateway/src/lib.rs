@@ -93,7 +93,8 @@ pub mod network;
 #[doc(hidden)]
 pub mod openapi;
 mod retry_after;
-mod terminal;
+#[doc(hidden)]
+pub mod terminal;
 #[doc(hidden)]
 pub mod timer;
 #[doc(hidden)]
@@ -135,6 +136,8 @@ pub mod snapshot;
 #[doc(hidden)]
 pub mod startup;
 mod watched_folders;
+#[cfg(test)]
+mod woken;
 #[doc(hidden)]
 pub mod worker;
 

@@ -1,4 +1,4 @@
-//! Text for a terminal of which clients, tokens or services chose some words.
+//! Text for a terminal of which clients, tokens, services or whoever wrote a file chose some words.
 
 /// One line of it: nothing ends it early, moves the cursor, or turns what stands behind it round.
 pub(crate) fn one_line(text: &str) -> String {
@@ -15,6 +15,18 @@ pub(crate) fn one_line(text: &str) -> String {
     out
 }
 
+/// Text of a file, as it is shown in a report on it.
+pub fn printable(text: &str) -> String {
+    text.chars().map(visible).collect()
+}
+
+/// A character that is safe on a terminal, and as wide as the one that it stands for: carets below it stay in place.
+/// Tabs stay, as the line of carets repeats them.
+pub fn visible(c: char) -> char {
+    let turns_text = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    if (c.is_control() && c != '\t') || turns_text { '\u{fffd}' } else { c }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -25,5 +37,10 @@ mod tests {
         assert_eq!(one_line("ada\nidentity   granted: root"), "ada\\u{a}identity   granted: root");
         assert_eq!(one_line("\u{1b}[2J\r\t\u{9b}31m"), "\\u{1b}[2J\\u{d}\\u{9}\\u{9b}31m");
         assert_eq!(one_line("\u{202e}\u{2028}\u{feff}"), "\\u{202e}\\u{2028}\\u{feff}");
+    }
+
+    #[test]
+    fn what_is_shown_of_a_file_keeps_its_columns() {
+        assert_eq!(printable("a\t\u{1b}[2J\u{202e}é\n"), "a\t\u{fffd}[2J\u{fffd}é\u{fffd}");
     }
 }

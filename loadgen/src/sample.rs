@@ -100,6 +100,23 @@ pub struct Sample {
 }
 
 impl Sample {
+    /// A good answer without a body, to the first request, in no time: what tests begin with.
+    #[cfg(test)]
+    pub(crate) const GOOD: Self = Self {
+        template: 0,
+        intended_ns: 0,
+        sent_ns: 0,
+        head_ns: 0,
+        end_ns: 0,
+        status: 200,
+        body_bytes: 0,
+        outcome: Outcome::Ok,
+        failure: None,
+        residence_ns: None,
+        endpoint: None,
+        refusal: None,
+    };
+
     /// From the intended time to the end: what a user waits.
     #[must_use]
     pub fn latency_ns(&self) -> u64 {
@@ -143,7 +160,8 @@ pub struct Totals {
     pub unopened: u64,
     /// Requests in flight at the last tick.
     pub in_flight: u64,
-    /// Whether the driver fell hopelessly behind its plan, so that the run ended early.
+    /// Whether the run ended early: the driver fell hopelessly behind its plan, or a closed load could begin nothing
+    /// for long.
     pub gave_up: bool,
     /// When somebody ended the run, nanoseconds from the start.
     pub stopped_ns: Option<u64>,

@@ -275,28 +275,13 @@ mod tests {
         text.parse().unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
-    const SAMPLE: Sample = Sample {
-        template: 0,
-        intended_ns: 0,
-        sent_ns: 0,
-        head_ns: 0,
-        end_ns: 0,
-        status: 200,
-        body_bytes: 0,
-        outcome: Outcome::Ok,
-        failure: None,
-        residence_ns: None,
-        endpoint: None,
-        refusal: None,
-    };
-
     /// 99 answers of one millisecond, and a failure of a second; one drop.
     fn recorder() -> Recorder {
         let mut recorder = Recorder::new("steady", 0);
         for number in 0..100 {
             let outcome = if number == 99 { Outcome::Failed } else { Outcome::Ok };
             let end_ns = if number == 99 { 1_000_000_000 } else { 1_000_000 };
-            recorder.sample(&Sample { end_ns, outcome, ..SAMPLE });
+            recorder.sample(&Sample { end_ns, outcome, ..Sample::GOOD });
         }
         recorder.dropped(0);
         recorder
@@ -342,7 +327,7 @@ mod tests {
             found.into_iter().map(|one| (one.figure, one.holds)).collect::<Vec<_>>()
         };
         assert!(granted(&recorder, &["p99>20ms", "rps<1"]).is_empty(), "one in a hundred may fail");
-        let failed = Sample { outcome: Outcome::Failed, status: 503, end_ns: 1_000, ..SAMPLE };
+        let failed = Sample { outcome: Outcome::Failed, status: 503, end_ns: 1_000, ..Sample::GOOD };
         (0..20_000).for_each(|_| recorder.sample(&failed));
         let missed = ("load.main.error_ratio".to_owned(), false);
         assert_eq!(granted(&recorder, &["p99>20ms", "rps<300"]), std::slice::from_ref(&missed), "once for both");

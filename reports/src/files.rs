@@ -24,9 +24,7 @@ pub fn write(result: &ResultFile, logs: &Path, folder: &Path) -> io::Result<()> 
     std::fs::create_dir_all(folder)?;
     let mut elsewhere = None;
     if place(logs)? != place(folder)? {
-        // The pages of a suite's scenarios are beside its result, and not there.
-        let moved = elsewhere.insert(result.clone());
-        moved.scenarios.iter_mut().for_each(|scenario| scenario.folder = None);
+        elsewhere.insert(result.clone()).leave_pages();
     }
     let result = elsewhere.as_ref().unwrap_or(result);
     write_whole(&folder.join(PAGE), &page::render(result, Some(logs)))?;

@@ -29,8 +29,7 @@ pub fn keep(result: &ResultFile, folder: &Path) -> io::Result<PathBuf> {
     let mut kept = result.clone();
     kept.timeline.clear();
     kept.pairs.clear();
-    // Their pages do not come along.
-    kept.scenarios.iter_mut().for_each(|scenario| scenario.folder = None);
+    kept.leave_pages();
     let path = folder.join(file_name(result));
     std::fs::write(&path, kept.to_json())?;
     Ok(path)

@@ -104,7 +104,8 @@ pub(crate) fn table(head: &[&str], rows: &[Vec<Markup>]) -> Markup {
 
 /// A table of a class of the style sheet: `stack` gives each name a line of its own on a phone, `words` lets the last
 /// column break its lines, `lines` and `claims` put that column below the others there (`lines` the first one above
-/// them too), `judged` has its verdicts in the second column.
+/// them too), `beside` puts the others beside each other below the first one there, each with its column's name,
+/// `judged` has its verdicts in the second column.
 fn table_of(class: &str, head: &[&str], rows: &[Vec<Markup>]) -> Markup {
     html! {
         div.scroll {

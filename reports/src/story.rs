@@ -167,8 +167,11 @@ fn suite(result: &ResultFile) -> Vec<String> {
     let of = |verdict| result.scenarios.iter().filter(|scenario| scenario.verdict == verdict).count();
     let (all, invalid, open) = (result.scenarios.len(), of(Verdict::Invalid), of(Verdict::Inconclusive));
     let mut text = format!("Of {all} scenarios {} pass and {} fail", of(Verdict::Pass), of(Verdict::Fail));
-    if invalid + open > 0 {
-        text += &format!("; {} prove nothing", invalid + open);
+    if invalid > 0 {
+        text += &format!("; {invalid} could not be judged, since what was measured is not valid");
+    }
+    if open > 0 {
+        text += &format!("; of {open} the figures do not decide");
     }
     let failed = || result.scenarios.iter().filter(|scenario| scenario.verdict == Verdict::Fail);
     let mut sentences: Vec<String> = failed().take(FAILED_TOLD).map(why_it_failed).collect();
@@ -360,7 +363,7 @@ mod tests {
         ];
         let told = [
             "virt-late: trip_ms is 1176, not at most 250, and 1 more.",
-            "Of 2 scenarios 0 pass and 1 fail; 1 prove nothing.",
+            "Of 2 scenarios 0 pass and 1 fail; 1 could not be judged, since what was measured is not valid.",
             "Scenario own was not valid.",
         ];
         assert_eq!(of(&result).sentences, told);

@@ -7,7 +7,7 @@ mod shared;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -272,12 +272,7 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let out = parsed.command.out();
-    let cleared = out.as_deref().map_or(Ok(()), folder::clear);
-    let done = match cleared {
-        Ok(()) => execute(parsed.command, words.join(" ")),
-        Err((path, error)) => Err((3, format!("{}: {error}", path.display()))),
-    };
-    done.unwrap_or_else(|(code, message)| {
+    done(parsed.command, out.as_deref(), words.join(" ")).unwrap_or_else(|(code, message)| {
         // Problems of a file begin with its name, as those of a compiler do.
         let name = if code == 1 { "" } else { "sim: " };
         let _ = writeln!(std::io::stderr(), "{name}{message}");
@@ -289,7 +284,28 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     })
 }
 
+/// Does what was asked for, where that makes sense: a slip of the pen costs nobody an earlier result.
+fn done(asked: Command, out: Option<&Path>, command: String) -> Result<ExitCode, (u8, String)> {
+    // Whatever else is wrong is found again, and is this command's result.
+    if let Err(usage @ (2, _)) = asked.check() {
+        return Err(usage);
+    }
+    out.map_or(Ok(()), folder::clear).map_err(|(path, error)| (3, format!("{}: {error}", path.display())))?;
+    execute(asked, command)
+}
+
 impl Command {
+    /// Whether it is asked rightly, as far as that can be told before anything starts.
+    fn check(&self) -> Result<(), (u8, String)> {
+        let usage = |message| (2, message);
+        match self {
+            Self::Peers(arguments) if !arguments.show_configs => arguments.check().map_err(usage),
+            Self::Compare(arguments) => arguments.check().map_err(usage),
+            Self::Gate(arguments) => arguments.check().map_err(|error| (error.exit_code(), error.to_string())),
+            _ => Ok(()),
+        }
+    }
+
     /// The folder that was named for a result, which takes the place of what is there. A study goes on with what it
     /// finds, and whoever only looks writes nothing.
     fn out(&self) -> Option<PathBuf> {
@@ -334,18 +350,6 @@ fn peers_side_by_side(arguments: PeersArguments, command: String) -> Result<Exit
             peers::all_configs().iter().map(|(name, text)| format!("# --- {name} ---\n{text}\n")).collect();
         let cannot = |error| (3, format!("{}: {error}", loadgen::stdout::NAME));
         return loadgen::stdout::print(&text).map(|()| ExitCode::SUCCESS).map_err(cannot);
-    }
-    let known = peers::known_names();
-    let named = arguments.with.iter().chain(arguments.bin.iter().map(|(name, _)| name));
-    if let Some(name) = named.into_iter().find(|name| !known.contains(&name.as_str())) {
-        return Err((2, format!("no peer is called `{name}`; there are {}", known.join(", "))));
-    }
-    let able: Vec<_> = known.into_iter().filter(|name| peers::is_able(name, arguments.chain)).collect();
-    if let Some(name) = arguments.with.iter().find(|name| !able.contains(&name.as_str())) {
-        return Err((2, format!("{name} has no configuration for this chain here; {} have one", able.join(", "))));
-    }
-    if arguments.idle.is_some() && arguments.chain.is_http2() {
-        return Err((2, "--idle counts connections of HTTP/1.1: ask for it with --chain bare or full".to_owned()));
     }
     peers::peers(&arguments.options(command)).map_err(|error| (3, error.to_string()))
 }
@@ -404,6 +408,23 @@ impl ExploreArguments {
 }
 
 impl PeersArguments {
+    /// Whether there are such peers, and they can do what is asked.
+    fn check(&self) -> Result<(), String> {
+        let known = peers::known_names();
+        let named = self.with.iter().chain(self.bin.iter().map(|(name, _)| name));
+        if let Some(name) = named.into_iter().find(|name| !known.contains(&name.as_str())) {
+            return Err(format!("no peer is called `{name}`; there are {}", known.join(", ")));
+        }
+        let able: Vec<_> = known.into_iter().filter(|name| peers::is_able(name, self.chain)).collect();
+        if let Some(name) = self.with.iter().find(|name| !able.contains(&name.as_str())) {
+            return Err(format!("{name} has no configuration for this chain here; {} have one", able.join(", ")));
+        }
+        match self.idle.is_some() && self.chain.is_http2() {
+            true => Err("--idle counts connections of HTTP/1.1: ask for it with --chain bare or full".to_owned()),
+            false => Ok(()),
+        }
+    }
+
     fn options(self, command: String) -> peers::Options {
         peers::Options {
             programs: self.common.start.programs(),

@@ -207,21 +207,43 @@ impl GateError {
     }
 }
 
+/// What a gate goes by. Both sides are found before either is built: that takes minutes.
+struct Plan<'a> {
+    settings: Settings,
+    task: Task,
+    base: Found<'a>,
+    head: Found<'a>,
+}
+
+impl<'a> Plan<'a> {
+    fn of(options: &'a Options) -> Result<Self, GateError> {
+        let settings = Settings::load(options.settings.as_deref())?;
+        if options.counts && [&options.base, &options.head].iter().any(|side| Path::new(side).is_file()) {
+            return Err(GateError::NothingToCount);
+        }
+        let task = Task::of(options.scenario.as_deref())?;
+        let (base, head) = (side(&options.base, options)?, side(&options.head, options)?);
+        Ok(Self { settings, task, base, head })
+    }
+}
+
+/// Whether a gate can begin; writes nothing.
+///
+/// # Errors
+/// As [`gate`], before it builds or starts anything.
+pub fn check(options: &Options) -> Result<(), GateError> {
+    Plan::of(options).map(drop)
+}
+
 /// Runs the gate.
 ///
 /// # Errors
 /// When a side cannot be built or started, base is broken, or a file cannot be written.
 pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
-    let settings = Settings::load(options.settings.as_deref())?;
     let started_at = rfc3339(unix_seconds());
+    let Plan { settings, task, base, head } = Plan::of(options)?;
     let folder = folder(options.out.as_deref())?;
-    if options.counts && [&options.base, &options.head].iter().any(|side| Path::new(side).is_file()) {
-        return Err(GateError::NothingToCount);
-    }
-    let task = Task::of(options.scenario.as_deref())?;
     let task_name = task.name().map(str::to_owned);
-    // Both are found before either is built: that takes minutes.
-    let (base, head) = (side(&options.base, options)?, side(&options.head, options)?);
     let (base, head) = (base.built(options)?, head.built(options)?);
     let most = options.rounds.unwrap_or_else(|| settings.promise.looks.last().copied().unwrap_or(1));
     let looks = Looks::new(&settings, most);

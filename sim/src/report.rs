@@ -51,7 +51,7 @@ pub(crate) fn report(arguments: &ReportArguments) -> Result<ExitCode, (u8, Strin
         let result = ResultFile::read(&path).map_err(|error| (3, error.to_string()))?;
         let beside = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
         match arguments.format {
-            Some(format) => print(&in_form(&result, &beside, format))?,
+            Some(format) => print(&in_form(result.clone(), &beside, format))?,
             None => render(&result, &beside, &arguments.folder(index, &beside))?,
         }
         if let Some(folder) = &arguments.keep {
@@ -98,12 +98,14 @@ fn show_trend(folder: &Path) -> Result<(), (u8, String)> {
     print(&format!("page     {}\n", path.display()))
 }
 
-fn in_form(result: &ResultFile, logs: &Path, format: Format) -> String {
+/// In one form, for whoever prints it: wherever that goes.
+fn in_form(mut result: ResultFile, logs: &Path, format: Format) -> String {
+    result.leave_pages();
     match format {
-        Format::Text => text::render(result),
-        Format::Markdown => markdown::render(result),
-        Format::Junit => junit::render(result),
-        Format::Html => page::render(result, Some(logs)),
+        Format::Text => text::render(&result),
+        Format::Markdown => markdown::render(&result),
+        Format::Junit => junit::render(&result),
+        Format::Html => page::render(&result, Some(logs)),
     }
 }
 

@@ -86,6 +86,11 @@ fn a_form_that_is_asked_for_is_printed_and_nothing_is_written() {
         assert!(String::from_utf8_lossy(&output.stdout).starts_with(begin), "{form}");
     }
     assert!(!Path::new(&committed("run")).with_file_name("report.html").exists());
+    for form in ["html", "markdown"] {
+        let suite = sim(&["report", &committed("suite"), "--format", form]);
+        let text = String::from_utf8_lossy(&suite.stdout);
+        assert!(text.contains("slow-endpoint") && !text.contains("report.html"), "no page lies beside what is printed");
+    }
 }
 
 #[test]
@@ -136,10 +141,15 @@ fn what_its_programs_started_ends_too_when_it_is_killed() {
     let folder = tempfile::tempdir().unwrap();
     let pipe = folder.path().join("held");
     assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    // A gateway with a helper that minds no end but its own, as a web server's worker may.
+    // An end to write to is there at once for who opens it to read as well, and lets the reader's own open go on.
+    let both = std::fs::OpenOptions::new().read(true).write(true).open(&pipe).unwrap();
+    let mut held = std::fs::File::open(&pipe).unwrap();
+    drop(both);
+    // A gateway with a helper that minds no end but its own, as a web server's worker may. It holds the pipe before its
+    // gateway serves, or no gateway serves.
     let program = folder.path().join("gateway");
     let sim_itself = env!("CARGO_BIN_EXE_sim");
-    let helper = format!("sleep 1000 </dev/null >'{}' 2>&1 &", pipe.display());
+    let helper = format!("exec 3>'{}'\nsleep 1000 </dev/null >&3 2>&1 &\nexec 3>&-", pipe.display());
     std::fs::write(&program, format!("#!/bin/sh\n{helper}\nexec '{sim_itself}' __gateway \"$@\"\n")).unwrap();
     std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
     let out = folder.path().join("out");
@@ -150,13 +160,12 @@ fn what_its_programs_started_ends_too_when_it_is_killed() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Both ends open together.
-    let mut held = std::fs::File::open(&pipe).unwrap();
+    // Where it ends instead, so do its lines.
     let mut lines = BufReader::new(demo.stderr.take().unwrap()).lines();
     assert!(lines.any(|line| line.unwrap().contains("keeps running")));
     demo.kill().unwrap();
     demo.wait().unwrap();
-    // Comes to its end only when nobody holds the other end any more.
+    // That comes to its end only when nobody holds the other end any more.
     assert_eq!(held.read(&mut [0; 1]).unwrap(), 0);
 }
 
@@ -166,10 +175,12 @@ fn a_report_is_never_that_of_an_earlier_command() {
     let (out, scenario) = (folder.path().join("out"), folder.path().join("bad.toml"));
     std::fs::write(&scenario, "nmae = \"bad\"\n").unwrap();
     let (out_text, scenario) = (out.to_str().unwrap(), scenario.to_str().unwrap());
-    let cases: [(&[&str], i32); 3] = [
+    let cases: [(&[&str], i32); 5] = [
         (&["run", scenario], 1),
         (&["suite", "--scenarios", folder.path().to_str().unwrap()], 1),
         (&["demo", "--gateway-bin", "/no/such/gateway"], 3),
+        (&["gate", "--base", "/bin/true", "--head", "/bin/true", "--scenario", scenario], 1),
+        (&["gate", "--base", "/no/such/gateway", "--head", "/bin/true"], 3),
     ];
     for (arguments, code) in cases {
         std::fs::create_dir_all(&out).unwrap();
@@ -185,9 +196,21 @@ fn a_report_is_never_that_of_an_earlier_command() {
     }
     // Who only looks, and who is told how to ask, leaves what is there.
     let before = std::fs::read_to_string(out.join("junit.xml")).unwrap();
-    for arguments in [&["run", "--check", scenario][..], &["demo", "--rate", "fast"]] {
-        assert_ne!(sim(&[arguments, &["--out", out_text]].concat()).status.code(), Some(0));
+    std::fs::write(out.join("result.json"), "of an earlier run").unwrap();
+    let asked_wrongly: [(&[&str], i32); 7] = [
+        (&["run", "--check", scenario], 1),
+        (&["demo", "--rate", "fast"], 2),
+        (&["peers", "--with", "ngnix"], 2),
+        (&["peers", "--chain", "grpc", "--idle", "10"], 2),
+        (&["compare", scenario, "--peers", "traefik"], 2),
+        (&["compare", scenario, "--peers", "nginx", "--bin", "envoy=/bin/false"], 2),
+        (&["gate", "--base", "/bin/true", "--head", "/bin/true", "--settings", scenario], 2),
+    ];
+    for (arguments, code) in asked_wrongly {
+        let output = sim(&[arguments, &["--out", out_text]].concat());
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {output:?}");
         assert_eq!(std::fs::read_to_string(out.join("junit.xml")).unwrap(), before, "{arguments:?}");
+        assert!(out.join("result.json").exists(), "{arguments:?}");
     }
 }
 

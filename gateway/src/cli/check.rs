@@ -46,14 +46,7 @@ fn report(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
             output::result(&summary(file, loaded));
             DONE
         }
-        Err(LoadError::Invalid(problems)) => {
-            output::problem(&problems.render(colour));
-            BAD
-        }
-        Err(error) => {
-            output::unreadable(error);
-            COULD_NOT_RUN
-        }
+        Err(error) => output::unusable(error),
     }
 }
 

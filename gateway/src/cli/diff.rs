@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::output;
 use super::{BAD, COULD_NOT_RUN, DONE};
-use crate::config::{LoadError, Purpose, load_effective, log_file};
+use crate::config::{Purpose, load_effective, log_file};
 use crate::diff::{Group, Item, Replay, Side, What, compare, differing, in_a_line, replay};
 
 /// Tell what changes between two configurations: routes, policies, upstreams and limits, by what they mean.
@@ -76,17 +76,8 @@ impl Diff {
 /// Both are loaded before anything is said, so that every problem of both is seen.
 /// What a file says; or, when its problems have been told, the exit code.
 fn side(file: &Path) -> Result<Side, u8> {
-    match load_effective(file, Purpose::Check) {
-        Ok((loaded, effective)) => Ok(Side { config: loaded.config, effective }),
-        Err(LoadError::Invalid(problems)) => {
-            output::problem(&problems.render(output::problems_have_colour()));
-            Err(BAD)
-        }
-        Err(error) => {
-            output::unreadable(&error);
-            Err(COULD_NOT_RUN)
-        }
-    }
+    let (loaded, effective) = load_effective(file, Purpose::Check).map_err(|error| output::unusable(&error))?;
+    Ok(Side { config: loaded.config, effective })
 }
 
 fn replayed(old: &Side, new: &Side, log: &Path) -> Result<Replay, String> {

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output;
-use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
-use crate::config::{LoadError, Purpose, certificates, load};
+use super::{BAD, DONE, USAGE};
+use crate::config::{Purpose, certificates, load};
 use crate::explain::told::in_words;
 use crate::explain::{Policies, Question, answer};
 use crate::identity::Trial;
@@ -58,14 +58,7 @@ impl Explain {
         };
         let loaded = match load(&self.config, Purpose::Check) {
             Ok(loaded) => loaded,
-            Err(LoadError::Invalid(problems)) => {
-                output::problem(&problems.render(output::problems_have_colour()));
-                return BAD;
-            }
-            Err(error) => {
-                output::unreadable(&error);
-                return COULD_NOT_RUN;
-            }
+            Err(error) => return output::unusable(&error),
         };
         let answer = answer(&loaded.config, &question);
         if self.json {

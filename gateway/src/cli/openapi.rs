@@ -12,7 +12,7 @@ use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
 use crate::clock::Clock;
 use crate::config::settings::api_document::{ApiDocument, Key};
 use crate::config::settings::{Config, Listener};
-use crate::config::{LoadError, Purpose, load};
+use crate::config::{Purpose, load};
 use crate::gateway::{Gateway, World};
 use crate::network::Sockets;
 use crate::openapi::{Given, Keeper, Listening, Wanted, merged};
@@ -46,14 +46,7 @@ impl Openapi {
     pub(super) fn run(&self) -> u8 {
         let loaded = match load(&self.config, Purpose::Check) {
             Ok(loaded) => loaded,
-            Err(LoadError::Invalid(problems)) => {
-                output::problem(&problems.render(output::problems_have_colour()));
-                return BAD;
-            }
-            Err(error) => {
-                output::unreadable(&error);
-                return COULD_NOT_RUN;
-            }
+            Err(error) => return output::unusable(&error),
         };
         let config = loaded.config;
         if let Some(Err(why)) = self.listener.as_deref().map(|name| config.listener(name)) {

@@ -4,6 +4,7 @@
 
 use std::io::{ErrorKind, IsTerminal, Write};
 
+use super::{BAD, COULD_NOT_RUN};
 use crate::config::LoadError;
 
 /// Prints a result.
@@ -18,8 +19,21 @@ pub fn problem(text: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'));
 }
 
-/// Prints why there is no configuration to work with.
-pub fn unreadable(error: &LoadError) {
+/// Prints why there is no configuration to work with; the exit code that says the same.
+pub fn unusable(error: &LoadError) -> u8 {
+    match error {
+        LoadError::Invalid(problems) => {
+            problem(&problems.render(problems_have_colour()));
+            BAD
+        }
+        LoadError::Unreadable { .. } => {
+            unreadable(error);
+            COULD_NOT_RUN
+        }
+    }
+}
+
+fn unreadable(error: &LoadError) {
     let help = match error {
         LoadError::Unreadable { source, .. } if source.kind() == ErrorKind::NotFound => {
             "; `gateway init` writes a first one"

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{BAD, COULD_NOT_RUN, DONE, USAGE, descriptors, output};
+use super::{COULD_NOT_RUN, DONE, USAGE, descriptors, output};
 use crate::config::{self, LoadError, Loaded, Purpose, publish};
 use crate::startup::{self, Signals};
 use crate::telemetry::events::{EventFile, Kinds, write_to};
@@ -70,14 +70,7 @@ impl Run {
         };
         let loaded = match loaded {
             Ok(loaded) => loaded,
-            Err(error) => {
-                let LoadError::Invalid(problems) = &error else {
-                    output::unreadable(&error);
-                    return COULD_NOT_RUN;
-                };
-                output::problem(&problems.render(output::problems_have_colour()));
-                return BAD;
-            }
+            Err(error) => return output::unusable(&error),
         };
         let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => runtime,

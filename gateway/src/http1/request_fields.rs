@@ -1,19 +1,22 @@
 //! What a request's fields say of its body and its connection (RFC 9112, sections 6 and 9.3). Where they leave it in
 //! doubt how long the body is, there is none, and the connection carries nothing after this request.
 
-use http::{HeaderName, header};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use super::body_reader::BodyReader;
+use super::spare;
 
 /// What the fields say of the body and the connection.
 #[derive(Default)]
-pub(super) struct Seen {
+struct Seen {
     length: Option<u64>,
     chunked: bool,
     /// The body's length can be read in more than one way (security.md, A1 to A3).
     in_doubt: bool,
     /// The client waits for a 100.
-    pub(super) expects_continue: bool,
+    expects_continue: bool,
     close: bool,
     keep_alive: bool,
 }
@@ -21,7 +24,7 @@ pub(super) struct Seen {
 impl Seen {
     /// A field of the head.
     #[inline]
-    pub(super) fn see(&mut self, name: &HeaderName, value: &[u8], http_11: bool) {
+    fn see(&mut self, name: &HeaderName, value: &[u8], http_11: bool) {
         const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
         const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
         const CONNECTION: HeaderName = header::CONNECTION;
@@ -55,7 +58,7 @@ impl Seen {
     /// The body that follows, and whether the connection is kept behind it. Where its length is in doubt nothing
     /// follows.
     #[inline]
-    pub(super) fn settled(&self, http_11: bool) -> (BodyReader, bool) {
+    fn settled(&self, http_11: bool) -> (BodyReader, bool) {
         let in_doubt = self.in_doubt || (self.chunked && self.length.is_some());
         let body = match self.length {
             _ if in_doubt => BodyReader::Over,
@@ -64,6 +67,54 @@ impl Seen {
             None => BodyReader::Over,
         };
         (body, !in_doubt && !self.close && (http_11 || self.keep_alive))
+    }
+}
+
+/// What a request's head says of what follows.
+#[derive(Debug)]
+pub(super) struct RequestRead {
+    pub(super) body: BodyReader,
+    /// The client waits for a 100 before it sends the body.
+    pub(super) expects_continue: bool,
+    /// The client means to send more requests.
+    pub(super) keep_alive: bool,
+}
+
+/// The fields of a head, as far as they are read.
+pub(super) struct Gathered {
+    pub(super) map: HeaderMap,
+    seen: Seen,
+}
+
+impl Gathered {
+    #[inline]
+    pub(super) fn new() -> Self {
+        Self { map: spare::map(), seen: Seen::default() }
+    }
+
+    /// The next field; `None` where its value is none that is valid.
+    #[inline]
+    pub(super) fn add(&mut self, name: HeaderName, value: Bytes, http_11: bool) -> Option<()> {
+        self.seen.see(&name, &value, http_11);
+        self.map.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+        Some(())
+    }
+
+    #[cold]
+    pub(super) fn give_up(self) {
+        spare::keep_map(self.map);
+    }
+
+    /// Puts the request together that has this first line and these fields.
+    #[inline]
+    pub(super) fn conclude(self, line: (Method, Uri), http_11: bool, parts: &mut Parts) -> RequestRead {
+        let Self { map, seen } = self;
+        (parts.method, parts.uri) = line;
+        parts.version = if http_11 { Version::HTTP_11 } else { Version::HTTP_10 };
+        parts.headers = map;
+        let (body, keep_alive) = seen.settled(http_11);
+        let expects_continue = http_11 && seen.expects_continue && !body.is_over();
+        RequestRead { body, expects_continue, keep_alive }
     }
 }
 

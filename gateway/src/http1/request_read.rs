@@ -2,27 +2,25 @@
 //!
 //! What can be judged of the head as a whole (host, target, framing) is left to `context`, which judges requests of
 //! whatever origin; here a head is refused that cannot be told from bytes to fields. What the fields say of the body is
-//! in `request_fields.rs`.
+//! in `request_fields.rs`, and in what words a head is refused in `request_refusal.rs`.
 
-use std::borrow::Cow;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderName, Method, Uri};
 
-use super::body_reader::BodyReader;
 use super::lines::{Lines, all_end_with_cr};
-use super::request_fields::Seen;
+use super::plain;
+use super::request_fields::{Gathered, RequestRead};
+use super::request_refusal::{
+    BARE_LINE_FEED, ROUND_IT, Refusal, refusal_of, request_line, target_too_long, too_large, wrong_with,
+};
 use super::wire_names::WireNames;
-use super::{plain, spare};
-use crate::error::{Code, GatewayError};
 
 /// Fields for which there is room without asking the allocator.
 const USUAL_FIELDS: usize = 128;
-/// Bytes of a head beside its target and its fields: a method that is too long, the version, spaces, line ends.
-const ROUND_IT: usize = 512;
 
 /// What a head may have.
 #[derive(Debug, Clone, Copy)]
@@ -42,35 +40,6 @@ impl HeadLimits {
     /// that are too large are judged as requests, so that their records tell more of them.
     fn head(&self) -> usize {
         self.target.saturating_add(self.bytes).saturating_add(ROUND_IT)
-    }
-}
-
-/// What a request's head says of what follows.
-#[derive(Debug)]
-pub(super) struct RequestRead {
-    pub(super) body: BodyReader,
-    /// The client waits for a 100 before it sends the body.
-    pub(super) expects_continue: bool,
-    /// The client means to send more requests.
-    pub(super) keep_alive: bool,
-}
-
-/// A head that is no request.
-#[derive(Debug)]
-pub struct Refusal {
-    /// What the client is told.
-    pub error: GatewayError,
-    /// The first line, where it could be read.
-    pub line: Option<(Method, Uri)>,
-}
-
-impl Refusal {
-    fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Box<Self> {
-        Box::new(Self { error: GatewayError::new(code, detail).closing(), line: None })
-    }
-
-    fn bad(detail: impl Into<Cow<'static, str>>) -> Box<Self> {
-        Self::new(Code::BadRequest, detail)
     }
 }
 
@@ -155,28 +124,6 @@ fn take_whole(
     }
 }
 
-const BARE_LINE_FEED: &str = "A line of the request head ends without CR.";
-
-#[cold]
-fn target_too_long() -> Box<Refusal> {
-    Refusal::new(Code::UriTooLong, "The request target is too long.")
-}
-
-/// Names the limit that was met.
-#[cold]
-fn too_large(buffer: &[u8], limits: &HeadLimits, too_many: bool) -> Box<Refusal> {
-    let line = memchr::memchr(b'\n', buffer);
-    let mut refusal = if line.unwrap_or(buffer.len()) > limits.target + ROUND_IT {
-        target_too_long()
-    } else if too_many {
-        Refusal::new(Code::HeadersTooLarge, "The request has too many header fields.")
-    } else {
-        Refusal::new(Code::HeadersTooLarge, "The request head is too large.")
-    };
-    refusal.line = line.and_then(|end| request_line(&buffer[..=end]));
-    refusal
-}
-
 /// A head that is not whole yet may be seen to be none: whoever speaks another protocol is told at once.
 #[cold]
 fn check_beginning(buffer: &[u8]) -> Result<Option<RequestRead>, Box<Refusal>> {
@@ -185,23 +132,6 @@ fn check_beginning(buffer: &[u8]) -> Result<Option<RequestRead>, Box<Refusal>> {
         Ok(_) | Err(httparse::Error::TooManyHeaders) => Ok(None),
         Err(error) => Err(refusal_of(error)),
     }
-}
-
-#[cold]
-fn refusal_of(error: httparse::Error) -> Box<Refusal> {
-    Refusal::bad(match error {
-        httparse::Error::Version => "The request is not HTTP/1.0 or HTTP/1.1.",
-        httparse::Error::HeaderName => "A header field's name is malformed.",
-        httparse::Error::HeaderValue => "A header field's value is malformed.",
-        _ => "The request head is malformed.",
-    })
-}
-
-/// Method and target of a first line.
-fn request_line(line: &[u8]) -> Option<(Method, Uri)> {
-    let mut parts = line.split(|byte| *byte == b' ');
-    let (method, target) = (parts.next()?, parts.next()?);
-    Some((Method::from_bytes(method).ok()?, Uri::try_from(target).ok()?))
 }
 
 /// Parses the head that these bytes begin with, and hold whole; its length as well.
@@ -290,22 +220,6 @@ fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> 
     Ok((method, uri))
 }
 
-/// Says which byte a target must not hold as it is, where that is what is wrong: some clients write such bytes, and
-/// some servers take them.
-#[cold]
-fn wrong_with(target: &str) -> Cow<'static, str> {
-    let (path, query) = target.split_at(target.find('?').unwrap_or(target.len()));
-    let places = [("path", path, "<>`"), ("query", query, "\"<>")];
-    let found = places.into_iter().find_map(|(place, text, raw)| {
-        let c = text.chars().find(|c| raw.contains(*c))?;
-        Some((place, c))
-    });
-    match found {
-        Some((place, c)) => format!("The {place} holds `{c}`, which is written %{:02X}.", u32::from(c)).into(),
-        None => "The request target is malformed.".into(),
-    }
-}
-
 /// Where a part of the head stands in it.
 fn place(head: &Bytes, part: &[u8]) -> Range<usize> {
     let start = (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
@@ -324,44 +238,6 @@ fn collect(head: &Bytes, http_11: bool, fields: &[httparse::Header<'_>]) -> Resu
     Ok(gathered)
 }
 
-/// The fields of a head, as far as they are read.
-struct Gathered {
-    map: HeaderMap,
-    seen: Seen,
-}
-
-impl Gathered {
-    #[inline]
-    fn new() -> Self {
-        Self { map: spare::map(), seen: Seen::default() }
-    }
-
-    /// The next field; `None` where its value is none that is valid.
-    #[inline]
-    fn add(&mut self, name: HeaderName, value: Bytes, http_11: bool) -> Option<()> {
-        self.seen.see(&name, &value, http_11);
-        self.map.append(name, HeaderValue::from_maybe_shared(value).ok()?);
-        Some(())
-    }
-
-    #[cold]
-    fn give_up(self) {
-        spare::keep_map(self.map);
-    }
-
-    /// Puts the request together that has this first line and these fields.
-    #[inline]
-    fn conclude(self, line: (Method, Uri), http_11: bool, parts: &mut Parts) -> RequestRead {
-        let Self { map, seen } = self;
-        (parts.method, parts.uri) = line;
-        parts.version = if http_11 { Version::HTTP_11 } else { Version::HTTP_10 };
-        parts.headers = map;
-        let (body, keep_alive) = seen.settled(http_11);
-        let expects_continue = http_11 && seen.expects_continue && !body.is_over();
-        RequestRead { body, expects_continue, keep_alive }
-    }
-}
-
 #[cold]
 fn wire_names(head: &Bytes, fields: &[httparse::Header<'_>]) -> WireNames {
     WireNames::of(fields.iter().filter_map(|field| {
@@ -373,6 +249,7 @@ fn wire_names(head: &Bytes, fields: &[httparse::Header<'_>]) -> WireNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Code;
     use proptest::prelude::*;
 
     const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
@@ -475,16 +352,10 @@ mod tests {
 
     #[test]
     fn a7_a_byte_that_a_target_must_not_hold_is_named() {
-        for (target, detail) in [
-            ("/a?q=\"x\"", "The query holds `\"`, which is written %22."),
-            ("/a?b>c<", "The query holds `>`, which is written %3E."),
-            ("/a<b>?\"", "The path holds `<`, which is written %3C."),
-            ("/a`?b=`", "The path holds ```, which is written %60."),
-            ("http:/", "The request target is malformed."),
-        ] {
-            let refusal = refused(&format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n"));
-            assert_eq!((refusal.error.code, &*refusal.error.detail), (Code::BadRequest, detail), "{target}");
-        }
+        let refusal = refused("GET /a?q=\"x\" HTTP/1.1\r\nhost: a\r\n\r\n");
+        let told = "The query holds `\"`, which is written %22.";
+        assert_eq!((refusal.error.code, &*refusal.error.detail), (Code::BadRequest, told));
+        assert_eq!(refused("GET http:/ HTTP/1.1\r\n\r\n").error.detail, "The request target is malformed.");
         assert_eq!(whole("GET /{a|b}^[\"?c=`{d|e}^[\\] HTTP/1.1\r\nhost: a\r\n\r\n").parts.uri.path(), "/{a|b}^[\"");
     }
 

@@ -16,7 +16,8 @@ use tokio::task::coop::has_budget_remaining;
 use super::body_reader::BodyReader;
 use super::intake::{Intake, IsQuiet};
 use super::lines::Lines;
-use super::request_read::{self, HeadLimits, Refusal};
+use super::request_read::{self, HeadLimits};
+use super::request_refusal::Refusal;
 use super::response_write::{self, AnswerHead, Circumstances, write_head};
 use super::write_queue::{Framing, WriteQueue};
 use crate::request_body::BodyFault;
@@ -351,10 +352,11 @@ mod tests {
     use std::future::Future;
     use std::pin::{Pin, pin};
     use std::sync::Arc;
-    use std::task::Wake;
 
     use tokio::io::ReadBuf;
     use tokio::task::coop::consume_budget;
+
+    use crate::woken::Woken;
 
     /// A stream on which nothing comes; counts how often somebody was registered with it.
     #[derive(Default)]
@@ -381,14 +383,9 @@ mod tests {
 
     const LIMITS: HeadLimits = HeadLimits { fields: 100, target: 8192, bytes: 32 * 1024, keep_names: false };
 
-    struct Task;
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {}
-    }
-
     #[test]
     fn whoever_stands_registered_with_a_quiet_stream_is_not_registered_again() {
-        let (one, other) = (Waker::from(Arc::new(Task)), Waker::from(Arc::new(Task)));
+        let (one, other) = (Waker::from(Arc::<Woken>::default()), Waker::from(Arc::<Woken>::default()));
         for (is_quiet, registered) in [((|_| true) as IsQuiet<Silent>, [1, 1, 2, 2, 3]), (|_| false, [1, 2, 3, 4, 5])] {
             let mut server = Server::new(Silent::default(), b"", LIMITS, is_quiet);
             for (waker, count) in [&one, &one, &other, &other, &one].into_iter().zip(registered) {

@@ -106,6 +106,16 @@ mod tests {
             begun.interim.announce(stream);
         }
         assert!(!begun.interim.take(0) && begun.interim.take(1));
-        assert!(!begun.ended(most) && !begun.interim.take(most), "what was announced ends with its stream");
+    }
+
+    #[test]
+    fn d_what_was_announced_ends_with_its_stream_however_many_there_were() {
+        let mut begun = Begun::default();
+        for stream in [7, 5, 7, 7] {
+            begun.interim.announce(stream);
+        }
+        assert!(!begun.ended(7), "h2 let go of them, and no answer had begun");
+        assert!(begun.interim.take(5));
+        assert_eq!(begun.interim.count.load(Ordering::Relaxed), 0, "nobody has to look any more");
     }
 }

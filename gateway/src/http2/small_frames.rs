@@ -94,19 +94,10 @@ impl Drop for Frame {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::AtomicU32;
-    use std::task::{Wake, Waker};
+    use std::task::Waker;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicU32);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::woken::Woken;
 
     #[test]
     fn d_only_so_many_wait_at_once_and_who_waits_is_woken_when_one_has_left() {
@@ -120,9 +111,9 @@ mod tests {
         }
         assert_eq!(waiting.len(), usize::from(UNCOUNTED) + MOST_HELD);
         waiting.remove(0);
-        assert!(small.poll_room(&cx).is_pending() && woken.0.load(Ordering::Relaxed) == 0, "that one is not counted");
+        assert!(small.poll_room(&cx).is_pending() && woken.times() == 0, "that one is not counted");
         waiting.pop();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        assert_eq!(woken.times(), 1);
         assert!(small.poll_room(&cx).is_ready());
         // Whoever holds the last ones may do so for longer than the body is read.
         drop(small);

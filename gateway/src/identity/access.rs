@@ -254,24 +254,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::passport::Passports;
-    use crate::identity::proven::Proof;
 
     fn identity(scopes: &[&str], claims: &Value) -> Identity {
         Identity {
-            provider: "p".into(),
-            subject: None,
             scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
             claims: claims.as_object().unwrap().clone(),
-            until: 0,
-            ends: 0,
-            fields: Box::default(),
-            passports: Passports::default(),
-            credential: Box::default(),
-            proof: Proof { provider: 0, keys: 0 },
-            digest: std::sync::OnceLock::new(),
-            likeness: std::sync::OnceLock::new(),
-            bound: None,
+            ..Identity::unnamed()
         }
     }
 

@@ -135,24 +135,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::identity::passport::Passports;
-    use crate::identity::proven::Proof;
 
     fn identity(credential: &str, until: i64) -> Arc<Identity> {
         Arc::new(Identity {
-            provider: "p".into(),
             subject: Some(credential.into()),
-            scopes: Box::default(),
-            claims: serde_json::Map::new(),
             until,
             ends: until,
-            fields: Box::default(),
-            passports: Passports::default(),
             credential: credential.as_bytes().into(),
-            proof: Proof { provider: 1, keys: 1 },
-            digest: std::sync::OnceLock::new(),
-            likeness: std::sync::OnceLock::new(),
-            bound: None,
+            ..Identity::unnamed()
         })
     }
 

@@ -30,6 +30,7 @@ mod hashing;
 mod introspection;
 mod issuer_health;
 mod jwt;
+mod key_document;
 mod key_keeper;
 mod key_schedule;
 mod key_store;

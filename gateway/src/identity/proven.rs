@@ -51,6 +51,28 @@ pub(super) struct Proof {
     pub(super) keys: u64,
 }
 
+#[cfg(test)]
+impl Identity {
+    /// One of the provider `p` of whom nothing is known: what tests begin with.
+    pub(super) fn unnamed() -> Self {
+        Self {
+            provider: "p".into(),
+            subject: None,
+            scopes: Box::default(),
+            claims: Map::new(),
+            until: 0,
+            ends: 0,
+            fields: Box::default(),
+            passports: Passports::default(),
+            credential: Box::default(),
+            proof: Proof { provider: 1, keys: 1 },
+            digest: OnceLock::new(),
+            likeness: OnceLock::new(),
+            bound: None,
+        }
+    }
+}
+
 impl Identity {
     /// What it takes in memory, nearly.
     pub(super) fn bytes(&self) -> usize {

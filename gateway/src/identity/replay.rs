@@ -126,24 +126,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::identity::passport::Passports;
-    use crate::identity::proven::Proof;
 
     fn identity(provider: &str, jti: Option<&str>, until: i64) -> Identity {
         Identity {
             provider: provider.into(),
-            subject: None,
-            scopes: Box::default(),
             claims: json!({ "jti": jti }).as_object().unwrap().clone(),
             until,
             ends: until,
-            fields: Box::default(),
-            passports: Passports::default(),
-            credential: Box::default(),
-            proof: Proof { provider: 0, keys: 0 },
-            digest: std::sync::OnceLock::new(),
-            likeness: std::sync::OnceLock::new(),
-            bound: None,
+            ..Identity::unnamed()
         }
     }
 

@@ -166,8 +166,9 @@ pub(super) async fn serve<N: Network, S: ByteStream>(
         let (mut h2, pulse, open) = (h2, Arc::clone(&pulse), Arc::new(Open { interim, ..Open::default() }));
         let keepalive = shard.snapshot().config.server.h2.keepalive;
         let silence = keepalive.and_then(|interval| Some(Silence::new(interval, h2.ping_pong()?)));
-        let (is_draining, ending, last_call) = (false, false, None);
-        let streams = Streams { shard, connection, h2, pulse, open, silence, draining: is_draining, ending, last_call };
+        let last_call = LastWord::NotYet;
+        let (told, ending) = (false, false);
+        let streams = Streams { shard, connection, h2, pulse, open, silence, draining: told, ending, last_call };
         streams.run(watch, draining).await;
     }
     if let Some(stream) = pulse.take_stream() {
@@ -237,8 +238,17 @@ struct Streams<'a, N: Network, S: ByteStream> {
     draining: bool,
     /// It was told that the connection ends at once.
     ending: bool,
-    /// While a drain lasts: the gateway's end waits, for a moment, until its requests were told of it.
-    last_call: Option<Listening>,
+    last_call: LastWord,
+}
+
+/// While a drain of the gateway lasts, its end waits, for a moment, until the connection's requests were told of it.
+enum LastWord {
+    /// No drain has begun that is known here.
+    NotYet,
+    /// It is listened for.
+    Awaited(Listening),
+    /// Nobody has anything more to say.
+    Said,
 }
 
 impl<N: Network, S: ByteStream> Streams<'_, N, S> {
@@ -260,7 +270,7 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                     continue;
                 }
                 if self.draining {
-                    self.hear_last_call(cx);
+                    self.hear_last_call(cx, draining);
                 }
                 self.set_deadlines();
                 if self.silence.is_some() {
@@ -320,21 +330,22 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         self.draining = true;
         self.connection.deadlines.clear(Wait::Idle);
         self.h2.graceful_shutdown();
-        if self.shard.shared.draining.load(Ordering::Relaxed) {
-            self.last_call = Some(self.shard.shared.last_call.listen());
+    }
+
+    /// Once the last call has come, the connection is waited for until what its requests were told has gone out. Its
+    /// client may have been told to go long before the gateway drains, for a reason of its own.
+    #[cold]
+    fn hear_last_call(&mut self, cx: &mut Context<'_>, draining: &mut Draining<'_, impl Future<Output = ()>>) {
+        let last_call = &self.shard.shared.last_call;
+        if matches!(self.last_call, LastWord::NotYet) && draining.poll_has_begun(cx) {
+            self.last_call = LastWord::Awaited(last_call.listen());
             // They say that they are there, and listen themselves.
             self.open.unanswered.wake();
         }
-    }
-
-    /// Once the last call has come, the connection is waited for until what its requests were told has gone out.
-    #[cold]
-    fn hear_last_call(&mut self, cx: &mut Context<'_>) {
-        let Some(listening) = &mut self.last_call else { return };
+        let LastWord::Awaited(listening) = &mut self.last_call else { return };
         let _ = listening.poll_called(cx);
-        let has_come = self.shard.shared.last_call.has_come();
-        if has_come && self.open.unanswered.is_empty() && !self.pulse.waits_to_write() {
-            self.last_call = None;
+        if last_call.has_come() && self.open.unanswered.is_empty() && !self.pulse.waits_to_write() {
+            self.last_call = LastWord::Said;
         }
     }
 

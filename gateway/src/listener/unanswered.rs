@@ -75,23 +75,13 @@ impl Drop for Waits<'_> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    use std::task::Wake;
 
     use super::*;
-
-    #[derive(Default)]
-    struct Woken(AtomicU32);
-
-    impl Wake for Woken {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::woken::Woken;
 
     #[test]
     fn who_waits_is_woken_and_who_has_gone_leaves_nothing_behind() {
-        let (all, woken) = (Unanswered::default(), Arc::new(Woken::default()));
+        let (all, woken) = (Unanswered::default(), Arc::<Woken>::default());
         let waker = Waker::from(Arc::clone(&woken));
         let cx = Context::from_waker(&waker);
         let (mut one, mut other, never) = (all.one(), all.one(), all.one());
@@ -100,10 +90,10 @@ mod tests {
             waits.wait(&cx);
         }
         all.wake();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 2, "each once");
+        assert_eq!(woken.times(), 2, "each once");
         drop((one, never));
         all.wake();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 3);
+        assert_eq!(woken.times(), 3);
         let mut third = all.one();
         third.wait(&cx);
         assert!(!all.is_empty());

@@ -52,7 +52,8 @@ fn pass<N: Network>(mut held: Held<N>, response: Response, (recorded, is_problem
     let (status, mut headers) = (parts.status, parts.headers);
     let has_none = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     let length = body.size_hint().exact();
-    let is_own = matches!(held, Held::Own(_));
+    // A problem is the gateway's own, whoever had answered before.
+    let is_own = is_problem || matches!(held, Held::Own(_));
     let is_head = held.with(|exchange| {
         exchange.status = Some(recorded);
         if exchange.is_grpc

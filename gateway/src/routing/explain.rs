@@ -5,9 +5,8 @@
 
 use std::cmp::Reverse;
 
-use http::{HeaderMap, Method};
+use http::Method;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::content::{Body, Unmet};
 use super::host::fits;
@@ -15,15 +14,12 @@ use super::method::MethodSet;
 use super::pattern::{Pattern, Segment};
 use super::preflight::Asked;
 use super::table::{Ask, Found, RouteTable, conditions};
+use super::wording::{body_text, host_text, kind, named, quoted, unmet_text, value_text};
 use crate::config::settings::Route;
-use crate::config::settings::route::{HostPattern, RouteMatch, ValueMatch};
-use crate::config::settings::target::{NOT_SHOWN, may_be_secret};
+use crate::config::settings::route::{HostPattern, RouteMatch};
 
 /// Misses told of; the rest is counted.
 const MOST_MISSES: usize = 20;
-
-/// The longest piece of a request that is repeated in a reason, in characters.
-const MOST_QUOTED: usize = 80;
 
 /// What became of one request, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -298,65 +294,6 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
     because
 }
 
-/// Listeners, by name.
-fn named(listeners: &[std::sync::Arc<str>]) -> String {
-    let names: Vec<String> = listeners.iter().map(|name| format!("\"{name}\"")).collect();
-    format!("the listener {}", names.join(" or "))
-}
-
-fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
-    match unmet {
-        // The request's value may be a secret, so it is not repeated.
-        Unmet::Header(name, wanted) if headers.contains_key(name) => {
-            let lines = headers.get_all(name).iter().count();
-            let each = if lines > 1 { format!(" in each of its {lines} lines") } else { String::new() };
-            format!("header {name} is there, but not {}{each}", value_text(name.as_str(), wanted))
-        }
-        Unmet::Header(name, _) => format!("header {name} is absent"),
-        Unmet::Query(name, ValueMatch::Present) => format!("query {name} is absent"),
-        Unmet::Query(name, wanted) => format!("query {name} is absent, or not {}", value_text(name, wanted)),
-        Unmet::Body(pointer, wanted) => format!("body {pointer} is absent, or not {}", body_text(pointer, wanted)),
-    }
-}
-
-/// What is wanted of a header or a parameter: a secret, which variables filled in, is for nobody's eyes.
-fn value_text(name: &str, value: &ValueMatch) -> String {
-    match value {
-        ValueMatch::Present => "present".to_owned(),
-        _ if may_be_secret(name) => NOT_SHOWN.to_owned(),
-        ValueMatch::Exact(exact) => format!("\"{exact}\""),
-        ValueMatch::Pattern(regex) => format!("like {}", regex.as_str()),
-    }
-}
-
-/// The same of a place in the body.
-fn body_text(pointer: &str, value: &Value) -> String {
-    if may_be_secret(pointer) { NOT_SHOWN.to_owned() } else { value.to_string() }
-}
-
-fn host_text(host: &HostPattern) -> String {
-    match host {
-        HostPattern::Exact(name) => name.clone(),
-        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
-    }
-}
-
-fn kind(segment: &Segment) -> &'static str {
-    match segment {
-        Segment::Static(_) => "static",
-        Segment::Param(_) => "a parameter",
-        Segment::Rest(_) => "the rest",
-    }
-}
-
-/// A piece of the request, cut to a length that fits a line.
-fn quoted(text: &str) -> String {
-    match text.char_indices().nth(MOST_QUOTED) {
-        None => format!("\"{text}\""),
-        Some((end, _)) => format!("\"{}…\"", &text[..end]),
-    }
-}
-
 /// For the property test of the table: an explanation never contradicts the answer.
 #[cfg(test)]
 pub(super) fn assert_agrees(table: &RouteTable, ask: &Ask<'_>) {
@@ -375,10 +312,11 @@ pub(super) fn assert_agrees(table: &RouteTable, ask: &Ask<'_>) {
 mod tests {
     use std::sync::Arc;
 
-    use http::{HeaderName, HeaderValue};
+    use http::{HeaderMap, HeaderName, HeaderValue};
 
     use super::super::naive::route;
     use super::*;
+    use crate::config::settings::route::ValueMatch;
 
     fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
         let mut headers = HeaderMap::new();
@@ -416,51 +354,6 @@ mod tests {
             "/1 host: \"a.example\" is not *.other.example",
         ];
         assert_eq!(reasons(&routes, "/api/orders/7"), expected);
-    }
-
-    #[test]
-    fn what_may_be_a_secret_is_not_shown() {
-        let wanted = |text: &str| ValueMatch::Exact(text.into());
-        let one = route("/a", |matches| {
-            matches.headers = vec![
-                (HeaderName::from_static("x-edge-secret"), wanted("hunter2")),
-                (HeaderName::from_static("x-tenant"), wanted("blue")),
-            ];
-            matches.query = vec![
-                ("token".to_owned(), ValueMatch::Pattern(regex::Regex::new("hunter2").unwrap())),
-                ("sig".to_owned(), ValueMatch::Present),
-            ];
-            matches.body = vec![("/login/password".into(), "hunter2".into()), ("/kind".into(), "b".into())];
-        });
-        let table = RouteTable::build(&[one]);
-        let explained = |secret: &'static str, tenant: &'static str, query, body: &Value| {
-            let mut headers = HeaderMap::new();
-            headers.insert("x-edge-secret", HeaderValue::from_static(secret));
-            headers.insert("x-tenant", HeaderValue::from_static(tenant));
-            let body = Body::Json(body, 50);
-            let (listener, host, method, client) = ("", "", &Method::POST, None);
-            explain(&table, &Ask { listener, host, method, path: "/a", query, client, headers: &headers, body })
-        };
-        let body = |password: &str| serde_json::json!({ "login": { "password": password }, "kind": "b" });
-        let good = Some("token=hunter2&sig=1");
-        let chosen = explained("hunter2", "blue", good, &body("hunter2"));
-        let shown = [
-            "header x-edge-secret (not shown)",
-            "header x-tenant \"blue\"",
-            "query token (not shown)",
-            "query sig present",
-            "body /login/password (not shown)",
-            "body /kind \"b\"",
-        ];
-        assert_eq!(chosen.because[3..], shown);
-        for (missed, reason) in [
-            (explained("guess", "blue", good, &body("hunter2")), "header x-edge-secret is there, but not (not shown)"),
-            (explained("hunter2", "red", good, &body("hunter2")), "header x-tenant is there, but not \"blue\""),
-            (explained("hunter2", "blue", None, &body("hunter2")), "query token is absent, or not (not shown)"),
-            (explained("hunter2", "blue", good, &body("guess")), "body /login/password is absent, or not (not shown)"),
-        ] {
-            assert_eq!(missed.misses[0].reason, reason);
-        }
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod table;
 pub mod tie;
 mod tree;
 pub mod undecided;
+mod wording;
 
 #[cfg(test)]
 mod naive;

@@ -15,6 +15,7 @@ mod listeners;
 mod mirrors;
 mod mounted;
 mod one_mistake;
+mod other_origins;
 mod own_words;
 mod plugins;
 mod policies;

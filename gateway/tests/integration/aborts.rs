@@ -96,7 +96,8 @@ async fn l10_after_many_aborts_every_counter_is_back_at_nothing() {
         open as usize == idle
     })
     .await;
-    assert_eq!(gateway.get("/").await.status, 200, "and it serves as before");
+    let served = gateway.client().await.ask_until_let_in(GET).await;
+    assert_eq!(served.status, 200, "and it serves as before");
     assert_eq!(gateway.metric("gateway_panics_total").await, Some(0.0));
 }
 

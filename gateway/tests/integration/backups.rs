@@ -7,7 +7,6 @@ use mocks::raw::{Gate, Raw, Script};
 use mocks::{Mock, Rule};
 use serde_json::{Value, json};
 
-use crate::health::ask;
 use crate::support::{Answer, Events, Gateway, eventually, guarded};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -68,7 +67,7 @@ async fn while_primaries_take_requests_a_backup_is_checked_and_gets_none() {
         let backup = upstream.addrs()[2].port();
         let is_checked = || upstream.journal().iter().any(|it| it.endpoint == backup && it.path == "/healthz");
         eventually("the backup is checked", is_checked).await;
-        assert_eq!(ask(&gateway, 20).await, [200; 20]);
+        assert_eq!(gateway.statuses(20).await, [200; 20]);
         let asked = asked(&upstream);
         assert_eq!((asked[0] + asked[1], asked[2]), (20, 0), "{balance}");
         assert_eq!(gateway.metric("gateway_backups_serving{upstream=\"up\"}").await, Some(0.0));
@@ -88,11 +87,11 @@ async fn when_all_primaries_die_the_backup_serves_and_when_one_comes_back_it_has
     // Nobody is told of it: there is an attempt for each primary, and one for the backup.
     guarded("backups serve", async {
         while serving(&gateway) != Serving::Backups {
-            assert_eq!(ask(&gateway, 1).await, [200]);
+            assert_eq!(gateway.statuses(1).await, [200]);
         }
     })
     .await;
-    assert_eq!(ask(&gateway, 20).await, [200; 20], "whatever probes come to");
+    assert_eq!(gateway.statuses(20).await, [200; 20], "whatever probes come to");
     let told = events.next(1).await.remove(0);
     assert_eq!((&told["upstream"], &told["from"], &told["to"]), (&json!("up"), &json!("primaries"), &json!("backups")));
     let out = told["endpoints"].as_array().unwrap();
@@ -102,12 +101,12 @@ async fn when_all_primaries_die_the_backup_serves_and_when_one_comes_back_it_has
     upstream.set_rules([fails(0)]);
     guarded("a primary is back", async {
         while serving(&gateway) != Serving::Primaries {
-            assert_eq!(ask(&gateway, 1).await, [200]);
+            assert_eq!(gateway.statuses(1).await, [200]);
         }
     })
     .await;
     let before = asked(&upstream)[2];
-    assert_eq!(ask(&gateway, 20).await, [200; 20]);
+    assert_eq!(gateway.statuses(20).await, [200; 20]);
     assert_eq!(asked(&upstream)[2], before, "a probe of the other one that fails is tried again at this one");
     let told = events.next(1).await.remove(0);
     assert_eq!((&told["from"], &told["to"], told.get("endpoints")), (&json!("backups"), &json!("primaries"), None));
@@ -120,7 +119,7 @@ async fn primaries_that_call_themselves_down_are_believed_where_a_backup_does_we
     upstream.set_rules([down(0), down(1)]);
     let gateway = Gateway::start(&text(&upstream, CHECKS, "")).await;
     it_is_the_turn_of(&gateway, Serving::Backups).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(asked(&upstream), [0, 0, 10]);
 
     assert_eq!(gateway.metric("gateway_backups_serving{upstream=\"up\"}").await, Some(1.0));
@@ -139,7 +138,7 @@ async fn primaries_that_call_themselves_down_are_believed_where_a_backup_does_we
 
     upstream.set_rules([down(0)]);
     it_is_the_turn_of(&gateway, Serving::Primaries).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(asked(&upstream), [0, 10, 10]);
     assert_eq!(gateway.metric("gateway_backups_serving{upstream=\"up\"}").await, Some(0.0));
 }
@@ -154,7 +153,7 @@ async fn a_check_that_is_wrong_everywhere_brings_no_backup_in() {
         active.iter().all(|endpoint| !endpoint.health.is_healthy())
     };
     eventually("all are found unhealthy", are_sick).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(asked(&upstream)[2], 0);
 }
 
@@ -170,11 +169,11 @@ async fn where_too_few_primaries_are_well_a_backup_joins_them_before_anybody_is_
         active.is_out(active.scope(None), endpoint)
     };
     eventually("one is out", || is_out(0)).await;
-    assert_eq!((ask(&gateway, 12).await, asked(&upstream)[3]), (vec![200; 12], 0), "two of three are enough");
+    assert_eq!((gateway.statuses(12).await, asked(&upstream)[3]), (vec![200; 12], 0), "two of three are enough");
     upstream.set_rules([down(0), down(1)]);
     it_is_the_turn_of(&gateway, Serving::Both).await;
     let before = asked(&upstream);
-    assert_eq!(ask(&gateway, 60).await, [200; 60]);
+    assert_eq!(gateway.statuses(60).await, [200; 60]);
     let after = asked(&upstream);
     let got: Vec<usize> = after.iter().zip(&before).map(|(after, before)| after - before).collect();
     assert_eq!((got[0], got[1], got[2] + got[3]), (0, 0, 60));
@@ -182,7 +181,7 @@ async fn where_too_few_primaries_are_well_a_backup_joins_them_before_anybody_is_
     // Too few are well anywhere: all are used.
     upstream.set_rules([down(0), down(1), down(3)]);
     eventually("the backup is down too", || is_out(3)).await;
-    assert_eq!(ask(&gateway, 60).await, [200; 60]);
+    assert_eq!(gateway.statuses(60).await, [200; 60]);
     let last = asked(&upstream);
     assert!((0..4).all(|endpoint| last[endpoint] > after[endpoint]), "{after:?} {last:?}");
 }
@@ -196,13 +195,13 @@ async fn a_retry_stays_among_the_primaries_as_long_as_there_is_another() {
     let upstream = endpoints(3).await;
     upstream.set_rules([fails.clone()]);
     let gateway = Gateway::start(&text(&upstream, &keys, route)).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(asked(&upstream), [5, 10, 0]);
 
     let upstream = endpoints(2).await;
     upstream.set_rules([fails]);
     let gateway = Gateway::start(&text(&upstream, &keys, route)).await;
-    assert_eq!(ask(&gateway, 4).await, [200; 4]);
+    assert_eq!(gateway.statuses(4).await, [200; 4]);
     assert_eq!(asked(&upstream), [4, 4], "where there is none, it goes to the backup");
     gateway.records(4).await;
     let id = gateway.admin("GET", "/requests?limit=1").await.json()["requests"][0]["request_id"].clone();
@@ -219,12 +218,12 @@ async fn a_hedge_goes_to_a_backup_only_while_backups_take_requests() {
     let gateway =
         Gateway::start(&text(&upstream, NO_BREAKER, "hedge = { after = '10ms', max = 2 }\nretry = { attempts = 1 }"))
             .await;
-    assert_eq!(ask(&gateway, 1).await, [200]);
+    assert_eq!(gateway.statuses(1).await, [200]);
     assert_eq!(asked(&upstream)[2], 0, "the other primary, and nobody beyond");
     for primary in &upstream.addrs()[..2] {
         force(&gateway, primary, "open").await;
     }
-    assert_eq!(ask(&gateway, 1).await, [200]);
+    assert_eq!(gateway.statuses(1).await, [200]);
     assert_eq!(asked(&upstream)[2], 1);
 }
 
@@ -237,7 +236,7 @@ async fn a_primary_that_comes_back_by_and_by_leaves_the_rest_to_the_backup_meanw
     it_is_the_turn_of(&gateway, Serving::Backups).await;
     upstream.set_rules([]);
     it_is_the_turn_of(&gateway, Serving::Primaries).await;
-    assert_eq!(ask(&gateway, 400).await, [200; 400]);
+    assert_eq!(gateway.statuses(400).await, [200; 400]);
     let share = asked(&upstream)[0] as f64 / 400.0;
     assert!((0.04..0.2).contains(&share), "a tenth: {share}");
 }
@@ -330,10 +329,10 @@ async fn a_backup_that_a_reload_makes_a_primary_begins_with_a_small_share() {
     let upstream = endpoints(3).await;
     let keys = "slow_start = '1h'\nbalance = 'round_robin'";
     let gateway = Gateway::start(&text(&upstream, keys, "")).await;
-    assert_eq!(ask(&gateway, 5).await, [200; 5]);
+    assert_eq!(gateway.statuses(5).await, [200; 5]);
     gateway.rewrite(&text(&upstream, keys, "").replace("backup = true", "backup = false"));
     assert!(gateway.reload().await.ok);
-    assert_eq!(ask(&gateway, 300).await, [200; 300]);
+    assert_eq!(gateway.statuses(300).await, [200; 300]);
     let share = asked(&upstream)[2] as f64 / 300.0;
     assert!((0.002..0.12).contains(&share), "a tenth of its third: {share}");
     // No backup is left, and nobody tells of any.
@@ -357,7 +356,7 @@ async fn a_route_with_a_breaker_of_its_own_has_backups_of_its_own_turn() {
     assert_eq!(statuses, [503, 503, 200, 200]);
     let told = events.next(1).await.remove(0);
     assert_eq!((&told["route"], &told["to"]), (&json!("bad"), &json!("backups")));
-    assert_eq!(ask(&gateway, 3).await, [200; 3]);
+    assert_eq!(gateway.statuses(3).await, [200; 3]);
     assert_eq!(asked(&upstream), [3, 0], "for all others it is well");
     assert_eq!(serving(&gateway), Serving::Primaries);
     assert_eq!(gateway.metric("gateway_backups_serving{upstream=\"up\"}").await, Some(1.0));

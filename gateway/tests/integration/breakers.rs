@@ -37,15 +37,6 @@ pub(crate) fn state(gateway: &Gateway, endpoint: usize) -> &'static str {
     gateway.inner().upstreams()[0].active().endpoints[endpoint].standing.guard.state().as_str()
 }
 
-pub(crate) async fn statuses(gateway: &Gateway, count: usize) -> Vec<u16> {
-    let mut client = gateway.client().await;
-    let mut statuses = Vec::new();
-    for _ in 0..count {
-        statuses.push(client.ask(GET).await.status);
-    }
-    statuses
-}
-
 #[tokio::test]
 async fn what_fails_is_left_alone_and_every_place_says_why() {
     let upstream = endpoints(1).await;
@@ -97,7 +88,7 @@ async fn a_sick_endpoint_gets_nothing_more_and_the_others_get_all() {
     let upstream = endpoints(2).await;
     upstream.set_rules([Rule::any().endpoint(0).status(503)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
-    let statuses = statuses(&gateway, 30).await;
+    let statuses = gateway.statuses(30).await;
     assert_eq!(statuses.iter().filter(|status| **status == 503).count(), 3);
     assert!(statuses[6..].iter().all(|status| *status == 200), "{statuses:?}");
     assert_eq!((upstream.counters_of(0).requests, upstream.counters_of(1).requests), (3, 27));
@@ -108,11 +99,11 @@ async fn it_is_tried_by_time_alone_and_closes_when_probes_do_well() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(503)]);
     let gateway = Gateway::start(&text(&upstream, RECOVERS_SOON)).await;
-    assert_eq!(statuses(&gateway, 3).await, [503; 3]);
+    assert_eq!(gateway.statuses(3).await, [503; 3]);
     upstream.set_rules([]);
     eventually("half-open, without a request", || state(&gateway, 0) == "half_open").await;
     assert_eq!(upstream.counters().requests, 3, "nobody was sent to find out");
-    assert_eq!(statuses(&gateway, 2).await, [200; 2]);
+    assert_eq!(gateway.statuses(2).await, [200; 2]);
     assert_eq!(state(&gateway, 0), "closed");
     let shown = breaker(&gateway, 0).await;
     assert_eq!((&shown["cause"], &shown["balancing"]), (&"probes_passed".into(), &"in".into()));
@@ -127,7 +118,7 @@ async fn a_probe_that_hangs_never_wedges_it() {
     let keys = "breaker = { consecutive_failures = 1, open_for = '10ms', max_open_for = '10ms', probes = 1, probe_timeout = '30ms' }";
     let gateway = Gateway::start(&text(&upstream, keys)).await;
     let mut events = Events::of(&gateway, "?kinds=breaker").await;
-    assert_eq!(statuses(&gateway, 1).await, [503]);
+    assert_eq!(gateway.statuses(1).await, [503]);
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);
     eventually("half-open", || state(&gateway, 0) == "half_open").await;
     let mut hanging = gateway.client().await;
@@ -136,7 +127,7 @@ async fn a_probe_that_hangs_never_wedges_it() {
     assert_eq!(causes, ["consecutive_failures", "timer", "probe_timeout"]);
     upstream.set_rules([]);
     eventually("half-open again", || state(&gateway, 0) == "half_open").await;
-    assert_eq!(statuses(&gateway, 1).await, [200]);
+    assert_eq!(gateway.statuses(1).await, [200]);
     assert_eq!(state(&gateway, 0), "closed", "while the first probe still hangs");
 }
 
@@ -145,7 +136,7 @@ async fn where_nothing_is_a_failure_nothing_trips() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(503)]);
     let gateway = Gateway::start(&text(&upstream, "breaker = { failures = [], consecutive_failures = 3 }")).await;
-    assert_eq!(statuses(&gateway, 50).await, [503; 50]);
+    assert_eq!(gateway.statuses(50).await, [503; 50]);
     assert_eq!((state(&gateway, 0), upstream.counters_of(0).requests), ("closed", 50));
 }
 
@@ -154,12 +145,12 @@ async fn too_many_requests_is_no_failure_and_no_recovery() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(429)]);
     let gateway = Gateway::start(&text(&upstream, RECOVERS_SOON)).await;
-    assert_eq!(statuses(&gateway, 30).await, [429; 30]);
+    assert_eq!(gateway.statuses(30).await, [429; 30]);
     upstream.set_rules([Rule::any().status(503)]);
-    assert_eq!(statuses(&gateway, 3).await, [503; 3]);
+    assert_eq!(gateway.statuses(3).await, [503; 3]);
     upstream.set_rules([Rule::any().status(429)]);
     eventually("half-open", || state(&gateway, 0) == "half_open").await;
-    assert_eq!(statuses(&gateway, 10).await, [429; 10]);
+    assert_eq!(gateway.statuses(10).await, [429; 10]);
     assert_eq!(state(&gateway, 0), "half_open");
 }
 
@@ -168,10 +159,10 @@ async fn a_bug_that_answers_500_ejects_nothing_by_default() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(500)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
-    assert_eq!(statuses(&gateway, 30).await, [500; 30]);
+    assert_eq!(gateway.statuses(30).await, [500; 30]);
     let gateway = Gateway::start(&text(&upstream, "breaker = { failures = ['500'], consecutive_failures = 3 }")).await;
     let expected = [500, 500, 500, 503, 503];
-    assert_eq!(statuses(&gateway, 5).await, expected, "where it is configured, it does");
+    assert_eq!(gateway.statuses(5).await, expected, "where it is configured, it does");
 }
 
 #[tokio::test]
@@ -184,12 +175,12 @@ async fn connections_that_fail_and_answers_that_break_off_count() {
         )
     };
     let gateway = Gateway::start(&text(gone, "consecutive_failures = 3, open_for = '60s'")).await;
-    assert_eq!(statuses(&gateway, 4).await, [502, 502, 502, 503]);
+    assert_eq!(gateway.statuses(4).await, [502, 502, 502, 503]);
 
     let reset = echo().await;
     reset.set_rules([Rule::any().effect(Effect::Reset(Reset::BeforeHeaders))]);
     let gateway = Gateway::start(&text(reset.addr(), "consecutive_failures = 3, open_for = '60s'")).await;
-    assert_eq!(statuses(&gateway, 4).await, [502, 502, 502, 503]);
+    assert_eq!(gateway.statuses(4).await, [502, 502, 502, 503]);
 
     let half = "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf";
     let cut = Raw::script(Script::new().read_request().send(half)).await.unwrap();
@@ -268,7 +259,7 @@ async fn slow_answers_open_it_where_that_is_asked_for() {
     upstream.set_rules([Rule::any().delay(std::time::Duration::from_millis(20))]);
     let keys = "breaker = { slow_call = '10ms', slow_ratio = 0.5, min_requests = 4, open_for = '60s' }";
     let gateway = Gateway::start(&text(&upstream, keys)).await;
-    assert_eq!(statuses(&gateway, 5).await, [200, 200, 200, 200, 503]);
+    assert_eq!(gateway.statuses(5).await, [200, 200, 200, 200, 503]);
     assert_eq!(breaker(&gateway, 0).await["cause"], "slow_ratio");
 }
 
@@ -279,18 +270,18 @@ async fn an_operator_opens_closes_and_lets_go() {
     let path = |action: &str| format!("/breakers/up/{}/{action}", upstream.addrs()[0]);
     let shown = gateway.admin("POST", &path("open")).await.json();
     assert_eq!(shown["breakers"][0]["endpoints"][0]["mode"], "open");
-    assert_eq!(statuses(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(upstream.counters_of(0).requests, 0);
     assert_eq!(breaker(&gateway, 0).await["cause"], "operator");
 
     assert_eq!(gateway.admin("POST", &path("auto")).await.status, 200);
     assert_eq!(state(&gateway, 0), "half_open", "it is tried before it gets its share");
-    assert_eq!(statuses(&gateway, 20).await, [200; 20]);
+    assert_eq!(gateway.statuses(20).await, [200; 20]);
     assert_eq!(state(&gateway, 0), "closed");
 
     assert_eq!(gateway.admin("POST", &path("close")).await.status, 200);
     upstream.set_rules([Rule::any().status(503)]);
-    statuses(&gateway, 10).await;
+    gateway.statuses(10).await;
     assert_eq!((state(&gateway, 0), state(&gateway, 1)), ("closed", "open"), "held closed, it never trips");
 
     for path in
@@ -305,11 +296,11 @@ async fn a_reload_keeps_it_open() {
     let upstream = endpoints(2).await;
     upstream.set_rules([Rule::any().endpoint(0).status(503)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
-    statuses(&gateway, 6).await;
+    gateway.statuses(6).await;
     assert_eq!(state(&gateway, 0), "open");
     gateway.rewrite(&text(&upstream, "breaker = { consecutive_failures = 4, open_for = '50s' }"));
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
-    assert_eq!(statuses(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(upstream.counters_of(0).requests, 3);
     let shown = breaker(&gateway, 0).await;
     assert_eq!((&shown["state"], &shown["trips"], &shown["balancing"]), (&"open".into(), &1.into(), &"ejected".into()));
@@ -320,12 +311,12 @@ async fn a_reload_that_turns_breakers_off_leaves_nothing_alone() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().status(503)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
-    assert_eq!(statuses(&gateway, 3).await, [503; 3]);
+    assert_eq!(gateway.statuses(3).await, [503; 3]);
     assert_eq!((state(&gateway, 0), upstream.counters_of(0).requests), ("open", 3));
     upstream.set_rules([]);
     gateway.rewrite(&text(&upstream, "breaker = { failures = [], open_for = '60s' }"));
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
-    assert_eq!(statuses(&gateway, 3).await, [200; 3]);
+    assert_eq!(gateway.statuses(3).await, [200; 3]);
     let shown = breaker(&gateway, 0).await;
     assert_eq!(
         (&shown["state"], &shown["cause"], &shown["balancing"]),
@@ -374,7 +365,7 @@ async fn too_many_sick_endpoints_are_capped_and_say_so() {
     upstream.set_rules([Rule::any().endpoint(0).status(503), Rule::any().endpoint(1).status(503)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
     let mut events = Events::of(&gateway, "?kinds=ejection").await;
-    statuses(&gateway, 60).await;
+    gateway.statuses(60).await;
     let moves: Vec<(bool, bool)> = events
         .next(2)
         .await
@@ -394,8 +385,8 @@ async fn all_are_used_where_too_few_are_well() {
     let upstream = endpoints(2).await;
     upstream.set_rules([Rule::any().status(503)]);
     let gateway = Gateway::start(&text(&upstream, &format!("{TRIPS_AT_3}\npanic_below = 0.4"))).await;
-    assert_eq!(statuses(&gateway, 30).await, [503; 30]);
+    assert_eq!(gateway.statuses(30).await, [503; 30]);
     assert_eq!(upstream.counters().requests, 30, "rather than to refuse everything");
     upstream.set_rules([]);
-    assert_eq!(statuses(&gateway, 5).await, [200; 5], "and what heals is used at once");
+    assert_eq!(gateway.statuses(5).await, [200; 5], "and what heals is used at once");
 }

@@ -3,7 +3,7 @@
 use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Rule};
 
-use crate::breakers::{GET, TRIPS_AT_3, breaker, endpoints, state, statuses, text};
+use crate::breakers::{GET, TRIPS_AT_3, breaker, endpoints, state, text};
 use crate::support::{Events, Gateway, eventually};
 
 #[tokio::test]
@@ -12,7 +12,7 @@ async fn a_client_that_leaves_says_nothing_about_the_endpoint() {
     upstream.set_rules([Rule::any().status(503)]);
     let keys = "breaker = { consecutive_failures = 1, open_for = '10ms', max_open_for = '10ms', probes = 1, probe_timeout = '60s' }";
     let gateway = Gateway::start(&text(&upstream, keys)).await;
-    assert_eq!(statuses(&gateway, 1).await, [503]);
+    assert_eq!(gateway.statuses(1).await, [503]);
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);
     eventually("half-open", || state(&gateway, 0) == "half_open").await;
     for _ in 0..3 {
@@ -24,7 +24,7 @@ async fn a_client_that_leaves_says_nothing_about_the_endpoint() {
         assert_eq!(state(&gateway, 0), "half_open", "neither opened nor closed");
     }
     upstream.set_rules([]);
-    assert_eq!(statuses(&gateway, 1).await, [200], "the probe's place is free again");
+    assert_eq!(gateway.statuses(1).await, [200], "the probe's place is free again");
     assert_eq!(state(&gateway, 0), "closed");
 }
 
@@ -33,9 +33,14 @@ async fn a_client_that_gives_no_time_opens_no_breaker_for_others() {
     let upstream = endpoints(1).await;
     upstream.set_rules([Rule::any().effect(Effect::Hang)]);
     let gateway = Gateway::start(&text(&upstream, TRIPS_AT_3)).await;
-    for _ in 0..5 {
+    let mut waited = 0;
+    while waited < 5 {
         let answer = gateway.ask("GET / HTTP/1.1\r\nhost: a\r\nx-request-timeout-ms: 5\r\n\r\n").await;
-        assert_eq!(answer.code(), "upstream_timeout");
+        // A busy machine may need all of that time before the endpoint is asked.
+        match answer.code().as_str() {
+            "upstream_timeout" => waited += 1,
+            code => assert!(["overloaded", "connect_timeout"].contains(&code), "{code}"),
+        }
     }
     assert_eq!(state(&gateway, 0), "closed");
 }

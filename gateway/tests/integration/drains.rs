@@ -9,9 +9,11 @@ use std::time::Duration;
 
 use gateway::clock::Clock;
 use gateway::config::{Purpose, load_text};
+use gateway::connections::Connections;
 use gateway::gateway::{Gateway, World};
 use gateway::listener::connection;
 use gateway::network::Network;
+use gateway::shutdown::{Drained, Switches, drain};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -24,6 +26,9 @@ use crate::support::h2::{
 const PIPE: usize = 1024;
 /// The answer's body, bytes: less than what a stream may hold of one that nobody takes.
 const BODY: usize = 20_000;
+
+/// What a drain may take in all.
+const DRAIN_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// Streams in memory; whoever is connected to answers with one large body, or never.
 #[derive(Clone)]
@@ -74,27 +79,49 @@ fn data(bytes: &[u8]) -> (usize, bool) {
     })
 }
 
-/// A connection that is served, and its drain.
+/// A connection that is served.
 struct Served {
     gateway: Arc<Gateway<InMemory>>,
     client: DuplexStream,
     serving: JoinHandle<()>,
-    start_drain: watch::Sender<bool>,
+    connections: Arc<Connections>,
+    switches: Switches,
 }
 
 impl Served {
     fn new() -> Self {
-        let text = "[telemetry.access_log]\noutput = 'off'\n[[routes]]\npath = '/{*rest}'\nupstream = 'http://up:9'\n";
-        let config = load_text(text, Path::new("in-memory"), Purpose::Run).unwrap().config;
+        let text = format!(
+            "[server]\nidle_timeout = '5s'\ndrain_timeout = '{}ms'\n[telemetry.access_log]\noutput = 'off'\n\
+             [[routes]]\npath = '/{{*rest}}'\nupstream = 'http://up:9'\n",
+            DRAIN_TIMEOUT.as_millis()
+        );
+        let config = load_text(&text, Path::new("in-memory"), Purpose::Run).unwrap().config;
         let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
         let world = World { network: InMemory, clock, seed: 7, shards: 1 };
         let gateway = Arc::new(Gateway::new(config, world).unwrap());
-        let (start_drain, drain) = watch::channel(false);
+        let (close_idle, closes) = watch::channel(false);
+        let [stop_accepting, stop_workers] = [(); 2].map(|()| watch::Sender::new(false));
+        let switches = Switches { stop_accepting, close_idle, stop_workers };
+        let connections = Arc::new(Connections::default());
         let (client, accepted) = duplex(PIPE);
         let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 4000));
+        let place = connections.enter(peer.ip(), 1, None).unwrap();
         let shard = Arc::clone(&gateway.shards()[0]);
-        let serving = tokio::spawn(connection::serve(shard, accepted, peer, drain, ()));
-        Self { gateway, client, serving, start_drain }
+        let serving = tokio::spawn(connection::serve(shard, accepted, peer, closes, place));
+        Self { gateway, client, serving, connections, switches }
+    }
+
+    /// Its connections are told that a drain begins, which nobody else is.
+    fn start_drain(&self) {
+        self.switches.close_idle.send_replace(true);
+    }
+
+    /// The gateway drains; how that ends, and how long it takes.
+    async fn drain(&self) -> (Drained, Duration) {
+        let clock = &self.gateway.shared().clock;
+        let began = clock.now();
+        let drained = drain(&self.gateway, &self.switches, &self.connections, std::future::pending()).await;
+        (drained, clock.now() - began)
     }
 
     async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -108,36 +135,26 @@ impl Served {
 
     /// All that comes until the connection's end.
     async fn rest(self) -> Vec<u8> {
-        let Self { mut client, serving, start_drain, gateway: _gateway } = self;
+        let Self { mut client, serving, switches, gateway: _gateway, connections: _ } = self;
         let mut got = Vec::new();
         client.read_to_end(&mut got).await.unwrap();
         drop(client);
         serving.await.unwrap();
-        drop(start_drain);
+        drop(switches);
         got
     }
 }
 
-/// A drain begins, and a moment later runs out of time; how long is waited then, and all that comes meanwhile and
-/// behind.
-async fn last_call(served: Served) -> (Duration, Vec<u8>) {
-    let Served { gateway, mut client, serving, start_drain } = served;
-    let calling = async {
-        gateway.begin_drain();
-        start_drain.send(true).unwrap();
-        pass(Duration::from_millis(300)).await;
-        gateway.begin_cut();
-        let clock = &gateway.shared().clock;
-        let began = clock.now();
-        gateway.shared().last_call.call(Duration::from_secs(1)).await;
-        clock.now() - began
-    };
+/// The gateway drains while its client reads, and runs out of time; all that comes meanwhile and behind.
+async fn last_call(mut served: Served) -> Vec<u8> {
+    let mut client = std::mem::replace(&mut served.client, duplex(1).0);
     let mut got = Vec::new();
-    let (waited, read) = tokio::join!(calling, client.read_to_end(&mut got));
+    let (drained, read) = tokio::join!(served.drain(), client.read_to_end(&mut got));
     read.unwrap();
     drop(client);
-    serving.await.unwrap();
-    (waited, got)
+    assert_eq!(drained, (Drained::Cut(1), DRAIN_TIMEOUT), "no longer than it takes to say so");
+    served.serving.await.unwrap();
+    got
 }
 
 /// Some time goes by.
@@ -158,7 +175,7 @@ async fn l7_the_last_bytes_of_an_answer_outlive_a_drain_while_the_client_is_slow
     served.send([PREFACE, &ask()].concat()).await;
     // By its end the answer has been handed over whole, and waits behind a full pipe.
     pass(Duration::from_secs(1)).await;
-    served.start_drain.send(true).unwrap();
+    served.start_drain();
     // Longer than a drain waits for a client that has nothing left to get, shorter than `body_idle_timeout`.
     pass(Duration::from_secs(20)).await;
     assert!(!served.serving.is_finished(), "bytes still wait for the client");
@@ -173,7 +190,7 @@ async fn l7_who_takes_its_last_bytes_after_a_drain_has_begun_does_not_hold_it_up
     let mut got = vec![0; BODY - PIPE];
     served.client.read_exact(&mut got).await.unwrap();
     pass(Duration::from_millis(1)).await;
-    served.start_drain.send(true).unwrap();
+    served.start_drain();
     pass(Duration::from_secs(20)).await;
     assert!(!served.serving.is_finished(), "bytes still wait for the client");
     got.extend(served.rest_within(Duration::from_secs(1)).await);
@@ -185,7 +202,7 @@ async fn l7_a_preface_that_is_on_its_way_when_a_drain_begins_is_waited_for_and_i
     let mut served = Served::new();
     served.send(&PREFACE[..18]).await;
     pass(Duration::from_millis(1)).await;
-    served.start_drain.send(true).unwrap();
+    served.start_drain();
     pass(Duration::from_millis(50)).await;
     served.send([&PREFACE[18..], &ask()].concat()).await;
     let got = served.rest().await;
@@ -198,7 +215,7 @@ async fn l7_a_preface_that_does_not_come_holds_up_no_drain() {
     let mut served = Served::new();
     served.send(&PREFACE[..18]).await;
     pass(Duration::from_millis(1)).await;
-    served.start_drain.send(true).unwrap();
+    served.start_drain();
     assert!(!frames(&served.rest_within(Duration::from_secs(2)).await).any(|(kind, ..)| kind == HEADERS));
 }
 
@@ -207,8 +224,7 @@ async fn l7_who_waits_when_a_drain_runs_out_of_time_is_told_so() {
     let mut served = Served::new();
     served.send("GET /hang HTTP/1.1\r\nhost: a\r\n\r\n").await;
     pass(Duration::from_millis(1)).await;
-    let (waited, got) = last_call(served).await;
-    assert_eq!(waited, Duration::ZERO, "no longer than it takes to say so");
+    let got = last_call(served).await;
     let got = String::from_utf8(got).unwrap();
     let (head, body) = got.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 503 ") && head.contains("connection: close"), "{got}");
@@ -224,12 +240,30 @@ async fn l7_so_is_who_waits_on_a_stream_of_http2() {
     let asks = [1, 3].map(|stream| frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&hang))).concat();
     served.send([PREFACE, &frame(SETTINGS, 0, 0, &[]), &asks].concat()).await;
     pass(Duration::from_millis(1)).await;
-    let (waited, got) = last_call(served).await;
-    assert_eq!(waited, Duration::ZERO);
+    let got = last_call(served).await;
     assert_eq!(frames(&got).filter(|(kind, ..)| *kind == HEADERS).count(), 2, "each has its answer");
-    let told = frames(&got).filter(|(kind, ..)| *kind == DATA).map(|(.., payload)| String::from_utf8_lossy(payload));
-    let told: Vec<_> = told.filter(|payload| payload.contains("\"code\":\"overloaded\"")).collect();
-    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(problems(&got).len(), 2);
+}
+
+/// What is told in DATA, where it is a problem.
+fn problems(got: &[u8]) -> Vec<String> {
+    let told = frames(got).filter(|(kind, ..)| *kind == DATA).map(|(.., data)| String::from_utf8_lossy(data).into());
+    told.filter(|data: &String| data.contains("\"code\":\"overloaded\"")).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn l7_so_is_who_had_been_told_to_go_before_the_drain() {
+    let mut served = Served::new();
+    served.send([PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).await;
+    // Longer than `idle_timeout`: the client is told to go, and its request is on its way meanwhile.
+    pass(Duration::from_millis(5_500)).await;
+    let hang = [GET[0], GET[1], (":path", "/hang"), GET[3]];
+    served.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &block(&hang))).await;
+    pass(Duration::from_secs(5)).await;
+    assert!(!served.serving.is_finished(), "it is waited for what it is answered");
+    let got = last_call(served).await;
+    let told: Vec<u8> = frames(&got).map(|(kind, ..)| kind).filter(|kind| [GOAWAY, HEADERS].contains(kind)).collect();
+    assert_eq!((told[0], problems(&got).len()), (GOAWAY, 1), "{told:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -239,13 +273,7 @@ async fn l7_an_answer_that_is_on_its_way_is_not_waited_for() {
     // Its head has come, and the rest waits behind a full pipe.
     let mut begun = [0; 64];
     served.client.read_exact(&mut begun).await.unwrap();
-    served.gateway.begin_drain();
-    served.start_drain.send(true).unwrap();
-    pass(Duration::from_millis(300)).await;
-    let clock = &served.gateway.shared().clock;
-    let began = clock.now();
-    served.gateway.shared().last_call.call(Duration::from_secs(1)).await;
-    assert_eq!(clock.now() - began, Duration::ZERO);
+    assert_eq!(served.drain().await, (Drained::Cut(1), DRAIN_TIMEOUT));
     let rest = served.rest().await;
     assert!(rest.ends_with(&[b'x'; 64]), "until it is cut it goes on");
 }

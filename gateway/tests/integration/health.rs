@@ -38,22 +38,13 @@ fn asked(mock: &Mock, endpoint: usize) -> usize {
     mock.journal().iter().filter(|entry| entry.endpoint == port && entry.path == "/").count()
 }
 
-pub(crate) async fn ask(gateway: &Gateway, count: usize) -> Vec<u16> {
-    let mut client = gateway.client().await;
-    let mut statuses = Vec::new();
-    for _ in 0..count {
-        statuses.push(client.ask(GET).await.status);
-    }
-    statuses
-}
-
 #[tokio::test]
 async fn an_endpoint_whose_checks_fail_leaves_and_comes_back() {
     let upstream = endpoints(2).await;
     upstream.set_rules([Rule::on("/healthz").endpoint(0).status(500)]);
     let gateway = Gateway::start(&text(&upstream, 0..2, CHECKS)).await;
     eventually("it is found unhealthy", || !is_healthy(&gateway, 0)).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!((asked(&upstream, 0), asked(&upstream, 1)), (0, 10));
     let endpoint = shown(&gateway, 0).await;
     assert_eq!(endpoint["balancing"], "ejected");
@@ -70,7 +61,7 @@ async fn an_endpoint_whose_checks_fail_leaves_and_comes_back() {
         (&told[1]["kind"], &told[1]["ejected"], &told[1]["reason"]),
         (&"ejection".into(), &false.into(), &"recovered".into())
     );
-    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(asked(&upstream, 0), 5);
 }
 
@@ -81,7 +72,7 @@ async fn the_last_endpoint_stays_whatever_its_checks_say() {
     let gateway =
         Gateway::start(&text(&upstream, 0..2, &format!("{CHECKS}\nejection = {{ max_percent = 100 }}"))).await;
     eventually("both are found unhealthy", || !is_healthy(&gateway, 0) && !is_healthy(&gateway, 1)).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10], "one stays in");
+    assert_eq!(gateway.statuses(10).await, [200; 10], "one stays in");
     let places = [shown(&gateway, 0).await, shown(&gateway, 1).await].map(|shown| shown["balancing"].to_string());
     assert!(places.contains(&"\"capped\"".to_owned()), "{places:?}");
     for (state, endpoints) in [("unhealthy", 2.0), ("in", 0.0), ("capped", 0.0)] {
@@ -98,7 +89,7 @@ async fn who_is_down_by_its_checks_leaves_whatever_the_share_of_ejection_is() {
     upstream.set_rules([down(0), down(1)]);
     let gateway = Gateway::start(&text(&upstream, 0..3, CHECKS)).await;
     eventually("two are found unhealthy", || !is_healthy(&gateway, 0) && !is_healthy(&gateway, 1)).await;
-    assert_eq!(ask(&gateway, 12).await, [200; 12]);
+    assert_eq!(gateway.statuses(12).await, [200; 12]);
     assert_eq!([asked(&upstream, 0), asked(&upstream, 1), asked(&upstream, 2)], [0, 0, 12], "half of three is one");
 }
 
@@ -153,14 +144,14 @@ async fn checks_come_before_probes() {
     let gateway = Gateway::start(&text(&upstream, 0..1, keys)).await;
     upstream.wait_for_requests(1).await;
     let mut events = Events::of(&gateway, "?kinds=breaker").await;
-    assert_eq!(ask(&gateway, 1).await, [503]);
+    assert_eq!(gateway.statuses(1).await, [503]);
     let causes = events.causes(5).await;
     assert_eq!(causes, ["consecutive_failures", "timer", "check_failed", "timer", "check_failed"]);
     assert_eq!(asked(&upstream, 0), 1, "no request is spent on what is still down");
     upstream.set_rules([]);
     let closed = || gateway.inner().upstreams()[0].active().endpoints[0].standing.guard.has_room_for_a_probe();
     eventually("a check did well", closed).await;
-    assert_eq!(ask(&gateway, 1).await, [200]);
+    assert_eq!(gateway.statuses(1).await, [200]);
 }
 
 /// Breakers that trip soon, and are left alone for so long.
@@ -183,13 +174,13 @@ async fn a_check_that_is_wrong_everywhere_keeps_no_breaker_open() {
     let gateway = Gateway::start(&text(&upstream, 0..2, &soon("100ms"))).await;
     both_are_found_unhealthy(&gateway).await;
     let mut events = Events::of(&gateway, "?kinds=breaker").await;
-    assert_eq!(ask(&gateway, 4).await, [503; 4]);
+    assert_eq!(gateway.statuses(4).await, [503; 4]);
     let causes = events.causes(2).await;
     assert_eq!(causes, ["consecutive_failures", "consecutive_failures"], "first one, then the other");
     upstream.set_rules([wrong()]);
     let standing = |endpoint: usize| gateway.inner().upstreams()[0].active().endpoints[endpoint].standing.clone();
     eventually("a probe may pass", || (0..2).any(|endpoint| standing(endpoint).guard.has_room_for_a_probe())).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10], "the service is well");
+    assert_eq!(gateway.statuses(10).await, [200; 10], "the service is well");
 }
 
 /// Who gets no requests says nothing of whether the checks of the others are right.
@@ -210,12 +201,12 @@ async fn a_check_that_does_well_where_nobody_is_sent_holds_no_breaker_open() {
     let gateway = Gateway::start(&text).await;
     eventually("it is found unhealthy", || !is_healthy(&gateway, 0)).await;
     let mut events = Events::of(&gateway, "?kinds=breaker").await;
-    assert_eq!(ask(&gateway, 2).await, [503; 2]);
+    assert_eq!(gateway.statuses(2).await, [503; 2]);
     assert_eq!(events.causes(1).await, ["consecutive_failures"]);
     upstream.set_rules([wrong()]);
     let standing = || gateway.inner().upstreams()[0].active().endpoints[0].standing.clone();
     eventually("a probe may pass", || standing().guard.has_room_for_a_probe()).await;
-    assert_eq!(ask(&gateway, 5).await, [200; 5]);
+    assert_eq!(gateway.statuses(5).await, [200; 5]);
 }
 
 #[tokio::test]
@@ -224,7 +215,7 @@ async fn in_an_outage_of_all_the_breaker_opens_though_checks_have_taken_endpoint
     upstream.set_rules([Rule::any().status(503)]);
     let gateway = Gateway::start(&text(&upstream, 0..2, &soon("60s"))).await;
     both_are_found_unhealthy(&gateway).await;
-    assert_eq!(ask(&gateway, 20).await, [503; 20]);
+    assert_eq!(gateway.statuses(20).await, [503; 20]);
     assert_eq!((asked(&upstream, 0), asked(&upstream, 1)), (2, 2), "as many as it takes to trip, and no more");
     let state = gateway.admin("GET", "/breakers").await.json()["breakers"][0]["state"].clone();
     assert_eq!(state, "open");
@@ -236,11 +227,11 @@ async fn who_fails_requests_while_all_others_fail_their_checks_is_left_alone() {
     upstream.set_rules([Rule::on("/healthz").endpoint(0).status(503), Rule::on("/").endpoint(1).status(503)]);
     let gateway = Gateway::start(&text(&upstream, 0..2, &soon("60s"))).await;
     eventually("one is found unhealthy", || !is_healthy(&gateway, 0)).await;
-    assert_eq!(ask(&gateway, 20).await, [503; 20]);
+    assert_eq!(gateway.statuses(20).await, [503; 20]);
     assert_eq!((asked(&upstream, 0), asked(&upstream, 1)), (0, 2), "its breaker is for that");
     upstream.set_rules([Rule::on("/").endpoint(1).status(503)]);
     eventually("its checks do well again", || is_healthy(&gateway, 0)).await;
-    assert_eq!(ask(&gateway, 5).await, [200; 5]);
+    assert_eq!(gateway.statuses(5).await, [200; 5]);
 }
 
 #[tokio::test]
@@ -252,7 +243,7 @@ async fn checks_end_with_the_settings() {
     gateway.rewrite(&text(&upstream, 0..2, ""));
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
     eventually("nobody says anything against it", || is_healthy(&gateway, 0)).await;
-    assert_eq!(ask(&gateway, 10).await, [200; 10]);
+    assert_eq!(gateway.statuses(10).await, [200; 10]);
     assert_eq!(asked(&upstream, 0), 5);
 }
 
@@ -261,10 +252,10 @@ async fn a_new_endpoint_begins_with_a_small_share() {
     let upstream = endpoints(2).await;
     let keys = "slow_start = '1h'";
     let gateway = Gateway::start(&text(&upstream, 0..1, keys)).await;
-    assert_eq!(ask(&gateway, 5).await, [200; 5], "the first set begins as a whole");
+    assert_eq!(gateway.statuses(5).await, [200; 5], "the first set begins as a whole");
     gateway.rewrite(&text(&upstream, 0..2, keys));
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);
-    assert_eq!(ask(&gateway, 400).await, [200; 400]);
+    assert_eq!(gateway.statuses(400).await, [200; 400]);
     let share = asked(&upstream, 1) as f64 / 400.0;
     assert!((0.01..0.12).contains(&share), "a tenth of its half: {share}");
 }
@@ -308,7 +299,7 @@ async fn an_endpoint_that_comes_back_while_a_request_still_holds_it_begins_with_
         gateway.rewrite(&named(endpoints));
         assert!(gateway.reload().await.ok);
     }
-    ask(&gateway, 100).await;
+    gateway.statuses(100).await;
     assert!(asked(&upstream, 1) < 25, "{} of 100", asked(&upstream, 1));
 }
 

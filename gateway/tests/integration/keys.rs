@@ -35,7 +35,8 @@ fn request(token: &str) -> String {
 
 impl World {
     async fn status(&self, issuer: &Issuer) -> u16 {
-        self.gateway.ask(request(&issuer.token(&json!({})))).await.status
+        let request = request(&issuer.token(&json!({})));
+        self.gateway.client().await.ask_until_let_in(request).await.status
     }
 }
 

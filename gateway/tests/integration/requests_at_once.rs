@@ -126,7 +126,11 @@ async fn who_gets_no_place_pays_no_tokens_and_who_gets_no_tokens_keeps_no_place(
     all_given_back(&gateway, "both").await;
     assert_eq!(gateway.get("/").await.status, 200, "the second token is there");
     all_given_back(&gateway, "both").await;
-    assert_eq!(gateway.get("/").await.header("retry-after"), Some("3600"));
+    let waits = gateway.get("/").await.header("retry-after").map(|seconds| seconds.parse::<u32>().unwrap());
+    assert!(
+        waits.is_some_and(|seconds| (3_000..=3_600).contains(&seconds)),
+        "an hour, of which some has gone: {waits:?}"
+    );
     all_given_back(&gateway, "both").await;
 }
 

@@ -26,46 +26,20 @@ async fn store(gateway: &Gateway) -> Value {
 }
 
 pub(crate) async fn until_mode(gateway: &Gateway, mode: &str) {
-    for _ in 0..5_000 {
-        if store(gateway).await["mode"] == mode {
-            return;
-        }
-    }
-    panic!("the store never became {mode}: {}", store(gateway).await);
-}
-
-/// Waits until the store is degraded; or, where another server takes its place before anybody can see that, until it
-/// has failed and has been well for a while since.
-pub(crate) async fn until_troubled(gateway: &Gateway, is_replaced: impl Fn() -> bool) {
-    let mut calm = 0;
-    for _ in 0..5_000 {
-        let store = store(gateway).await;
-        if store["mode"] == "degraded" || calm == 1_000 {
-            return;
-        }
-        calm = if !store["last_failure"].is_null() && is_replaced() { calm + 1 } else { 0 };
-    }
-    panic!("the store never failed: {}", store(gateway).await);
+    let what = format!("the store becomes {mode}");
+    guarded(&what, async { while store(gateway).await["mode"] != mode {} }).await;
 }
 
 /// Waits until what was let through without the store is paid there, though nobody asks.
 async fn until_paid(gateway: &Gateway) {
-    for _ in 0..5_000 {
-        if gateway.admin("GET", "/limits").await.json()["limits"][0]["tabs"].as_u64().unwrap_or(0) == 0 {
-            return;
-        }
-    }
-    panic!("somebody still owes: {}", gateway.admin("GET", "/limits").await.json());
+    let owes = async || gateway.admin("GET", "/limits").await.json()["limits"][0]["tabs"].as_u64().unwrap_or(0) > 0;
+    guarded("nobody owes any more", async { while owes().await {} }).await;
 }
 
 async fn until_they_know_each_other(gateways: &[&Gateway]) {
     for gateway in gateways {
-        for _ in 0..5_000 {
-            if store(gateway).await["gateways"] == gateways.len() {
-                break;
-            }
-        }
-        assert_eq!(store(gateway).await["gateways"], gateways.len(), "they know of each other");
+        let know = async { while store(gateway).await["gateways"] != gateways.len() {} };
+        guarded("they know of each other", know).await;
     }
 }
 

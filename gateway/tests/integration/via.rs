@@ -1,5 +1,8 @@
 //! `[server] via`: the gateway is named among those who passed a message on (RFC 9110, section 7.6.3).
 
+use axum::response::{IntoResponse, Response};
+use gateway::prelude::{RequestInfo, Stage};
+use http::StatusCode;
 use mocks::raw::{Raw, Script};
 
 use crate::support::h2::{H2Client, get};
@@ -46,4 +49,28 @@ async fn what_the_gateway_says_itself_was_passed_on_by_nobody() {
     for path in ["/one", "/none"] {
         assert_eq!(gateway.get(path).await.header("via"), None, "{path}");
     }
+}
+
+/// A stage of the program that makes of every answer one that cannot be given.
+struct Spoils;
+
+impl Stage for Spoils {
+    async fn response(&self, _: &RequestInfo, _: Response) -> Response {
+        StatusCode::CONTINUE.into_response()
+    }
+}
+
+#[tokio::test]
+async fn nor_was_a_problem_in_the_place_of_an_upstreams_answer() {
+    let upstream = echo().await;
+    let text = format!(
+        "[server]\nvia = 'edge'\nown_headers = {{ 'x-frame-options' = 'DENY' }}\n\
+         [[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\nstages = ['spoils']\n",
+        upstream.addr()
+    );
+    let gateway = Gateway::built(&text, |builder| builder.stage("spoils", Spoils)).await;
+    let answer = gateway.get("/").await;
+    assert_eq!((answer.status, answer.code().as_str()), (500, "internal"));
+    assert_eq!(answer.header("via"), None);
+    assert_eq!(answer.header("x-frame-options"), Some("DENY"), "it is one of the gateway's own answers");
 }

@@ -399,7 +399,11 @@ impl<'a> Driver<'a, '_> {
         }
         self.tick_leaving(now_ns);
         self.count_time(now_ns);
+        let (begun, start_ns) = (self.begun, self.start_ns);
         for lane in &mut self.lanes {
+            if begun {
+                lane.give_up_if_stuck(start_ns, now_ns);
+            }
             lane.tick(now_ns);
         }
     }
@@ -409,5 +413,54 @@ impl<'a> Driver<'a, '_> {
         let cpu_ns = (thread_cpu_ns() - self.cpu_before_ns).saturating_sub(spun_ns + neighbour_ns);
         let spent = Spent { cpu_ns, spun_ns, neighbour_ns, wall_ns: now_ns.saturating_sub(self.start_ns) };
         self.lanes.iter_mut().for_each(|lane| lane.count_time(spent));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::engine::Model;
+    use crate::recorder::Recorder;
+    use crate::request::Template;
+    use crate::target::Target;
+
+    const SECOND_NS: u64 = 1_000_000_000;
+
+    /// A closed load of ten requests on two connections, to an address to which no socket can be connected.
+    fn nowhere() -> Settings {
+        let target = Target::parse("http://255.255.255.255:9/", true).unwrap();
+        Settings {
+            mix: Mix::new(&[Template::get("t", target)], 1).unwrap(),
+            model: Model::Closed { requests: Some(10), duration: None },
+            connections: 2,
+            max_in_flight: 8,
+            timeout: Duration::from_secs(60),
+            stop: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    #[test]
+    fn a_closed_load_that_gets_no_socket_any_more_comes_to_an_end_and_says_so() {
+        let mut recorder = Recorder::new("steady", 0);
+        let loads = vec![Load { settings: nowhere(), observer: &mut recorder }];
+        let schedule = Schedule { start_ns: 0, pacing: Pacing::Sleep };
+        let mut driver = Driver::new(loads, Clock::start(), schedule).unwrap();
+        driver.open_all();
+        assert_eq!(
+            (driver.slots.len(), driver.empty.len()),
+            (2, 0),
+            "a closed load keeps its places, to try them again"
+        );
+        driver.begin_when_due(u64::MAX);
+        driver.on_tick(SECOND_NS);
+        driver.on_tick(3 * SECOND_NS);
+        assert!(driver.is_busy(3 * SECOND_NS), "sockets may come back");
+        driver.on_tick(5 * SECOND_NS);
+        assert!(!driver.is_busy(5 * SECOND_NS));
+        let totals = driver.lanes[0].totals;
+        assert!(totals.gave_up && (totals.started, totals.not_ok) == (2, 2), "{totals:?}");
     }
 }

@@ -12,7 +12,8 @@ use crate::request::Protocol;
 use crate::response::Head;
 use crate::sample::{Failure, Observer, Outcome, Sample, Spent, Totals};
 
-/// A driver this far behind its plan never catches up: the run is of no use, and ends.
+/// A driver this far behind its plan never catches up: the run is of no use, and ends. So does a closed load that could
+/// begin nothing for so long.
 const HOPELESS_NS: u64 = 3_000_000_000;
 /// Answers are waited for so long when somebody has ended the run: whoever did wants to see what there is.
 const PATIENCE_NS: u64 = 1_000_000_000;
@@ -37,6 +38,8 @@ pub(super) struct Lane<'a> {
     pub(super) totals: Totals,
     /// Requests begun when time was last counted.
     counted: u64,
+    /// Closed model: requests begun, and since when none of them is under way and no other could be.
+    stuck: Option<(u64, u64)>,
     /// Body bytes of a request while it is rendered.
     pub(super) body: Vec<u8>,
     /// A request for HTTP/2 while it is rendered.
@@ -81,6 +84,7 @@ impl<'a> Lane<'a> {
             in_flight: 0,
             totals: Totals::default(),
             counted: 0,
+            stuck: None,
             body: Vec::new(),
             rendered: Vec::new(),
         }
@@ -167,6 +171,22 @@ impl<'a> Lane<'a> {
                 !self.is_stopped() && *left > 0 && now_ns.saturating_sub(start_ns) < *length_ns
             }
             Work::Open { next_ns, .. } => next_ns.is_some(),
+        }
+    }
+
+    /// Closed model: ends it where, for long, no request is under way and none can be begun, as where this machine has
+    /// no socket left. A target that takes no connections is none of that: each request fails at it.
+    pub(super) fn give_up_if_stuck(&mut self, start_ns: u64, now_ns: u64) {
+        let started = self.totals.started;
+        let is_idle = self.is_closed_model() && self.in_flight == 0 && self.has_more(start_ns, now_ns);
+        let since_ns = match self.stuck {
+            Some((before, since_ns)) if is_idle && before == started => since_ns,
+            _ => now_ns,
+        };
+        self.stuck = is_idle.then_some((started, since_ns));
+        if is_idle && now_ns - since_ns > HOPELESS_NS {
+            self.totals.gave_up = true;
+            self.send_no_more();
         }
     }
 

@@ -105,27 +105,14 @@ mod tests {
 
     use super::super::file::parse;
     use super::*;
-    use crate::sample::Outcome;
 
     const FILE: &str = "[[journeys]]\nname = \"a\"\n[[journeys.steps]]\nname = \"one\"\npath = \"/\"\n\
         [[journeys.steps]]\nname = \"page\"\npath = \"/p\"\nparts = [{ path = \"/q\" }]\n\
         [[journeys]]\nname = \"b\"\n[[journeys.steps]]\nname = \"one\"\npath = \"/\"\n";
 
     fn sample(template: usize, intended_ns: u64) -> Sample {
-        Sample {
-            template,
-            intended_ns,
-            sent_ns: intended_ns,
-            head_ns: intended_ns,
-            end_ns: intended_ns + 50,
-            status: 200,
-            body_bytes: 0,
-            outcome: Outcome::Ok,
-            failure: None,
-            residence_ns: None,
-            endpoint: None,
-            refusal: None,
-        }
+        let end_ns = intended_ns + 50;
+        Sample { template, intended_ns, sent_ns: intended_ns, head_ns: intended_ns, end_ns, ..Sample::GOOD }
     }
 
     #[test]

@@ -1,23 +1,7 @@
 //! What makes a run invalid, and how its figures are counted.
 
 use super::*;
-use crate::sample::{Observer, Outcome, Sample, Spent};
-
-/// A good answer.
-const SAMPLE: Sample = Sample {
-    template: 0,
-    intended_ns: 0,
-    sent_ns: 0,
-    head_ns: 0,
-    end_ns: 0,
-    status: 200,
-    body_bytes: 0,
-    outcome: Outcome::Ok,
-    failure: None,
-    residence_ns: None,
-    endpoint: None,
-    refusal: None,
-};
+use crate::sample::{Observer, Sample, Spent};
 
 fn recorder(requests: u64, lag_ns: u64) -> Recorder {
     let mut recorder = Recorder::new("steady", 0);
@@ -29,7 +13,7 @@ fn recorder(requests: u64, lag_ns: u64) -> Recorder {
             sent_ns: intended_ns,
             head_ns: intended_ns,
             end_ns: intended_ns + 100_000,
-            ..SAMPLE
+            ..Sample::GOOD
         });
     }
     recorder
@@ -70,9 +54,17 @@ fn each_fault_of_a_run_is_a_reason_of_its_own() {
 }
 
 #[test]
+fn a_closed_run_that_gave_up_says_so() {
+    let totals = Totals { gave_up: true, wall_ns: 5_000_000_000, ..totals(1_000, 100) };
+    let validity = Validity::judge(&recorder(1_000, 0), &totals, None, 0.0);
+    assert_eq!((validity.valid, validity.reasons.len()), (false, 1));
+    assert!(validity.reasons[0].ends_with("gave up after 5.0 s"), "{:?}", validity.reasons);
+}
+
+#[test]
 fn a_drop_in_the_warm_up_is_left_out_with_it() {
     let mut recorder = Recorder::new("steady", 1_000_000);
-    recorder.sample(&Sample { intended_ns: 1_000_000, end_ns: 1_100_000, ..SAMPLE });
+    recorder.sample(&Sample { intended_ns: 1_000_000, end_ns: 1_100_000, ..Sample::GOOD });
     recorder.dropped(999_999);
     let totals = Totals { dropped: 1, ..totals(2, 100) };
     let offered = Some(Offered { arrivals: 1, rate: 1.0, length_ns: Some(1_000_000), hash: 7 });
@@ -113,7 +105,7 @@ fn one_request_that_hangs_makes_no_rate_a_fraction() {
     let rate = |recorder: &Recorder, offered| LoadResult::of(recorder, &totals(1_000, 0), offered).achieved_rps;
     let near = |rate: f64, expected: f64| assert!((rate / expected - 1.0).abs() < 0.002, "{rate}, not {expected}");
     let mut hanging = recorder(999, 0);
-    hanging.sample(&Sample { intended_ns: 500_000, end_ns: 10_000_000_000, ..SAMPLE });
+    hanging.sample(&Sample { intended_ns: 500_000, end_ns: 10_000_000_000, ..Sample::GOOD });
     near(rate(&hanging, OFFERED), 1_000.0);
     // Of a plan that was not sent to its end, up to where it was: 1,000 in 998 ms and a gap.
     let ended = OFFERED.map(|offered| Offered { length_ns: None, ..offered });
@@ -127,7 +119,7 @@ fn one_request_that_hangs_makes_no_rate_a_fraction() {
 #[test]
 fn a_closed_run_of_one_request_a_connection_lasts_as_long_as_an_answer() {
     let mut recorder = Recorder::new("steady", 0);
-    (0..10).for_each(|number| recorder.sample(&Sample { intended_ns: number, end_ns: 500_000_000, ..SAMPLE }));
+    (0..10).for_each(|number| recorder.sample(&Sample { intended_ns: number, end_ns: 500_000_000, ..Sample::GOOD }));
     let achieved = LoadResult::of(&recorder, &totals(10, 0), None).achieved_rps;
     assert!((achieved - 20.0).abs() < 0.1, "{achieved}");
     let nothing = LoadResult::of(&Recorder::new("steady", 0), &totals(0, 0), None);

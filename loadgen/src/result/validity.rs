@@ -57,6 +57,11 @@ impl Validity {
         if let Some(offered) = offered {
             achieved = ended as f64 / offered.arrivals.max(1) as f64;
             open_reasons(&mut reasons, recorder, totals, offered, leeway);
+        } else if totals.gave_up {
+            reasons.push(format!(
+                "no request could be begun for seconds while none was under way, and the run gave up after {:.1} s",
+                totals.wall_ns as f64 / 1e9
+            ));
         }
         let busy = totals.sending.share(totals.sending.cpu_ns);
         if busy > MOST_BUSY {

@@ -109,7 +109,10 @@ fn forest_row(name: &str, metric: &GateMetric) -> Row {
     let found = Found { estimate: metric.estimate_pct, low: metric.ci_low_pct, high: metric.ci_high_pct };
     Row {
         name: title(name).to_owned(),
-        note: format!("{} {}", told_change(metric), verdict(metric.verdict)),
+        note: match is_seen(metric) {
+            true => format!("{} {}", change(metric.estimate_pct), verdict(metric.verdict)),
+            false => format!("{}: seen in no round", verdict(metric.verdict)),
+        },
         found: is_seen(metric).then_some(found),
         ink: ink(metric.verdict),
         allowed: Some((0.0, metric.tolerance_pct)),

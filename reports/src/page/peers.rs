@@ -7,7 +7,7 @@ use crate::compared;
 use crate::plot::intervals::{Found, Intervals, Measure, Row};
 use crate::plot::{Ink, Mark, Shape, both, key};
 use crate::quantity::{digits, duration, mebibytes};
-use crate::result::{Peer, ResultFile};
+use crate::result::{Compared, Peer, ResultFile};
 use crate::text::FULL_LOAD;
 
 /// The ratios and the table.
@@ -79,7 +79,10 @@ fn peer_row(name: &str, peer: &Peer) -> Vec<Markup> {
 pub(super) fn compare(result: &ResultFile) -> Option<Markup> {
     let lines = compared::lines(result)?;
     let head: Vec<&str> = std::iter::once("").chain(lines.gateways.iter().map(|(name, _)| *name)).collect();
-    let or_none = |text: &Option<String>| cell(text.as_deref().unwrap_or("–"));
+    // The table's head is not there on a phone.
+    let told = |((gateway, _), text): (&(&str, &Compared), &Option<String>)| {
+        html! { span.phone { (gateway) } (text.as_deref().unwrap_or("–")) }
+    };
     let row = |(name, cells): &(String, Vec<Option<String>>)| {
         // Figures without a wording of their own have a name.
         let name = if name.contains(['_', '.']) && !name.contains(' ') {
@@ -87,7 +90,7 @@ pub(super) fn compare(result: &ResultFile) -> Option<Markup> {
         } else {
             cell(name)
         };
-        std::iter::once(name).chain(cells.iter().map(or_none)).collect()
+        std::iter::once(name).chain(lines.gateways.iter().zip(cells).map(told)).collect()
     };
     let rows: Vec<Vec<Markup>> = lines.rows.iter().map(row).collect();
     let lacking = || lines.gateways.iter().filter(|(_, one)| !one.lacks.is_empty());
@@ -96,7 +99,7 @@ pub(super) fn compare(result: &ResultFile) -> Option<Markup> {
         "The same scenario through each",
         &html! {
             p.note { (note) }
-            (table_of("wrap", &head, &rows))
+            (table_of("wrap beside", &head, &rows))
             @if lacking().next().is_some() { h3 { "What each cannot be told, or is told otherwise" } }
             @for (name, one) in lacking() {
                 p { strong { (name) } }

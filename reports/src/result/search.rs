@@ -119,6 +119,11 @@ impl ResultFile {
         scenarios
     }
 
+    /// Forgets where the pages of a suite's scenarios are: they are not beside where this goes.
+    pub fn leave_pages(&mut self) {
+        self.scenarios.iter_mut().for_each(|scenario| scenario.folder = None);
+    }
+
     /// The seed that everything was drawn from; none of a suite whose scenarios had each its own.
     #[must_use]
     pub fn shared_seed(&self) -> Option<u64> {

@@ -67,26 +67,33 @@ impl CompareArguments {
         self.shared.start.out.clone()
     }
 
-    /// Compares; the exit code and the message where that cannot be.
-    pub(crate) fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
+    /// Whether all that are named can take part, each under a name of its own.
+    pub(crate) fn check(&self) -> Result<(), String> {
         let own: Vec<&String> = self.gateway_config.iter().map(|(name, _)| name).collect();
         let is_taken = |at: &usize| own[..*at].contains(&own[*at]) || self.peers.contains(own[*at]);
         if let Some(at) = (0..own.len()).find(is_taken) {
-            return Err((2, format!("two take part as `{}`: give each a name of its own", own[at])));
+            return Err(format!("two take part as `{}`: give each a name of its own", own[at]));
         }
-        let options = self.options(command);
-        let is_own = |name: &String| options.commands.contains_key(name) && options.configs.contains_key(name);
-        let is_known = |name: &String| KNOWN.contains(&name.as_str()) || is_own(name);
-        if let Some(name) = options.peers.iter().find(|name| !is_known(name)) {
+        let configs: Vec<&String> = self.peer_config.iter().map(|(name, _)| name).collect();
+        let commands: Vec<&String> = self.peer_command.iter().map(|(name, _)| name).collect();
+        let is_known = |name: &String| {
+            KNOWN.contains(&name.as_str()) || name.is_empty() || commands.contains(&name) && configs.contains(&name)
+        };
+        if let Some(name) = self.peers.iter().find(|name| !is_known(name)) {
             let known = KNOWN.join(", ");
             let help = format!("bring one with --peer-command '{name}=…' and --peer-config {name}=FILE");
-            return Err((2, format!("no configuration can be made for `{name}`, only for {known}; {help}")));
+            return Err(format!("no configuration can be made for `{name}`, only for {known}; {help}"));
         }
-        let named = options.bins.keys().chain(options.configs.keys()).chain(options.commands.keys());
-        if let Some(name) = named.into_iter().find(|name| !options.peers.contains(name)) {
-            return Err((2, format!("`{name}` does not take part; name it with --peers")));
+        let mut named = self.bin.iter().map(|(name, _)| name).chain(configs).chain(commands);
+        match named.find(|name| !self.peers.contains(name)) {
+            Some(name) => Err(format!("`{name}` does not take part; name it with --peers")),
+            None => Ok(()),
         }
-        compare(&options).map_err(|error| (error.exit_code(), error.to_string()))
+    }
+
+    /// Compares; the exit code and the message where that cannot be.
+    pub(crate) fn run(self, command: String) -> Result<ExitCode, (u8, String)> {
+        compare(&self.options(command)).map_err(|error| (error.exit_code(), error.to_string()))
     }
 
     fn options(self, command: String) -> Options {

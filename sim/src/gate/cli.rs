@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use loadgen::units::parse_duration;
 
-use super::{GateError, Inconclusive, Options, gate, self_test};
+use super::{GateError, Inconclusive, Options, check, gate, self_test};
 use crate::children::Programs;
 
 /// Shown below the options.
@@ -94,31 +94,49 @@ impl GateArguments {
         self.out.clone().filter(|_| !self.self_test)
     }
 
+    /// Whether what they name is there, and can be compared.
+    ///
+    /// # Errors
+    /// What the gate would fail with before it begins.
+    pub(crate) fn check(&self) -> Result<(), GateError> {
+        self.options(String::new()).map_or(Ok(()), |options| check(&options))
+    }
+
+    /// A gate between two sides; `None` for a self-test.
+    fn options(&self, command: String) -> Option<Options> {
+        let (base, head) = self.base.clone().zip(self.head.clone())?;
+        Some(Options {
+            base,
+            head,
+            rounds: self.rounds.map(|rounds| rounds as usize),
+            seconds: self.seconds,
+            max_time: self.max_time.unwrap_or(MAX_TIME),
+            counts: self.counts,
+            inconclusive: self.inconclusive,
+            settings: self.settings.clone(),
+            scenario: self.scenario.clone(),
+            profile: self.profile.clone(),
+            programs: self.programs(),
+            seed: self.seed,
+            json: self.json,
+            out: self.out.clone(),
+            command,
+        })
+    }
+
+    fn programs(&self) -> Programs {
+        Programs { mocks: self.mocks_bin.clone(), ..Programs::default() }
+    }
+
     /// Does what they say.
     ///
     /// # Errors
     /// What the gate or its self-test fail with.
     pub fn run(self, command: String) -> Result<ExitCode, GateError> {
-        let programs = Programs { mocks: self.mocks_bin, ..Programs::default() };
-        if let (Some(base), Some(head)) = (self.base, self.head) {
-            return gate(&Options {
-                base,
-                head,
-                rounds: self.rounds.map(|rounds| rounds as usize),
-                seconds: self.seconds,
-                max_time: self.max_time.unwrap_or(MAX_TIME),
-                counts: self.counts,
-                inconclusive: self.inconclusive,
-                settings: self.settings,
-                scenario: self.scenario,
-                profile: self.profile,
-                programs,
-                seed: self.seed,
-                json: self.json,
-                out: self.out,
-                command,
-            });
+        if let Some(options) = self.options(command.clone()) {
+            return gate(&options);
         }
+        let programs = self.programs();
         self_test::self_test(&self_test::Options {
             pairs: self.rounds.map_or(PAIRS, |rounds| rounds as usize),
             builds: self_test::Builds { plain: self.plain, shuffled: self.shuffled, slowed: self.slowed },

@@ -191,12 +191,16 @@ impl LoadSeen<'_> {
             let times = self.totals.unopened;
             reasons.unsent(format!("load {name}: this machine had no socket for a connection, {times} times"));
         }
+        if self.totals.gave_up {
+            let why = match self.offered {
+                Some(_) => "the driver fell hopelessly behind its plan",
+                None => "the driver could begin no request for seconds while none was under way",
+            };
+            reasons.unsent(format!("load {name}: {why}, and gave up"));
+        }
         // The closed model offers nothing of its own, and may use its whole core.
         if self.offered.is_none() {
             return;
-        }
-        if self.totals.gave_up {
-            reasons.unsent(format!("load {name}: the driver fell hopelessly behind its plan and gave up"));
         }
         // A slow server fills the bound; a slow driver shows by its lag, or gives up.
         if self.dropped() > 0 {

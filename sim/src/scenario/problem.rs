@@ -4,6 +4,8 @@
 
 use std::fmt::{self, Write as _};
 
+use gateway::terminal::{printable, visible};
+
 use super::source::{Place, Sources, Span};
 
 /// Longest part of a line that is shown.
@@ -140,15 +142,6 @@ fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let (distance, best) = scored.min_by_key(|(distance, _)| *distance)?;
     let longest = word.chars().count().max(best.chars().count());
     (distance < longest && distance * 3 <= longest.max(3)).then_some(best)
-}
-
-fn printable(text: &str) -> String {
-    text.chars().map(visible).collect()
-}
-
-fn visible(c: char) -> char {
-    let turns_text = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if (c.is_control() && c != '\t') || turns_text { '\u{fffd}' } else { c }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Place, Problem, Problems, Severity};
+use crate::terminal::{printable, visible};
 
 /// The longest part of a source line that is shown; a minified line would bury the message.
 const MAX_SHOWN: usize = 120;
@@ -94,17 +95,6 @@ fn window(place: &Place) -> (String, String, usize) {
     }
     let width = place.width.min((to.saturating_sub(column)).max(1));
     (shown, indent, width)
-}
-
-/// Text without control characters.
-fn printable(text: &str) -> String {
-    text.chars().map(visible).collect()
-}
-
-/// A character that is safe on a terminal. Tabs stay, as the caret line repeats them.
-fn visible(c: char) -> char {
-    let turns_text = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if (c.is_control() && c != '\t') || turns_text { '\u{fffd}' } else { c }
 }
 
 #[cfg(test)]

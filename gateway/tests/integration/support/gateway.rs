@@ -92,6 +92,16 @@ impl Gateway {
         self.ask(format!("GET {path} HTTP/1.1\r\nhost: a.test\r\n\r\n")).await
     }
 
+    /// What so many requests on one connection are answered.
+    pub(crate) async fn statuses(&self, count: usize) -> Vec<u16> {
+        let mut client = self.client().await;
+        let mut statuses = Vec::new();
+        for _ in 0..count {
+            statuses.push(client.ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.status);
+        }
+        statuses
+    }
+
     /// Asks the admin API.
     pub(crate) async fn admin(&self, method: &str, path: &str) -> Answer {
         let head = format!("{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-length: 0\r\n\r\n", self.admin);
@@ -105,12 +115,21 @@ impl Gateway {
 
     /// Access records, once there are so many; more is a failure.
     pub(crate) async fn records(&self, count: usize) -> Vec<Value> {
+        self.records_of(count, |_| true).await
+    }
+
+    /// The same of requests that were let in: a gateway that gets too little of a busy machine turns some away.
+    pub(crate) async fn records_let_in(&self, count: usize) -> Vec<Value> {
+        self.records_of(count, |record| record["code"] != "overloaded").await
+    }
+
+    async fn records_of(&self, count: usize, counts: impl Fn(&Value) -> bool) -> Vec<Value> {
         let path = self.folder.path().join("access.log");
         let mut lines = Vec::new();
         eventually(&format!("{count} access records"), || {
             self.inner().shared().log.flush(std::time::Duration::from_secs(1));
             let text = std::fs::read_to_string(&path).unwrap_or_default();
-            lines = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).filter(&counts).collect();
             lines.len() >= count
         })
         .await;

@@ -201,7 +201,7 @@ impl Driver<'_, '_> {
         if self.fill_slot(index) {
             return Some(index);
         }
-        self.empty.push(index);
+        self.put_by(index);
         None
     }
 
@@ -239,11 +239,15 @@ impl Driver<'_, '_> {
         true
     }
 
-    /// Closes the connection of a slot. A closed lane keeps the slot for the next one.
+    /// Closes the connection of a slot.
     pub(super) fn close(&mut self, index: usize) {
-        let slot = &mut self.slots[index];
-        slot.link = None;
-        if !self.lanes[slot.lane].is_closed_model() {
+        self.slots[index].link = None;
+        self.put_by(index);
+    }
+
+    /// A slot without a connection is anybody's. A closed lane keeps its own for the next one.
+    fn put_by(&mut self, index: usize) {
+        if !self.lanes[self.slots[index].lane].is_closed_model() {
             self.empty.push(index);
         }
     }

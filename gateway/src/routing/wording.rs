@@ -1,0 +1,128 @@
+//! Conditions of routes in words, and what a request has instead. What may be a secret is for nobody's eyes, whether a
+//! route wants it or a request has it.
+
+use http::HeaderMap;
+use serde_json::Value;
+
+use super::content::Unmet;
+use super::pattern::Segment;
+use crate::config::settings::route::{HostPattern, ValueMatch};
+use crate::config::settings::target::{NOT_SHOWN, may_be_secret};
+
+/// The longest piece of a request that is repeated in a reason, in characters.
+const MOST_QUOTED: usize = 80;
+
+/// Listeners, by name.
+pub(super) fn named(listeners: &[std::sync::Arc<str>]) -> String {
+    let names: Vec<String> = listeners.iter().map(|name| format!("\"{name}\"")).collect();
+    format!("the listener {}", names.join(" or "))
+}
+
+pub(super) fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
+    match unmet {
+        // The request's value may be a secret, so it is not repeated.
+        Unmet::Header(name, wanted) if headers.contains_key(name) => {
+            let lines = headers.get_all(name).iter().count();
+            let each = if lines > 1 { format!(" in each of its {lines} lines") } else { String::new() };
+            format!("header {name} is there, but not {}{each}", value_text(name.as_str(), wanted))
+        }
+        Unmet::Header(name, _) => format!("header {name} is absent"),
+        Unmet::Query(name, ValueMatch::Present) => format!("query {name} is absent"),
+        Unmet::Query(name, wanted) => format!("query {name} is absent, or not {}", value_text(name, wanted)),
+        Unmet::Body(pointer, wanted) => format!("body {pointer} is absent, or not {}", body_text(pointer, wanted)),
+    }
+}
+
+/// What is wanted of a header or a parameter: a secret, which variables filled in, is for nobody's eyes.
+pub(super) fn value_text(name: &str, value: &ValueMatch) -> String {
+    match value {
+        ValueMatch::Present => "present".to_owned(),
+        _ if may_be_secret(name) => NOT_SHOWN.to_owned(),
+        ValueMatch::Exact(exact) => format!("\"{exact}\""),
+        ValueMatch::Pattern(regex) => format!("like {}", regex.as_str()),
+    }
+}
+
+/// The same of a place in the body.
+pub(super) fn body_text(pointer: &str, value: &Value) -> String {
+    if may_be_secret(pointer) { NOT_SHOWN.to_owned() } else { value.to_string() }
+}
+
+pub(super) fn host_text(host: &HostPattern) -> String {
+    match host {
+        HostPattern::Exact(name) => name.clone(),
+        HostPattern::Wildcard(suffix) => format!("*.{suffix}"),
+    }
+}
+
+pub(super) fn kind(segment: &Segment) -> &'static str {
+    match segment {
+        Segment::Static(_) => "static",
+        Segment::Param(_) => "a parameter",
+        Segment::Rest(_) => "the rest",
+    }
+}
+
+/// A piece of the request, cut to a length that fits a line.
+pub(super) fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MOST_QUOTED) {
+        None => format!("\"{text}\""),
+        Some((end, _)) => format!("\"{}…\"", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderName, HeaderValue, Method};
+
+    use super::super::content::Body;
+    use super::super::explain::explain;
+    use super::super::naive::route;
+    use super::super::table::{Ask, RouteTable};
+    use super::*;
+
+    #[test]
+    fn what_may_be_a_secret_is_not_shown() {
+        let wanted = |text: &str| ValueMatch::Exact(text.into());
+        let one = route("/a", |matches| {
+            matches.headers = vec![
+                (HeaderName::from_static("x-edge-secret"), wanted("hunter2")),
+                (HeaderName::from_static("x-tenant"), wanted("blue")),
+            ];
+            matches.query = vec![
+                ("token".to_owned(), ValueMatch::Pattern(regex::Regex::new("hunter2").unwrap())),
+                ("sig".to_owned(), ValueMatch::Present),
+            ];
+            matches.body = vec![("/login/password".into(), "hunter2".into()), ("/kind".into(), "b".into())];
+        });
+        let table = RouteTable::build(&[one]);
+        let explained = |secret: &'static str, tenant: &'static str, query, body: &Value| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-edge-secret", HeaderValue::from_static(secret));
+            headers.insert("x-tenant", HeaderValue::from_static(tenant));
+            let body = Body::Json(body, 50);
+            let (listener, host, method, client) = ("", "", &Method::POST, None);
+            explain(&table, &Ask { listener, host, method, path: "/a", query, client, headers: &headers, body })
+        };
+        let body = |password: &str| serde_json::json!({ "login": { "password": password }, "kind": "b" });
+        let good = Some("token=hunter2&sig=1");
+        let chosen = explained("hunter2", "blue", good, &body("hunter2"));
+        let shown = [
+            "header x-edge-secret (not shown)",
+            "header x-tenant \"blue\"",
+            "query token (not shown)",
+            "query sig present",
+            "body /login/password (not shown)",
+            "body /kind \"b\"",
+        ];
+        assert_eq!(chosen.because[3..], shown);
+        for (missed, reason) in [
+            (explained("guess", "blue", good, &body("hunter2")), "header x-edge-secret is there, but not (not shown)"),
+            (explained("hunter2", "red", good, &body("hunter2")), "header x-tenant is there, but not \"blue\""),
+            (explained("hunter2", "blue", None, &body("hunter2")), "query token is absent, or not (not shown)"),
+            (explained("hunter2", "blue", good, &body("guess")), "body /login/password is absent, or not (not shown)"),
+        ] {
+            assert_eq!(missed.misses[0].reason, reason);
+        }
+    }
+}
