@@ -27,6 +27,7 @@ pub(crate) mod problems;
 pub(crate) mod provider_order;
 pub(crate) mod query_edits;
 pub(crate) mod recorded_headers;
+pub(crate) mod recorded_query;
 pub(crate) mod references;
 pub(crate) mod revocation;
 pub(crate) mod route;
