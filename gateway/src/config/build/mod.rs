@@ -102,6 +102,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         in_flight_limits: rate_limit::in_flight(root),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),
         routes,
+        written: Arc::default(),
     };
     Built { config, route_places }
 }
