@@ -53,6 +53,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         let Some(mut route) = route::build(&reader, names.at(reader.at)) else { continue };
         route.openapi = api_document::build(context, &reader);
         problems::give(&mut route, problems::build(context, &reader));
+        route::tell_lost(context, &reader, &mut route);
         let shared = Reader::new(None, context.shared(&UPSTREAM, None), &UPSTREAM, reader.at);
         let mut named = |upstream: &mut Arc<str>| {
             if !upstream_url::is_url(upstream) {

@@ -33,6 +33,7 @@ pub(crate) mod revocation;
 pub(crate) mod route;
 pub(crate) mod screening;
 pub(crate) mod server;
+pub(crate) mod shared_edits;
 pub(crate) mod split;
 pub(crate) mod token_places;
 pub(crate) mod tracing;
