@@ -269,6 +269,7 @@ mod tests {
             set: vec![(VARY, fixed("b")), (ETAG, known.clone())],
             add: vec![(VIA, fixed("1.1 gw")), (VIA, known)],
             remove: vec![HeaderName::from_static("x-gone")],
+            ..HeaderEdits::default()
         };
         let edits = Edits::new(&settings).unwrap();
         assert!(edits.makes_values && edits.takes(&ETAG) && !edits.takes(&VIA));

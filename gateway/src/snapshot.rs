@@ -156,8 +156,8 @@ pub struct Snapshot<N: Network> {
     pub has_own_problems: bool,
     /// Answers of some route are kept.
     pub keeps_answers: bool,
-    /// Records tell some headers.
-    pub records_headers: bool,
+    /// Records tell some headers, or parameters of queries.
+    pub records_heads: bool,
     /// Metrics of requests that no route matched.
     pub unrouted: Arc<RouteSeries>,
 }
@@ -252,7 +252,7 @@ impl<N: Network> Snapshot<N> {
             keeps_answers: !tags.is_empty(),
             has_own_problems: config.server.problems.is_some()
                 || config.routes.iter().any(|route| route.problems.is_some()),
-            records_headers: !config.telemetry.recorded.is_empty(),
+            records_heads: !config.telemetry.recorded.is_empty(),
             unrouted: series(UNROUTED),
             config,
         }

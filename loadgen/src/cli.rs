@@ -1,7 +1,8 @@
 //! The command line of `loadgen`.
 //!
 //! Exit codes: 0 done, 1 a threshold was missed, 2 usage, 3 the target cannot be reached or a file not be read or
-//! written, 4 the measurement is not valid. What is not valid is never shown as a pass, whatever its thresholds say.
+//! written, 4 the measurement is not valid. What is not valid is neither a pass nor a failure, whatever its thresholds
+//! say: those that were missed are told.
 
 mod arguments;
 mod job;

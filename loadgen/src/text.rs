@@ -39,9 +39,15 @@ pub fn summary(document: &Document) -> String {
     if document.load.values().any(is_all_malformed) {
         text += "hint       no answer was one of HTTP: a port that speaks TLS wants https://\n";
     }
-    let asked = match document.verdict.as_str() {
-        "pass" if document.expectations.is_empty() => " (nothing was asked of it: --fail-if says what fails a run)",
-        _ => "",
+    let missed = document.expectations.iter().filter(|expectation| !expectation.holds).count();
+    let asked = match (document.verdict.as_str(), missed) {
+        ("pass", _) if document.expectations.is_empty() => {
+            " (nothing was asked of it: --fail-if says what fails a run)".to_owned()
+        }
+        // What could not be measured has neither held nor failed: exit code 4, and not 1.
+        ("invalid", 1) => " (the threshold that was missed may be the driver's doing)".to_owned(),
+        ("invalid", 2..) => format!(" (the {missed} thresholds that were missed may be the driver's doing)"),
+        _ => String::new(),
     };
     text += &format!("verdict    {}{asked}\n", document.verdict);
     text

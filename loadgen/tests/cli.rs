@@ -257,6 +257,23 @@ fn an_invalid_run_is_no_pass_though_its_thresholds_hold() {
 }
 
 #[test]
+fn an_invalid_run_is_no_failure_either_and_tells_what_it_missed() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", silent.local_addr().unwrap());
+    let load = ["--url", &url, "--rate", "200/s", "--duration", "200ms", "--max-in-flight", "1", "--timeout", "300ms"];
+    let run = |missed: &[&str]| {
+        let output = loadgen(&[&load[..], missed, &["--fail-if", "rps>1000000"]].concat());
+        assert_eq!(output.status.code(), Some(4), "{output:?}");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    let one = run(&["--fail-if", "success<99%"]);
+    assert!(one.contains("MISSED     not success<99%") && one.contains("holds      not rps>1000000"), "{one}");
+    assert!(one.ends_with("verdict    invalid (the threshold that was missed may be the driver's doing)\n"), "{one}");
+    let two = run(&["--fail-if", "success<99%", "--fail-if", "errors>0"]);
+    assert!(two.contains("(the 2 thresholds that were missed may be the driver's doing)"), "{two}");
+}
+
+#[test]
 fn drops_that_a_threshold_judges_are_no_reason_of_their_own() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", silent.local_addr().unwrap());

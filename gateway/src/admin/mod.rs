@@ -8,6 +8,7 @@ mod drain;
 mod endpoints;
 mod events;
 mod explain;
+mod in_force;
 mod limits;
 mod metrics;
 mod openapi;
@@ -107,7 +108,7 @@ pub fn router<N: Network>(state: Arc<State<N>>) -> Router {
         .route("/metrics", get(metrics::metrics::<N>))
         .route("/status", get(view::status::<N>))
         .route("/problems", get(problems::problems::<N>))
-        .route("/config", get(view::config::<N>))
+        .route("/config", get(in_force::config::<N>))
         .route("/upstreams", get(view::upstreams::<N>))
         .route("/routes", get(view::routes::<N>))
         .route("/breakers", get(breakers::breakers::<N>))

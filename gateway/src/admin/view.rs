@@ -123,49 +123,11 @@ fn overload<N: Network>(gateway: &Gateway<N>) -> Value {
     })
 }
 
-/// The configuration in force, secrets left out.
-pub(super) async fn config<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> Json<Value> {
-    let snapshot = state.gateway.snapshot();
-    let server = &snapshot.config.server;
-    // What is not looked at, as a program mounts the gateway, is not in force.
-    let listeners = snapshot.config.listeners.iter().filter(|_| state.serves.is_some());
-    let listeners: Vec<String> = listeners.map(|l| l.address.to_string()).collect();
-    Json(json!({
-        "version": snapshot.version,
-        "server": {
-            "workers": server.workers,
-            "trusted_proxies": server.trusted_proxies.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "max_connections": server.max_connections,
-            "max_connections_per_ip": server.max_connections_per_ip,
-            "drain_timeout_ms": millis(server.drain_timeout),
-            "drain_delay_ms": millis(server.drain_delay),
-            "header_read_timeout_ms": millis(server.header_read_timeout),
-            "idle_timeout_ms": millis(server.idle_timeout),
-            "max_header_bytes": server.max_header_bytes,
-            "max_headers": server.max_headers,
-            "max_uri_bytes": server.max_uri_bytes,
-            "max_body": server.max_body,
-            "max_in_flight": server.max_in_flight,
-            "shed_above_rss": server.shed_above_rss,
-            "body_idle_timeout_ms": millis(server.body_idle_timeout),
-            "body_total_timeout_ms": server.body_total_timeout.map(millis),
-        },
-        "listeners": listeners,
-        "admin": snapshot.config.admin.as_ref().filter(|_| state.serves.is_some()).map(|admin| json!({
-            "address": admin.address.to_string(),
-            "token": admin.token.as_ref().map(|_| "(set)"),
-        })),
-        "routes": route_list(&snapshot),
-        "upstreams": snapshot.config.upstreams.iter().map(|upstream| upstream.name.to_string()).collect::<Vec<_>>(),
-        "upstreams_tls": upstreams_tls(&snapshot.config),
-    }))
-}
-
 fn micros(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn millis(duration: std::time::Duration) -> u64 {
+pub(super) fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -173,7 +135,7 @@ pub(super) async fn routes<N: Network>(Shared(state): Shared<Arc<State<N>>>) -> 
     Json(json!({ "routes": route_list(&state.gateway.snapshot()) }))
 }
 
-fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value> {
+pub(super) fn route_list<N: Network>(snapshot: &crate::snapshot::Snapshot<N>) -> Vec<Value> {
     snapshot
         .routes
         .iter()
@@ -318,7 +280,7 @@ fn discovery_failed<N: Network>(upstream: &Upstream<N>, clock: &Clock) -> Value 
 }
 
 /// How each upstream that speaks TLS is believed; those that nobody checks are seen at once.
-fn upstreams_tls(config: &Config) -> serde_json::Map<String, Value> {
+pub(super) fn upstreams_tls(config: &Config) -> serde_json::Map<String, Value> {
     let secured = config.upstreams.iter().filter_map(|upstream| Some((&upstream.name, upstream.tls.as_ref()?)));
     secured.map(|(name, tls)| (name.to_string(), trust(tls))).collect()
 }

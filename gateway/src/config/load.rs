@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ use super::settings::Config;
 use super::settings::telemetry::LogOutput;
 use super::source::{Source, Sources, Span};
 use super::validate::{conflicts, names, open_elsewhere, preflights, references};
+use super::written::Written;
 
 /// The largest file that is read. Ten thousand routes take about two mebibytes.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
@@ -246,21 +248,24 @@ fn load_both<T>(
     let syntax = report.mark();
     let policies = Policies::of(&root);
     let reader = Reader::new(Some(&root), None, &ROOT, Span::default());
-    let mut context = Context::new((&root, &policies), report, complete, &sources, environment, around.purpose);
-    context.registered = around.registered.clone();
-    context.identity_headers = build::identity::headers(&reader.table("identity")).strip;
-    walk::check(&mut context, &root);
-    references::all_open(&mut context);
-    let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
-    let seen = config.as_ref().filter(|_| !context.report.has_errors()).map(|_| look(&context, &reader));
-    let mut report = context.report;
+    let (config, seen, mut report, keys_held) = {
+        let mut context = Context::new((&root, &policies), report, complete, &sources, environment, around.purpose);
+        context.registered = around.registered.clone();
+        context.identity_headers = build::identity::headers(&reader.table("identity")).strip;
+        walk::check(&mut context, &root);
+        references::all_open(&mut context);
+        let config = if context.complete { Some(finish(&mut context, &reader)) } else { None };
+        let seen = config.as_ref().filter(|_| !context.report.has_errors()).map(|_| look(&context, &reader));
+        (config, seen, context.report, context.held)
+    };
     report.drop_echoes(syntax, &sources);
     let mut problems = report.finish(&sources);
     let keys: Vec<PathBuf> = config.iter().flat_map(Config::key_files).collect();
-    problems.files.held = held.and(context.held.of(&keys));
+    problems.files.held = held.and(keys_held.of(&keys));
     problems.files.paths.extend(patterns.into_iter().chain(keys));
     match config.zip(seen) {
-        Some((config, seen)) if problems.is_empty() => {
+        Some((mut config, seen)) if problems.is_empty() => {
+            config.written = Arc::new(Written::of(sources));
             let files = std::mem::take(&mut problems.files);
             Ok((Loaded { config, warnings: problems.into_list(), files }, seen))
         }
@@ -268,7 +273,8 @@ fn load_both<T>(
     }
 }
 
-fn parse(
+/// Reads one text, and adds it to the files.
+pub(super) fn parse(
     bytes: &[u8],
     path: &Path,
     sources: &mut Sources,

@@ -28,6 +28,7 @@ mod tree;
 mod users_file;
 mod validate;
 mod value;
+mod written;
 
 pub(crate) use key_files::is_scope;
 pub(crate) use parse::include::folders_of;
@@ -50,3 +51,4 @@ pub use problem::{Problem, Problems, Severity};
 pub use registered::{Doors, PluginKind, Registered};
 pub use settings::Config;
 pub use validate::conflicts::{Conflict, conflicts};
+pub use written::Written;

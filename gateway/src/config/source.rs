@@ -113,6 +113,11 @@ impl Sources {
         folder.map_or_else(|| PathBuf::from(written), |folder| folder.join(written))
     }
 
+    /// The shown names of all files, each with its text.
+    pub(crate) fn into_texts(self) -> Vec<(Arc<Path>, String)> {
+        self.0.into_iter().map(|source| (source.path, source.text)).collect()
+    }
+
     /// The shown names of all files.
     pub(crate) fn paths(&self) -> Vec<PathBuf> {
         self.0.iter().map(|source| source.path.to_path_buf()).collect()

@@ -32,7 +32,7 @@ pub fn begin<N: Network>(arrival: Arrival<N>, parts: &mut Parts) -> (Box<Exchang
     let secure = forwarded::is_secure(&parts.headers, &arrival.connection.peer, proxies);
     let named = Named { snapshot, request_id, trace, client, peer_trusted: trusted, secure };
     let keeps_names = named.snapshot.config.server.preserve_header_case;
-    let records_headers = named.snapshot.records_headers;
+    let records_heads = named.snapshot.records_heads;
     let line = (std::mem::take(&mut parts.method), std::mem::take(&mut parts.uri), parts.version);
     let mut exchange = Box::new(Exchange::new(arrival, line, named));
     exchange.begin_track();
@@ -40,7 +40,7 @@ pub fn begin<N: Network>(arrival: Arrival<N>, parts: &mut Parts) -> (Box<Exchang
         exchange.names = parts.extensions.remove();
     }
     exchange.extensions = std::mem::take(&mut parts.extensions);
-    if records_headers {
+    if records_heads {
         exchange.record_sent(&parts.headers);
     }
     (exchange, std::mem::take(&mut parts.headers))

@@ -1,6 +1,7 @@
 //! Logged requests, decided anew under two configurations. Lines are read one by one, and what is kept of them is
 //! bounded, however many there are.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, BufRead, Read as _};
 use std::net::IpAddr;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::Side;
 use super::treatment::{self, Treatment};
 use crate::explain::judge::{Decision, Judge, Past, Verdict};
+use crate::query::{decoded, pairs};
 
 /// The longest line that is read, bytes: a record of the longest target is shorter.
 const MOST_LINE: u64 = 1 << 20;
@@ -35,8 +37,8 @@ pub struct Replay {
     pub groups: Vec<Group>,
     /// Requests that differ in yet another way than the groups tell.
     pub beyond_groups: u64,
-    /// Requests whose route, or treatment, hangs on what is not in the log: headers, query, body, whether they came
-    /// over TLS.
+    /// Requests whose route, or treatment, hangs on what is not in the log: headers, parameters of the query that
+    /// records do not tell, body, whether they came over TLS.
     pub undecided: u64,
     /// Requests that took another route than the old configuration gives them: the log is of another one.
     pub of_another_configuration: u64,
@@ -75,7 +77,7 @@ pub struct Example {
     pub method: String,
     /// The host.
     pub host: String,
-    /// The path.
+    /// The path, with what the record tells of the query.
     pub path: String,
     /// What the upstream is sent now, where that is something else.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -179,6 +181,15 @@ fn skip_line(log: &mut impl BufRead, beginning: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// The parameters of which a record says what was sent: those that the old configuration names, and whatever it has, as
+/// it has all of one name.
+fn known<'s>(old: &'s Side, query: Option<&str>) -> Cow<'s, [Box<str>]> {
+    let named = &*old.config.telemetry.recorded.query;
+    let Some(query) = query else { return Cow::Borrowed(named) };
+    let told = pairs(Some(query)).filter_map(|(name, _)| Some(decoded(name)?.into()));
+    Cow::Owned(named.iter().cloned().chain(told).collect())
+}
+
 impl Replayer<'_> {
     fn bad(&mut self, line: u64, problem: &str) {
         self.told.bad_lines += 1;
@@ -197,7 +208,9 @@ impl Replayer<'_> {
             return;
         };
         let client = record.client.as_ref().and_then(|client| client.parse::<IpAddr>().ok());
-        let past = Past { method: &method, host: &record.host, path: &record.path, client };
+        let (path, query) = record.path.split_once('?').map_or((&*record.path, None), |(path, it)| (path, Some(it)));
+        let known = known(self.sides[0], query);
+        let past = Past { method: &method, host: &record.host, path, query, known: &known, client };
         let decisions = [0, 1].map(|side: usize| self.judges[side].look_back(&past));
         let Some((old, new)) = self.verdicts(record, &decisions) else {
             self.told.undecided += 1;

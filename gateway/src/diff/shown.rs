@@ -41,31 +41,45 @@ pub fn differing(old: Option<&Value>, new: Option<&Value>) -> String {
     format!("{} → {}", text(old), text(new))
 }
 
-/// The value without passwords in URLs and without values of headers that carry secrets.
+/// The value without passwords in URLs and without values of headers, parameters and members that carry secrets.
 pub fn masked(value: &Value) -> Value {
-    mask("", value)
+    mask(("", ""), value)
 }
 
-fn mask(key: &str, value: &Value) -> Value {
+/// `key` is the way to the value, dotted, and `name` the last step of it, which may have dots itself.
+fn mask((key, name): (&str, &str), value: &Value) -> Value {
     match value {
-        Value::String(text) => mask_text(key, text).into(),
-        Value::Array(list) => list.iter().map(|item| mask(key, item)).collect(),
+        Value::String(text) => mask_text((key, name), text).into(),
+        Value::Array(list) => list.iter().map(|item| mask((key, name), item)).collect(),
         Value::Object(table) => table
             .iter()
             .map(|(name, value)| {
                 let inner = if key.is_empty() { name.clone() } else { format!("{key}.{name}") };
-                (name.clone(), mask(&inner, value))
+                (name.clone(), mask((&inner, name), value))
             })
             .collect(),
         other => other.clone(),
     }
 }
 
-fn mask_text(key: &str, text: &str) -> String {
+/// Keys that are written in place of a file's name have a digest here, by which a short one could be found.
+const WRITTEN_HERE: &str = "(written here";
+
+fn mask_text((key, name): (&str, &str), text: &str) -> String {
+    if text.starts_with(WRITTEN_HERE) {
+        return format!("{WRITTEN_HERE})");
+    }
+    // Whatever a collector knows its users by is called, it is a secret.
+    if key.contains("otlp_headers.") {
+        return MASK.to_owned();
+    }
+    if key.ends_with("request.body") {
+        return target::shown_body(text);
+    }
     let has_names =
         ["headers", "query", "body"].iter().any(|it| key.starts_with(it) || key.contains(&format!("{it}.")));
     let sets_header = has_names && !key.ends_with(".remove");
-    if sets_header && may_be_secret(key.rsplit('.').next().unwrap_or_default()) {
+    if sets_header && may_be_secret(name) {
         return MASK.to_owned();
     }
     // What is asked for may carry a key: `/check?token=…`.
@@ -81,8 +95,9 @@ fn mask_text(key: &str, text: &str) -> String {
 
 /// Both masked; where that leaves no difference, it is said that there is one.
 pub(super) fn masked_pair(key: &str, old: Option<&Value>, new: Option<&Value>) -> (Option<Value>, Option<Value>) {
-    let before = old.map(|value| mask(key, value));
-    let mut after = new.map(|value| mask(key, value));
+    let name = key.rsplit('.').next().unwrap_or_default();
+    let before = old.map(|value| mask((key, name), value));
+    let mut after = new.map(|value| mask((key, name), value));
     if before == after {
         after = Some("(another secret)".into());
     }
@@ -110,6 +125,15 @@ mod tests {
         let conditions = json!({ "query": { "token": "s3", "page": "2" }, "headers": { "x-internal-auth": "s3" } });
         let shown = masked(&conditions).to_string();
         assert!(!shown.contains("s3") && shown.contains("\"2\""), "{shown}");
+        let whole = json!({
+            "telemetry": { "tracing": { "otlp_headers": { "x-team": "s3" } } },
+            "identity": { "providers": { "p": { "jwks": { "keys": "(written here: 00c0ffee00c0ffee)" } } } },
+            "batches": { "b": { "request": { "path": "/b?key=s3", "body": "{\"key\": \"s3\", \"ids\": {ids}}" } } },
+            "routes": { "r": { "body": { "/token.a": "s3" }, "request_query": { "set": { "sig.v": "s3", "v": "2" } } } },
+        });
+        let shown = masked(&whole).to_string();
+        assert!(!shown.contains("s3") && !shown.contains("c0ffee"), "{shown}");
+        assert!(shown.contains("{ids}") && shown.contains("\"2\""), "{shown}");
     }
 
     #[test]

@@ -249,6 +249,34 @@ fn what_hangs_on_headers_is_decided_only_where_nothing_of_it_changed() {
 }
 
 #[test]
+fn what_hangs_on_a_parameter_is_decided_where_records_tell_it() {
+    let route = |name: &str, condition: &str| {
+        format!("[[routes]]\nname = '{name}'\npath = '/orders/{{id}}'\nquery.{condition}\nupstream = 'b'\n")
+    };
+    let told = "[telemetry.access_log]\nquery = ['v']\n";
+    let of = |head: &str, routes: &str| side(&format!("{head}{OLD}{routes}"));
+    let log = |path: &str, route: &str| record("GET", path, &json!({ "route": route }));
+    let [one, two] = [route("beta", "v = '1'"), route("beta", "v = '2'")];
+    let run = |old: &Side, new: &Side, log: &str| {
+        let told = replay(old, new, log.as_bytes()).unwrap();
+        (told.same, told.differing, told.undecided, told.groups.first().map(|group| group.new.clone()))
+    };
+    let orders = Some("route orders".to_owned());
+    assert_eq!(run(&of(told, &one), &of(told, &two), &log("/orders/1?v=%31", "beta")), (0, 1, 0, orders.clone()));
+    assert_eq!(run(&of(told, &one), &of(told, &two), &log("/orders/1?v=3", "orders")), (1, 0, 0, None));
+    assert_eq!(run(&of(told, &one), &of(told, &two), &log("/orders/1", "orders")), (1, 0, 0, None), "it was not sent");
+    assert_eq!(run(&of("", &one), &of(told, &two), &log("/orders/1", "orders")).2, 1, "nobody has told");
+    assert_eq!(run(&of("", &one), &of("", &two), &log("/orders/1?v=1", "beta")), (0, 1, 0, orders), "it is there");
+    // What is not told may be as any route asks, whatever is.
+    let [both, after] = ["1", "2"].map(|w| of(told, &(one.clone() + &route("other", &format!("w = '{w}'")))));
+    assert_eq!(run(&both, &after, &log("/orders/1?v=3", "orders")).2, 1);
+    let header = route("beta", "v = '1'\nheaders.x-a = '1'");
+    assert_eq!(run(&of(told, &header), &of(told, &two), &log("/orders/1?v=3", "orders")), (1, 0, 0, None));
+    let shown = replay(&of(told, &one), &of(told, &two), log("/orders/1?v=1", "beta").as_bytes()).unwrap();
+    assert_eq!(shown.groups[0].examples[0].path, "/orders/1?v=1");
+}
+
+#[test]
 fn a_line_without_end_and_one_that_is_too_long_are_bad_and_no_more() {
     let long = "x".repeat(3 << 20);
     let log = format!("{long}\n{}{{\"request_id\":", record("GET", "/orders/1", &json!({ "route": "orders" })));

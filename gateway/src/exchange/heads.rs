@@ -1,16 +1,19 @@
-//! What a record tells of the heads of a request and of its answer, where the configuration names headers. Written down
-//! as they pass: when the record is made they are gone.
+//! What a record tells of the heads of a request and of its answer, where the configuration names headers or parameters
+//! of the query. Written down as they pass: when the record is made they are gone.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::Exchange;
 use crate::http1::Fields;
 use crate::network::Network;
+use crate::query;
 use crate::telemetry::record::HeadFields;
 
 /// Of both heads, what the record is to tell.
 #[derive(Debug, Default)]
 pub(super) struct Heads {
+    /// Of the request's query; empty where nothing is to be told of it.
+    pub(super) query: Box<str>,
     /// Of the request, as the client sent it.
     pub(super) sent: HeadFields,
     /// Of the answer, as the client gets it.
@@ -21,8 +24,10 @@ impl<N: Network> Exchange<N> {
     /// Keeps what the record is to tell of the request's head, before anything of it is believed or taken away.
     #[cold]
     pub(crate) fn record_sent(&mut self, head: &HeaderMap) {
-        let sent = HeadFields::of(&self.snapshot.config.telemetry.recorded.request, |name| values(head, name));
-        self.heads = Some(Box::new(Heads { sent, answered: HeadFields::default() }));
+        let recorded = &self.snapshot.config.telemetry.recorded;
+        let sent = HeadFields::of(&recorded.request, |name| values(head, name));
+        let query = query::only(self.uri.query().unwrap_or(""), &recorded.query).into();
+        self.heads = Some(Box::new(Heads { query, sent, answered: HeadFields::default() }));
     }
 
     /// The same of an answer's head.

@@ -21,6 +21,12 @@ impl<N: Network> Exchange<N> {
         self.limits.as_ref()?.refused(limits).map(|rule| &*rule.settings.name)
     }
 
+    /// What its record tells of its query. What was no request has none.
+    fn recorded_query(&self) -> Option<&str> {
+        let heads = self.heads.as_ref().filter(|_| !self.unread)?;
+        Some(&*heads.query).filter(|query| !query.is_empty())
+    }
+
     /// Its access record.
     pub(crate) fn record(&self, status: u16, ended: Ended, total: Duration, overhead: Duration) -> AccessRecord<'_> {
         let route = self.route();
@@ -65,6 +71,7 @@ impl<N: Network> Exchange<N> {
             parts_results: self.missing.as_ref().map(|missing| &*missing.results),
             batch_size: self.batch_size,
             cache: self.cache.as_ref().and_then(|cache| Some(cache.came_by()?.as_str())),
+            query: self.recorded_query(),
             request_headers: self.heads.as_ref().map(|heads| &heads.sent),
             response_headers: self.heads.as_ref().map(|heads| &heads.answered),
             ..AccessRecord::new(unix_us, id, self.client.as_str(), method, path, status)

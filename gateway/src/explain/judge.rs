@@ -35,6 +35,10 @@ pub struct Past<'a> {
     pub host: &'a str,
     /// The path, without query.
     pub path: &'a str,
+    /// What is known of the query, as it was sent.
+    pub query: Option<&'a str>,
+    /// The parameters that are known: of these, what is not in the query was not sent.
+    pub known: &'a [Box<str>],
     /// The client, where that is known.
     pub client: Option<IpAddr>,
 }
@@ -131,7 +135,7 @@ impl<'a> Judge<'a> {
         let host = HeaderValue::from_str(past.host).unwrap_or(HeaderValue::from_static(""));
         let (host, headers) = (routing_host(&host), HeaderMap::new());
         // What a listener decides is as unknown as what headers do.
-        let (listener, query, client, body) = ("", None, past.client, Body::Absent);
+        let (listener, query, client, body) = ("", past.query, past.client, Body::Absent);
         let (host, method) = (&*host, past.method);
         let ask = Ask { listener, host, method, path: &path, query, client, headers: &headers, body };
         let (verdict, sent) = match self.table.find(&ask) {
@@ -146,8 +150,9 @@ impl<'a> Judge<'a> {
             Found::None => (Verdict::NotFound, None),
         };
         let found = verdict.route();
+        let known = (found, past.known);
         let instead =
-            self.by_content.iter().copied().filter(|other| could_be_instead(&self.table, &ask, *other, found));
+            self.by_content.iter().copied().filter(|other| could_be_instead(&self.table, &ask, *other, known));
         Decision { verdict, sent, instead: instead.collect() }
     }
 }

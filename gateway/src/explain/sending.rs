@@ -70,13 +70,14 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// `sets x-a, x-b; adds via; removes server`
+/// `sets x-a, x-b; adds via; removes server; without x-c of [defaults.route]`
 fn edits(edits: &HeaderEdits) -> Option<String> {
     let names = |verb: &str, names: Vec<&str>| (!names.is_empty()).then(|| format!("{verb} {}", names.join(", ")));
     let set = names("sets", edits.names_set().map(HeaderName::as_str).collect());
     let added = names("adds", edits.names_added().map(HeaderName::as_str).collect());
     let removed = names("removes", edits.remove.iter().map(HeaderName::as_str).collect());
-    let told: Vec<String> = set.into_iter().chain(added).chain(removed).collect();
+    let lost = (!edits.lost.is_empty()).then(|| format!("without {} of [defaults.route]", edits.lost.join(", ")));
+    let told: Vec<String> = set.into_iter().chain(added).chain(removed).chain(lost).collect();
     (!told.is_empty()).then(|| told.join("; "))
 }
 
@@ -169,6 +170,15 @@ mod tests {
         let fixed = told("host = 'shop.example'\nretry = { attempts = 1 }", &Method::GET);
         assert_eq!(fixed.host.as_deref(), Some("shop.example"));
         assert_eq!(fixed.retry.as_deref(), Some("never: one attempt"));
+    }
+
+    #[test]
+    fn what_all_share_and_a_route_puts_away_is_told() {
+        let text = "[defaults.route]\nresponse_headers.set = { x-a = '1', x-b = '2' }\n[[routes]]\npath = '/'\n\
+                    upstream = 'http://127.0.0.1:1'\nresponse_headers.set = { x-b = '3' }\n";
+        let loaded = load_text(text, Path::new("a.toml"), Purpose::Check).unwrap();
+        let sending = Sending::of(&loaded.config.routes[0], &Method::GET);
+        assert_eq!(sending.response_headers.as_deref(), Some("sets x-b; without x-a of [defaults.route]"));
     }
 
     #[test]

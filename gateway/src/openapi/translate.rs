@@ -73,7 +73,7 @@ fn leads_there(judge: &Judge<'_>, (index, method, host): (usize, &Method, &str),
         return false;
     }
     let path = way.sample();
-    let decision = judge.look_back(&Past { method, host, path: &path, client: None });
+    let decision = judge.look_back(&Past { method, host, path: &path, query: None, known: &[], client: None });
     if decision.verdict == Verdict::Route(index) {
         return decision.sent.as_deref() == Some(&asked.sample());
     }

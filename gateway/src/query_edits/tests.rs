@@ -20,6 +20,7 @@ fn edits(set: &[(&str, &str)], add: &[(&str, &str)], remove: &[&str], keep: Opti
         add: add.iter().copied().map(parameter).collect(),
         remove: names(remove),
         keep: keep.map(names),
+        ..settings::QueryEdits::default()
     }
 }
 

@@ -133,12 +133,19 @@ impl Content {
             }
         }
         for (name, wanted) in &self.query {
-            let mut values = pairs(query).filter(|(key, _)| decodes_to(key, name)).map(|pair| pair.1);
-            if !values.any(|value| query_is(wanted, value)) {
+            if !parameter_is(wanted, query, name) {
                 return Some(Unmet::Query(name, wanted));
             }
         }
         if self.body.is_empty() { None } else { self.unmet_body(body) }
+    }
+
+    /// The first on one of these parameters of the query that does not hold, of a request of which nothing else need be
+    /// known.
+    pub(super) fn unmet_among(&self, query: Option<&str>, known: &[Box<str>]) -> Option<Unmet<'_>> {
+        let mut of_known = self.query.iter().filter(|(name, _)| known.iter().any(|one| **one == **name));
+        let (name, wanted) = of_known.find(|(name, wanted)| !parameter_is(wanted, query, name))?;
+        Some(Unmet::Query(name, wanted))
     }
 
     fn unmet_body(&self, body: Body<'_>) -> Option<Unmet<'_>> {
@@ -184,6 +191,13 @@ fn header_is(wanted: &ValueMatch, value: &[u8]) -> bool {
         ValueMatch::Exact(exact) => exact.as_bytes() == value,
         ValueMatch::Pattern(regex) => std::str::from_utf8(value).is_ok_and(|value| regex.is_match(value)),
     }
+}
+
+/// Whether one of the parameters of this name is what is wanted.
+#[inline]
+fn parameter_is(wanted: &ValueMatch, query: Option<&str>, name: &str) -> bool {
+    let mut values = pairs(query).filter(|(key, _)| decodes_to(key, name)).map(|pair| pair.1);
+    values.any(|value| query_is(wanted, value))
 }
 
 fn query_is(wanted: &ValueMatch, value: &str) -> bool {

@@ -106,16 +106,21 @@ pub fn explain_asked(table: &RouteTable, ask: &Ask<'_>, asked: &Asked) -> Explan
     explanation
 }
 
-/// The routes that a request did not take, of which only host, method and path are known any more; `took` is the one
-/// that it took. What of a route hangs on headers, query or body cannot be told then. The nearest come first; the
-/// second is how many more there are.
-pub fn look_back(table: &RouteTable, ask: &Ask<'_>, took: Option<usize>) -> (Vec<Miss>, usize) {
-    misses(table, ask, took, Some("it asks for more than host, path and method, which is not kept"))
+/// The routes that a request did not take, of which only host, method, path and these parameters of the query are known
+/// any more; `took` is the one that it took. What of a route hangs on headers, other parameters or the body cannot be
+/// told then. The nearest come first; the second is how many more there are.
+pub fn look_back(
+    table: &RouteTable,
+    ask: &Ask<'_>,
+    took: Option<usize>,
+    parameters: &[Box<str>],
+) -> (Vec<Miss>, usize) {
+    misses(table, ask, took, Some(parameters))
 }
 
-/// The routes but the chosen one, the nearest first, and how many are left out. `unknown` is said of those that hang on
-/// what the request holds, where that is not known.
-fn misses(table: &RouteTable, ask: &Ask<'_>, chosen: Option<usize>, unknown: Option<&str>) -> (Vec<Miss>, usize) {
+/// The routes but the chosen one, the nearest first, and how many are left out. `known` are the parameters that are
+/// known of a request of which not everything is.
+fn misses(table: &RouteTable, ask: &Ask<'_>, chosen: Option<usize>, known: Option<&[Box<str>]>) -> (Vec<Miss>, usize) {
     let mut misses: Vec<(Nearness, usize)> = (0..table.routes().len())
         .filter(|&index| Some(index) != chosen)
         .map(|index| (check(table, ask, index).map_or_else(|failed| failed.0, |()| Nearness::Matched), index))
@@ -124,8 +129,11 @@ fn misses(table: &RouteTable, ask: &Ask<'_>, chosen: Option<usize>, unknown: Opt
     let left_out = misses.len().saturating_sub(MOST_MISSES);
     let told = misses.into_iter().take(MOST_MISSES).map(|(_, index)| Miss {
         route: table.routes()[index].name.to_string(),
-        reason: match (check(table, ask, index), chosen, unknown) {
-            (Err((Nearness::Content, _)), _, Some(unknown)) => unknown.to_owned(),
+        reason: match (check(table, ask, index), chosen, known) {
+            (Err((Nearness::Content, _)), _, Some(known)) => match table.content(index).unmet_among(ask.query, known) {
+                Some(unmet) => unmet_text(unmet, ask.headers),
+                None => "it asks for more than host, path and method, which is not kept".to_owned(),
+            },
             (Err((_, reason)), _, _) => reason,
             (Ok(()), Some(chosen), _) => outranked(table, ask, index, chosen),
             // What matches is chosen, or something better is.
@@ -136,9 +144,16 @@ fn misses(table: &RouteTable, ask: &Ask<'_>, chosen: Option<usize>, unknown: Opt
 }
 
 /// Whether a route that looks at the listener, headers, query or body would be taken instead of what was found, if they
-/// are as it asks.
-pub fn could_be_instead(table: &RouteTable, ask: &Ask<'_>, index: usize, found: Option<usize>) -> bool {
-    if !matches!(check(table, ask, index), Err((Nearness::Content, _))) {
+/// are as it asks; of the query these parameters are known.
+pub fn could_be_instead(
+    table: &RouteTable,
+    ask: &Ask<'_>,
+    index: usize,
+    (found, known): (Option<usize>, &[Box<str>]),
+) -> bool {
+    if !matches!(check(table, ask, index), Err((Nearness::Content, _)))
+        || table.content(index).unmet_among(ask.query, known).is_some()
+    {
         return false;
     }
     let Some(found) = found else { return true };
@@ -383,8 +398,11 @@ mod tests {
             headers: &headers,
             body,
         };
-        assert!(could_be_instead(&table, &ask(None), 0, Some(1)));
-        assert!(!could_be_instead(&table, &ask("10.1.0.1".parse().ok()), 0, Some(1)), "it is known, and is not there");
+        assert!(could_be_instead(&table, &ask(None), 0, (Some(1), &[])));
+        assert!(
+            !could_be_instead(&table, &ask("10.1.0.1".parse().ok()), 0, (Some(1), &[])),
+            "it is known, and is not there"
+        );
     }
 
     #[test]

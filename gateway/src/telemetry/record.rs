@@ -1,7 +1,8 @@
 //! A request's access record: one line of JSON, its fields in the contract's order, absent rather than null.
 //!
-//! The query is never written, nor any header but those that the configuration names, which cannot be one that carries
-//! a token or a cookie. Written by hand into a buffer that is used again, so that a line costs no allocation.
+//! Of the query nothing is written but the parameters that the configuration names, and of headers those alone too:
+//! none of them can be one that carries a token or a cookie. Written by hand into a buffer that is used again, so that
+//! a line costs no allocation.
 
 mod head;
 
@@ -60,6 +61,8 @@ pub struct AccessRecord<'a> {
     pub host: Option<&'a [u8]>,
     /// The path as matched, or empty likewise; what follows a `?` is not written.
     pub path: &'a str,
+    /// Of the query, what is told behind the path; where some parameters are named, and never empty.
+    pub query: Option<&'a str>,
     /// `HTTP/1.1`
     pub protocol: &'a str,
     /// The route's name; absent when none matched.
@@ -135,6 +138,7 @@ impl<'a> AccessRecord<'a> {
             method,
             host: None,
             path,
+            query: None,
             protocol: "HTTP/1.1",
             route: None,
             subject: None,
@@ -197,8 +201,21 @@ impl<'a> AccessRecord<'a> {
         if let Some(host) = self.host {
             text(out, b",\"host\":\"", host);
         }
-        optional(out, b",\"path\":\"", known(without_query(self.path)));
+        match self.query {
+            None => optional(out, b",\"path\":\"", known(without_query(self.path))),
+            Some(query) => self.write_path_and(out, query),
+        }
         plain(out, b",\"protocol\":\"", self.protocol.as_bytes());
+    }
+
+    /// The path with what is told of the query, where that is known of which path it is.
+    #[cold]
+    fn write_path_and(&self, out: &mut Vec<u8>, query: &str) {
+        let Some(path) = known(without_query(self.path)) else { return };
+        out.extend_from_slice(b",\"path\":\"");
+        write_escaped(out, path.as_bytes());
+        out.push(b'?');
+        write_value(out, query.as_bytes());
     }
 
     fn write_answer(&self, out: &mut Vec<u8>) {

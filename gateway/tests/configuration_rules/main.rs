@@ -22,6 +22,7 @@ mod policies;
 mod query_edits;
 mod right_forms;
 mod services;
+mod shared_edits;
 mod splits;
 mod turned_off;
 mod upstream_tls;

@@ -161,7 +161,7 @@ fn what_the_papers_show_is_taken_without_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("errors")).unwrap();
     std::fs::write(folder.path().join("errors/5xx.html"), "<p>Sorry.</p>").unwrap();
-    for begins in ["[telemetry.access_log]\nrequest_headers", "[server.problems]\n"] {
+    for begins in ["[telemetry.access_log]\nquery", "[server.problems]\n"] {
         let (_, after) = papers.split_once(&format!("```toml\n{begins}")).unwrap();
         let shown = after.split_once("```").unwrap().0;
         let text = format!("{begins}{shown}[[routes]]\npath = '/'\nanswer = {{}}\n");
@@ -188,4 +188,59 @@ fn errors_that_a_route_intercepts_are_errors_of_an_upstream() {
         &["4:13: `intercept` is for the answers of an upstream; this route has `answer`"],
     );
     check("[defaults.route]\nintercept = [\"5xx\"]\n[[routes]]\npath = \"/\"\nanswer = {}", &[]);
+}
+
+#[test]
+fn parameters_in_records_are_no_secrets() {
+    let text = |names: &str| format!("[telemetry.access_log]\nquery = [{names}]");
+    check(&text("\"page\", \"sort\", \"q\", \"Page\""), &[]);
+    for secret in [
+        "access_token",
+        "code",
+        "token",
+        "api_key",
+        "apiKey",
+        "X-Amz-Signature",
+        "x-goog-credential",
+        "sig",
+        "signature",
+        "password",
+        "key",
+        "client_secret",
+        "SAMLResponse",
+        "id_token_hint",
+        "code_verifier",
+        "session",
+    ] {
+        check(&text(&format!("\"{secret}\"")), &[&format!("2:10: \"{secret}\" carries credentials")]);
+    }
+    let asked = |value: &str| {
+        format!("{}\n[[routes]]\npath = \"/\"\nanswer = {{}}\nquery = {{ \"door\" = \"{value}\" }}", text("\"door\""))
+    };
+    check(&asked("front"), &[]);
+    check(&asked("${DOOR:-front}"), &["2:10: \"door\" carries credentials"]);
+}
+
+#[test]
+fn parameters_in_records_are_named_each_once_and_not_too_many() {
+    let text =
+        |names: &str| format!("[telemetry.access_log]\nquery = [{names}]\n[[routes]]\npath = \"/\"\nanswer = {{}}");
+    check(&text("\"*\""), &["2:10: \"*\" would tell whatever clients send"]);
+    check(&text("\"a\", \"a\""), &["2:15: \"a\" is named twice"]);
+    check(
+        &text("\"a=1\""),
+        &[
+            "2:10: \"a=1\" is not a query parameter's name: it is a name alone, without a value, and without `&` and `;`",
+        ],
+    );
+    let many: Vec<String> = (0..17).map(|number| format!("\"p{number:02}\"")).collect();
+    check(&text(&many.join(",")), &["2:106: records tell 16 parameters of a query at most"]);
+    let help = "whoever reads records reads it: leave it out if it is a secret, or holds an address with one";
+    for name in ["sort_key", "sortKey", "redirect_uri", "promo-code"] {
+        assert_eq!(
+            warnings(&text(&format!("\"{name}\""))),
+            [format!("2:10: \"{name}\" is told in every record ({help})")]
+        );
+    }
+    assert_eq!(warnings(&text("\"keyword\", \"author\", \"design\", \"state\"")), [""; 0]);
 }

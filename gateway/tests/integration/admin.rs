@@ -1,5 +1,7 @@
 //! The admin API (security.md, J1): who may use it, and what it shows.
 
+use serde_json::json;
+
 use crate::support::{Answer, Client, Events, Gateway, Process, echo, nowhere, one_route};
 
 async fn ask(gateway: &Gateway, method: &str, path: &str, host: &str, more: &str) -> Answer {
@@ -69,6 +71,41 @@ async fn j1_with_a_token_everything_but_the_probes_needs_it() {
     let answer = ask("/config", "authorization: Bearer s3cret-and-long-enough\r\n").await;
     assert_eq!(answer.status, 200);
     assert!(!String::from_utf8(answer.body).unwrap().contains("s3cret"), "the token is never shown");
+}
+
+#[tokio::test]
+async fn all_of_the_configuration_in_force_is_shown_and_no_secret_of_it() {
+    let upstream = echo().await;
+    let text = |timeout: &str| {
+        format!(
+            "[defaults.route]\ntimeout = '{timeout}'\nretry = {{ attempts = 3 }}\n\
+             [telemetry.tracing]\notlp_headers = {{ x-team = 's3cret' }}\n\
+             [[routes]]\nname = 'all'\npath = '/{{*rest}}'\n\
+             upstream = 'http://{}'\nrequest_headers.set = {{ authorization = 'Bearer s3cret', x-a = '{{client_ip}}' }}\n\
+             query.token = 's3cret'\n",
+            upstream.addr()
+        )
+    };
+    let gateway = Gateway::start(&text("7s")).await;
+    let told = gateway.admin("GET", "/config").await.json();
+    assert!(!told.to_string().contains("s3cret"), "{told}");
+    let (all, route) = (&told["effective"], &told["effective"]["routes"]["all"]);
+    assert_eq!((&told["version"], &told["included"], &told["needs_restart"]), (&1.into(), &json!([]), &json!([])));
+    assert!(told["file"].as_str().unwrap().ends_with("gateway.toml"), "{told}");
+    assert_eq!((&route["timeout"], &route["retry"]["attempts"]), (&"7s".into(), &3.into()), "{route}");
+    assert_eq!(route["request_headers"]["set"], json!({ "authorization": "(not shown)", "x-a": "{client_ip}" }));
+    assert_eq!(all["upstreams"][upstream.addr().to_string()]["balance"]["policy"], "least_request");
+    assert_eq!((&all["server"]["max_uri_bytes"], &all["admin"]["address"]), (&"8KiB".into(), &"127.0.0.1:0".into()));
+    // What was there before is there still.
+    assert_eq!(told["server"]["max_uri_bytes"], 8192);
+    // The file says something else by now, and it is not in force.
+    gateway.rewrite(&text("0"));
+    assert!(!gateway.reload().await.ok);
+    assert_eq!(gateway.admin("GET", "/config").await.json()["effective"]["routes"]["all"]["timeout"], "7s");
+    gateway.rewrite(&text("8s"));
+    assert!(gateway.reload().await.ok);
+    let told = gateway.admin("GET", "/config").await.json();
+    assert_eq!((&told["effective"]["routes"]["all"]["timeout"], &told["version"]), (&"8s".into(), &2.into()));
 }
 
 #[tokio::test]

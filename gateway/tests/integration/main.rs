@@ -98,6 +98,7 @@ mod proxy_protocol;
 mod query_edits;
 mod rate_limits;
 mod recorded_headers;
+mod recorded_query;
 mod records;
 mod reload;
 mod request_buffering;

@@ -143,6 +143,13 @@ async fn the_admin_api_is_all_there_below_any_path() {
     // What is not looked at is not said to be in force.
     let config = json(&program, "/ops/config").await;
     assert_eq!((&config["listeners"], &config["admin"]), (&Value::Array(Vec::new()), &Value::Null));
+    let effective = &config["effective"];
+    assert_eq!((effective.get("listeners"), effective.get("admin")), (None, None));
+    assert_eq!(
+        (&config["file"], &effective["telemetry"]["access_log"]["output"]),
+        (&"config_text".into(), &"off".into())
+    );
+    assert!(effective["routes"].is_object(), "{effective}");
     assert_eq!(json(&program, "/ops/openapi.json").await["servers"], Value::Array(Vec::new()));
     assert_eq!(ask(&program, "GET", "/ops/nothing", &[]).await.0, 404);
 }

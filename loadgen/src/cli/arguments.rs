@@ -49,8 +49,8 @@ Placeholders in path and query, header values and body: {zipf(1000)}, {int(1, 6)
 {token(subject=a)}. The same seed makes the same requests.
 
 Exit codes: 0 measured, 1 a threshold was missed, 2 usage, 3 the target cannot be reached or a file not be read or
-written, 4 the measurement is not valid (the output says why). Without --fail-if, failed requests are figures and no
-failures.";
+written, 4 the measurement is not valid (the output says why): also where a threshold was missed, which is told.
+Without --fail-if, failed requests are figures and no failures.";
 
 /// The version, and the commit where the build knows it.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("BUILD_SHOWN"));

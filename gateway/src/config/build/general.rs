@@ -17,7 +17,7 @@ use crate::config::revocation_lists;
 use crate::config::schema::server::{CERTIFICATE, LISTENER};
 use crate::config::settings::listener::{ClientCertificates, ListenerTls, NamedCertificate, Stapled};
 use crate::config::settings::server::{EscapedSlash, Http2Limits, Underscores};
-use crate::config::settings::telemetry::{AccessLog, LogOutput, RecordedHeaders, Recorder, Slow};
+use crate::config::settings::telemetry::{AccessLog, LogOutput, RecordedHeads, Recorder, Slow};
 use crate::config::settings::{Admin, Listener, Server, Telemetry};
 use crate::config::source::Sources;
 use crate::config::value::{host_port, quantity, text};
@@ -172,7 +172,11 @@ pub(crate) fn telemetry(table: &Reader<'_>, sources: &Sources) -> Telemetry {
     let names = |key: &str| log.texts(key).iter().filter_map(|name| text::header_name(name).ok()).collect();
     Telemetry {
         access_log: AccessLog { output, sample: log.number("sample"), queue: log.integer("queue") },
-        recorded: RecordedHeaders { request: names("request_headers"), response: names("response_headers") },
+        recorded: RecordedHeads {
+            query: log.texts("query").into_iter().map(String::into_boxed_str).collect(),
+            request: names("request_headers"),
+            response: names("response_headers"),
+        },
         recorder: recorder(&table.table("recorder")),
         tracing: tracing::tracing(&table.table("tracing"), sources),
     }

@@ -53,6 +53,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         let Some(mut route) = route::build(&reader, names.at(reader.at)) else { continue };
         route.openapi = api_document::build(context, &reader);
         problems::give(&mut route, problems::build(context, &reader));
+        route::tell_lost(context, &reader, &mut route);
         let shared = Reader::new(None, context.shared(&UPSTREAM, None), &UPSTREAM, reader.at);
         let mut named = |upstream: &mut Arc<str>| {
             if !upstream_url::is_url(upstream) {
@@ -102,6 +103,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         in_flight_limits: rate_limit::in_flight(root),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),
         routes,
+        written: Arc::default(),
     };
     Built { config, route_places }
 }

@@ -9,7 +9,8 @@ use serde_json::Value;
 
 use super::{identity, mirror, rate_limit, split, upstream};
 use crate::algorithms::criticality::Criticality;
-use crate::config::check::Reader;
+use crate::config::check::shared_edits::lost;
+use crate::config::check::{Context, Reader};
 use crate::config::schema::route::ROUTE;
 use crate::config::settings::cache::Cache;
 use crate::config::settings::clients::Clients;
@@ -243,6 +244,20 @@ fn query_edits(table: &Reader<'_>, parameters: &[&str]) -> QueryEdits {
         add: written("add"),
         remove: names("remove"),
         keep: (!keeps_all).then(|| names("keep")),
+        lost: Vec::new(),
+    }
+}
+
+/// Says of a route's edits what of the shared ones they leave out.
+pub(super) fn tell_lost(context: &Context<'_>, table: &Reader<'_>, route: &mut Route) {
+    let names = |of: &str| {
+        let names = lost(context, table, of).into_iter().flat_map(|lost| lost.names);
+        names.map(String::into_boxed_str).collect::<Vec<_>>()
+    };
+    route.response_headers.lost = names("response_headers");
+    if route.own_answer.is_none() {
+        route.request_headers.lost = names("request_headers");
+        route.request_query.lost = names("request_query");
     }
 }
 
@@ -256,6 +271,7 @@ pub(super) fn edits(table: &Reader<'_>, parameters: &[&str]) -> HeaderEdits {
         set: lines("set"),
         add: lines("add"),
         remove: remove.iter().filter_map(|name| text::header_name(name).ok()).collect(),
+        lost: Vec::new(),
     }
 }
 

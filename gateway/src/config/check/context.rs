@@ -149,6 +149,11 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// A table of edits as `[defaults.route]` has it.
+    pub(crate) fn shared_edits(&self, table: &str) -> Option<&'a Table> {
+        self.shared_route?.get(table)?.table()
+    }
+
     /// What of a route's policies does not hold since a later one says something else, as far as it was not told of
     /// another route.
     pub(crate) fn replaced(&mut self, route: &Reader<'_>) -> Vec<Replaced> {

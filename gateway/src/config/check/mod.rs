@@ -7,6 +7,7 @@ mod remedy;
 pub(crate) mod same;
 pub(crate) mod scalar;
 pub(crate) mod screening;
+pub(crate) mod shared_edits;
 mod unknown;
 pub(crate) mod walk;
 

@@ -30,6 +30,13 @@ static ACCESS_LOG: TableDef = TableDef::plain(
         )
         .default("65536"),
         key(
+            "query",
+            Kind::List(const { &Kind::Text(&text::EDITABLE_PARAMETER) }, 0),
+            "Parameters of queries that records tell behind the path, byte for byte as clients send them. None that carries \
+             a secret.",
+        )
+        .default("[]"),
+        key(
             "request_headers",
             Kind::List(const { &Kind::Text(&text::HEADER) }, 0),
             "Headers of requests that records tell, as clients send them; 256 bytes of each. None that carries a secret.",

@@ -11,6 +11,9 @@ pub struct HeaderEdits {
     pub add: Vec<(HeaderName, EditValue)>,
     /// Removed.
     pub remove: Vec<HeaderName>,
+    /// What `[defaults.route]` edits and this does not, since what is written here stands in its place: for whoever
+    /// asks why.
+    pub lost: Vec<Box<str>>,
 }
 
 impl HeaderEdits {

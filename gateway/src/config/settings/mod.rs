@@ -52,6 +52,8 @@ pub use store::Store;
 pub use telemetry::Telemetry;
 pub use upstream::Upstream;
 
+use super::written::Written;
+
 /// Everything one configuration says, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -80,6 +82,8 @@ pub struct Config {
     /// `[[routes]]` in the order of the file, then `[[aggregates]]` and `[[batches]]` as routes that are answered
     /// with one. Names are unique; each upstream that a route names exists.
     pub routes: Vec<Arc<Route>>,
+    /// What it was read from.
+    pub written: Arc<Written>,
 }
 
 impl Config {

@@ -13,6 +13,9 @@ pub struct QueryEdits {
     pub remove: Vec<Box<str>>,
     /// What alone passes of what a client sends; `None` = everything.
     pub keep: Option<Vec<Box<str>>>,
+    /// What `[defaults.route]` edits and this does not, since what is written here stands in its place: for whoever
+    /// asks why.
+    pub lost: Vec<Box<str>>,
 }
 
 /// A parameter that is written.
@@ -49,7 +52,8 @@ impl std::fmt::Display for QueryEdits {
         let set = (!self.set.is_empty()).then(|| format!("sets {}", names(&self.set)));
         let added = (!self.add.is_empty()).then(|| format!("adds {}", names(&self.add)));
         let removed = (!self.remove.is_empty()).then(|| format!("removes {}", self.remove.join(", ")));
-        let told: Vec<String> = [kept, set, added, removed].into_iter().flatten().collect();
+        let lost = (!self.lost.is_empty()).then(|| format!("without {} of [defaults.route]", self.lost.join(", ")));
+        let told: Vec<String> = [kept, set, added, removed, lost].into_iter().flatten().collect();
         f.write_str(&told.join("; "))
     }
 }

@@ -13,7 +13,7 @@ pub struct Telemetry {
     /// `[telemetry.access_log]`
     pub access_log: AccessLog,
     /// What of heads is in records.
-    pub recorded: RecordedHeaders,
+    pub recorded: RecordedHeads,
     /// `[telemetry.recorder]`
     pub recorder: Recorder,
     /// `[telemetry.tracing]`
@@ -31,20 +31,22 @@ pub struct AccessLog {
     pub queue: usize,
 }
 
-/// `request_headers` and `response_headers` of `[telemetry.access_log]`: each name once, and none that carries a
-/// secret.
+/// `query`, `request_headers` and `response_headers` of `[telemetry.access_log]`: each name once, and none that carries
+/// a secret.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RecordedHeaders {
-    /// Of what clients send.
+pub struct RecordedHeads {
+    /// Parameters of queries, by their decoded names.
+    pub query: Box<[Box<str>]>,
+    /// Headers of what clients send.
     pub request: Box<[HeaderName]>,
-    /// Of what they are answered.
+    /// Headers of what they are answered.
     pub response: Box<[HeaderName]>,
 }
 
-impl RecordedHeaders {
-    /// Whether records tell no header at all.
+impl RecordedHeads {
+    /// Whether records tell no header and no parameter at all.
     pub fn is_empty(&self) -> bool {
-        self.request.is_empty() && self.response.is_empty()
+        self.query.is_empty() && self.request.is_empty() && self.response.is_empty()
     }
 }
 

@@ -76,6 +76,21 @@ fn a_query_is_never_written() {
 }
 
 #[test]
+fn of_a_query_what_is_named_stands_behind_the_path_and_stays_in_its_field() {
+    let record =
+        AccessRecord { query: Some("page=2"), ..AccessRecord::new(0, b"id", "::1", "GET", "/a?token=s3", 200) };
+    assert!(line(&record).contains("\"path\":\"/a?page=2\",\"protocol\""));
+    let hostile = AccessRecord { query: Some("q=\",\"status\":500\r\n\u{1b}\u{202e}"), ..record };
+    let written = line(&hostile);
+    assert!(!written.trim_end_matches('\n').chars().any(|c| c.is_control() || c == '\u{202e}'), "{written}");
+    let read: Value = serde_json::from_str(&written).unwrap();
+    assert_eq!(read["path"], "/a?q=\",\"status\":500\r\n\u{1b}\u{202e}");
+    assert_eq!(read["status"], 200);
+    let nothing = AccessRecord { path: "", ..record };
+    assert!(!line(&nothing).contains("page"), "of what was no request, nothing is told");
+}
+
+#[test]
 fn parts_and_batches_are_told_after_the_end() {
     let record = AccessRecord {
         parts: Some(3),
