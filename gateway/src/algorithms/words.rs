@@ -1,5 +1,5 @@
-//! Bytes that are looked at eight at a time, as one number: plain arithmetic, on any processor. For short texts, of which
-//! a call that sees more at once would take longer to begin than to look.
+//! Bytes that are looked at eight at a time, as one number: plain arithmetic, on any processor. For short texts, where
+//! a call that sees more at once takes longer to begin than this takes to look.
 
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 /// The highest bit of each byte.

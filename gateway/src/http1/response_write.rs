@@ -11,7 +11,7 @@ use super::write_queue::Framing;
 /// The fields of an answer.
 #[derive(Debug)]
 pub enum AnswerHead {
-    /// The gateway's own, or changed by a route. Boxed: answers are handed on a few times, and an upstream's, which most
+    /// The gateway's own, or changed by a route. Boxed: answers are handed on a few times, and an upstream's, as most
     /// are, would be so with room for this.
     Map(Box<HeaderMap>),
     /// An upstream's, as they stood on the wire.
