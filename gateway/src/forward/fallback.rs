@@ -16,7 +16,7 @@ use super::retry::{can_go_again, take_body};
 use super::{head, retry};
 use crate::config::settings::route::{Fallback, HostPolicy};
 use crate::context::survey::is_grpc;
-use crate::error::{Code, GatewayError};
+use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
@@ -71,7 +71,7 @@ pub fn instead<N: Network>(
 /// Where a request's time is up that waited for another one's call: what it would be told had it asked for itself.
 #[cold]
 pub fn late<N: Network>(exchange: &mut Exchange<N>) -> Failure {
-    let problem = GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.");
+    let problem = GatewayError::upstream_late();
     let is_covered = covers(exchange, &problem);
     exchange.gives_up_call();
     if !is_covered {
