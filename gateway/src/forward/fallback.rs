@@ -9,12 +9,12 @@
 //! of the exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers
 //! 5xx, the client is told of the first problem, which is the one that somebody has to mend.
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 
 use super::attempt::{Failure, Tried};
 use super::retry::{can_go_again, take_body};
 use super::{head, retry};
-use crate::config::settings::route::{Fallback, HostPolicy};
+use crate::config::settings::route::Fallback;
 use crate::context::survey::is_grpc;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
@@ -110,9 +110,7 @@ pub(super) fn turn<N: Network>(
     match stand_in(exchange, &head.headers, problem) {
         Ok(selected) => {
             head::renew_passport(exchange, head, plain, before.as_deref());
-            if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
-                head.headers.insert(header::HOST, selected.endpoint.host.clone());
-            }
+            head::name_endpoint(exchange, &mut head.headers, &selected.endpoint);
             Some((selected, body))
         }
         Err(problem) => {
