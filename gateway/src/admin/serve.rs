@@ -22,6 +22,7 @@ use tokio::time::Sleep;
 use tower_service::Service;
 
 use super::audit::Peer;
+use crate::network::is_of_one_client;
 
 /// Some scrapers, some dashboards, some people. A browser's page takes up to six.
 const MAX_CONNECTIONS: usize = 64;
@@ -47,7 +48,7 @@ where
     loop {
         let (stream, peer) = match socket.accept().await {
             Ok(accepted) => accepted,
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionAborted => continue,
+            Err(error) if is_of_one_client(&error) => continue,
             Err(_) => {
                 tokio::time::sleep(RETRY_AFTER).await;
                 continue;
