@@ -244,7 +244,6 @@ impl<N: Network> Snapshot<N> {
     }
 }
 
-/// How paths are brought to one form.
 /// What the listeners are called by whose numbers requests know them. Those of a gateway that is mounted are names
 /// alone, and others with each configuration; those of one that listens are the sockets that it began with.
 fn listener_names<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<str>]> {
@@ -256,6 +255,7 @@ fn listener_names<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<s
 
 fn path_rules(config: &Config) -> PathRules {
     PathRules {
+/// How paths are brought to one form.
         keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
         merge_slashes: config.server.merge_slashes,
     }

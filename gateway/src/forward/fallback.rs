@@ -21,6 +21,7 @@ use crate::exchange::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::response_body::Answer;
 use crate::telemetry::metrics::FallbackResult;
 use crate::upstream::Selected;
 use crate::upstream::stage::select_stand_in;
@@ -124,10 +125,7 @@ pub(super) fn turn<N: Network>(
 ///
 /// # Errors
 /// As `forward`.
-pub(super) fn conclude<N: Network>(
-    exchange: &mut Exchange<N>,
-    tried: Tried<N>,
-) -> Result<crate::response_body::Answer<N>, Failure> {
+pub(super) fn conclude<N: Network>(exchange: &mut Exchange<N>, tried: Tried<N>) -> Result<Answer<N>, Failure> {
     if !exchange.stands_in {
         return tried.map_err(|lost| match lost.failure {
             Failure::Problem(problem) if covers(exchange, &problem) && is_fixed(exchange) => {
