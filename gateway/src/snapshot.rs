@@ -191,7 +191,9 @@ impl<N: Network> Snapshot<N> {
                 settings: Arc::clone(route),
             })
         };
-        let routes = all(&config).filter_map(compile).collect();
+        let routes: Box<[_]> = all(&config).filter_map(compile).collect();
+        // They are found by their number: one that is missing would have others serve in its place.
+        assert_eq!(routes.len(), all(&config).count(), "every route of a checked configuration compiles");
         Self {
             version,
             passport,
@@ -253,9 +255,9 @@ fn listener_names<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<s
     config.listeners.iter().map(|listener| listener.name.clone().unwrap_or_else(|| Arc::from(""))).collect()
 }
 
+/// How paths are brought to one form.
 fn path_rules(config: &Config) -> PathRules {
     PathRules {
-/// How paths are brought to one form.
         keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,
         merge_slashes: config.server.merge_slashes,
     }
