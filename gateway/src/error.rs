@@ -227,6 +227,18 @@ impl GatewayError {
         Self { part: Some(Box::new(part)), ..error }
     }
 
+    /// An upstream that has not answered before the request's time was up.
+    #[cold]
+    pub fn upstream_late() -> Self {
+        Self::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
+    }
+
+    /// A body beyond what its route takes, of which the rest is not read.
+    #[cold]
+    pub fn body_too_large() -> Self {
+        Self::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
+    }
+
     /// Turned away at a limit: 503 with a time to come back; `detail` is public.
     pub fn shed(reason: ShedReason, detail: &'static str) -> Self {
         let error = Self::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1));

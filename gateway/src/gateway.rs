@@ -2,7 +2,7 @@
 //!
 //! The binary drives it from listeners and workers; an embedding program calls it as a tower service.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -42,7 +42,6 @@ pub struct Gateway<N: Network = Sockets> {
     shards: Box<[Arc<Shard<N>>]>,
     shared: Arc<Shared<N>>,
     snapshot: Mutex<Arc<Snapshot<N>>>,
-    version: AtomicU64,
     /// The version in force, for who waits for the next.
     applied: watch::Sender<u64>,
     /// Turns when a drain begins.
@@ -136,7 +135,6 @@ impl<N: Network> Gateway<N> {
             shards,
             shared,
             snapshot: Mutex::new(snapshot),
-            version: AtomicU64::new(1),
             applied: watch::Sender::new(1),
             drains: watch::Sender::new(false),
             reloads: OnceLock::new(),
@@ -154,7 +152,7 @@ impl<N: Network> Gateway<N> {
         self.shared.log.reconfigure(&config.telemetry.access_log)?;
         self.shared.recorder.configure(&config.telemetry.recorder);
         self.shared.tracer.configure(config.telemetry.tracing.export.as_ref());
-        let version = self.version.fetch_add(1, Ordering::Relaxed) + 1;
+        let version = current.version + 1;
         let snapshot = Arc::new(Snapshot::build(Arc::new(config), version, &self.shared));
         self.shared.identity.keep_new_keys(&self.shared.events);
         for shard in &self.shards {

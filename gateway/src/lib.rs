@@ -88,6 +88,7 @@ mod fetch_failure;
 mod labelled;
 #[doc(hidden)]
 pub mod last_call;
+mod locked;
 #[doc(hidden)]
 pub mod network;
 #[doc(hidden)]

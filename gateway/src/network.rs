@@ -58,6 +58,23 @@ pub(crate) fn is_reserved(socket: &impl AsRawFd) -> bool {
     u64::try_from(socket.as_raw_fd()).is_ok_and(|number| number >= *first)
 }
 
+/// Whether an `accept` that failed tells of one client's connection alone: it was taken off the queue, and the next may
+/// be taken at once (accept(2), "Error handling"). Not EPERM, which may be said of all for as long as a rule stands.
+pub(crate) fn is_of_one_client(error: &io::Error) -> bool {
+    const OF_IT: [i32; 9] = [
+        libc::ECONNABORTED,
+        libc::ECONNRESET,
+        libc::EPROTO,
+        libc::ENOPROTOOPT,
+        libc::EOPNOTSUPP,
+        libc::ENETDOWN,
+        libc::ENETUNREACH,
+        libc::EHOSTDOWN,
+        libc::EHOSTUNREACH,
+    ];
+    error.raw_os_error().is_some_and(|code| OF_IT.contains(&code))
+}
+
 /// Descriptors that clients leave to requests: a request in flight needs another one than its client's, to reach an
 /// upstream, and clients that stay would hold all there are otherwise, so that none of them is served.
 const LEFT_TO_REQUESTS: u64 = 4096;
@@ -139,6 +156,14 @@ mod tests {
     fn some_descriptors_are_kept_and_of_few_only_few() {
         let limits = [Some(20_000), Some(1024), Some(64), Some(4), None];
         assert_eq!(limits.map(first_reserved), [19_968, 992, 56, 4, u64::MAX]);
+    }
+
+    #[test]
+    fn a_client_that_is_gone_is_no_trouble_of_the_machine() {
+        let is = |code| is_of_one_client(&io::Error::from_raw_os_error(code));
+        let of_one = [libc::ECONNABORTED, libc::ECONNRESET, libc::EPROTO, libc::EHOSTUNREACH, libc::ENETDOWN];
+        let of_all = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN, libc::EPERM, libc::EBADF];
+        assert_eq!((of_one.map(is), of_all.map(is)), ([true; 5], [false; 7]));
     }
 
     #[test]

@@ -243,7 +243,7 @@ async fn last_words<N: Network>(
     }
     let answered = answered.map_err(|halted| match halted {
         plugins::Halted::Problem(error) => error.into(),
-        plugins::Halted::Body(fault) => forward::body::broke_off(fault),
+        plugins::Halted::Body(fault) => forward::body_failure(fault),
     })?;
     Ok(answered.map(|response| Outcome::Handled(Box::new(response))))
 }

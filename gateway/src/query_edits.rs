@@ -5,14 +5,11 @@
 //! What stays is as it came, byte for byte and in its order. What is written is percent-encoded but for unreserved
 //! characters (RFC 3986, section 2.3): whatever a value is, it is the value of its one parameter. Pure.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::percent_encode;
 
 use crate::config::settings::header_edits::ValuePiece;
 use crate::config::settings::query_edits::{self as settings, Parameter};
-use crate::query::decodes_to;
-
-/// Everything but unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::query::{RESERVED, decodes_to};
 
 /// The edits of a route.
 #[derive(Debug)]

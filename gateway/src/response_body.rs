@@ -254,7 +254,10 @@ impl<N: Network> ResponseBody<N> {
             return Self::relay(exchange, source, idle_timeout);
         }
         exchange.bytes_out += behind.length();
-        let rest = Self::relay(exchange, source, idle_timeout);
+        // Whether or not more is to come: what was read is not handed on yet, and the exchange is not over before. How
+        // long the client takes for it is no time of the gateway's own.
+        exchange.answered = Some(exchange.now());
+        let rest = Self::Upstream(Relay::new(exchange, Some(source), idle_timeout));
         Self::Behind(Box::new(Prefixed { behind, rest }))
     }
 

@@ -74,7 +74,8 @@ where
             let deadlines = Arc::clone(&connection.deadlines);
             let mut watch = Watch::new(Arc::clone(&deadlines));
             let (clock, patience) = (shard.shared.clock.clone(), shard.snapshot().config.server.body_idle_timeout);
-            let source = Source::Boxed(Box::pin(http_body_util::BodyExt::map_err(body, |_| BodyFault::ClientLeft)));
+            let body = http_body_util::BodyExt::map_err(body, |error| fault_of(&error.into()));
+            let source = Source::Boxed(Box::pin(body));
             let shared = Arc::clone(&shard.shared);
             let mut serving = Box::pin(pipeline::serve(Arrival { shard, connection }, parts, source, None));
             let mut reply =
@@ -84,6 +85,17 @@ where
             drop(reply.take_tunnel());
             Ok(reply.into_response(|inner| ServiceBody { inner, watch, deadlines, clock, patience }))
         })
+    }
+}
+
+/// Why a body of the program's broke off: a layer around the gateway may hold a limit of its own.
+fn fault_of(error: &BoxError) -> BodyFault {
+    let error: &(dyn std::error::Error + 'static) = &**error;
+    let mut causes = std::iter::successors(Some(error), |cause| cause.source());
+    if causes.any(|cause| cause.is::<http_body_util::LengthLimitError>()) {
+        BodyFault::TooLarge
+    } else {
+        BodyFault::ClientLeft
     }
 }
 

@@ -234,7 +234,9 @@ impl<N: Network> Snapshot<N> {
                 settings: Arc::clone(route),
             })
         };
-        let routes = all(&config).filter_map(compile).collect();
+        let routes: Box<[_]> = all(&config).filter_map(compile).collect();
+        // They are found by their number: one that is missing would have others serve in its place.
+        assert_eq!(routes.len(), all(&config).count(), "every route of a checked configuration compiles");
         Self {
             version,
             passport,
@@ -287,7 +289,6 @@ impl<N: Network> Snapshot<N> {
     }
 }
 
-/// How paths are brought to one form.
 /// What the listeners are called by whose numbers requests know them. Those of a gateway that is mounted are names
 /// alone, and others with each configuration; those of one that listens are the sockets that it began with.
 fn listener_names<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<str>]> {
@@ -297,6 +298,7 @@ fn listener_names<N: Network>(config: &Config, shared: &Shared<N>) -> Box<[Arc<s
     config.listeners.iter().map(|listener| listener.name.clone().unwrap_or_else(|| Arc::from(""))).collect()
 }
 
+/// How paths are brought to one form.
 fn path_rules(config: &Config) -> PathRules {
     PathRules {
         keep_escaped_slash: config.server.escaped_slash == EscapedSlash::Keep,

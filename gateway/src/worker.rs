@@ -68,12 +68,22 @@ impl Worker {
         Arc::clone(&self.load)
     }
 
-    /// Hands it a connection. One that comes after the worker's end, or on top of a long queue, is closed.
-    pub fn hand(&self, accepted: Accepted) {
+    /// Hands it a connection, and says whether it took it. One that comes after the worker's end, or on top of a long
+    /// queue, is closed.
+    pub fn hand(&self, accepted: Accepted) -> bool {
         self.load.fetch_add(1, Ordering::Relaxed);
-        if self.sender.try_send(accepted).is_err() {
+        let is_taken = self.sender.try_send(accepted).is_ok();
+        if !is_taken {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
+        is_taken
+    }
+
+    /// One that stands still, with room for so many connections, and what it would read them from.
+    #[cfg(test)]
+    pub(crate) fn stuck(room: usize) -> (Self, mpsc::Receiver<Accepted>) {
+        let (sender, receiver) = mpsc::channel(room);
+        (Self { sender, load: Arc::default() }, receiver)
     }
 }
 

@@ -44,11 +44,6 @@ impl Shares {
         }
     }
 
-    /// Whether a key is wanted.
-    pub fn is_by_key(&self) -> bool {
-        self.by_key.is_some()
-    }
-
     /// The one that a request goes to, by the hash of its key and by random bits; `None` where no one has weight.
     #[inline]
     pub fn pick(&self, key: u64, bits: u64) -> Option<usize> {
@@ -95,7 +90,7 @@ mod tests {
     #[test]
     fn by_chance_each_has_its_share_of_requests() {
         let all = shares(&[("a", 95, false), ("b", 5, false), ("c", 0, false)]);
-        assert!(!all.is_by_key() && all.kept(7).is_none());
+        assert!(all.kept(7).is_none(), "no key is wanted");
         let counts = counts(&all, 3, 1, 1_000);
         // Of 12,000: each column of the table is off by one in a thousand at most.
         assert!(counts[0].abs_diff(11_400) <= 12 && counts[1].abs_diff(600) <= 12 && counts[2] == 0, "{counts:?}");

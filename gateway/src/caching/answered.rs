@@ -70,7 +70,7 @@ fn judged<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead, about: &A
     {
         return Some(confirmed(exchange, *asking, &kept, head));
     }
-    if matches!(status.as_u16(), 500 | 502 | 503 | 504) {
+    if may_be_covered(status) {
         return stand_in(exchange, *asking, status);
     }
     keep(exchange, *asking, head, about);
@@ -100,10 +100,15 @@ fn speaks_of_another(kept: &Stored, newer: &Fields) -> bool {
 /// The upstream cannot be had, or answered so: a kept answer, where one may stand in.
 pub fn instead<N: Network>(exchange: &mut Exchange<N>, status: StatusCode) -> Option<Kept> {
     let asking = exchange.cache.as_mut()?.asking.take()?;
-    if matches!(status.as_u16(), 500 | 502 | 503 | 504) {
+    if may_be_covered(status) {
         return stand_in(exchange, *asking, status);
     }
     None
+}
+
+/// Whether a kept answer may stand in for one of this status (RFC 5861, section 4).
+fn may_be_covered(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 500 | 502 | 503 | 504)
 }
 
 fn stand_in<N: Network>(exchange: &mut Exchange<N>, mut asking: Asking, status: StatusCode) -> Option<Kept> {

@@ -44,6 +44,7 @@ enum Format {
 
 impl Diff {
     pub(super) fn run(&self) -> u8 {
+        // Both are loaded before anything is said, so that every problem of both is seen.
         let (old, new) = match (side(&self.old), side(&self.new)) {
             (Ok(old), Ok(new)) => (old, new),
             // What could not be looked at says nothing of what could.
@@ -73,7 +74,6 @@ impl Diff {
     }
 }
 
-/// Both are loaded before anything is said, so that every problem of both is seen.
 /// What a file says; or, when its problems have been told, the exit code.
 fn side(file: &Path) -> Result<Side, u8> {
     let (loaded, effective) = load_effective(file, Purpose::Check).map_err(|error| output::unusable(&error))?;

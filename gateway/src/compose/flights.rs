@@ -261,7 +261,7 @@ pub(super) async fn wait<N: Network, T: Clone>(
 
 /// What a request is told whose time was up first.
 pub(super) fn late() -> Box<GatewayError> {
-    Box::new(GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time."))
+    Box::new(GatewayError::upstream_late())
 }
 
 /// This request's part of what came.

@@ -6,10 +6,9 @@
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
+use percent_encoding::{percent_decode_str, percent_encode};
 
-/// Everything but unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use crate::query::RESERVED;
 
 /// A piece of a target.
 #[derive(Debug, Clone, Copy)]

@@ -218,10 +218,27 @@ fn is_off(reader: &Reader<'_>) -> bool {
     })
 }
 
-/// A name in its one form: those of headers and hosts have no case.
+/// Names of headers and of hosts, which have no case.
+static CASELESS: [&TextKind; 8] = [
+    &text::HEADER,
+    &text::HEADER_PATTERN,
+    &text::EDITABLE_HEADER,
+    &text::HOST,
+    &text::HOST_NAME,
+    &text::SERVER_NAME,
+    &text::SENT_HOST,
+    &text::ASKED_HOST,
+];
+/// What may be a duration.
+static TIMES: [&TextKind; 2] = [&text::HEDGE_AFTER, &text::SLOW];
+
+fn is_one_of(these: &[&TextKind], kind: &TextKind) -> bool {
+    these.iter().any(|one| std::ptr::eq(*one, kind))
+}
+
+/// A name in its one form.
 fn folded(kind: &TextKind, name: &str) -> String {
-    let has_case = !kind.name.contains("header's name") && !kind.name.contains("a host name");
-    if has_case { name.to_owned() } else { name.to_ascii_lowercase() }
+    if is_one_of(&CASELESS, kind) { name.to_ascii_lowercase() } else { name.to_owned() }
 }
 
 fn scalar(kind: Kind, node: &Node) -> Option<Value> {
@@ -240,7 +257,7 @@ fn scalar(kind: Kind, node: &Node) -> Option<Value> {
         }
         Kind::Rate => quantity::rate(node.text()?).ok().map(|(tokens, period)| rate(tokens, period.as_secs()).into()),
         Kind::Number(..) => super::check::reader::number(node).map(Value::from),
-        Kind::Text(of) if of.name.contains("a duration") => duration().or_else(shown),
+        Kind::Text(of) if is_one_of(&TIMES, of) => duration().or_else(shown),
         Kind::Text(of) if std::ptr::eq(of, &text::CIDR) => {
             text::cidr(node.text()?).ok().map(|net| net.trunc().to_string().into()).or_else(shown)
         }

@@ -187,12 +187,11 @@ impl<N: Network> Exchange<N> {
         if was_answered {
             self.upstream_head = Some(self.moment());
         }
-        if !is_first {
-            self.shared = self.link_to(call);
-        }
         if is_first {
             self.attempts += call.attempts;
             self.hedges.fetch_add(call.hedges.load(Ordering::Relaxed), Ordering::Relaxed);
+        } else {
+            self.shared = self.link_to(call);
         }
     }
 

@@ -36,6 +36,12 @@ impl<N: Network> Exchange<N> {
         self.time_left(now).is_some_and(|left| left.is_zero())
     }
 
+    /// The time until response headers that it is given: its route's, or less where its client said so.
+    #[inline]
+    pub fn given_time(&self) -> Option<Duration> {
+        if self.hurried { self.timeout } else { self.route().and_then(|route| route.settings.timeout) }
+    }
+
     /// Time that the gateway itself added: before the upstream was turned to, and from its head to the answer's.
     /// `total` is how long the exchange has taken by now.
     pub(crate) fn overhead(&self, total: Duration) -> Duration {

@@ -19,7 +19,7 @@ use crate::telemetry::tracing::{Attribute, Kind, Link, Opened, Span, SpanId, Tra
 use crate::upstream::{Endpoint, Upstream};
 
 /// The methods that conventions know (RFC 9110, RFC 5789); what a client makes up must not become a name.
-const KNOWN: [Method; 9] = [
+static KNOWN: [Method; 9] = [
     Method::GET,
     Method::HEAD,
     Method::POST,
@@ -258,8 +258,7 @@ fn digits<const N: usize>(text: &[u8]) -> [u8; N] {
 
 /// A method as conventions write it.
 fn known(method: &Method) -> &'static str {
-    let names = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT"];
-    KNOWN.iter().zip(names).find(|(known, _)| *known == method).map_or("_OTHER", |(_, name)| name)
+    KNOWN.iter().find(|known| *known == method).map_or("_OTHER", Method::as_str)
 }
 
 /// The same in a span's name.

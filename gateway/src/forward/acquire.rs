@@ -223,7 +223,7 @@ async fn until_expired<T>(deadlines: &Deadlines, work: impl Future<Output = T>) 
             return Poll::Ready(Ok(done));
         }
         if deadlines.has_expired(Wait::Exchange) {
-            return Poll::Ready(Err(GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.")));
+            return Poll::Ready(Err(GatewayError::upstream_late()));
         }
         Poll::Pending
     })

@@ -97,7 +97,7 @@ pub(super) async fn attempt<N: Network>(
     selected: Selected<N>,
     head: &RequestHead,
     mut body: RequestBody,
-    mut manner: Manner,
+    manner: Manner,
 ) -> Tried<N> {
     let began = manner.began;
     let mut underway = Underway { exchange, selected: &selected, manner };
@@ -108,10 +108,10 @@ pub(super) async fn attempt<N: Network>(
     loop {
         let mut leg = match pooled.take() {
             Some(leg) => leg,
-            None => match Box::pin(acquire::open(exchange, &selected, manner)).await {
+            None => match Box::pin(acquire::open(exchange, &selected, underway.manner)).await {
                 Ok(leg) => leg,
                 Err(error) => {
-                    underway.over();
+                    let manner = underway.over();
                     return Err(lose(exchange, selected, manner, error.into(), (Some(body), true)));
                 }
             },
@@ -119,7 +119,7 @@ pub(super) async fn attempt<N: Network>(
         leg.begin(head, std::mem::replace(&mut body, RequestBody::Empty));
         let (failure, broken) = match head_of_answer(exchange, &selected, &mut leg, &mut limits).await {
             Ok(head) => {
-                underway.over();
+                let manner = underway.over();
                 return accept(exchange, head, Source { leg, selected, span: manner.span }, manner);
             }
             Err((failure, broken)) if leg.was_reset() && blameless::is_no_call(exchange, &selected) => {
@@ -140,18 +140,17 @@ pub(super) async fn attempt<N: Network>(
                 return times_turned_away < MOST_TURNED_AWAY && (was_turned_away || retry::is_paid_for(exchange));
             }
             let may_be_stale = || leg.may_be_stale() && (nothing_sent || retry::may_be_replayed(exchange));
-            !manner.replayed && if leg.was_refused() { retry::is_paid_for(exchange) } else { may_be_stale() }
+            !underway.manner.replayed && if leg.was_refused() { retry::is_paid_for(exchange) } else { may_be_stale() }
         };
         let goes_out = stale && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
         match leg.take_body() {
             Some(again) if goes_out => {
                 body = again;
-                manner.replayed = true;
                 times_turned_away += usize::from(is_sent_back);
                 underway.replays();
             }
             again => {
-                underway.over();
+                let manner = underway.over();
                 let failure = if was_turned_away { blameless::turned_away(failure) } else { failure };
                 return Err(lose(exchange, selected, manner, failure, (again, nothing_sent)));
             }
@@ -168,9 +167,11 @@ struct Underway<'a, N: Network> {
 }
 
 impl<N: Network> Underway<'_, N> {
-    /// It has come to an outcome, which somebody else reports.
-    fn over(self) {
+    /// It has come to an outcome, which somebody else reports, by how it was made.
+    fn over(self) -> Manner {
+        let manner = self.manner;
         std::mem::forget(self);
+        manner
     }
 
     /// The request goes out again on a new connection, which is counted whatever comes of it.
@@ -317,15 +318,15 @@ fn out_of_time<N: Network>(exchange: &Exchange<N>) -> GatewayError {
     if exchange.waits_for_client() {
         GatewayError::new(Code::RequestTimeout, "The request body did not arrive in time.").closing()
     } else {
-        GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.")
+        GatewayError::upstream_late()
     }
 }
 
 /// What a client is told whose body failed.
-pub(super) fn body_failure(fault: BodyFault) -> Failure {
+pub fn body_failure(fault: BodyFault) -> Failure {
     let (code, detail) = match fault {
         BodyFault::Malformed => (Code::BadRequest, "The request body is malformed."),
-        BodyFault::TooLarge => (Code::BodyTooLarge, "The request body is larger than this route allows."),
+        BodyFault::TooLarge => return GatewayError::body_too_large().into(),
         BodyFault::Stalled => (Code::RequestTimeout, "The request body did not move in time."),
         BodyFault::ClientLeft => return Failure::ClientLeft,
     };

@@ -8,7 +8,7 @@ use http_body::Body as _;
 use serde_json::Value;
 
 use super::attempt::{Failure, body_failure};
-use super::grpc_web;
+use super::{deadline, grpc_web};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::held_bytes::Gathered;
@@ -29,14 +29,9 @@ pub fn prepare<N: Network>(
 ) -> Result<RequestBody, GatewayError> {
     let Some(route) = exchange.route() else { return Ok(RequestBody::Empty) };
     let max_bytes = route.max_body;
-    let timeout = route.settings.timeout;
-    if !exchange.hurried {
-        exchange.timeout = timeout;
-    }
-    exchange.connection.deadlines.set_since(Wait::Exchange, exchange.since, exchange.timeout);
-    if declared_length.zip(max_bytes).is_some_and(|(declared, max)| declared > max) {
-        return Err(too_large());
-    }
+    exchange.timeout = exchange.given_time();
+    deadline::arm(exchange);
+    refuse_declared(exchange, declared_length)?;
     if source.is_end_stream() {
         return Ok(RequestBody::Empty);
     }
@@ -46,18 +41,20 @@ pub fn prepare<N: Network>(
     }
     let passed = exchange.request_body.as_ref().map_or(0, |progress| progress.bytes());
     if max_bytes.is_some_and(|max| passed > max) {
-        return Err(too_large());
+        return Err(GatewayError::body_too_large());
     }
     Ok(body)
 }
 
-/// Refuses a body that says itself that it is too large, before anybody is asked about the request.
+/// Refuses a body that says itself that it is too large; also before anybody is asked about the request.
 ///
 /// # Errors
 /// 413.
+#[inline]
 pub fn refuse_declared<N: Network>(exchange: &Exchange<N>, declared_length: Option<u64>) -> Result<(), GatewayError> {
+    let Some(declared) = declared_length else { return Ok(()) };
     let most = exchange.route().and_then(|route| route.max_body);
-    if declared_length.zip(most).is_some_and(|(declared, most)| declared > most) { Err(too_large()) } else { Ok(()) }
+    if most.is_some_and(|most| declared > most) { Err(GatewayError::body_too_large()) } else { Ok(()) }
 }
 
 /// Refuses any byte of a body: for what takes none. One that has not told its length may turn out to be empty: its end
@@ -84,10 +81,6 @@ pub async fn refuse<N: Network>(exchange: &mut Exchange<N>, mut body: RequestBod
 /// What a client is told that sends a body where none is taken.
 fn none_is_taken() -> GatewayError {
     GatewayError::new(Code::BodyTooLarge, "This takes no request body.").closing()
-}
-
-fn too_large() -> GatewayError {
-    GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
 }
 
 fn wrap<N: Network>(exchange: &mut Exchange<N>, max_bytes: Option<u64>, source: Source) -> RequestBody {
@@ -178,11 +171,6 @@ pub fn take_back<N: Network>(exchange: &mut Exchange<N>, source: &mut Source, bo
     }
 }
 
-/// What a client is told whose body a stage wanted, and did not get.
-pub fn broke_off(fault: BodyFault) -> Failure {
-    body_failure(fault)
-}
-
 /// Who is asked with the little time that a slow client has left is not to blame.
 fn took_time<N: Network>(exchange: &mut Exchange<N>) {
     let passed = exchange.now().saturating_duration_since(exchange.started);
@@ -202,10 +190,8 @@ async fn gather<N: Network>(
     body: &mut RequestBody,
     (limit, room): (usize, usize),
 ) -> Result<Read, Failure> {
-    let given = exchange.route().and_then(|route| route.settings.timeout);
-    let timeout = if exchange.hurried { exchange.timeout } else { given };
     let deadlines = Arc::clone(&exchange.connection.deadlines);
-    deadlines.set_since(Wait::Exchange, exchange.since, timeout);
+    deadlines.set_since(Wait::Exchange, exchange.since, exchange.given_time());
     let room = Gathered::new(&exchange.shard.held, room);
     body.gather(room);
     let read = std::future::poll_fn(|cx| {

@@ -245,16 +245,16 @@ async fn ask_one_or_another<N: Network>(
     exchange: &Exchange<N>,
     headers: &HeaderMap,
     authority: &Authority<N>,
-    sent: HeaderMap,
+    mut sent: HeaderMap,
 ) -> Result<(ResponseHead, Bytes), GatewayError> {
     let first = select_authority(exchange, headers, &authority.upstream, &[])?;
     let tried = [Arc::clone(&first.endpoint)];
-    let asked = ask(exchange, first, sent.clone(), &authority.settings).await;
+    let asked = ask(exchange, first, &mut sent, &authority.settings).await;
     match asked {
         Err(error) if matches!(error.code, Code::UpstreamConnect | Code::UpstreamReset) => {
             match select_authority(exchange, headers, &authority.upstream, &tried) {
                 Ok(other) if !Arc::ptr_eq(&other.endpoint, &tried[0]) => {
-                    ask(exchange, other, sent, &authority.settings).await
+                    ask(exchange, other, &mut sent, &authority.settings).await
                 }
                 _ => Err(error),
             }
@@ -263,13 +263,15 @@ async fn ask_one_or_another<N: Network>(
     }
 }
 
-/// The service's answer, no 5xx, with its body; without one where that did not come whole.
+/// The service's answer, no 5xx, with its body; without one where that did not come whole. The headers are there as
+/// before once it has been asked, but for those that each question has anew.
 async fn ask<N: Network>(
     exchange: &Exchange<N>,
     selected: Selected<N>,
-    mut headers: HeaderMap,
+    sent: &mut HeaderMap,
     settings: &ForwardAuth,
 ) -> Result<(ResponseHead, Bytes), GatewayError> {
+    let mut headers = std::mem::take(sent);
     headers.insert(header::HOST, selected.endpoint.host.clone());
     let mut lines = Vec::with_capacity(256);
     write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_bytes());
@@ -283,6 +285,7 @@ async fn ask<N: Network>(
     let manner = Manner { began, most: Some(settings.timeout), switches: false, span, replayed: false };
     let endpoint = Arc::clone(&selected.endpoint);
     let tried: Tried<N> = Box::pin(attempt(exchange, selected, &head, RequestBody::Empty, manner)).await;
+    *sent = head.headers;
     let answer = tried.map_err(|lost| match lost.failure {
         Failure::Problem(error) | Failure::Covered(error) => unheard_there(&endpoint, settings, *error),
         Failure::ClientLeft => GatewayError::new(Code::Internal, "The client left."),

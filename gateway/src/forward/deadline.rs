@@ -22,9 +22,7 @@ const GRPC_MOST_MS: u128 = 99_999_999;
 /// The exchange has the time that its route gives, or less where its client says so; it is watched from now on. Several
 /// stages may begin: what the client said is read once, and holds for all of them.
 pub fn begin<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
-    if !exchange.hurried {
-        exchange.timeout = exchange.route().and_then(|route| route.settings.timeout);
-    }
+    exchange.timeout = exchange.given_time();
     read(exchange, headers);
     arm(exchange);
 }

@@ -9,18 +9,19 @@
 //! of the exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers
 //! 5xx, the client is told of the first problem, which is the one that somebody has to mend.
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 
 use super::attempt::{Failure, Tried};
 use super::retry::{can_go_again, take_body};
 use super::{head, retry};
-use crate::config::settings::route::{Fallback, HostPolicy};
+use crate::config::settings::route::Fallback;
 use crate::context::survey::is_grpc;
-use crate::error::{Code, GatewayError};
+use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::response_body::Answer;
 use crate::telemetry::metrics::FallbackResult;
 use crate::upstream::Selected;
 use crate::upstream::stage::select_stand_in;
@@ -71,7 +72,7 @@ pub fn instead<N: Network>(
 /// Where a request's time is up that waited for another one's call: what it would be told had it asked for itself.
 #[cold]
 pub fn late<N: Network>(exchange: &mut Exchange<N>) -> Failure {
-    let problem = GatewayError::new(Code::UpstreamTimeout, "The upstream did not answer in time.");
+    let problem = GatewayError::upstream_late();
     let is_covered = covers(exchange, &problem);
     exchange.gives_up_call();
     if !is_covered {
@@ -110,9 +111,7 @@ pub(super) fn turn<N: Network>(
     match stand_in(exchange, &head.headers, problem) {
         Ok(selected) => {
             head::renew_passport(exchange, head, plain, before.as_deref());
-            if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
-                head.headers.insert(header::HOST, selected.endpoint.host.clone());
-            }
+            head::name_endpoint(exchange, &mut head.headers, &selected.endpoint);
             Some((selected, body))
         }
         Err(problem) => {
@@ -126,10 +125,7 @@ pub(super) fn turn<N: Network>(
 ///
 /// # Errors
 /// As `forward`.
-pub(super) fn conclude<N: Network>(
-    exchange: &mut Exchange<N>,
-    tried: Tried<N>,
-) -> Result<crate::response_body::Answer<N>, Failure> {
+pub(super) fn conclude<N: Network>(exchange: &mut Exchange<N>, tried: Tried<N>) -> Result<Answer<N>, Failure> {
     if !exchange.stands_in {
         return tried.map_err(|lost| match lost.failure {
             Failure::Problem(problem) if covers(exchange, &problem) && is_fixed(exchange) => {

@@ -13,7 +13,7 @@ use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
-use crate::upstream::Selected;
+use crate::upstream::{Endpoint, Selected};
 
 /// Enough for the usual context without growing.
 const LINES_BYTES: usize = 448;
@@ -51,25 +51,33 @@ pub fn build<N: Network>(
         }
     }
     if let Some(route) = exchange.route() {
-        match &route.settings.host {
-            HostPolicy::Client => {}
-            HostPolicy::Fixed(host) => drop(headers.insert(header::HOST, host.clone())),
-            HostPolicy::Upstream => drop(headers.insert(header::HOST, selected.endpoint.host.clone())),
+        if let HostPolicy::Fixed(host) = &route.settings.host {
+            headers.insert(header::HOST, host.clone());
         }
         if let Some(edits) = &route.edits.request {
             edits.apply(&mut headers, exchange.made_for_upstream());
         }
     }
-    if (exchange.host.is_none() || is_edited(exchange)) && !headers.contains_key(header::HOST) {
-        // An HTTP/1.0 client may leave it out, and a route may take it away; an HTTP/1.1 request must have one.
-        headers.insert(header::HOST, selected.endpoint.host.clone());
-    }
+    name_endpoint(exchange, &mut headers, &selected.endpoint);
     let mut names = exchange.names.clone();
     if let (Some(names), Some(route)) = (&mut names, exchange.route()) {
         let own = [&names::X_REQUEST_ID, &names::TRACEPARENT, &names::TRACESTATE];
         own.into_iter().chain(route.settings.request_headers.names_set()).for_each(|name| names.forget(name));
     }
     Outgoing { head: RequestHead { method: exchange.method.clone(), target, headers, lines, names }, body }
+}
+
+/// Names the endpoint that is asked now as the host, where its route says so, or nobody has said another: an HTTP/1.0
+/// client may leave it out, and an HTTP/1.1 request must have one. No edit has to do with it.
+pub(super) fn name_endpoint<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, endpoint: &Endpoint<N>) {
+    let is_named = match exchange.route().map(|route| &route.settings.host) {
+        Some(HostPolicy::Upstream) => true,
+        Some(HostPolicy::Fixed(_)) => false,
+        Some(HostPolicy::Client) | None => exchange.host.is_none(),
+    };
+    if is_named {
+        headers.insert(header::HOST, endpoint.host.clone());
+    }
 }
 
 /// Says that the gateway has passed it on, behind all who have before.

@@ -16,13 +16,12 @@ use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::header;
 use smallvec::SmallVec;
 
 use super::attempt::{Failure, Manner, Tried, attempt};
 use super::deadline;
+use super::head::name_endpoint;
 use super::retry::{manner_of, may_be_sent_twice, wants_again};
-use crate::config::settings::route::HostPolicy;
 use crate::error::Fault;
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
@@ -187,9 +186,7 @@ impl<'a, N: Network> Field<'a, N> {
             return self.count(HedgeResult::NoBudget);
         }
         let mut head = self.head.clone();
-        if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
-            head.headers.insert(header::HOST, selected.endpoint.host.clone());
-        }
+        name_endpoint(exchange, &mut head.headers, &selected.endpoint);
         deadline::stamp(exchange, &mut head, self.plain, now.at);
         let manner = manner_of(exchange, &selected, &mut head, now);
         exchange.hedges.fetch_add(1, Ordering::Relaxed);

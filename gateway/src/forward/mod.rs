@@ -20,7 +20,7 @@ mod retry;
 pub mod tunnel;
 pub mod upgrade;
 
-pub use attempt::Failure;
+pub use attempt::{Failure, body_failure};
 pub use consult::{Authority, Refused, consult};
 pub(crate) use grpc_status::failure as grpc_failure;
 pub use retry::forward;

@@ -9,15 +9,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header;
-
 use super::attempt::{Failure, Manner, Tried, attempt};
 use super::head::Outgoing;
 use super::hedge::{Asked, race};
 use super::{deadline, fallback, head};
 use crate::algorithms::backoff;
 use crate::clock::{Moment, Since};
-use crate::config::settings::route::HostPolicy;
 use crate::config::settings::upstream::Protocol;
 use crate::exchange::Exchange;
 use crate::http1::RequestHead;
@@ -261,9 +258,7 @@ async fn again<N: Network>(
         let Some(body) = take_body(&mut tried) else { break };
         // The connection that failed goes with it.
         drop(tried);
-        if exchange.route().is_some_and(|route| route.settings.host == HostPolicy::Upstream) {
-            head.headers.insert(header::HOST, selected.endpoint.host.clone());
-        }
+        head::name_endpoint(exchange, &mut head.headers, &selected.endpoint);
         head::keep_passport_fresh(exchange, head, plain);
         let began = exchange.moment();
         deadline::arm(exchange);

@@ -133,7 +133,7 @@ fn ended_by(client: bool) -> Ended {
 /// Whether a pump has done its work.
 type Done = Poll<Result<(), Broken>>;
 
-/// Which side came to its end first, and whether either had said that it would.
+/// Which side came to its end first.
 #[derive(Debug, Default)]
 struct Ends {
     upstream_first: bool,

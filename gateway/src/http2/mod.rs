@@ -53,6 +53,7 @@ pub use flood::Allowance;
 pub use gathered::{End, Gathered};
 pub(crate) use h2::Reason;
 pub use heard::{Heard, Hearing};
+pub(crate) use opened::FIELD_BYTES;
 pub use opened::{MOST_CALLS, Opened, Unspoken, Whole, open};
 pub use preface::{begins_like_preface, farewell, may_become_preface};
 pub(crate) use small_frames::frame_budget;

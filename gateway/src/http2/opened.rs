@@ -48,7 +48,7 @@ const SEND_BYTES: usize = 64 * 1024;
 const UNTOLD: usize = usize::MAX - 1;
 
 /// What a field costs beside its bytes (RFC 9113, section 6.5.2).
-const FIELD_BYTES: usize = 32;
+pub(crate) const FIELD_BYTES: usize = 32;
 
 /// An open connection.
 pub struct Opened<S> {

@@ -100,7 +100,7 @@ impl<A: Ask> Keeper<A> {
         let url = match from {
             KeySource::Url(url) => url.to_string(),
             KeySource::Discovery(issuer) => {
-                let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+                let url = KeySource::configuration_url(issuer);
                 let document = self.client.ask(&url).await?;
                 keys_of(issuer, &document.body).map_err(|why| format!("{}: {why}", place(&url)))?
             }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::connections::Connections;
 use crate::gateway::Gateway;
-use crate::network::{Sockets, is_reserved};
+use crate::network::{Sockets, is_of_one_client, is_reserved};
 use crate::overload::gate::LONGEST_HOLD;
 use crate::telemetry::metrics::{ListenerSeries, ShedReason};
 use crate::tls::Slot;
@@ -105,12 +105,14 @@ impl Hand {
         if let Some(worker) = worker {
             let (listener, tls) = (Arc::clone(&self.listener), self.tls.clone());
             let (number, proxy_protocol) = (self.number, self.proxy_protocol);
-            worker.hand(Accepted { stream, peer, place, listener, number, tls, proxy_protocol });
+            let accepted = Accepted { stream, peer, place, listener, number, tls, proxy_protocol };
+            if !worker.hand(accepted) {
+                // It stands still, and so many wait for it already.
+                self.gateway.shared().shed(ShedReason::LoopDelay);
+            }
         }
     }
-}
 
-impl Hand {
     /// Whether no worker that could take a connection reads new requests.
     fn is_paused(&self) -> bool {
         let is_paused = |index: usize| self.gateway.shards()[index].gate.is_paused();
@@ -154,14 +156,59 @@ async fn accept(socket: TcpListener, hand: Hand, mut stop: watch::Receiver<bool>
                     hand.over(stream, peer);
                 }
             }
-            // The client gave up between its handshake and now.
-            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+            // The client gave up between its handshake and now, or cannot be reached any more.
+            Err(error) if is_of_one_client(&error) => {}
             Err(_) => hand.has_no_descriptor().await,
         }
     }
     // What the kernel accepted for us before the socket closes is served, not reset.
     let Ok(socket) = socket.into_std() else { return };
-    while let Ok((stream, peer)) = socket.accept() {
-        hand.over(stream, peer);
+    loop {
+        match socket.accept() {
+            Ok((stream, peer)) => hand.over(stream, peer),
+            // Others wait behind it.
+            Err(error) if is_of_one_client(&error) => {}
+            Err(_) => break,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, TcpStream};
+    use std::path::Path;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::config::{Purpose, load_text};
+    use crate::gateway::World;
+
+    #[tokio::test]
+    async fn a_connection_that_no_worker_takes_is_counted_as_it_is_closed() {
+        let text = "[admin]\naddress = ''\n[telemetry.access_log]\noutput = 'off'\n";
+        let config = load_text(text, Path::new("-"), Purpose::Run).unwrap().config;
+        let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
+        let world = World { network: Sockets, clock, seed: 1, shards: 1 };
+        let gateway = Arc::new(Gateway::new(config, world).unwrap());
+        let (worker, _reads_nothing) = Worker::stuck(1);
+        let hand = Hand {
+            listener: gateway.shared().metrics.listener("here"),
+            gateway: Arc::clone(&gateway),
+            workers: [worker.clone()].into(),
+            connections: Arc::default(),
+            only: None,
+            number: Some(0),
+            tls: None,
+            proxy_protocol: false,
+        };
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        for refused in [0, 1, 2] {
+            let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
+            let (stream, peer) = socket.accept().unwrap();
+            hand.over(stream, peer);
+            let counted = gateway.shared().metrics.gateway().shed_total(ShedReason::LoopDelay);
+            assert_eq!((worker.load(), hand.connections.open(), counted), (1, 1, refused));
+            drop(client);
+        }
     }
 }

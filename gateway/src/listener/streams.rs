@@ -26,7 +26,7 @@ use crate::clock::Clock;
 use crate::config::settings::server::Server;
 use crate::context::WebSocketKey;
 use crate::exchange::Arrival;
-use crate::http2::{Allowance, Interim, Pulse, Watched, frame_budget};
+use crate::http2::{Allowance, FIELD_BYTES, Interim, Pulse, Watched, frame_budget};
 use crate::last_call::Listening;
 use crate::network::{ByteStream, Network};
 use crate::shard::Shard;
@@ -46,9 +46,6 @@ const RESET_TIME: Duration = Duration::from_secs(1);
 /// of any size, so that a connection may hold some 17 times its window: 17 MB where that is 1 MiB. A stream's window of
 /// 64 KiB may come byte by byte.
 const LEAST_FRAME: usize = 15;
-
-/// What a field costs beside its bytes (RFC 9113, section 6.5.2).
-const FIELD_BYTES: usize = 32;
 
 /// Streams whose clients are listened to though their answers have gone out, of one connection.
 const LISTENED: usize = 32;

@@ -82,7 +82,7 @@ fn scheme(provider: &Provider) -> Value {
             };
             match discovered {
                 Some(issuer) => {
-                    let url = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
+                    let url = KeySource::configuration_url(issuer);
                     json!({ "type": "openIdConnect", "description": description, "openIdConnectUrl": url })
                 }
                 None => {

@@ -50,11 +50,6 @@ impl Source {
         self.root.get("paths").and_then(Value::as_object).into_iter().flatten()
     }
 
-    /// How many paths it has.
-    pub fn path_count(&self) -> usize {
-        self.root.get("paths").and_then(Value::as_object).map_or(0, Map::len)
-    }
-
     /// What it says of itself.
     pub(super) fn info(&self, name: &str) -> Option<&str> {
         self.root.get("info")?.get(name)?.as_str()

@@ -1,10 +1,12 @@
 //! What never became a request, and so passes no stage: it leaves a record all the same.
 
+use http::request::Parts;
 use http::{HeaderMap, Method, Uri, Version};
 
 use crate::error::GatewayError;
-use crate::exchange::Arrival;
+use crate::exchange::{Arrival, Exchange};
 use crate::network::Network;
+use crate::response::problem::{Said, raw};
 use crate::telemetry::record::Ended;
 use crate::{context, response};
 
@@ -15,18 +17,7 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
     if let Some(line) = line {
         (parts.method, parts.uri) = line;
     }
-    let head_only = parts.method == Method::HEAD;
-    let (mut exchange, _) = context::stage::begin(arrival, &mut parts);
-    exchange.unread = unread;
-    exchange.note_problem(&HeaderMap::new(), error);
-    exchange.status = Some(error.code.status());
-    exchange.code = Some(error.code);
-    let more = response::secured(&exchange);
-    let said = response::problem::Said::of(&exchange, error);
-    let (bytes, body) = response::problem::raw((error, said), Some(exchange.request_id.as_str()), &more, head_only);
-    exchange.bytes_out = body as u64;
-    exchange.finish(Ended::Complete);
-    bytes
+    told(arrival, (parts, unread), error, |exchange| Said::of(exchange, error))
 }
 
 /// Records a connection for which there is no place, before anything is read of what it asks; says what to write to it,
@@ -34,16 +25,26 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
 pub fn turn_away<N: Network>(arrival: Arrival<N>, version: Version, error: &GatewayError) -> Vec<u8> {
     let (mut parts, ()) = http::Request::new(()).into_parts();
     parts.version = version;
+    told(arrival, (parts, true), error, |exchange| Said::document(error, Some(exchange.request_id.as_bytes())))
+}
+
+/// What a connection is told, which leaves its record.
+fn told<N: Network>(
+    arrival: Arrival<N>,
+    (mut parts, unread): (Parts, bool),
+    error: &GatewayError,
+    said: impl FnOnce(&Exchange<N>) -> Said,
+) -> Vec<u8> {
+    let (head_only, is_http2) = (parts.method == Method::HEAD, parts.version == Version::HTTP_2);
     let (mut exchange, _) = context::stage::begin(arrival, &mut parts);
-    exchange.unread = true;
+    exchange.unread = unread;
     exchange.note_problem(&HeaderMap::new(), error);
     exchange.status = Some(error.code.status());
     exchange.code = Some(error.code);
-    let more = response::secured(&exchange);
-    let said = response::problem::Said::document(error, Some(exchange.request_id.as_bytes()));
-    let (bytes, body) = response::problem::raw((error, said), Some(exchange.request_id.as_str()), &more, false);
+    let (more, said) = (response::secured(&exchange), said(&exchange));
+    let (bytes, body) = raw((error, said), Some(exchange.request_id.as_str()), &more, head_only);
     // One of HTTP/2 is told by GOAWAY alone.
-    exchange.bytes_out = if version == Version::HTTP_2 { 0 } else { body as u64 };
+    exchange.bytes_out = if is_http2 { 0 } else { body as u64 };
     exchange.finish(Ended::Complete);
     bytes
 }

@@ -168,8 +168,9 @@ impl Plugins {
 
     /// The stages of these names, in this order.
     pub(crate) fn stages(&self, names: &[Arc<str>]) -> Option<Arc<[Arc<dyn AnyStage>]>> {
-        // A configuration is in force only if all its names are registered.
         let stages: Arc<[_]> = names.iter().filter_map(|name| self.stages.get(name).cloned()).collect();
+        // Requests would pass without what one that is missing asks of them.
+        assert_eq!(stages.len(), names.len(), "a configuration is in force only if all its names are registered");
         (!stages.is_empty()).then_some(stages)
     }
 

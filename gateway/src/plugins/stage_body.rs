@@ -54,9 +54,7 @@ impl From<NoBody> for Halted {
     fn from(why: NoBody) -> Self {
         Self::Problem(match why {
             NoBody::Fault(fault) => return Self::Body(fault),
-            NoBody::TooLarge => {
-                GatewayError::new(Code::BodyTooLarge, "The request body is larger than this route allows.").closing()
-            }
+            NoBody::TooLarge => GatewayError::body_too_large(),
             NoBody::NoRoom => {
                 let detail = "The gateway holds as many request bodies as it may.";
                 GatewayError::shed(ShedReason::RoutingBodies, detail).closing()

@@ -8,10 +8,11 @@
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::cells::AsItIs;
 use super::tabs::Seen;
+use crate::locked::lock;
 
 /// Locks that keys are spread over.
 const SHARDS: usize = 64;
@@ -99,10 +100,6 @@ impl Told {
             self.keys.insert(hash);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 //! ends it: [`Held`] gives back when it is dropped.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -19,6 +19,7 @@ use crate::algorithms::rng::Draws;
 use crate::config::settings::rate_limit::InFlightLimit;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
+use crate::locked::lock;
 use crate::network::Network;
 use crate::telemetry::metrics::{LimitDecision, LimitSeries, Registry as Metrics, ShedReason};
 
@@ -260,8 +261,4 @@ impl InFlightRegistry {
     pub fn forget_unused(&self) {
         lock(&self.states).by_name.retain(|_, state| Arc::strong_count(state) > 1);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

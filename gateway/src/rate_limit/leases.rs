@@ -8,7 +8,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use super::flight::number;
@@ -18,6 +18,7 @@ use super::rule::{Rule, Tier};
 use super::tabs::Seen;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::lease::{Chunk, most};
+use crate::locked::lock;
 use crate::store::{By, Call, Down, Posted, Script};
 
 /// Locks that keys are spread over.
@@ -321,8 +322,4 @@ pub(super) fn end_idle(rule: &Rule, now: u64) {
             store.tell(store.house(), call);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,7 +1,7 @@
 //! What belongs to a rule's name and outlives configurations.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::busiest::Busiest;
 use super::cells::Cells;
@@ -13,6 +13,7 @@ use super::tabs::Tabs;
 use crate::algorithms::gcra::Quota;
 use crate::algorithms::rng::Draws;
 use crate::config::settings::RateLimit;
+use crate::locked::lock;
 use crate::store::Stores;
 use crate::telemetry::metrics::{LimitSeries, Registry as Metrics};
 
@@ -133,8 +134,4 @@ impl RuleState {
         }
         Arc::clone(&kept.cells)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,12 +6,13 @@
 use std::collections::HashMap;
 use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use super::cells::AsItIs;
 use super::rule::Tier;
 use crate::algorithms::gcra::{Quota, Refused};
 use crate::algorithms::tab::Tab;
+use crate::locked::lock;
 
 /// Locks that keys are spread over.
 const SHARDS: usize = 64;
@@ -230,10 +231,6 @@ impl Tabs {
             }
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -49,8 +49,7 @@ fn close_while_draining<N: Network>(exchange: &Exchange<N>, headers: &mut Header
 const HSTS: HeaderName = header::STRICT_TRANSPORT_SECURITY;
 
 /// What every answer of the gateway's own says: `own_headers`, where it does not say it itself, and over TLS `hsts`
-/// (RFC
-/// 6797, section 7.2: never in the clear).
+/// (RFC 6797, section 7.2: never in the clear).
 #[inline]
 fn secure_own<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
     let server = &exchange.snapshot.config.server;

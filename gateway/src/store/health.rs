@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::algorithms::breaker::{self, Breaker, Policy, Ticket, Transition, Verdict, WHOLE};
 use crate::clock::Clock;
 use crate::config::settings;
+use crate::locked::lock;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::StoreSeries;
 
@@ -278,10 +279,6 @@ fn with_remedy(reason: &str, has_password: bool) -> Cow<'_, str> {
             format!("it wants a password: `password_env` names the environment variable that has it ({reason})").into()
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ pub mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
@@ -37,6 +37,7 @@ use silence::Silence;
 use crate::clock::Clock;
 use crate::config::settings;
 use crate::config::settings::store::Servers;
+use crate::locked::lock;
 use crate::telemetry::events::Events;
 use crate::telemetry::metrics::{Registry as Metrics, StoreSeries};
 use crate::telemetry::notice;
@@ -296,8 +297,4 @@ impl Stores {
     pub fn all(&self) -> Vec<Arc<Store>> {
         lock(&self.stores).clone()
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -18,8 +18,8 @@ use crate::config::settings;
 pub struct Scope {
     /// The route whose breaker it is; `None` for the upstream's own.
     pub route: Option<Arc<str>>,
-    /// The breaker's settings.
-    pub settings: settings::upstream::Breaker,
+    /// The breaker's settings, which each attempt that is judged by a route's own takes along.
+    pub settings: Arc<settings::upstream::Breaker>,
     /// In the order of the endpoints.
     pub standings: Box<[Arc<Standing>]>,
     /// Endpoints of weight 0 take no part, but for clients that stay with one.
@@ -101,7 +101,7 @@ impl Scope {
         Self {
             route,
             judges: breaker.policy.can_trip(),
-            settings: breaker,
+            settings: Arc::new(breaker),
             standings,
             weights,
             backups,

@@ -89,7 +89,7 @@ struct Places {
 /// A route's own breaker for the endpoint.
 struct OwnBreaker {
     route: Arc<str>,
-    settings: settings::upstream::Breaker,
+    settings: Arc<settings::upstream::Breaker>,
     standing: Arc<Standing>,
 }
 
@@ -103,7 +103,7 @@ impl<N: Network> Selection<N> {
     /// The settings of that standing's breaker.
     #[inline]
     pub(super) fn breaker_settings(&self) -> &settings::upstream::Breaker {
-        self.route.as_ref().map_or(&self.settings.breaker, |own| &own.settings)
+        self.route.as_ref().map_or(&self.settings.breaker, |own| &*own.settings)
     }
 
     /// The route whose breaker it is.
@@ -434,7 +434,7 @@ impl<N: Network> Picking<'_, N> {
         let permit = Some(endpoint.in_flight.enter());
         let route = self.scope.route.as_ref().map(|route| {
             let standing = Arc::clone(&self.scope.standings[index]);
-            Box::new(OwnBreaker { route: Arc::clone(route), settings: self.scope.settings.clone(), standing })
+            Box::new(OwnBreaker { route: Arc::clone(route), settings: Arc::clone(&self.scope.settings), standing })
         });
         Box::new(Selection {
             endpoint,

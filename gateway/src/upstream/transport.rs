@@ -184,6 +184,7 @@ impl<S: ByteStream> AsyncWrite for Held<S> {
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Duration;
 
     use proptest::prelude::*;
     use rustls::pki_types::PrivatePkcs8KeyDer;
@@ -203,6 +204,9 @@ mod tests {
     /// What tickets fit in, bytes: the server's handshake ends with them under way, and the client reads none before.
     const ROOM_FOR_TICKETS: usize = 4096;
 
+    /// What does not come to pass in this time never does.
+    const LONG: Duration = Duration::from_secs(30);
+
     /// Both ends of a connection whose handshake is over; so many bytes are under way in each direction at most.
     async fn secured(under_way: usize) -> (Transport<DuplexStream>, ServerStream<DuplexStream>) {
         let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
@@ -220,7 +224,8 @@ mod tests {
         }
         let (ours, theirs) = tokio::io::duplex(under_way);
         let accept = TlsAcceptor::from(Arc::new(server)).accept(theirs);
-        let (ours, theirs) = tokio::join!(connector.connect(Held::new(ours)), accept);
+        let handshake = async { tokio::join!(connector.connect(Held::new(ours)), accept) };
+        let (ours, theirs) = tokio::time::timeout(LONG, handshake).await.expect("the handshake ends");
         (Transport::encrypted(ours.unwrap()), theirs.unwrap())
     }
 
@@ -286,7 +291,7 @@ mod tests {
             parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..40_000), 1..6),
             under_way in LEAST..100_000,
         ) {
-            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
             let (sent, echoed) = runtime.block_on(async {
                 let (mut ours, mut theirs) = secured(under_way).await;
                 let sent = parts.concat();

@@ -409,9 +409,18 @@ async fn who_has_little_time_gets_what_the_route_gives_in_place_of_an_answer() {
 
 #[tokio::test]
 async fn who_does_not_read_its_answer_keeps_its_place() {
-    let large = "x".repeat(200 * 1024);
+    // Given as a whole; and as what streams, since others leave no room for its last byte.
+    for (others, length) in [(0, 200 * 1024), ((16 << 20) - 200 * 1024, 128 * 1024 + 1)] {
+        keeps_its_place_until_it_has_read(others, length).await;
+    }
+}
+
+/// So many bytes are held by others of the worker.
+async fn keeps_its_place_until_it_has_read(others: usize, length: usize) {
+    let large = "x".repeat(length);
     let up = Raw::script(Script::always(ok("", &large))).await.unwrap();
     let gateway = Gateway::start(&format!("[server]\nmax_in_flight = 8\n{}", text(up.addr(), "", ""))).await;
+    let _held = gateway.inner().shards()[0].held.take(others, usize::MAX);
     let in_flight = || gateway.inner().shared().in_flight.count();
     let mut client = H2Client::connect(gateway.address).await;
     let call = client.begin(h2::get("/"), true).await;

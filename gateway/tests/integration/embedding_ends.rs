@@ -35,6 +35,21 @@ async fn a_request_of_http_2_has_one_cookie_as_behind_the_gateways_own_listeners
     }
 }
 
+/// A layer around the gateway may hold a limit of its own, by which a body ends as an error.
+#[tokio::test]
+async fn a_body_beyond_a_limit_of_the_programs_is_too_large_and_no_client_that_left() {
+    let upstream = echo().await;
+    let text = format!("[[routes]]\npath = '/{{*rest}}'\nupstream = 'http://{}'\n", upstream.addr());
+    let world = Inside::on_sockets(&text);
+    for (most, expected) in [(4, 413), (8, 200)] {
+        let body = Body::new(http_body_util::Limited::new(Body::from("too long"), most));
+        let answer = world.ask(http::Request::put("/x").header("host", "a").body(body).unwrap()).await;
+        assert_eq!(answer.status(), expected);
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body.windows(14).any(|part| part == b"body_too_large"), expected == 413, "{body:?}");
+    }
+}
+
 /// Sends half of an answer, and breaks off when it is told to.
 async fn breaks_off(mut stream: DuplexStream, now: Arc<Notify>) {
     read_head(&mut stream).await;

@@ -39,6 +39,36 @@ async fn a_failure_goes_again_to_another_endpoint() {
     assert_eq!(gateway.metric("gateway_retries_total{upstream=\"up\",result=\"ok\"}").await, Some(5.0));
 }
 
+/// Whoever is asked in another one's place is asked for its own name: where nobody has said another, as HTTP/1.0 may,
+/// and where the route says so.
+#[tokio::test]
+async fn whom_a_request_goes_to_again_is_asked_by_its_own_name() {
+    let (hangs, other) = (endpoints(1).await, endpoints(1).await);
+    hangs.set_rules([Rule::any().effect(Effect::Hang)]);
+    let (gone, hangs, own_name) = (nowhere(), hangs.addr(), other.addr().to_string());
+    let both = |first| format!("[upstreams.up]\nendpoints = ['{first}', '{own_name}']\nbalance = 'round_robin'\n");
+    let apart = format!("[upstreams.up]\nendpoints = ['{gone}']\n[upstreams.other]\nendpoints = ['{own_name}']\n");
+    for (upstreams, way) in [
+        (both(gone), "retry = {}"),
+        (both(hangs), "hedge = { after = '10ms' }\nretry = { attempts = 1 }"),
+        (apart, "fallback = { upstream = 'other' }\nretry = { attempts = 1 }"),
+    ] {
+        let own = own_name.as_str();
+        for (host, without, with) in [("client", own, "a"), ("upstream", own, own), ("b.test", "b.test", "b.test")] {
+            let route = format!("[[routes]]\npath = '/{{*rest}}'\nupstream = 'up'\nhost = '{host}'\n{way}\n");
+            let gateway = Gateway::start(&format!("{upstreams}{route}")).await;
+            for (head, expected) in [("GET / HTTP/1.0\r\n\r\n", without), (GET, with)] {
+                let answer = gateway.ask(head).await;
+                assert_eq!(
+                    (answer.status, answer.echo().header("host")),
+                    (200, Some(expected)),
+                    "{way}, {host}: {head}"
+                );
+            }
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_was_not_sent_goes_again_whatever_the_method_and_what_was_does_not() {
     let upstream = echo().await;

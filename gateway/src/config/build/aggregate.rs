@@ -18,10 +18,7 @@ use crate::config::value::{call, path_pattern};
 pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     let path = table.text("path");
     let segments = path_pattern::parse(&path).ok()?;
-    let methods = match table.get("methods") {
-        Some(_) => route::methods(&route::texts(table, "methods")?)?,
-        None => vec![Method::GET],
-    };
+    let methods = route::methods_or_get(table)?;
     let written: Vec<Reader<'_>> = table
         .nodes("parts")
         .iter()

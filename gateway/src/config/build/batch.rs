@@ -15,10 +15,7 @@ use crate::config::value::{batch_call, path_pattern};
 pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
     let path = table.text("path");
     let segments = path_pattern::parse(&path).ok()?;
-    let methods = match table.get("methods") {
-        Some(_) => route::methods(&route::texts(table, "methods")?)?,
-        None => vec![Method::GET],
-    };
+    let methods = route::methods_or_get(table)?;
     let parameters = path_pattern::parameters(&segments);
     let (request, response) = (table.table("request"), table.table("response"));
     let method = Method::from_bytes(request.text("method").as_bytes()).ok()?;

@@ -162,6 +162,14 @@ fn host_pattern(written: &str) -> Option<HostPattern> {
     }
 }
 
+/// The methods of what answers GET where none are written; `None` where they are not understood.
+pub(super) fn methods_or_get(table: &Reader<'_>) -> Option<Vec<Method>> {
+    match table.get("methods") {
+        Some(_) => methods(&texts(table, "methods")?),
+        None => Some(vec![Method::GET]),
+    }
+}
+
 /// The methods in one order, each once.
 pub(super) fn methods(written: &[&str]) -> Option<Vec<Method>> {
     let mut methods: Vec<Method> = Vec::new();

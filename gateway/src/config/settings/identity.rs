@@ -164,6 +164,13 @@ pub enum KeySource {
     Discovery(Box<str>),
 }
 
+impl KeySource {
+    /// Where an issuer's configuration is (OpenID Connect Discovery 1.0, section 4).
+    pub(crate) fn configuration_url(issuer: &str) -> String {
+        format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'))
+    }
+}
+
 /// `kind = "mtls"`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mtls {

@@ -7,6 +7,9 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue};
 use rustls::pki_types::CertificateDer;
 
+/// What is added to the path of a collector of OTLP over HTTP.
+pub(crate) const TRACES: &str = "/v1/traces";
+
 /// `[telemetry]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Telemetry {

@@ -39,3 +39,8 @@ pub(crate) mod token_places;
 pub(crate) mod tracing;
 pub(crate) mod upstream;
 pub(crate) mod upstream_tls;
+
+/// Whether something is in both, of lists of which an empty one means any.
+fn meet<T: PartialEq>(one: &[T], other: &[T]) -> bool {
+    one.is_empty() || other.is_empty() || one.iter().any(|it| other.contains(it))
+}

@@ -6,6 +6,7 @@ use crate::config::settings::route::RouteMatch;
 use crate::config::value::path_pattern::{self, Segment};
 
 use super::conflicts::covers;
+use super::meet;
 
 /// A route's conditions, and its path.
 type Known<'a> = (&'a RouteMatch, Vec<Segment>);
@@ -67,11 +68,6 @@ fn open(config: &Config, routes: &[Known<'_>], (number, route): (usize, &Known<'
 /// nothing is known: one that has some is mostly for requests of another kind.
 fn share(one: &RouteMatch, other: &RouteMatch) -> bool {
     !one.is_conditional() && meet(&one.hosts, &other.hosts) && meet(&one.methods, &other.methods)
-}
-
-/// Of lists of which an empty one means any.
-fn meet<T: PartialEq>(one: &[T], other: &[T]) -> bool {
-    one.is_empty() || other.is_empty() || one.iter().any(|it| other.contains(it))
 }
 
 /// Whether it takes, where it is reached and by its path, every request that the other one would.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::header::COOKIE;
 
 use super::conflicts::covers;
+use super::meet;
 use crate::config::settings::route::RouteMatch;
 use crate::config::settings::{Cors, Route};
 use crate::config::value::path_pattern::{self, Segment};
@@ -81,11 +82,6 @@ fn may_come(matches: &RouteMatch, cors: &Cors) -> bool {
 fn is_before(one: Known<'_>, other: Known<'_>) -> bool {
     let is_as_particular = (!one.0.hosts.is_empty() || other.0.hosts.is_empty()) && covers(other.1, one.1);
     one.0.priority > other.0.priority || (one.0.priority == other.0.priority && is_as_particular)
-}
-
-/// Of lists of which an empty one means any.
-fn meet<T: PartialEq>(one: &[T], other: &[T]) -> bool {
-    one.is_empty() || other.is_empty() || one.iter().any(|it| other.contains(it))
 }
 
 #[cfg(test)]

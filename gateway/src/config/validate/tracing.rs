@@ -5,9 +5,8 @@ use http::Uri;
 use super::certificates;
 use crate::config::check::{Context, Reader};
 use crate::config::may_be_asked;
+use crate::config::settings::telemetry::TRACES;
 
-/// What clients of OTLP add themselves.
-const TRACES: &str = "/v1/traces";
 /// Headers that the gateway writes.
 const OWN: [&str; 6] = ["content-type", "content-length", "transfer-encoding", "host", "te", "connection"];
 

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::seldom::Seldom;
 use crate::labelled::labelled;
 
 labelled! {
@@ -45,8 +46,7 @@ const TELL_EVERY: u64 = 1;
 #[derive(Debug, Default)]
 pub struct AdminSeries {
     writes: [[AtomicU64; AdminResult::ALL.len()]; AdminAction::ALL.len()],
-    told: AtomicU64,
-    untold: AtomicU64,
+    refused: Seldom<TELL_EVERY>,
 }
 
 impl AdminSeries {
@@ -63,23 +63,6 @@ impl AdminSeries {
     /// Whether a call that was not let through in this second, from any moment, is to be told of: then how many were
     /// not since the last that was.
     pub fn may_tell(&self, second: u64) -> Option<u64> {
-        let turn = second / TELL_EVERY + 1;
-        if self.told.fetch_max(turn, Ordering::Relaxed) < turn {
-            return Some(self.untold.swap(0, Ordering::Relaxed));
-        }
-        self.untold.fetch_add(1, Ordering::Relaxed);
-        None
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_flood_one_a_second_is_told_with_how_many_there_were() {
-        let series = AdminSeries::default();
-        let told: Vec<Option<u64>> = [7, 7, 7, 8, 8, 60].map(|second| series.may_tell(second)).to_vec();
-        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
+        self.refused.may_tell(second)
     }
 }

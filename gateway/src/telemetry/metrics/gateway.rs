@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::seldom::Seldom;
 use super::shards::Shards;
 use super::{HistogramTotals, OverheadHistogram};
 use crate::labelled::labelled;
@@ -268,10 +269,7 @@ pub struct ListenerSeries {
     open: AtomicI64,
     announcements: [AtomicU64; Announcement::ALL.len()],
     handshakes: [AtomicU64; HandshakeResult::ALL.len()],
-    /// The turn of [`TELL_EVERY`] after which a failed handshake may be told of again.
-    told: AtomicU64,
-    /// Those that were not told of since.
-    untold: AtomicU64,
+    failed: Seldom<TELL_EVERY>,
 }
 
 impl ListenerSeries {
@@ -281,8 +279,7 @@ impl ListenerSeries {
             open: AtomicI64::new(0),
             announcements: Default::default(),
             handshakes: Default::default(),
-            told: AtomicU64::new(0),
-            untold: AtomicU64::new(0),
+            failed: Seldom::default(),
         }
     }
 
@@ -319,12 +316,7 @@ impl ListenerSeries {
     /// Whether a handshake that failed in this second, from any moment, is to be told of: then how many were not since
     /// the last that was.
     pub fn may_tell(&self, second: u64) -> Option<u64> {
-        let turn = second / TELL_EVERY + 1;
-        if self.told.fetch_max(turn, Ordering::Relaxed) < turn {
-            return Some(self.untold.swap(0, Ordering::Relaxed));
-        }
-        self.untold.fetch_add(1, Ordering::Relaxed);
-        None
+        self.failed.may_tell(second)
     }
 
     /// Handshakes that came to this.
@@ -335,17 +327,5 @@ impl ListenerSeries {
     /// Connections open now.
     pub fn open(&self) -> u64 {
         u64::try_from(self.open.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_flood_of_failed_handshakes_one_is_told_of_now_and_then_with_how_many_there_were() {
-        let listener = ListenerSeries::new("127.0.0.1:8443".into());
-        let told: Vec<Option<u64>> = [0, 0, 4, 5, 9, 60].map(|second| listener.may_tell(second)).to_vec();
-        assert_eq!(told, [Some(0), None, None, Some(2), None, Some(1)]);
     }
 }

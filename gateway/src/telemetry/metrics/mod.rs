@@ -18,6 +18,7 @@ mod histogram;
 mod limit;
 mod registry;
 mod route;
+mod seldom;
 mod shards;
 mod share;
 mod span;

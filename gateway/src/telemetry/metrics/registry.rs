@@ -1,9 +1,10 @@
 //! All series of a process by name. Asked when a snapshot is built and when somebody scrapes, never by a request.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::algorithms::breaker::State;
+use crate::locked::lock;
 
 use super::{AdminSeries, GatewaySeries, LimitSeries, ListenerSeries, RouteSeries, StoreSeries, UpstreamSeries};
 use super::{AuthSeries, BatchSeries, PartSeries, ShareSeries, SpanSeries, TokenCacheSeries};
@@ -278,11 +279,6 @@ fn find<T>(named: &Named<T>, name: &str, make: impl FnOnce(Arc<str>) -> T) -> Ar
     let series = Arc::new(make(name.clone()));
     named.insert(name, series.clone());
     series
-}
-
-/// A panic elsewhere leaves a map of counters as good as it was.
-fn lock<T>(named: &Mutex<T>) -> MutexGuard<'_, T> {
-    named.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -10,15 +10,13 @@ use reqwest::redirect::Policy;
 
 use super::exporter::Carrier;
 use super::verdict::Verdict;
-use crate::config::settings::telemetry::{Export, OtlpProtocol};
+use crate::config::settings::telemetry::{Export, OtlpProtocol, TRACES};
 use crate::fetch_failure::{innermost, reason};
 
 /// Opening a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 /// The largest answer that is read, bytes.
 const MOST_ANSWER: usize = 64 * 1024;
-/// What is added to the endpoint's path over HTTP.
-const TRACES: &str = "/v1/traces";
 /// The method of gRPC.
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 /// Before a message of gRPC: whether it is compressed, and its length.
