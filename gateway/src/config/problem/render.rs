@@ -103,7 +103,8 @@ fn printable(text: &str) -> String {
 
 /// A character that is safe on a terminal. Tabs stay, as the caret line repeats them.
 fn visible(c: char) -> char {
-    let turns_text = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns_text =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if (c.is_control() && c != '\t') || turns_text { '\u{fffd}' } else { c }
 }
 
