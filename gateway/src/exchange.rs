@@ -208,6 +208,8 @@ pub(crate) struct Aside {
     pub(crate) notes: OnceLock<Box<Mutex<Notes>>>,
     /// What it has said of itself, where a drain wanted to know.
     present: OnceLock<Arc<Present>>,
+    /// What it was turned away for.
+    shed: OnceLock<ShedReason>,
     /// Its time until response headers is the client's own word.
     pub(crate) has_own_time: bool,
 }
@@ -437,6 +439,7 @@ impl<N: Network> Exchange<N> {
     /// It is turned away: counts it, and tells where turning away begins.
     #[cold]
     pub fn shed(&self, reason: ShedReason) {
+        let _ = self.aside.shed.set(reason);
         match self.route().filter(|_| reason.is_of_upstream()).and_then(|route| route.upstream.as_ref()) {
             Some(upstream) => self.shard.shared.shed_for(upstream, reason),
             None => self.shard.shared.shed(reason),
@@ -463,10 +466,7 @@ impl<N: Network> Exchange<N> {
         let status = self.status.map_or(CLIENT_LEFT_STATUS, |status| status.as_u16());
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         series.record(self.shard.index, status, self.code, total, Some(overhead));
-        if let Some(status) = self.grpc_status {
-            series.told_grpc_status(self.shard.index, status);
-        }
-        self.count_cached(series);
+        self.count_beside(series, (status, ended));
         self.keep_if_of_note((status, ended), (now, total));
         self.end_track((status, ended), now, overhead);
         let log = &self.shard.shared.log;

@@ -33,11 +33,24 @@ impl<N: Network> Exchange<N> {
         let series = self.route().map_or(&self.snapshot.unrouted, |route| &route.series);
         let slow = !is_tunnel && series.is_slow(took);
         let failed = Wanted::FAILED.when(status >= 400 || cut || self.has_failed());
-        let retried = Wanted::RETRIED.when(self.attempts > 1);
+        let retried = Wanted::RETRIED.when(self.attempts > 1 || self.hedges_a_failure());
         failed
             .and(retried)
             .and(Wanted::SLOW.when(slow))
             .and(Wanted::SAMPLED.when(self.shard.shared.recorder.samples(self.lot())))
+    }
+
+    /// A hedge covers an attempt that failed: nothing else would name the endpoint. One that was merely slow is no
+    /// news, of which there are as many as are hedged.
+    #[inline]
+    fn hedges_a_failure(&self) -> bool {
+        self.hedges.load(Ordering::Relaxed) > 0 && self.is_failure_noted()
+    }
+
+    #[cold]
+    fn is_failure_noted(&self) -> bool {
+        let has_failed = |notes: &Notes| notes.attempts.iter().any(|attempt| attempt.outcome.is_failure());
+        self.aside.notes.get().is_some_and(|notes| has_failed(&lock(notes)))
     }
 
     /// A problem was answered or covered, or its caller was told of one in words of gRPC; or its answer is without a
@@ -307,6 +320,7 @@ impl<N: Network> Exchange<N> {
             ended: head.map_or(now, |head| head.at),
             outcome: if head.is_some() { AttemptOutcome::Ok } else { AttemptOutcome::Cancelled },
             status: head.and(self.status).map(|status| status.as_u16()),
+            grpc_status: self.grpc_status.filter(|_| self.code.is_none()),
             replayed: false,
         })
     }

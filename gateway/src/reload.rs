@@ -198,6 +198,8 @@ impl<N: Network> Reloader<N> {
                     shared.log.reopen();
                 }
                 report.ok = false;
+                // What is in force waits for a restart all the same.
+                report.needs_restart = self.needs_restart();
                 match refused {
                     Refused::Invalid(problems) => report.problems = problems.iter().cloned().collect(),
                     Refused::Other(error) => report.error = Some(error),

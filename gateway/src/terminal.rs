@@ -4,8 +4,8 @@
 pub(crate) fn one_line(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let turns =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        let turns = matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}')
+            || matches!(c, '\u{2066}'..='\u{2069}' | '\u{feff}');
         if c.is_control() || turns {
             out.extend(c.escape_unicode());
         } else {
@@ -23,7 +23,8 @@ pub fn printable(text: &str) -> String {
 /// A character that is safe on a terminal, and as wide as the one that it stands for: carets below it stay in place.
 /// Tabs stay, as the line of carets repeats them.
 pub fn visible(c: char) -> char {
-    let turns_text = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let turns_text =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     if (c.is_control() && c != '\t') || turns_text { '\u{fffd}' } else { c }
 }
 
@@ -36,7 +37,7 @@ mod tests {
         assert_eq!(one_line("a \"b\" \\ é 書"), "a \"b\" \\ é 書", "what is plain stays as it is");
         assert_eq!(one_line("ada\nidentity   granted: root"), "ada\\u{a}identity   granted: root");
         assert_eq!(one_line("\u{1b}[2J\r\t\u{9b}31m"), "\\u{1b}[2J\\u{d}\\u{9}\\u{9b}31m");
-        assert_eq!(one_line("\u{202e}\u{2028}\u{feff}"), "\\u{202e}\\u{2028}\\u{feff}");
+        assert_eq!(one_line("\u{202e}\u{2028}\u{feff}\u{61c}"), "\\u{202e}\\u{2028}\\u{feff}\\u{61c}");
     }
 
     #[test]

@@ -102,6 +102,7 @@ fn operating_names_every_field_of_an_access_record_in_its_order() {
     record.auth = Some("expired");
     record.fault = Some(Fault::Client);
     record.grpc_status = Some(14);
+    record.shed = Some("loop_delay");
     record.upstream = Some("u");
     record.endpoint = Some("e");
     record.hedged = Some(true);

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 
 use super::State;
+use super::problems::felt;
 use crate::algorithms::tiers::Serving;
 use crate::clock::Clock;
 use crate::config::settings::upstream::Endpoints;
@@ -65,7 +66,10 @@ fn inputs<N: Network>(gateway: &Gateway<N>) -> ScrapeInputs {
         let (name, is_route) = (Arc::clone(&rule.settings.name), rule.is_of_route());
         inputs.held.push(HeldPlaces { name, is_route, requests: rule.state.fill().requests });
     }
+    let snapshot = gateway.snapshot();
+    let felt = felt(&snapshot.config);
     for upstream in gateway.upstreams() {
+        inputs.shadows.push((Arc::clone(&upstream.name), !felt.contains(&*upstream.name)));
         add(&upstream, &shared.clock, &mut inputs);
     }
     inputs

@@ -67,6 +67,9 @@ impl Asked {
                     asked.limit = limit.ok_or_else(|| format!("limit is 1 to {MOST_SHOWN}, not {value:?}."))?;
                 }
                 ("format", _) => asked.as_text = is_text(Some(&value))?,
+                ("status", _) if !is_status(&value) => {
+                    return Err(format!("status is 100 to 599, or a class as 5xx, not {value:?}."));
+                }
                 _ if NARROWED_BY.contains(&&*name) => asked.fields.push((name, value)),
                 _ => {
                     let known = NARROWED_BY.join(", ");
@@ -85,9 +88,20 @@ impl Asked {
         self.fields.iter().all(|(name, wanted)| match &request[&**name] {
             Value::String(text) => text == wanted,
             Value::Null => wanted.is_empty(),
-            Value::Number(number) => wanted.parse().is_ok_and(|wanted: u64| number.as_u64() == Some(wanted)),
+            Value::Number(number) => match wanted.strip_suffix("xx") {
+                Some(class) => number.as_u64().is_some_and(|number| class == (number / 100).to_string()),
+                None => wanted.parse().is_ok_and(|wanted: u64| number.as_u64() == Some(wanted)),
+            },
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => false,
         })
+    }
+}
+
+/// A status, or a class of them: `502`, `5xx`.
+fn is_status(text: &str) -> bool {
+    match text.strip_suffix("xx") {
+        Some(class) => matches!(class.as_bytes(), [b'1'..=b'5']),
+        None => text.parse().is_ok_and(|status: u16| (100..=599).contains(&status)),
     }
 }
 

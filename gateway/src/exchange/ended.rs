@@ -50,11 +50,27 @@ impl<N: Network> Exchange<N> {
         }
     }
 
-    /// Counts how it came by its answer, where its route keeps answers.
+    /// Counts what few requests have beside their status: a deadline of their client's own, words of gRPC, and how it
+    /// came by its answer, where its route keeps answers.
     #[inline]
-    pub(super) fn count_cached(&self, series: &RouteSeries) {
+    pub(super) fn count_beside(&self, series: &RouteSeries, (status, ended): (u16, Ended)) {
+        if self.aside.has_own_time && status >= 500 {
+            self.count_own_deadline(series, ended);
+        }
+        if let Some(status) = self.grpc_status {
+            series.told_grpc_status(self.shard.index, status);
+        }
         if let Some(by) = self.cache.as_ref().and_then(|cache| cache.came_by()) {
             series.came_by(self.shard.index, by);
+        }
+    }
+
+    /// Counts it, where it was answered with a failure as its client's own deadline was up: else whoever gives
+    /// requests a millisecond would make the route look as if it failed.
+    #[cold]
+    fn count_own_deadline(&self, series: &RouteSeries, ended: Ended) {
+        if self.code.is_some() && self.fault(ended) == Some(Fault::Client) {
+            series.ran_out_of_clients_time(self.shard.index);
         }
     }
 

@@ -234,7 +234,7 @@ impl<N: Network> Exchange<N> {
         let says_nothing = self.is_doubtful || outcome == AttemptOutcome::Timeout && self.hurried;
         if let Some(upstream) = self.upstream().filter(|_| !says_nothing) {
             upstream.broke_off(&source.selected, (outcome, None), Some(why), self.now());
-            self.amend_attempt(source.span, (outcome, None), self.now());
+            self.amend_attempt(source.span, outcome, self.now());
         }
     }
 }

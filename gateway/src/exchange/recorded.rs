@@ -60,6 +60,7 @@ impl<N: Network> Exchange<N> {
             hedged: route.filter(|route| route.hedging.is_some()).map(|_| hedges > 0),
             breaker: self.breaker,
             limit: self.refusing_limit(),
+            shed: self.aside.shed.get().filter(|_| self.code == Some(Code::Overloaded)).map(|reason| reason.as_str()),
             bytes_in: self.request_body.as_ref().map_or(0, |body| body.bytes()) + self.tunnelled_in,
             bytes_out: self.bytes_out,
             total_us: micros(total),

@@ -1,8 +1,8 @@
 //! What a trace gets of an exchange: whether it is traced is decided when it begins; calls are noted as they begin and
 //! end; its own span is made of what its record is made of.
 //!
-//! Names and kinds of attributes are those of OpenTelemetry's conventions for HTTP and databases; what they do not know
-//! begins with `gateway.`. As in access records, no header, no query and no body is ever among them.
+//! Names and kinds of attributes are those of OpenTelemetry's conventions for HTTP, databases and gRPC; what they do
+//! not know begins with `gateway.`. As in access records, no header, no query and no body is ever among them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use http::{Method, Version};
 
 use super::Exchange;
+use crate::forward::grpc_name;
 use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::store::By;
@@ -34,6 +35,7 @@ static KNOWN: [Method; 9] = [
 const METHOD: &str = "http.request.method";
 const STATUS: &str = "http.response.status_code";
 const ERROR: &str = "error.type";
+const GRPC_STATUS: &str = "rpc.grpc.status_code";
 const OUTCOME: &str = "gateway.outcome";
 
 impl<N: Network> Exchange<N> {
@@ -94,7 +96,7 @@ impl<N: Network> Exchange<N> {
         (span, replayed): (SpanId, bool),
         (upstream, breaker): (&Upstream<N>, &'static str),
         ended: Instant,
-        (outcome, status): (AttemptOutcome, Option<u16>),
+        (outcome, status, grpc): (AttemptOutcome, Option<u16>, Option<u8>),
     ) {
         let Some(track) = &self.track else { return };
         let mut attributes: Vec<Attribute> = Vec::with_capacity(8);
@@ -107,22 +109,30 @@ impl<N: Network> Exchange<N> {
             attributes.push(("gateway.replayed", Value::number(1)));
         }
         attributes.extend(status.map(|status| (STATUS, Value::number(status))));
-        let error = error_of_attempt(outcome, status);
+        attributes.extend(grpc.map(|grpc| (GRPC_STATUS, Value::number(grpc))));
+        let error = error_of_attempt(outcome, status, grpc);
         let failed = error.is_some();
         attributes.extend(error.map(|error| (ERROR, error)));
         track.end(span, ended, failed, attributes);
     }
 
     /// What followed on the head of its answer shows that the attempt has failed: it broke off, or trailers say so.
-    pub(crate) fn amend_attempt(
-        &self,
-        span: Option<SpanId>,
-        (outcome, status): (AttemptOutcome, Option<u16>),
-        now: Instant,
-    ) {
+    pub(crate) fn amend_attempt(&self, span: Option<SpanId>, outcome: AttemptOutcome, now: Instant) {
         if let (Some(track), Some(span)) = (&self.track, span) {
-            let error = error_of_attempt(outcome, status).map(|error| (ERROR, error));
+            let error = error_of_attempt(outcome, None, None).map(|error| (ERROR, error));
             track.amend(span, now, std::iter::once((OUTCOME, Value::Fixed(outcome.as_str()))).chain(error));
+        }
+    }
+
+    /// Trailers say what a call of gRPC came to. To who calls, all but `OK` is an error.
+    #[cold]
+    pub(crate) fn tell_attempt_of_grpc(&self, span: SpanId, status: u8) {
+        let Some(track) = &self.track else { return };
+        let told = (GRPC_STATUS, Value::number(status));
+        if status == 0 {
+            track.tell(span, told);
+        } else {
+            track.amend(span, self.now(), [told, (ERROR, Value::Fixed(grpc_name(status)))]);
         }
     }
 
@@ -188,8 +198,8 @@ impl<N: Network> Exchange<N> {
         if answered {
             span.attributes.push((STATUS, Value::number(status)));
         }
-        let error = error_of_request(&record, answered);
         span.failed = is_failure(&record);
+        let error = if span.failed { error_of_request(&record, answered) } else { None };
         span.attributes.extend(error.map(|error| (ERROR, error)));
         track.add(span);
         if let Some(route) = self.route() {
@@ -241,6 +251,7 @@ impl<N: Network> Exchange<N> {
     fn describe_way(&self, record: &AccessRecord<'_>, out: &mut Vec<Attribute>) {
         out.push(("gateway.code", Value::Fixed(record.code.map_or("ok", crate::error::Code::as_str))));
         out.push(("gateway.ended", Value::Fixed(record.ended.as_str())));
+        out.extend(record.grpc_status.map(|status| (GRPC_STATUS, Value::number(status))));
         out.push(("gateway.attempts", Value::number(record.attempts)));
         out.push(("gateway.overhead_us", Value::number(record.overhead_us.unwrap_or(0))));
         out.extend(record.fault.map(|fault| ("gateway.fault", Value::Fixed(fault.as_str()))));
@@ -277,8 +288,12 @@ fn address(out: &mut Vec<Attribute>, (host, port): (&'static str, &'static str),
     out.extend(number.map(|number| (port, Value::number(number))));
 }
 
-/// A call fails with any status of 400 or more, and without any. What was given up did not.
-fn error_of_attempt(outcome: AttemptOutcome, status: Option<u16>) -> Option<Value> {
+/// A call fails with any status of 400 or more, and without any; one of gRPC with any but `OK`. What was given up did
+/// not.
+fn error_of_attempt(outcome: AttemptOutcome, status: Option<u16>, grpc: Option<u8>) -> Option<Value> {
+    if let Some(grpc @ 1..) = grpc {
+        return Some(Value::Fixed(grpc_name(grpc)));
+    }
     match (outcome, status) {
         (_, Some(status)) if status >= 400 => Some(Value::text(&status.to_string())),
         (AttemptOutcome::Ok | AttemptOutcome::Cancelled, _) => None,
@@ -288,15 +303,25 @@ fn error_of_attempt(outcome: AttemptOutcome, status: Option<u16>) -> Option<Valu
 
 /// A served request has failed where that is not its client's doing.
 fn is_failure(record: &AccessRecord<'_>) -> bool {
-    record.status >= 500 || matches!(record.ended, Ended::UpstreamCut | Ended::Drained | Ended::Timeout)
+    let is_over = matches!(record.ended, Ended::UpstreamCut | Ended::Drained | Ended::Timeout);
+    record.status >= 500 || is_over || record.grpc_status.is_some_and(is_servers)
 }
 
-/// What went wrong, in a word of few: the problem's code, or the status, or how it ended.
+/// The statuses of gRPC that are an error of who serves, as conventions have it: `UNKNOWN`, `DEADLINE_EXCEEDED`,
+/// `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS`.
+fn is_servers(status: u8) -> bool {
+    matches!(status, 2 | 4 | 12..=15)
+}
+
+/// What went wrong with a request that has failed, in a word of few: the problem's code, how it ended, or its status.
 fn error_of_request(record: &AccessRecord<'_>, answered: bool) -> Option<Value> {
     match record.code {
         // A fallback stands in for what this code says; the answer is a good one.
         Some(code) if record.status >= 400 || !answered => Some(Value::Fixed(code.as_str())),
+        // One of gRPC was told so in its own words.
+        Some(code) if record.grpc_status.is_some_and(is_servers) => Some(Value::Fixed(code.as_str())),
         _ if record.ended != Ended::Complete => Some(Value::Fixed(record.ended.as_str())),
+        _ if record.grpc_status.is_some_and(is_servers) => record.grpc_status.map(grpc_name).map(Value::Fixed),
         _ if record.status >= 500 => Some(Value::text(&record.status.to_string())),
         _ => None,
     }

@@ -309,7 +309,8 @@ fn accept<N: Network>(exchange: &Exchange<N>, head: ResponseHead, mut source: So
     }
     let judged = grpc_status::judged(exchange, &head);
     let outcome = if judged.is_server_error() { AttemptOutcome::Status5xx } else { AttemptOutcome::Ok };
-    conclude(exchange, &mut source.selected, manner, (outcome, Some(judged.as_u16()), false), (now, None));
+    let told = grpc_status::told(exchange, &head).map(Known::Told);
+    conclude(exchange, &mut source.selected, manner, (outcome, Some(judged.as_u16()), false), (now, told));
     Ok(Answer { head, judged, source, came: now })
 }
 
@@ -354,8 +355,17 @@ fn lose<N: Network>(
         },
     };
     let ended = (outcome, None, blameless::says_nothing(&failure));
-    conclude(exchange, &mut selected, manner, ended, (exchange.moment(), Some(&failure)));
+    conclude(exchange, &mut selected, manner, ended, (exchange.moment(), Some(Known::Why(&failure))));
     Box::new(Lost { failure, outcome, selected, body, nothing_sent })
+}
+
+/// What is known of an attempt beyond its outcome.
+#[derive(Clone, Copy)]
+enum Known<'a> {
+    /// Why it came to nothing.
+    Why(&'a Failure),
+    /// The status of gRPC in the head of its answer, which was 200.
+    Told(u8),
 }
 
 /// Counts an attempt that has come to its outcome, and tells the breaker.
@@ -364,7 +374,7 @@ fn conclude<N: Network>(
     selected: &mut Selected<N>,
     manner: Manner,
     (outcome, status, says_nothing): (AttemptOutcome, Option<u16>, bool),
-    (ended, failure): (Moment, Option<&Failure>),
+    (ended, known): (Moment, Option<Known<'_>>),
 ) {
     let Some(upstream) = exchange.upstream() else { return };
     let (began, now) = (manner.began, ended.at);
@@ -379,10 +389,15 @@ fn conclude<N: Network>(
             _ => false,
         };
     let told = if says_nothing || exchange.is_doubtful { AttemptOutcome::Cancelled } else { outcome };
+    // What judges is in words of HTTP. What is told is what came.
+    let (came, grpc) = match known {
+        Some(Known::Told(grpc)) => (Some(StatusCode::OK.as_u16()), Some(grpc)),
+        _ => (status, None),
+    };
     // Before its breaker opens for it: that is told with what it was.
     if told.is_failure() {
         let at_ns = exchange.shard.shared.clock.monotonic_ns_of(ended.since);
-        selected.endpoint.keep_failure(LastFailure::new(at_ns, (told, status), failure.and_then(detail).as_deref()));
+        selected.endpoint.keep_failure(LastFailure::new(at_ns, (told, came), known.and_then(detail).as_deref()));
     }
     if exchange.is_doubtful {
         selected.say_nothing();
@@ -393,19 +408,22 @@ fn conclude<N: Network>(
         selected.has_failed();
     }
     exchange.note_unless_plain((outcome, status), manner.replayed, || {
-        note((upstream, &selected.endpoint), selected.met, (manner, now), (outcome, status))
+        note((upstream, &selected.endpoint), selected.met, (manner, now), (outcome, came, grpc))
     });
     if let Some(span) = manner.span {
-        exchange.end_attempt((span, manner.replayed), (upstream, selected.met), now, (outcome, status));
+        exchange.end_attempt((span, manner.replayed), (upstream, selected.met), now, (outcome, came, grpc));
     }
     tell(exchange, (&selected.endpoint, selected.hash()), (began.at, now), (told, status));
 }
 
 /// What is known of a failure beyond its outcome.
 #[cold]
-fn detail(failure: &Failure) -> Option<String> {
-    let (Failure::Problem(error) | Failure::Covered(error)) = failure else { return None };
-    error.internal.as_ref().map(|internal| with_causes(&**internal))
+fn detail(known: Known<'_>) -> Option<String> {
+    match known {
+        Known::Told(status) => Some(format!("grpc-status {status}")),
+        Known::Why(Failure::Problem(error) | Failure::Covered(error)) => Some(with_causes(&**error.internal.as_ref()?)),
+        Known::Why(Failure::ClientLeft) => None,
+    }
 }
 
 /// Counts an attempt that was given up.
@@ -419,9 +437,9 @@ fn cancelled<N: Network>(exchange: &Exchange<N>, selected: &Selected<N>, manner:
         upstream.was_left(selected, (began, now), judged(exchange, began, now));
     }
     let ended = (AttemptOutcome::Cancelled, None);
-    exchange.note_attempt(note((upstream, endpoint), met, (manner, now), ended));
+    exchange.note_attempt(note((upstream, endpoint), met, (manner, now), (ended.0, None, None)));
     if let Some(span) = manner.span {
-        exchange.end_attempt((span, manner.replayed), (upstream, met), now, ended);
+        exchange.end_attempt((span, manner.replayed), (upstream, met), now, (ended.0, None, None));
     }
     tell(exchange, (endpoint, hash), (began, now), ended);
 }
@@ -452,11 +470,12 @@ fn note<N: Network>(
     (upstream, endpoint): (&Upstream<N>, &Endpoint<N>),
     breaker: &'static str,
     (Manner { began, replayed, .. }, ended): (Manner, Instant),
-    (outcome, status): (AttemptOutcome, Option<u16>),
+    (outcome, status, grpc_status): (AttemptOutcome, Option<u16>, Option<u8>),
 ) -> AttemptNote {
     let backup = endpoint.is_backup();
     let (upstream, endpoint) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
-    AttemptNote { part: None, upstream, endpoint, backup, breaker, began: began.at, ended, outcome, status, replayed }
+    let (part, began) = (None, began.at);
+    AttemptNote { part, upstream, endpoint, backup, breaker, began, ended, outcome, status, grpc_status, replayed }
 }
 
 /// Reports an attempt that has ended, where somebody asks for it.

@@ -19,6 +19,18 @@ pub(super) fn judged<N: Network>(exchange: &Exchange<N>, head: &ResponseHead) ->
     if exchange.is_grpc { of_grpc(head, exchange.hurried) } else { head.status }
 }
 
+/// The status of gRPC that an answer of trailers alone has in its head.
+#[inline]
+pub(super) fn told<N: Network>(exchange: &Exchange<N>, head: &ResponseHead) -> Option<u8> {
+    if exchange.is_grpc { in_head(head) } else { None }
+}
+
+#[cold]
+fn in_head(head: &ResponseHead) -> Option<u8> {
+    let status = head.fields.get("grpc-status").filter(|_| head.status == StatusCode::OK)?;
+    Some(number(status).unwrap_or(UNKNOWN))
+}
+
 /// As gRPC maps the statuses of HTTP, the other way round. What says something of the call alone (not found, invalid,
 /// refused to this caller) is no failure of the upstream; nor is a deadline that the client made short.
 #[cold]
@@ -42,6 +54,30 @@ fn speaks_of_failure(status: u8, hurried: bool) -> Option<StatusCode> {
         UNKNOWN | 13 | 15 => Some(StatusCode::INTERNAL_SERVER_ERROR),
         _ => None,
     }
+}
+
+/// What gRPC calls it.
+pub(crate) fn name(status: u8) -> &'static str {
+    const NAMES: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    NAMES.get(usize::from(status)).unwrap_or(&NAMES[usize::from(UNKNOWN)])
 }
 
 /// One of the 17 statuses that gRPC has.
@@ -78,6 +114,7 @@ mod tests {
         for none in ["", "00", "-1", "1 ", "14\n", "160", "x"] {
             assert_eq!(number(none.as_bytes()), None, "{none}");
         }
+        assert_eq!([0, 2, 13, 16, 17].map(name), ["OK", "UNKNOWN", "INTERNAL", "UNAUTHENTICATED", "UNKNOWN"]);
         let failing: Vec<u8> = (0..=16).filter(|status| speaks_of_failure(*status, false).is_some()).collect();
         assert_eq!(failing, [2, 4, 13, 14, 15]);
         assert_eq!(failure(b"4", true), None, "a deadline that its client made short");

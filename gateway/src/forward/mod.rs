@@ -22,5 +22,5 @@ pub mod upgrade;
 
 pub use attempt::{Failure, body_failure};
 pub use consult::{Authority, Refused, consult};
-pub(crate) use grpc_status::failure as grpc_failure;
+pub(crate) use grpc_status::{failure as grpc_failure, name as grpc_name};
 pub use retry::forward;

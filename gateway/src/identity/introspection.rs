@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::asked::Asked;
 use super::claims::{self, Claims};
 use super::issuer_health::{IssuerHealth, News};
-use super::remote::{self, Answer, Failed};
+use super::remote::{self, Failed};
 use super::turns::Waiter;
 use crate::algorithms::breaker::{Breaker, Policy, Transition, Verdict, WHOLE};
 use crate::clock::Clock;
@@ -38,6 +38,8 @@ const MAX_ANSWER_BYTES: usize = 64 << 10;
 const FAILURES: u32 = 5;
 const OPEN_FOR: Duration = Duration::from_secs(1);
 const MAX_OPEN_FOR: Duration = Duration::from_secs(30);
+/// Of an answer that says neither that a token holds nor that it does not.
+const NO_WORD: &str = "its answer is no JSON object with `active`, true or false";
 /// However long a question waited for its place, it has so much time.
 const LEAST: Duration = Duration::from_millis(1);
 
@@ -174,23 +176,25 @@ impl Question {
         let left = until.saturating_duration_since(clock.now()).max(LEAST);
         let answer = remote::read(request.timeout(left), MAX_ANSWER_BYTES).await;
         let now = clock.now();
-        let turned = issuer.breaker().settle(ticket, verdict(&answer), now);
-        let failed = answer.as_ref().err().map(|failed| issuer.there(failed));
+        let claims = answer.map(|answer| read(&answer.body, &issuer.settings, clock.unix_seconds(now)));
+        let turned = issuer.breaker().settle(ticket, verdict(&claims), now);
+        let failed = match &claims {
+            Err(failed) => Some(issuer.there(failed)),
+            Ok(Err(AuthResult::Unavailable)) => Some(issuer.there(NO_WORD)),
+            Ok(_) => None,
+        };
         issuer.tell(failed, turned, (&events, clock.monotonic_ns(now)));
-        let claims =
-            read(&answer.map_err(|_| AuthResult::Unavailable)?.body, &issuer.settings, clock.unix_seconds(now));
-        if matches!(claims, Err(AuthResult::Unavailable)) {
-            issuer.health.note(&issuer.there("its answer is no JSON object with `active`, true or false"));
-        }
-        claims
+        claims.unwrap_or(Err(AuthResult::Unavailable))
     }
 }
 
 /// What an answer says of the issuer's health. Nothing, where it refuses what was asked: it, or what stands before it,
 /// does not like this one token, which any client may send. 401 and 404 are about how it is asked at all, 408 and 429
-/// about how it fares.
-fn verdict(answer: &Result<Answer, Failed>) -> Verdict {
+/// about how it fares. One that says neither that the token holds nor that it does not is none, whatever its status: a
+/// page with the word that the issuer is being mended is mostly a 200.
+fn verdict(answer: &Result<Result<Claims, AuthResult>, Failed>) -> Verdict {
     match answer {
+        Ok(Err(AuthResult::Unavailable)) => Verdict::Failure,
         Ok(_) => Verdict::Success,
         Err(Failed::Status(status @ 400..=499)) if ![401, 404, 408, 429].contains(status) => Verdict::Neutral,
         Err(_) => Verdict::Failure,
@@ -293,7 +297,10 @@ mod tests {
             assert_eq!(of(about_itself), Verdict::Failure, "{about_itself}");
         }
         assert_eq!(verdict(&Err(Failed::Other(String::new()))), Verdict::Failure);
-        assert_eq!(verdict(&Ok(Answer { body: Vec::new(), fresh_for: None })), Verdict::Success);
+        for of_the_token in [AuthResult::Inactive, AuthResult::Audience, AuthResult::Expired, AuthResult::NotHolder] {
+            assert_eq!(verdict(&Ok(Err(of_the_token))), Verdict::Success, "{of_the_token:?}");
+        }
+        assert_eq!(verdict(&Ok(Err(AuthResult::Unavailable))), Verdict::Failure, "a page in its place");
     }
 
     #[test]

@@ -48,12 +48,7 @@ impl IssuerHealth {
         }
     }
 
-    /// A question was not put, or its answer is of no use: why.
-    pub(super) fn note(&self, why: &str) {
-        self.seen().last = Some(why.to_owned());
-    }
-
-    /// The same of what is said again and again, whose end is `what`: the whole is made up once.
+    /// A question was not put: why. It is said again and again, and its end is `what`: the whole is made up once.
     pub(super) fn note_again(&self, what: &str, whole: impl FnOnce() -> String) {
         let mut seen = self.seen();
         if !seen.last.as_ref().is_some_and(|last| last.ends_with(what)) {

@@ -46,9 +46,12 @@ pub async fn serve<N: Network, K: Send>(
         Err(Failure::PlainHttp(stream)) => {
             // A browser, or a person with `curl`, gets to know what is wrong.
             let error = GatewayError::new(Code::BadRequest, "This port speaks TLS: the URL begins with https://.");
+            let detail = "what came was HTTP in the clear".to_owned();
+            let unmet = Unmet { result: HandshakeResult::PlainHttp, detail };
+            tell(&shard, &series, caller.address(), &unmet);
             let date = response::dated(&shard.date);
             Box::pin(close_with(stream, error, &date)).await;
-            (HandshakeResult::PlainHttp, None)
+            (unmet.result, None)
         }
     };
     series.shook_hands(result);

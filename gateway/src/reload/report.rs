@@ -22,7 +22,8 @@ pub struct ReloadReport {
     /// Why they could not be read or put in force, where that is not in the files.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// What is in force only after a restart.
+    /// What is in force only after a restart, of the configuration that is in force otherwise: also where this reload
+    /// was refused.
     pub needs_restart: Vec<&'static str>,
 }
 

@@ -84,10 +84,16 @@ impl<N: Network> Relay<N> {
         // How long messages may come is for the client to say, and says nothing of who sends them.
         let hurried = self.exchange.hurried || self.exchange.call_timeout.is_some();
         let failed = status.and_then(|status| grpc_failure(status, hurried));
-        if let (Some(status), Some(source), Some(upstream)) = (failed, &self.source, self.exchange.upstream()) {
-            let (outcome, status) = (AttemptOutcome::Status5xx, Some(status.as_u16()));
-            upstream.broke_off(&source.selected, (outcome, status), None, self.exchange.now());
-            self.exchange.amend_attempt(source.span, (outcome, status), self.exchange.now());
+        let Some(source) = &self.source else { return };
+        let told = self.exchange.grpc_status.filter(|_| status.is_some());
+        if let (Some(status), Some(upstream)) = (failed, self.exchange.upstream()) {
+            let (outcome, now) = (AttemptOutcome::Status5xx, self.exchange.now());
+            let why = told.map(|told| format!("grpc-status {told}"));
+            upstream.broke_off(&source.selected, (outcome, Some(status.as_u16())), why.as_deref(), now);
+            self.exchange.amend_attempt(source.span, outcome, now);
+        }
+        if let (Some(span), Some(told)) = (source.span, told) {
+            self.exchange.tell_attempt_of_grpc(span, told);
         }
     }
 }

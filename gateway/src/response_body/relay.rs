@@ -259,7 +259,7 @@ impl<N: Network> Relay<N> {
     pub(super) fn blame(&self, outcome: AttemptOutcome, why: &str) {
         if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
             upstream.broke_off(&source.selected, (outcome, None), Some(why), self.exchange.now());
-            self.exchange.amend_attempt(source.span, (outcome, None), self.exchange.now());
+            self.exchange.amend_attempt(source.span, outcome, self.exchange.now());
         }
     }
 

@@ -37,11 +37,11 @@ impl Posted {
             let why = if answer.is_none() { "timeout" } else { "unavailable" };
             span.came_to(true, ("error.type", Value::Fixed(why)));
         }
-        let answer = answer?.unwrap_or(Err(Down));
-        if answer.is_ok() {
-            self.store.series.answered(self.worker, self.store.now().saturating_duration_since(self.began));
+        // What was waited for in vain was waited for, too: else the slowest store would look fast.
+        if !matches!(answer, Some(Err(_) | Ok(Err(_)))) {
+            self.store.series.waited(self.worker, self.store.now().saturating_duration_since(self.began));
         }
-        Some(answer)
+        Some(answer?.unwrap_or(Err(Down)))
     }
 
     /// The answer, whenever it comes.

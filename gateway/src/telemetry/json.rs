@@ -93,7 +93,7 @@ fn write_slowly(out: &mut Vec<u8>, text: &[u8], plain: usize) {
 /// Whether a character ends a line, or turns its direction (UAX #9), so that it reads as something else.
 fn moves_a_line(c: char) -> bool {
     let ends = matches!(c, '\u{2028}' | '\u{2029}');
-    ends || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    ends || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 fn write_code(out: &mut Vec<u8>, code: u32) {
@@ -132,6 +132,7 @@ mod tests {
             ("\u{1b}[31m\0\u{7f}", "\\u001b[31m\\u0000\\u007f"),
             ("caf\u{e9} \u{9b}31m \u{2028}", "caf\u{e9} \\u009b31m \\u2028"),
             ("\u{200e}\u{200f}\u{202a}a\u{202e}\u{2066}b\u{2069}", "\\u200e\\u200f\\u202aa\\u202e\\u2066b\\u2069"),
+            ("a\u{61c}b", "a\\u061cb"),
             ("\u{200d}\u{202f}\u{206a}\u{5d0}", "\u{200d}\u{202f}\u{206a}\u{5d0}"),
             ("\u{1f600}", "\u{1f600}"),
         ] {

@@ -91,6 +91,8 @@ pub struct AccessRecord<'a> {
     pub breaker: Option<&'a str>,
     /// The rule that refused.
     pub limit: Option<&'a str>,
+    /// What it was turned away for, where it was.
+    pub shed: Option<&'a str>,
     /// Bytes of the request's body that came.
     pub bytes_in: u64,
     /// Bytes of the answer's body that were sent.
@@ -153,6 +155,7 @@ impl<'a> AccessRecord<'a> {
             hedged: None,
             breaker: None,
             limit: None,
+            shed: None,
             bytes_in: 0,
             bytes_out: 0,
             total_us: 0,
@@ -247,6 +250,9 @@ impl<'a> AccessRecord<'a> {
             plain(out, b",\"breaker\":\"", state.as_bytes());
         }
         optional(out, b",\"limit\":\"", self.limit);
+        if let Some(reason) = self.shed {
+            plain(out, b",\"shed\":\"", reason.as_bytes());
+        }
     }
 
     fn write_measures(&self, out: &mut Vec<u8>) {

@@ -39,6 +39,8 @@ struct Known {
     health: Health,
     /// What the last check came to.
     last: Option<Arc<str>>,
+    /// What the last one came to that failed.
+    last_bad: Option<Arc<str>>,
     /// What a task checks the endpoint by: the task holds it.
     claim: Weak<settings::upstream::Health>,
 }
@@ -56,6 +58,12 @@ impl Checks {
     /// What the last check came to, where there was one.
     pub fn last(&self) -> Option<Arc<str>> {
         self.known().last.clone()
+    }
+
+    /// Why checks fail, for as long as they say something against it: also when the last one was good, and more of
+    /// these are wanted.
+    pub fn last_bad(&self) -> Option<Arc<str>> {
+        self.known().last_bad.clone()
     }
 
     /// The next check is wanted now.
@@ -84,7 +92,7 @@ impl Checks {
         let mut known = self.known();
         if wanted.is_none() {
             known.health = Health::default();
-            known.last = None;
+            (known.last, known.last_bad) = (None, None);
             self.unhealthy.store(false, Ordering::Relaxed);
             guard.set_checked(None);
         }
@@ -108,6 +116,9 @@ impl Checks {
         let mut known = self.known();
         known.is_claimed_by(claim)?;
         known.last = Some(outcome.clone().err().unwrap_or_else(|| Arc::from("ok")));
+        if let Err(why) = outcome {
+            known.last_bad = Some(Arc::clone(why));
+        }
         let verdict = known.health.observe(outcome.is_ok(), claim.thresholds);
         self.unhealthy.store(!known.health.is_healthy(), Ordering::Relaxed);
         Ok(verdict)
@@ -285,6 +296,18 @@ mod tests {
         let ended = network.tried.load(Ordering::Relaxed);
         pass(1_000).await;
         assert_eq!(network.tried.load(Ordering::Relaxed), ended);
+    }
+
+    #[test]
+    fn why_checks_fail_is_told_as_long_as_they_do_also_after_a_good_one() {
+        let one = settings("health = { path = '/', timeout = '1s', unhealthy_after = 1, healthy_after = 2 }");
+        let checks = Checks::default();
+        let claim = checks.claim(one.health.as_ref().unwrap()).unwrap();
+        for outcome in [Err(Arc::from("it answered 503")), Ok(())] {
+            assert!(checks.observe(&outcome, &claim).is_ok());
+        }
+        assert!(!checks.is_healthy(), "one is not enough");
+        assert_eq!((checks.last().as_deref(), checks.last_bad().as_deref()), (Some("ok"), Some("it answered 503")));
     }
 
     /// A resolver that says nothing.

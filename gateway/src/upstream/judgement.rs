@@ -189,8 +189,8 @@ impl<N: Network> Upstream<N> {
         }
     }
 
-    /// Tells the breaker that an answer broke off behind its head, and why; or said only there that it failed, with
-    /// this status.
+    /// Tells the breaker that an answer broke off behind its head, and why; or said only there that it failed, in words
+    /// of gRPC, which count as this status.
     pub fn broke_off(
         &self,
         selected: &Selected<N>,
@@ -200,8 +200,12 @@ impl<N: Network> Upstream<N> {
     ) {
         selected.has_failed();
         let at_ns = self.surroundings.clock.monotonic_ns(now);
-        let why = why.map(|why| format!("the answer broke off behind its head: {why}"));
-        selected.endpoint.keep_failure(LastFailure::new(at_ns, (outcome, status), why.as_deref()));
+        // The status that came was a good one.
+        let (came, why) = match (status, why) {
+            (Some(_), why) => (Some(http::StatusCode::OK.as_u16()), why.map(str::to_owned)),
+            (None, why) => (None, why.map(|why| format!("the answer broke off behind its head: {why}"))),
+        };
+        selected.endpoint.keep_failure(LastFailure::new(at_ns, (outcome, came), why.as_deref()));
         let Some(ticket) = selected.settled_ticket() else { return };
         if !selected.breaker_settings().failures.has(outcome, status) {
             return;

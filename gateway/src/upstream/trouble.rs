@@ -62,7 +62,7 @@ impl<N: Network> Active<N> {
     /// What the endpoint's checks say against it.
     fn of_checks(&self, endpoint: usize) -> Option<String> {
         let health = &self.endpoints[endpoint].health;
-        (!health.is_healthy()).then(|| format!("its health checks fail ({})", health.last().unwrap_or_default()))
+        (!health.is_healthy()).then(|| format!("its health checks fail ({})", health.last_bad().unwrap_or_default()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use mocks::Rule;
 
-use crate::support::{Browser, Gateway, Issuer, Process, echo};
+use crate::support::{Browser, Gateway, Issuer, Process, echo, guarded};
 
 async fn look_at(gateway: &Gateway) -> Option<Browser> {
     Browser::open(&format!("http://{}/", gateway.admin)).await
@@ -243,4 +243,38 @@ async fn another_process_in_its_place_is_followed_from_its_start() {
     told(&mut browser, "another process of the gateway answers").await;
     let twice = "[...document.querySelectorAll('#feed li')].filter(li => li.innerText.includes('configuration 2')).length === 2";
     browser.until(twice).await;
+}
+
+#[tokio::test]
+async fn calls_that_fail_behind_a_good_status_and_answers_that_break_off_are_marked_as_failing() {
+    let cut = echo().await;
+    cut.set_rules([Rule::any().effect(mocks::Effect::Truncate(Some(1)))]);
+    let grpc = mocks::Mock::builder().service("g").start().await.unwrap();
+    grpc.set_rules([Rule::any().grpc_status(13)]);
+    let gateway = Gateway::start(&format!(
+        "[upstreams.cut]\nendpoints = ['{}']\n[upstreams.grpc]\nendpoints = ['{}']\nprotocol = 'http2'\n\
+         [[routes]]\nname = 'cut'\npath = '/cut'\nupstream = 'cut'\n\
+         [[routes]]\nname = 'calls'\npath = '/a.B/C'\nupstream = 'grpc'\n",
+        cut.addr(),
+        grpc.addr()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.until("document.getElementById('feed-state').textContent === 'live'").await;
+    let call = "POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\nte: trailers\r\n\
+                content-length: 5\r\n\r\n\0\0\0\0\0";
+    let rows = "[...document.querySelectorAll('#routes tr.failing')].map(tr => tr.innerText).join('; ')";
+    let tile = "document.querySelector('#tiles .bad')?.innerText.includes('Failing/s')";
+    for (asked, said) in [(call, "grpc-status 13"), ("GET /cut HTTP/1.1\r\nhost: a\r\n\r\n", "behind its head")] {
+        // A look is about what came since the last.
+        let seen = async {
+            while browser.run(&format!("Boolean({rows}.includes('{said}') && {tile})")).await != true {
+                gateway.ask(asked).await;
+            }
+        };
+        guarded(said, seen).await;
+    }
+    let requests = "[...document.querySelectorAll('#requests tr.failing')].map(tr => tr.innerText).join('; ')";
+    browser.until(&format!("{requests}.includes('grpc-status 13') && {requests}.includes('upstream_')")).await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 }

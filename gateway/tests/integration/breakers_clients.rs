@@ -43,6 +43,9 @@ async fn a_client_that_gives_no_time_opens_no_breaker_for_others() {
         }
     }
     assert_eq!(state(&gateway, 0), "closed");
+    gateway.records(5).await;
+    let counted = "gateway_client_deadlines_total{route=\"all\"}";
+    assert_eq!(gateway.metric(counted).await, Some(5.0), "nor wakes anybody for a route that is well");
 }
 
 /// An upstream that no longer waits for them closes, and has not failed (L3).

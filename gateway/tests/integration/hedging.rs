@@ -6,6 +6,7 @@ use std::time::Duration;
 use mocks::raw::{Gate, Raw, Script};
 use mocks::{Effect, Mock, Rule};
 
+use crate::requests::{asked, recording};
 use crate::support::{Gateway, eventually, guarded};
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -120,6 +121,33 @@ async fn a_bad_answer_does_not_win_and_where_all_are_bad_one_is_told() {
     gateway.at_rest().await;
     let shown = gateway.admin("GET", "/breakers").await.json()["breakers"][0]["endpoints"].clone();
     assert_eq!((&shown[0]["window"]["requests"], &shown[1]["window"]["requests"]), (&1.into(), &1.into()));
+}
+
+#[tokio::test]
+async fn whose_failure_a_hedge_covers_is_told_and_who_is_merely_slow_is_not() {
+    for (status, is_told) in [("503 No", true), ("200 OK", false)] {
+        let (before, after) = (Gate::new(), Gate::new());
+        let (first, second) = (kept(&before, status).await, kept(&after, "200 OK").await);
+        let text = text_of(&[first.addr(), second.addr()], "", SOON);
+        let gateway = Gateway::start(&recording("sample = 0.0\nslow = '0s'", &text)).await;
+        let mut client = gateway.client().await;
+        client.send(GET).await;
+        eventually("both are asked", || [&first, &second].iter().all(|one| !one.received().concat().is_empty())).await;
+        before.open();
+        if is_told {
+            let failed = "gateway_upstream_attempts_total{upstream=\"up\",outcome=\"status_5xx\"}";
+            guarded("the first fails", async { while gateway.metric(failed).await != Some(1.0) {} }).await;
+        }
+        after.open();
+        assert_eq!(client.answer().await.status, 200);
+        let listed = gateway.listed("", 1).await;
+        assert_eq!(listed.len(), usize::from(is_told), "{listed:#?}");
+        if is_told {
+            let told = gateway.only("retried", 1).await;
+            let (bad, good) = (first.addr().to_string(), second.addr().to_string());
+            assert_eq!(asked(&told), [("", &*bad, "status_5xx"), ("", &*good, "ok")]);
+        }
+    }
 }
 
 #[tokio::test]

@@ -160,6 +160,37 @@ async fn of_an_issuer_that_fails_operators_hear_which_it_is_and_why() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_answers_with_a_page_has_failed_and_is_not_told_to_be_well() {
+    let world = world("{ providers = ['opaque'] }", "").await;
+    let says = async |answer: ResponseTemplate| {
+        world.server.reset().await;
+        Mock::given(method("POST")).respond_with(answer).mount(&world.server).await;
+    };
+    let page = || ResponseTemplate::new(200).set_body_string("<html>We are back soon</html>");
+    let problems = async || world.gateway.admin("GET", "/problems").await.json();
+    says(page()).await;
+    for number in 0..6 {
+        assert_eq!(world.ask(&format!("t{number}")).await.status, 503);
+    }
+    let told = problems().await;
+    assert_eq!((&told["problems"][0]["what"], &told["problems"][0]["name"]), (&json!("issuer"), &json!("opaque")));
+    let why = told["problems"][0]["why"].as_str().unwrap();
+    assert!(why.ends_with("its answer is no JSON object with `active`, true or false"), "{told}");
+    assert_eq!(world.gateway.metric("gateway_issuer_failing{provider=\"opaque\"}").await, Some(1.0));
+    // What it says of a token in words of its own is an answer.
+    says(ResponseTemplate::new(200).set_body_json(json!({ "active": false }))).await;
+    let is_back = async {
+        let mut number = 10;
+        while world.ask(&format!("t{number}")).await.status != 401 {
+            number += 1;
+        }
+    };
+    guarded("it is tried again", is_back).await;
+    let told = problems().await;
+    assert_eq!((&told["problems"], &told["healed"][0]["what"]), (&json!([]), &json!("issuer")), "{told}");
+}
+
+#[tokio::test]
 async fn an_issuer_that_hangs_is_left_alone_also_where_no_client_waits_for_it() {
     let world = world("{ providers = ['opaque'] }", "timeout = '200ms'").await;
     let slow = ResponseTemplate::new(200).set_delay(std::time::Duration::from_secs(30));

@@ -63,6 +63,10 @@ async fn an_upstreams_limit_is_exact_and_answered_at_once() {
         assert_eq!((answer.status, answer.code().as_str()), (503, "overloaded"));
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
+    assert!(
+        gateway.records(10).await.iter().all(|record| record["shed"] == "upstream_in_flight"),
+        "which of them it was"
+    );
     assert_eq!(gateway.in_flight(), 5, "over both endpoints and all workers");
     let upstream = gateway.admin("GET", "/upstreams").await.json()["upstreams"][0].clone();
     assert_eq!((&upstream["in_flight"], &upstream["max_in_flight"]), (&5.into(), &5.into()));

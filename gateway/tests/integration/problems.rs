@@ -3,7 +3,7 @@
 use mocks::Rule;
 use serde_json::{Value, json};
 
-use crate::support::{Authority, Events, Gateway, Process, echo, guarded, quoted};
+use crate::support::{Authority, Events, Gateway, Process, echo, guarded, nowhere, one_route, quoted};
 
 async fn problems(gateway: &Gateway) -> Value {
     gateway.admin("GET", "/problems").await.json()
@@ -83,10 +83,13 @@ async fn a_reload_that_is_refused_is_a_problem_until_one_is_not() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;
     let good = std::fs::read_to_string(gateway.file()).unwrap();
-    std::fs::write(gateway.file(), "[[routes]]\npath = '/'\nupstreem = 'x'\n").unwrap();
+    // A pattern that matches no file is a warning, and none of the reasons.
+    let bad = "include = ['more/*.toml']\n[[routes]]\npath = '/'\nupstreem = 'x'\n";
+    std::fs::write(gateway.file(), bad).unwrap();
     gateway.admin("POST", "/reload").await;
     let told = problem(&gateway, "reload").await;
-    assert!(told["why"].as_str().unwrap().contains("gateway.toml:3: unknown key"), "{told}");
+    let why = told["why"].as_str().unwrap();
+    assert!(why.contains("gateway.toml:4: unknown key") && !why.contains("more"), "{told}");
     std::fs::write(gateway.file(), good).unwrap();
     gateway.admin("POST", "/reload").await;
     assert_eq!(peace(&gateway).await[0]["what"], "reload");
@@ -205,4 +208,72 @@ async fn what_an_endpoint_failed_with_last_is_told_wherever_its_breaker_is() {
     assert_eq!(told[1]["endpoints"][0], format!("127.0.0.1:1: {reason}"));
     let why = problem(&gateway, "upstream").await["why"].clone();
     assert_eq!(why, format!("1 of 1 endpoints out: 127.0.0.1:1: {reason}"));
+}
+
+/// A gateway whose one route asks an upstream `may`, there, whether its requests may pass.
+async fn asking(authority: std::net::SocketAddr, keys: &str, upstream: &mocks::Mock) -> Gateway {
+    Gateway::start(&format!(
+        "[upstreams.up]\nendpoints = ['{}']\n[upstreams.may]\nendpoints = ['{authority}']\n\
+         [[routes]]\nname = 'guarded'\npath = '/{{*rest}}'\nupstream = 'up'\n\
+         forward_auth = {{ upstream = 'may', path = '/verify'{keys} }}\n\
+         [[routes]]\nname = 'open'\npath = '/open'\nupstream = 'may'\n",
+        upstream.addr()
+    ))
+    .await
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_say_whether_requests_may_pass_is_a_problem_though_no_breaker_is_open() {
+    let (up, authority) = (echo().await, echo().await);
+    authority.set_rules([Rule::any().status(500)]);
+    for (keys, status, severity) in [("", 503, "bad"), (", on_error = 'allow'", 200, "warn")] {
+        let gateway = asking(authority.addr(), keys, &up).await;
+        assert_eq!(problems(&gateway).await["problems"], json!([]));
+        assert_eq!(gateway.get("/a").await.status, status);
+        let told = problem(&gateway, "authority").await;
+        assert_eq!((&told["name"], &told["severity"]), (&json!("may"), &json!(severity)));
+        assert_eq!(told["why"], format!("{}: 500", authority.addr()));
+        assert_eq!(told["affects"], json!({ "all": false, "routes": ["guarded"], "more": 0 }), "who asks, alone");
+    }
+    let gateway = asking(nowhere(), "", &up).await;
+    assert_eq!(gateway.get("/a").await.status, 503);
+    let why = problem(&gateway, "authority").await["why"].clone();
+    assert!(why.as_str().unwrap().contains("refused"), "{why}");
+}
+
+#[tokio::test]
+async fn a_shadow_that_is_dead_is_no_outage() {
+    let up = echo().await;
+    let check = "health = { path = '/', interval = '100ms', timeout = '1s', unhealthy_after = 1 }";
+    let gateway = Gateway::start(&format!(
+        "[upstreams.up]\nendpoints = ['{}']\n[upstreams.shadow]\nendpoints = ['{}']\n{check}\n\
+         [[routes]]\nname = 'all'\npath = '/{{*rest}}'\nupstream = 'up'\nmirror = {{ upstream = 'shadow' }}\n",
+        up.addr(),
+        nowhere()
+    ))
+    .await;
+    let told = problem(&gateway, "upstream").await;
+    assert_eq!((&told["name"], &told["severity"]), (&json!("shadow"), &json!("warn")));
+    assert_eq!(told["affects"]["routes"], json!([]));
+    for (name, is_shadow) in [("up", 0.0), ("shadow", 1.0)] {
+        let gauge = gateway.metric(&format!("gateway_upstream_shadow{{upstream=\"{name}\"}}")).await;
+        assert_eq!(gauge, Some(is_shadow), "{name}: the alert has to know");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_restart_is_a_problem_until_it_is_taken_back_whatever_is_refused_meanwhile() {
+    let upstream = echo().await;
+    let with_workers = |count: usize| one_route(&format!("workers = {count}"), "", upstream.addr());
+    let gateway = Gateway::start(&with_workers(1)).await;
+    for text in [&*with_workers(2), "colour = 'red'"] {
+        gateway.rewrite(text);
+        let last = gateway.admin("POST", "/reload").await.json();
+        assert_eq!(last["needs_restart"], json!(["server.workers"]), "also where the last reload was refused");
+        let told = problem(&gateway, "restart").await;
+        assert_eq!((&told["name"], &told["severity"]), (&json!("server.workers"), &json!("warn")));
+    }
+    gateway.rewrite(&with_workers(1));
+    gateway.admin("POST", "/reload").await;
+    assert!(peace(&gateway).await.to_string().contains("restart"));
 }

@@ -202,6 +202,7 @@ async fn requests_are_sampled_by_a_share_and_lists_are_narrowed() {
     assert_eq!(paths(gateway.listed("failed", 3).await), ["/bad"]);
     assert_eq!(paths(gateway.listed("sampled&status=200", 3).await), ["/b", "/a"]);
     assert_eq!(paths(gateway.listed("limit=1", 3).await), ["/b"]);
+    assert_eq!(paths(gateway.listed("status=4xx", 3).await), ["/bad"]);
     assert_eq!(paths(gateway.listed("slow", 3).await), [""; 0]);
     let told = gateway.only("failed", 3).await;
     assert_eq!((&told["kinds"], &told["fault"]), (&json!(["failed", "sampled"]), &Value::Null));
@@ -214,7 +215,14 @@ async fn requests_are_sampled_by_a_share_and_lists_are_narrowed() {
     for said in ["route      all", "asked up at", ": ok 404", "traceparent", "kept for   failed, sampled"] {
         assert!(text.contains(said), "{said}: {text}");
     }
-    for wrong in ["/requests?colour=red", "/requests?limit=0", "/requests?format=xml"] {
+    for wrong in [
+        "/requests?colour=red",
+        "/requests?limit=0",
+        "/requests?format=xml",
+        "/requests?status=abc",
+        "/requests?status=6xx",
+        "/requests?status=99",
+    ] {
         assert_eq!(gateway.admin("GET", wrong).await.code(), "bad_request", "{wrong}");
     }
     let absent = gateway.admin("GET", "/requests/nobody").await;
@@ -283,6 +291,13 @@ async fn a_call_of_grpc_that_failed_is_told_though_its_status_is_200() {
     let told = gateway.only("failed", 1).await;
     assert_eq!((&told["status"], &told["code"], &told["grpc_status"]), (&json!(200), &json!("ok"), &json!(14)));
     assert!(names(&told["sent"]).contains(&"traceparent"), "{told:#}");
+    let exchange = &told["exchanges"][0];
+    assert_eq!((&exchange["status"], &exchange["grpc_status"]), (&json!(200), &json!(14)), "what came: {told:#}");
+    let text = String::from_utf8(gateway.admin("GET", "/requests?failed&format=text").await.body).unwrap();
+    assert!(text.contains(" 200 grpc-status 14 "), "{text}");
+    let upstreams = gateway.admin("GET", "/upstreams").await.json();
+    let last = &upstreams["upstreams"][0]["endpoints"][0]["last_failure"];
+    assert_eq!((&last["status"], &last["detail"]), (&json!(200), &json!("grpc-status 14")), "{last}");
 }
 
 #[tokio::test]

@@ -141,6 +141,8 @@ async fn a_store_that_hung_for_a_moment_is_asked_again_at_once() {
     assert_eq!(passed(&gateway, 5).await, 5);
     redis.pause();
     until_mode_by_asking(&gateway, "degraded").await;
+    let waited = gateway.metric("gateway_store_duration_seconds_sum{store=\"shared\"}").await.unwrap();
+    assert!(waited >= 0.1, "who waited in vain has waited: {waited}");
     redis.go_on();
     until_mode(&gateway, "exact").await;
 }

@@ -247,10 +247,12 @@ async fn who_speaks_in_the_clear_is_told_and_who_says_nothing_is_cut() {
     let (upstream, authority) = (echo().await, Authority::new());
     let tls = pair(&authority.write("a", &["a.test"]));
     let gateway = Gateway::start(&text(&tls, "tls_handshake_timeout = '200ms'", &upstream)).await;
+    let mut events = Events::of(&gateway, "?kinds=handshake").await;
     let answer = gateway.ask(GET).await;
     assert_eq!((answer.status, &*answer.code()), (400, "bad_request"));
     assert!(answer.json()["detail"].as_str().unwrap().contains("https://"), "{answer:?}");
     handshakes(&gateway, HandshakeResult::PlainHttp, 1).await;
+    assert_eq!(events.next(1).await[0]["result"], "plain_http");
 
     let mut garbage = Client::connect(gateway.address).await;
     garbage.send([0, 1, 2, 3]).await;

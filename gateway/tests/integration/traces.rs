@@ -171,10 +171,8 @@ async fn a_call_of_a_store_is_a_span() {
     }
     assert_eq!(calls.len(), 1);
     let refused = spans.iter().find(|seen| seen.get("gateway.limit") == "all").unwrap();
-    assert_eq!(
-        (refused.get("http.response.status_code"), refused.get("error.type")),
-        ("429".into(), "rate_limited".into())
-    );
+    assert_eq!((refused.get("http.response.status_code"), refused.get("error.type")), ("429".into(), String::new()));
+    assert_eq!(refused.get("gateway.code"), "rate_limited");
     assert!(!refused.failed(), "a client that asks too much is no failure of the server");
 }
 
@@ -310,4 +308,29 @@ async fn a_batch_is_a_span_of_its_first_request_and_the_others_are_linked_to_it(
 fn clients_of(spans: &[Seen]) -> &Seen {
     let [only] = clients(spans)[..] else { panic!("{spans:#?}") };
     only
+}
+
+const CALL: &str = "POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\nte: trailers\r\n\
+                    content-length: 5\r\n\r\n\0\0\0\0\0";
+
+/// A status of gRPC is no status of HTTP: what came was 200, and the call has failed all the same.
+#[tokio::test]
+async fn a_call_of_grpc_that_fails_is_told_on_both_spans_with_the_status_that_came() {
+    for (status, name, is_servers) in [(13, "INTERNAL", true), (14, "UNAVAILABLE", true), (5, "NOT_FOUND", false)] {
+        let collector = Collector::start().await;
+        let mock = mocks::Mock::builder().service("up").start().await.unwrap();
+        mock.set_rules([Rule::any().grpc_status(status)]);
+        let text = crate::upstream_http2::text("", "", mock.addr());
+        let gateway = Gateway::start(&format!("{}{text}", traced(&collector.endpoint()))).await;
+        assert_eq!(gateway.ask(CALL).await.header("grpc-status"), Some(&*status.to_string()));
+        let spans = collector.spans(2).await;
+        let (own, attempt) = (server(&spans), clients(&spans)[0]);
+        for span in [own, attempt] {
+            assert_eq!(span.get("http.response.status_code"), "200", "{status}");
+            assert_eq!(span.get("rpc.grpc.status_code"), status.to_string());
+        }
+        assert_eq!((own.failed(), attempt.failed()), (is_servers, true), "{status}: to who calls, each is an error");
+        let told = (own.get("error.type"), attempt.get("error.type"));
+        assert_eq!(told, (if is_servers { name.into() } else { String::new() }, name.into()));
+    }
 }

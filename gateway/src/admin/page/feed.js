@@ -40,7 +40,7 @@ const TOLD = {
   shed: e => [e.active ? "bad" : "good", (e.upstream ? e.upstream + ": " : "") + (e.active ? "requests are turned away" : `nothing is turned away any more, ${e.refused} were`) + `: ${words(e.reason)}`],
   store: e => [e.mode === "degraded" ? "bad" : "good", `store ${e.store}: ${e.mode}` + (e.reason ? `, ${e.reason}` : "")],
   discovery: e => e.failing ? ["bad", `${e.upstream}: its name cannot be resolved: ${e.detail}`] : ["good", `${e.upstream}: its name can be resolved again`],
-  tracing: e => e.failing ? ["bad", `traces: the collector takes no spans: ${e.detail}`] : ["good", "traces: the collector takes spans again"],
+  tracing: e => e.failing ? ["bad", `traces: the collector does not take all spans: ${e.detail}`] : ["good", "traces: the collector takes all spans again"],
   issuer: e => e.failing ? ["bad", `${e.provider}: its issuer does not say whether tokens hold: ${e.detail}`] : ["good", `${e.provider}: its issuer answers again`],
   certificate: e => {
     const what = e.certificate ? `the certificate of ${e.certificate}` : `the revocation list of ${e.revocation_list}`;
@@ -72,7 +72,7 @@ function line(e) {
   when.textContent = today ? moment.toLocaleTimeString([], { hour12: false }) : moment.toLocaleString([], { hour12: false });
   when.dateTime = moment.toISOString();
   when.title = when.dateTime;
-  li.append(when, make("span", e.kind, "kind"), make("span", text, "told " + style));
+  li.append(when, make("span", e.kind, "kind"), make("span", text + (e.times ? ` (${e.times} times in a row)` : ""), "told " + style));
   return li;
 }
 
@@ -104,8 +104,12 @@ by("groups").append(...Object.keys(GROUPS).map(name => {
 
 // ---- The stream
 
+// What is said again and again, as by keys that cannot be fetched, takes one line: how often, and when it was last.
+const saidIn = ({ ts_ns, times, ...rest }) => JSON.stringify(rest);
 function take(e) {
-  feed.events.push(e);
+  const before = feed.events.at(-1);
+  if (before && saidIn(before) === saidIn(e)) feed.events.splice(-1, 1, { ...e, times: (before.times ?? 1) + 1 });
+  else feed.events.push(e);
   if (feed.events.length > EVENTS_KEPT) feed.events.shift();
   redrawFeed();
 }

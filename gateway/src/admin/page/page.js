@@ -6,6 +6,12 @@ const MOST_ROUTES = 500;
 const PROBLEMS_SHOWN = 3;
 const LOOKS_KEPT = 120;
 const PLACE = "portcullis-admin-token";
+// Codes of answers that broke off behind a head that was good, and of those that came too late.
+const BREAKS_OFF = ["upstream_reset", "upstream_invalid", "upstream_timeout", "internal"];
+const OUT_OF_TIME = ["upstream_timeout", "connect_timeout", "overloaded"];
+// Statuses of gRPC that speak of a failure, as the alert GrpcCallsFail has them: UNKNOWN, DEADLINE_EXCEEDED, INTERNAL,
+// UNAVAILABLE, DATA_LOSS.
+const FAILS_IN_GRPC = ["2", "4", "13", "14", "15"];
 const by = id => document.getElementById(id);
 
 // ---- Asking
@@ -133,22 +139,40 @@ function changes(text) {
   // A counter that went back began anew, with the process.
   const since = (key, value) => { next.set(key, value); const old = before.get(key) ?? 0; return first ? 0 : value < old ? value : value - old; };
   const of = name => { if (!all.has(name)) all.set(name, { rate: 0, failed: 0, total: 0, failing: {}, buckets: new Map() }); return all.get(name); };
-  const count = (name, failure, more) => {
+  const fail = (name, failure, more) => {
     const one = seconds > 0 ? more / seconds : 0, it = of(name);
-    it.rate += one;
     if (failure && one > 0) { it.failed += one; it.failing[failure] = (it.failing[failure] ?? 0) + one; }
   };
+  const count = (name, failure, more) => {
+    of(name).rate += seconds > 0 ? more / seconds : 0;
+    fail(name, failure, more);
+  };
+  // What runs out of the time that its own client gave it is no failure of the route: so many of a code that says so.
+  const spared = new Map();
+  for (const [l, value] of samples(text, "gateway_client_deadlines_total")) spared.set(l.route, since("spared|" + l.route, value));
+  // Of calls that break off, callers of gRPC are told so in a status of their own: that is one failure.
+  const broken = new Map();
   for (const [l, value] of samples(text, "gateway_requests_total")) {
-    const failure = l.status_class === "5xx" ? (l.code === "ok" ? "upstream's 5xx" : l.code) : null;
     const more = since(["request", l.route, l.status_class, l.code].join("|"), value);
-    for (const name of ["all", "route " + l.route]) count(name, failure, more);
+    const isBroken = l.status_class !== "5xx" && BREAKS_OFF.includes(l.code);
+    if (isBroken) broken.set(l.route, (broken.get(l.route) ?? 0) + more);
+    const failure = l.status_class === "5xx" ? (l.code === "ok" ? "upstream's 5xx" : l.code) : isBroken ? l.code + " behind its head" : null;
+    const free = l.status_class === "5xx" && OUT_OF_TIME.includes(l.code) ? Math.min(more, spared.get(l.route) ?? 0) : 0;
+    if (free) spared.set(l.route, spared.get(l.route) - free);
+    for (const name of ["all", "route " + l.route]) { count(name, failure, more - free); count(name, null, free); }
     if (value === 0) continue;
     const name = `code ${l.code} ${l.status_class}`, it = codes.get(name) ?? { code: l.code, status: l.status_class, total: 0, routes: [], everSince: [] };
     it.total += value;
     it.everSince.push([l.route, value]);
     if (more > 0) it.routes.push([l.route, more]);
     codes.set(name, it);
-    count(name, failure, more);
+    count(name, failure, more - free);
+    count(name, null, free);
+  }
+  for (const [l, value] of samples(text, "gateway_grpc_answers_total").filter(([l]) => FAILS_IN_GRPC.includes(l.grpc_status))) {
+    const more = since(["grpc", l.route, l.grpc_status].join("|"), value), known = Math.min(more, broken.get(l.route) ?? 0);
+    broken.set(l.route, (broken.get(l.route) ?? 0) - known);
+    for (const name of ["all", "route " + l.route]) fail(name, "grpc-status " + l.grpc_status, more - known);
   }
   for (const [l, value] of samples(text, "gateway_limit_decisions_total"))
     count(`limit ${l.rule} ${l.decision}`, null, since(["limit", l.rule, l.decision].join("|"), value));
@@ -226,8 +250,8 @@ function showTop(status, upstreams, of) {
     (reload ? `, last reload ${reload.ok ? "ok" : "refused"} ${span(Math.max(0, Math.round(Date.now() / 1000 - reload.at_unix)))} ago` : "");
   by("tiles").replaceChildren(
     tile("Requests/s", rate(total.rate), "", false, remember("rate", total.rate)),
-    tile("Failing/s", rate(total.failed), total.failed > 0 ? `${share.toFixed(share < 10 ? 1 : 0)} %: ${worst}` : "5xx of any kind", total.failed > 0, remember("failed", total.failed)),
-    tile("Time to answer, p99", time(p99), "p50 " + time(quantile(total, 0.5)), false, remember("p99", p99)),
+    tile("Failing/s", rate(total.failed), total.failed > 0 ? `${share.toFixed(share < 10 ? 1 : 0)} %: ${worst}` : "5xx, answers that break off, calls of gRPC that fail", total.failed > 0, remember("failed", total.failed)),
+    tile("Time to the answer's end, p99", time(p99), "p50 " + time(quantile(total, 0.5)), false, remember("p99", p99)),
     tile("The gateway's part, p99", time(quantile(of("overhead"), 0.99)), "p50 " + time(quantile(of("overhead"), 0.5)), false, remember("overhead", quantile(of("overhead"), 0.99))),
     tile("In flight", sum("in_flight"), `to ${endpoints.length} endpoint${endpoints.length === 1 ? "" : "s"}`, false, remember("inFlight", sum("in_flight"))),
     tile("Connections", status.connections ?? "–", `${sum("connections")} to upstreams, ${sum("idle_connections")} idle`, false, remember("connections", status.connections)),
@@ -254,7 +278,9 @@ const WRONG = {
   store: p => `Store ${p.name} does not answer`,
   keys: p => `Keys of ${p.name} cannot be fetched`,
   issuer: p => `The issuer of ${p.name} does not say whether tokens hold`,
-  tracing: () => "The collector takes no spans",
+  authority: p => `Service ${p.name} does not say whether requests may pass`,
+  restart: p => `A restart is needed (${p.name})`,
+  tracing: () => "The collector does not take all spans",
   access_log: p => `The access log (${p.name}) could not be written`,
   access_log_drops: p => `Access records (${p.name}) were dropped`,
   certificate: p => `The certificate of ${p.name}`,
@@ -301,7 +327,6 @@ function showAlerts(status) {
     folded.append(make("summary", `${many} warning${many === 1 ? "" : "s"} of the configuration in force`), status.warnings.map(inALine).join("\n"));
     alert("warn", folded);
   }
-  if (reload && reload.needs_restart.length) alert("warn", "Only a restart puts these in force: " + reload.needs_restart.join(", "));
   // Told once to who listens, not at every look.
   if (by("alerts").textContent !== alerts.map(it => it.textContent).join("")) by("alerts").replaceChildren(...alerts);
 }
@@ -319,7 +344,10 @@ function showTables(upstreams, routes, of) {
     const marked = e => e.reasons.length && !waits(e) || e.failing_per_second > 0 ? "failing" : waits(e) ? "waiting" : "";
     const own = e => [number(rate(e.attempts_per_second ?? 0)), e.failing_per_second > 0 ? [rate(e.failing_per_second), "bad"] : ["–", "quiet"]];
     const sum = what => u.endpoints.reduce((all, e) => all + e[what], 0);
-    if (!u.endpoints.length) return [row([[u.name, "wraps"], "–", ["no endpoint" + (u.discovery_failed ? ": " + u.discovery_failed.detail : u.discovery ? " found for " + u.discovery : ""), "wraps bad"], ...did, "", p99, "", "", "", ""], "failing")];
+    if (!u.endpoints.length) {
+      const none = { balancing: "no endpoint", reasons: u.discovery_failed ? [u.discovery_failed.detail] : u.discovery ? ["nothing is found for " + u.discovery] : [] };
+      return [row([[u.name, "wraps"], "–", place(none), ...did, "", p99, "", "", "", ""], "failing"), ...because(none, "failing")];
+    }
     const one = u.endpoints.length === 1;
     const rows = u.endpoints.flatMap(e => {
       const mark = marked(e) || (one ? style : "");
@@ -343,13 +371,13 @@ function showTables(upstreams, routes, of) {
 
 // What was answered, by code: what comes now is first, what fails is marked.
 function showCodes(of) {
-  const rows = [...of.codes].map(([name, it]) => [it, of(name).rate]);
+  const rows = [...of.codes].map(([name, it]) => [it, of(name).rate, name]);
   rows.sort((a, b) => (b[1] ?? 0) - (a[1] ?? 0) || b[0].total - a[0].total);
   by("no-codes").hidden = rows.length > 0;
-  by("codes").replaceChildren(...rows.map(([it, r]) => {
+  by("codes").replaceChildren(...rows.map(([it, r, name]) => {
     // Those of now, or of all the time where there is nothing now.
     const routes = (it.routes.length ? it.routes : it.everSince).sort((a, b) => b[1] - a[1]).slice(0, 3).map(([route]) => route).join(", ");
-    return row([it.code, it.status, number(rate(r)), number(it.total.toLocaleString()), [routes, "wraps quiet"]], it.status === "5xx" && r > 0 ? "failing" : "");
+    return row([it.code, it.status, number(rate(r)), number(it.total.toLocaleString()), [routes, "wraps quiet"]], of(name).failed > 0 ? "failing" : "");
   }));
 }
 

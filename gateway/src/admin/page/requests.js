@@ -10,7 +10,10 @@ const noted = { choice: "Failed or slow", drawn: null };
 
 const requestsAsked = () => `requests?${CHOICES[noted.choice]}&limit=${REQUESTS_SHOWN}`;
 const micros = us => us === undefined ? "–" : time(us / 1e6);
-const failed = r => r.status >= 500 || (r.fault && r.fault !== "client");
+const failsInGrpc = r => FAILS_IN_GRPC.includes(String(r.grpc_status));
+const failed = r => r.status >= 500 || (r.fault && r.fault !== "client") || failsInGrpc(r);
+// How it went wrong, in a word or two; nothing of what did not.
+const wrong = r => [r.code !== "ok" ? r.code : r.ended !== "complete" ? words(r.ended) : "", r.grpc_status ? "grpc-status " + r.grpc_status : ""].filter(Boolean).join(", ");
 
 function showRequests({ requests, kept }) {
   by("kept").textContent = `${kept.requests.toLocaleString()} kept` + (kept.passed_over ? `, ${kept.passed_over.toLocaleString()} more passed over` : "");
@@ -18,7 +21,7 @@ function showRequests({ requests, kept }) {
   if (ids === noted.drawn) return;
   noted.drawn = ids;
   by("requests").replaceChildren(...requests.map(r => {
-    const tr = row(["", r.status, [r.code === "ok" ? r.ended === "complete" ? "" : words(r.ended) : r.code, failed(r) ? "bad" : ""], number(micros(r.total_us)), r.route ?? "–", [`${r.method ?? ""} ${r.path ?? ""}`, "wraps"], r.upstream ?? "–", r.attempts, [r.kinds.join(", "), "quiet"]], failed(r) ? "failing" : "");
+    const tr = row(["", r.status, [wrong(r), failed(r) ? "bad" : ""], number(micros(r.total_us)), r.route ?? "–", [`${r.method ?? ""} ${r.path ?? ""}`, "wraps"], r.upstream ?? "–", r.attempts, [r.kinds.join(", "), "quiet"]], failed(r) ? "failing" : "");
     const button = make("button", new Date(r.ts).toLocaleTimeString([], { hour12: false }));
     button.type = "button";
     button.title = r.request_id;
@@ -53,7 +56,7 @@ function spans(r) {
   const shown = [["the whole request", 0, r.total_us, failed(r) ? "bad" : ""]];
   for (const x of r.exchanges) {
     const good = x.outcome === "ok";
-    shown.push([`${x.part ? x.part + ": " : ""}${x.upstream} at ${x.endpoint}${x.backup ? " (backup)" : ""}: ${words(x.outcome)}${x.status ? " " + x.status : ""}${x.replayed ? ", sent again on a new connection" : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
+    shown.push([`${x.part ? x.part + ": " : ""}${x.upstream} at ${x.endpoint}${x.backup ? " (backup)" : ""}: ${words(x.outcome)}${x.status ? " " + x.status : ""}${x.grpc_status === undefined ? "" : " grpc-status " + x.grpc_status}${x.replayed ? ", sent again on a new connection" : ""}, breaker ${words(x.breaker)}`, x.start_us, x.end_us, good ? "good" : x.outcome === "cancelled" ? "quiet" : "bad"]);
   }
   if (r.times_us.answered !== undefined) shown.push(["the answer's body", r.times_us.answered, r.total_us, ""]);
   return shown;
@@ -81,7 +84,7 @@ function facts(r) {
   const said = [
     ["Asked", [r.method, r.host, r.path, r.protocol].filter(Boolean).join(" ") + " by " + r.client],
     ["Route", r.route ?? "none"],
-    ["Answer", `${r.status} ${r.code}, ${words(r.ended)}` + (r.fault ? `, fault of the ${r.fault}` : "")],
+    ["Answer", `${r.status} ${r.code}${r.grpc_status === undefined ? "" : ", grpc-status " + r.grpc_status}, ${words(r.ended)}` + (r.fault ? `, fault of the ${r.fault}` : "")],
     ["Cause", r.cause],
     ["Missing parts", r.missing_parts?.map(p => `${p.part}: ${words(p.result)}${p.in_its_place ? `, ${p.in_its_place} in its place` : ""}${p.why ? ". " + p.why : ""}`).join("\n")],
     ["Shared call", r.shared_call],

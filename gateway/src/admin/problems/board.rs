@@ -40,6 +40,8 @@ pub(in crate::admin) enum Feels {
     Route(Arc<str>),
     /// Those of routes whose limits are counted in this store.
     Store(Arc<str>),
+    /// Those of routes that ask this upstream whether they may pass.
+    Authority(Arc<str>),
     /// Those of routes that this provider proves identities for.
     Provider(Arc<str>),
     /// Any.

@@ -4,6 +4,7 @@
 //! a problem is found only for who asks.
 
 mod affected;
+mod authorities;
 mod board;
 mod own;
 mod upstreams;
@@ -16,11 +17,15 @@ use axum::Json;
 use axum::extract::State as Shared;
 use serde_json::{Value, json};
 
-use self::board::{Board, Healed, Problem};
+pub(super) use self::affected::felt;
+
+use self::authorities::AuthorityWatch;
+use self::board::{Board, Feels, Healed, Problem, Severity};
 use self::own::LogWatch;
 use super::State;
 use super::drain::{self, Progress};
 use crate::clock::Clock;
+use crate::config::settings::Config;
 use crate::network::Network;
 use crate::reload::TEXT;
 use crate::telemetry::timestamp::rfc3339;
@@ -30,7 +35,7 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// What is kept between two looks.
 #[derive(Debug, Default)]
-pub(super) struct Problems(Mutex<(Board, LogWatch)>);
+pub(super) struct Problems(Mutex<(Board, LogWatch, AuthorityWatch)>);
 
 /// A time by both clocks: nanoseconds of the monotonic one, microseconds since the Unix epoch.
 struct Moment<'a> {
@@ -90,6 +95,19 @@ pub(super) async fn problems<N: Network>(Shared(state): Shared<Arc<State<N>>>) -
     Json(json!({ "problems": problems, "healed": healed }))
 }
 
+/// No request fails by an upstream that no client waits for: nothing but copies of requests go there.
+fn spare_the_unfelt(found: &mut [Problem], config: &Config) {
+    if found.is_empty() {
+        return;
+    }
+    let felt = felt(config);
+    for problem in found {
+        if matches!(&problem.feels, Feels::Upstream(name) if !felt.contains(&**name)) {
+            problem.severity = Severity::Warn;
+        }
+    }
+}
+
 fn look<'s, N: Network>(state: &'s State<N>, drain: Option<&Progress>) -> (Vec<Problem>, Vec<Healed>, Moment<'s>) {
     let shared = state.gateway.shared();
     let at = shared.clock.now();
@@ -100,11 +118,14 @@ fn look<'s, N: Network>(state: &'s State<N>, drain: Option<&Progress>) -> (Vec<P
     };
     let both = (now.ns, now.unix_us);
     let mut kept = state.problems.0.lock().unwrap_or_else(PoisonError::into_inner);
-    let (board, log) = &mut *kept;
+    let (board, log, authorities) = &mut *kept;
+    let snapshot = state.gateway.snapshot();
     let mut found = Vec::new();
     for upstream in state.gateway.upstreams() {
         upstreams::of(&upstream, &shared.clock, &mut found);
     }
+    spare_the_unfelt(&mut found, &snapshot.config);
+    authorities::of(&snapshot, authorities, now.ns, &mut found);
     found.extend(shared.stores.all().iter().filter_map(|store| own::of_store(store, &shared.clock)));
     own::of_identity(shared, &mut found);
     found.extend(own::of_tracing(shared));
@@ -112,6 +133,7 @@ fn look<'s, N: Network>(state: &'s State<N>, drain: Option<&Progress>) -> (Vec<P
     own::of_certificates(shared, both, &mut found);
     let file = state.reloader.path().unwrap_or(Path::new(TEXT)).display().to_string();
     found.extend(own::of_reload(state.reloader.refused().as_ref(), &file, both));
+    found.extend(own::of_restart(&state.reloader.needs_restart()));
     own::of_overload(shared, &mut found);
     found.extend(drain.map(|progress| own::of_drain(progress, &shared.clock)));
     let problems = board.look(found, now.ns);

@@ -7,6 +7,7 @@ use super::board::{Feels, Problem, Rising, Severity};
 use super::upstreams::ns;
 use crate::admin::drain::Progress;
 use crate::clock::Clock;
+use crate::config;
 use crate::network::Network;
 use crate::reload::ReloadReport;
 use crate::shard::Shared;
@@ -71,7 +72,7 @@ pub(super) fn of_tracing<N: Network>(shared: &Shared<N>) -> Option<Problem> {
         since: Some(ns(shared.clock.monotonic_ns(since))),
         why,
         feels: Feels::Nobody,
-        remedy: "look at the collector: no request waits for it, and spans are lost while it takes none",
+        remedy: "look at the collector: no request waits for it, and spans that it does not take are lost",
     })
 }
 
@@ -131,8 +132,10 @@ pub(super) fn of_certificates<N: Network>(shared: &Shared<N>, now: (i64, i64), f
 
 pub(super) fn of_reload(refused: Option<&ReloadReport>, file: &str, now: (i64, i64)) -> Option<Problem> {
     let refused = refused?;
-    let first = refused.problems.first().map(|first| {
-        let more = refused.problems.len() - 1;
+    // What is only perhaps not meant was no reason to refuse it.
+    let mut errors = refused.problems.iter().filter(|problem| problem.severity == config::Severity::Error);
+    let first = errors.next().map(|first| {
+        let more = errors.count();
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         format!("{}:{}: {}{more}", first.file.display(), first.line, first.message)
     });
@@ -144,6 +147,19 @@ pub(super) fn of_reload(refused: Option<&ReloadReport>, file: &str, now: (i64, i
         why: refused.error.clone().or(first).unwrap_or_default(),
         feels: Feels::Nobody,
         remedy: "mend the file: what was in force before stays so until then",
+    })
+}
+
+/// What is configured and not in force, since a reload cannot put it there.
+pub(super) fn of_restart(needed: &[&'static str]) -> Option<Problem> {
+    (!needed.is_empty()).then(|| Problem {
+        what: "restart",
+        name: needed.join(", "),
+        severity: Severity::Warn,
+        since: None,
+        why: "what the file says of it is in force only after a restart".to_owned(),
+        feels: Feels::Nobody,
+        remedy: "start the gateway anew, or take the change back",
     })
 }
 

@@ -14,7 +14,7 @@ pub(super) fn list(requests: &[Value]) -> String {
         let shown = format!(
             "{} {status} {:<18} {:>10} {attempts}x {:<16} {} {}  {}",
             word(request, "ts"),
-            word(request, "code"),
+            code(request),
             time(request["total_us"].as_u64()),
             or_dash(word(request, "route")),
             or_dash(word(request, "method")),
@@ -27,6 +27,14 @@ pub(super) fn list(requests: &[Value]) -> String {
         out.push_str("No such request is kept.\n");
     }
     out
+}
+
+/// Its problem code, or the failure that a caller of gRPC was told, whose answers are `ok` to HTTP.
+fn code(request: &Value) -> String {
+    match (word(request, "code"), request["grpc_status"].as_u64()) {
+        ("ok", Some(told @ 1..)) => format!("grpc-status {told}"),
+        (code, _) => code.to_owned(),
+    }
 }
 
 /// One request, what is known of it and its exchanges in the order of time.
@@ -92,8 +100,9 @@ fn moments(request: &Value) -> Vec<(u64, String)> {
         let asked = format!("asked {} at {endpoint}{part}, its breaker {breaker}", word(one, "upstream"));
         moments.push((of("start_us"), asked));
         let status = one["status"].as_u64().map(|status| format!(" {status}")).unwrap_or_default();
+        let grpc = one["grpc_status"].as_u64().map(|told| format!(" grpc-status {told}")).unwrap_or_default();
         let again = if one["replayed"] == true { ", sent again as a pooled connection had been closed" } else { "" };
-        moments.push((of("end_us"), format!("{endpoint}: {}{status}{again}", word(one, "outcome"))));
+        moments.push((of("end_us"), format!("{endpoint}: {}{status}{grpc}{again}", word(one, "outcome"))));
     }
     if let Some(at) = request["times_us"]["answered"].as_u64() {
         moments.push((at, "the answer's head went out".to_owned()));

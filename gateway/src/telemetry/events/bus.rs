@@ -1,4 +1,7 @@
-//! The ring of events and those who follow it.
+//! The rings of events and those who follow them.
+//!
+//! Kinds that come with each request have a ring of their own: whoever asks for attempts, in the very minute in which
+//! everybody wants to know what happened, pushes out nothing that is rare. Numbers go through both.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -10,8 +13,8 @@ use super::event::{Event, Stamped};
 use super::kind::{Kind, Kinds};
 use crate::telemetry::told::Voice;
 
-/// Events that are kept: a follower that takes turns of a second misses none of 30,000 attempts a second. Memory is
-/// taken as events come.
+/// Events that are kept in each of the two rings: a follower that takes turns of a second misses none of 30,000
+/// attempts a second. Memory is taken as events come.
 const KEPT: usize = 32_768;
 
 /// Events that a follower takes at once, so that it never holds the lock for longer than some microseconds.
@@ -20,7 +23,7 @@ const BATCH: usize = 256;
 /// The events of a process.
 #[derive(Debug)]
 pub struct Events {
-    ring: Mutex<Ring>,
+    rings: Mutex<Rings>,
     /// How many followers ask for each kind that is reported on demand.
     asked: [AtomicU32; Kind::ALL.len()],
     missed: AtomicU64,
@@ -30,26 +33,58 @@ pub struct Events {
 }
 
 #[derive(Debug, Default)]
-struct Ring {
-    events: VecDeque<Arc<Stamped>>,
+struct Rings {
+    /// What is told whoever asks, and what is told on demand alone.
+    both: [Ring; 2],
     /// The number of the last event.
     last: u64,
     capacity: usize,
 }
 
-impl Ring {
+/// Where in `Rings` the events of a kind are.
+fn ring_of(kind: Kind) -> usize {
+    usize::from(kind.is_frequent())
+}
+
+#[derive(Debug, Default)]
+struct Ring {
+    events: VecDeque<Arc<Stamped>>,
+    /// How many were dropped, the oldest first.
+    dropped: u64,
+    /// The number of the last of these.
+    last_dropped: u64,
+}
+
+impl Rings {
     fn push(&mut self, event: Arc<Stamped>) -> u64 {
         self.last = event.seq;
-        if self.events.len() == self.capacity {
-            self.events.pop_front();
+        let ring = &mut self.both[ring_of(event.event.kind())];
+        if ring.events.len() == self.capacity
+            && let Some(oldest) = ring.events.pop_front()
+        {
+            ring.dropped += 1;
+            ring.last_dropped = oldest.seq;
         }
-        self.events.push_back(event);
+        ring.events.push_back(event);
         self.last
     }
+}
 
-    /// The number of the oldest event that is kept; the next one's where there is none.
-    fn oldest(&self) -> u64 {
-        self.last + 1 - self.events.len() as u64
+impl Ring {
+    /// The place of the first event from this number on, counted from the first that ever came here. Of those that are
+    /// gone nobody knows which numbers they had: they are taken to be as many as there may be.
+    fn place_from(&self, seq: u64) -> u64 {
+        let gone = self.last_dropped.saturating_add(1).saturating_sub(seq);
+        if gone > 0 {
+            return self.dropped.saturating_sub(gone);
+        }
+        self.dropped + self.events.partition_point(|event| event.seq < seq) as u64
+    }
+
+    /// What is at a place; `None` where nothing has come there yet.
+    fn at(&self, place: u64) -> Option<&Arc<Stamped>> {
+        let index = usize::try_from(place.checked_sub(self.dropped)?).ok()?;
+        self.events.get(index)
     }
 }
 
@@ -62,7 +97,7 @@ impl Default for Events {
 impl Events {
     fn with_capacity(capacity: usize) -> Self {
         Self {
-            ring: Mutex::new(Ring { capacity, ..Ring::default() }),
+            rings: Mutex::new(Rings { capacity, ..Rings::default() }),
             asked: Default::default(),
             missed: AtomicU64::new(0),
             changed: watch::Sender::new(0),
@@ -92,9 +127,9 @@ impl Events {
             return;
         }
         let last = {
-            let mut ring = self.lock();
-            let seq = ring.last + 1;
-            ring.push(Arc::new(Stamped { seq, ts_ns, event }))
+            let mut rings = self.lock();
+            let seq = rings.last + 1;
+            rings.push(Arc::new(Stamped { seq, ts_ns, event }))
         };
         // Two reporters may come here in the other order; the number never goes back.
         self.changed.send_modify(|known| *known = last.max(*known));
@@ -111,27 +146,49 @@ impl Events {
             self.asked[kind as usize].fetch_add(1, Ordering::Relaxed);
         }
         let changed = self.changed.subscribe();
-        let last = self.lock().last;
-        // A number of another process' life is no place in this ring.
-        let next = after.map_or(last, |after| after.min(last)) + 1;
-        Follower { events: Arc::clone(self), kinds, next, changed }
+        let rings = self.lock();
+        // A number of another process' life is no place in these rings.
+        let next = after.map_or(rings.last, |after| after.min(rings.last)) + 1;
+        let places = rings.both.each_ref().map(|ring| ring.place_from(next));
+        drop(rings);
+        Follower { events: Arc::clone(self), follows: followed(kinds), kinds, places, next, changed }
     }
 
     /// Follows these kinds, beginning with the last `count` of them that are kept.
     pub fn follow_last(self: &Arc<Self>, kinds: Kinds, count: usize) -> Follower {
         let mut follower = self.follow(kinds, None);
-        let ring = self.lock();
-        let of_kind = ring.events.iter().rev().filter(|event| follower.kinds.has(event.event.kind()));
-        if let Some(first) = of_kind.take(count).last() {
-            follower.next = follower.next.min(first.seq);
+        let rings = self.lock();
+        let [mut rare, mut frequent] = rings.both.each_ref().map(|ring| {
+            let newest_first = ring.events.iter().rev().filter(move |event| kinds.has(event.event.kind()));
+            newest_first.map(|event| event.seq).peekable()
+        });
+        let mut first = None;
+        for _ in 0..count {
+            let newer = if rare.peek() > frequent.peek() { rare.next() } else { frequent.next() };
+            if newer.is_none() {
+                break;
+            }
+            first = newer;
         }
-        drop(ring);
+        if let Some(first) = first.filter(|first| *first < follower.next) {
+            follower.places = rings.both.each_ref().map(|ring| ring.place_from(first));
+        }
+        drop(rings);
         follower
     }
 
-    fn lock(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Rings> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Which of the two rings have events of these kinds: nobody is told that others were overwritten.
+fn followed(kinds: Kinds) -> [bool; 2] {
+    let mut rings = [false; 2];
+    for kind in Kind::ALL.iter().filter(|kind| kinds.has(**kind)) {
+        rings[ring_of(*kind)] = true;
+    }
+    rings
 }
 
 /// Somebody who reads events in their order.
@@ -139,7 +196,11 @@ impl Events {
 pub struct Follower {
     events: Arc<Events>,
     kinds: Kinds,
-    /// The number of the next event to look at.
+    /// In which rings it looks.
+    follows: [bool; 2],
+    /// The next place to look at in each.
+    places: [u64; 2],
+    /// No event before this number is of interest any more.
     next: u64,
     changed: watch::Receiver<u64>,
 }
@@ -147,7 +208,8 @@ pub struct Follower {
 /// What a follower gets at once.
 #[derive(Debug, Default)]
 pub struct Batch {
-    /// Events that were overwritten before this follower came to them, of any kind.
+    /// Events that were overwritten before this follower came to them: of any kind that comes on demand where it asks
+    /// for one of these, and of any other where it asks for one of those.
     pub missed: u64,
     /// The events, oldest first.
     pub events: Vec<Arc<Stamped>>,
@@ -171,19 +233,32 @@ impl Follower {
     /// What is there now, which may be nothing of interest.
     pub(super) fn take(&mut self) -> Batch {
         let mut batch = Batch::default();
-        let ring = self.events.lock();
-        let oldest = ring.oldest();
-        batch.missed = oldest.saturating_sub(self.next);
-        self.next = self.next.max(oldest);
-        // At most a ring's length, which fits.
-        let skip = (self.next - oldest) as usize;
-        for event in ring.events.iter().skip(skip).take(BATCH) {
-            self.next = event.seq + 1;
+        let rings = self.events.lock();
+        for at in (0..2).filter(|at| self.follows[*at]) {
+            let dropped = rings.both[at].dropped;
+            batch.missed += dropped.saturating_sub(self.places[at]);
+            self.places[at] = dropped.max(self.places[at]);
+        }
+        let mut looked = 0;
+        while looked < BATCH {
+            let next = [0, 1].map(|at| if self.follows[at] { rings.both[at].at(self.places[at]) } else { None });
+            let at = match next {
+                [Some(rare), Some(frequent)] => usize::from(frequent.seq < rare.seq),
+                [Some(_), None] => 0,
+                [None, Some(_)] => 1,
+                [None, None] => break,
+            };
+            let Some(event) = next[at] else { break };
             if self.kinds.has(event.event.kind()) {
                 batch.events.push(Arc::clone(event));
             }
+            self.places[at] += 1;
+            looked += 1;
         }
-        drop(ring);
+        if looked < BATCH {
+            self.next = rings.last + 1;
+        }
+        drop(rings);
         self.events.missed.fetch_add(batch.missed, Ordering::Relaxed);
         batch
     }
@@ -276,6 +351,33 @@ mod tests {
         assert_eq!(batch.events.iter().map(|event| event.ts_ns).collect::<Vec<_>>(), [3], "not the one before it");
         drop(follower);
         assert!(!events.wants(Kind::Attempt));
+    }
+
+    #[tokio::test]
+    async fn whoever_asks_for_attempts_pushes_out_nothing_that_is_rare() {
+        let events = Arc::new(Events::with_capacity(4));
+        let mut attempts = events.follow([Kind::Attempt].into_iter().collect(), None);
+        let both = [Kind::Attempt, Kind::Drain].into_iter().collect();
+        let mut all = events.follow(both, None);
+        events.report(1, Event::Drain);
+        for ts in 2..12 {
+            events.report(ts, attempt());
+        }
+        events.report(12, Event::Drain);
+        events.report(13, attempt());
+        let mut late = events.follow(Kinds::rare(), Some(0));
+        assert_eq!(numbers(&late.next().await), [1, 12], "and nothing was missed");
+        assert_eq!(numbers(&events.follow_last(Kinds::rare(), 9).next().await), [1, 12]);
+        assert_eq!(numbers(&events.follow_last(both, 3).next().await), [11, 12, 13], "in their order");
+        assert_eq!(events.missed(), 0);
+        let batch = attempts.next().await;
+        assert_eq!((batch.missed, numbers(&batch)), (7, vec![9, 10, 11, 13]));
+        let batch = all.next().await;
+        assert_eq!((batch.missed, numbers(&batch)), (7, vec![1, 9, 10, 11, 12, 13]));
+        assert_eq!(events.missed(), 14);
+        // Who comes back is told of no more than there may have been.
+        let batch = events.follow(both, Some(6)).next().await;
+        assert_eq!((batch.missed, numbers(&batch)), (2, vec![9, 10, 11, 12, 13]));
     }
 
     #[tokio::test]

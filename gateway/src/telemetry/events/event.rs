@@ -154,7 +154,7 @@ pub enum Event {
         /// What it last failed with, where it died.
         reason: Option<String>,
     },
-    /// A collector takes no spans, or does again.
+    /// A collector does not take all spans, or does again.
     Tracing {
         /// Why not.
         failed: Option<String>,

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::telemetry::metrics::AttemptOutcome;
 
-/// Longer details are cut, characters.
-const DETAIL: usize = 200;
+/// Longer details are cut, characters: a line that mends a certificate has its place.
+const DETAIL: usize = 400;
 
 /// An attempt that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,9 +25,18 @@ pub struct LastFailure {
 impl LastFailure {
     /// One that ended so; what an upstream or the system said of it is cut.
     pub fn new(at_ns: u64, (outcome, status): (AttemptOutcome, Option<u16>), detail: Option<&str>) -> Self {
-        let cut = |text: &str| text.chars().filter(|c| !c.is_control()).take(DETAIL).collect::<String>().into();
         Self { at_ns, outcome, status, detail: detail.map(cut) }
     }
+}
+
+/// In one line, bounded; that it was cut can be seen.
+fn cut(text: &str) -> Arc<str> {
+    let mut left = text.chars().filter(|c| !c.is_control());
+    let mut kept: String = left.by_ref().take(DETAIL).collect();
+    if left.next().is_some() {
+        kept.push('…');
+    }
+    kept.into()
 }
 
 /// `connect: Connection refused`, `timeout`, `503`.
@@ -52,7 +61,10 @@ mod tests {
         assert_eq!(refused, "connect: Connection refused (os error 111)");
         assert_eq!(said(AttemptOutcome::Timeout, None, None), "timeout");
         assert_eq!(said(AttemptOutcome::Status5xx, Some(503), None), "503");
-        let long = said(AttemptOutcome::Invalid, None, Some(&format!("\n{}", "x".repeat(1_000))));
-        assert_eq!(long, format!("invalid: {}", "x".repeat(DETAIL)));
+        let (whole, too_long) = ("x".repeat(DETAIL), format!("\n{}", "x".repeat(1_000)));
+        let long = said(AttemptOutcome::Invalid, None, Some(&too_long));
+        assert_eq!(long, format!("invalid: {whole}…"), "cut, and it shows");
+        assert_eq!(said(AttemptOutcome::Invalid, None, Some(&whole)), format!("invalid: {whole}"));
+        assert_eq!(said(AttemptOutcome::Status5xx, Some(200), Some("grpc-status 13")), "200: grpc-status 13");
     }
 }

@@ -24,7 +24,7 @@ pub enum Kind {
     Keys,
     /// A store answered for the first time, died or healed.
     Store,
-    /// A collector takes no spans, or does again.
+    /// A collector does not take all spans, or does again.
     Tracing,
     /// An upstream's name cannot be resolved, or can be again.
     Discovery,

@@ -9,6 +9,8 @@ mod process;
 
 pub use cache::KeptAnswers;
 
+use std::sync::Arc;
+
 use super::format::{Format, Kind, Page};
 use crate::algorithms::breaker::State;
 use crate::algorithms::gathering::Reason;
@@ -54,6 +56,8 @@ pub struct ScrapeInputs {
     pub discoveries: Vec<Discovered>,
     /// Upstreams that have backups.
     pub backups: Vec<BackedUp>,
+    /// Each upstream, and whether it is a shadow: no client waits for it.
+    pub shadows: Vec<(Arc<str>, bool)>,
     /// Dropped lines of the access log.
     pub log_dropped: u64,
     /// Writes of the access log that failed, and reopens.
@@ -102,6 +106,14 @@ fn routes(page: &mut Page, registry: &Registry) {
             let code = code.map_or("ok", Code::as_str);
             page.number(&[("route", route), ("status_class", class), ("code", code)], *count);
         }
+    }
+    page.family(
+        "gateway_client_deadlines_total",
+        Kind::Counter,
+        "Requests answered with 5xx as their clients' own deadlines were up; they are in gateway_requests_total too.",
+    );
+    for (route, totals) in totals.iter().filter(|(_, totals)| totals.own_deadlines > 0) {
+        page.number(&[("route", route)], totals.own_deadlines);
     }
     page.family(
         "gateway_grpc_answers_total",
@@ -368,6 +380,11 @@ fn breakers(page: &mut Page, inputs: &ScrapeInputs) {
     page.family("gateway_backups_serving", Kind::Gauge, about);
     for backed in &inputs.backups {
         page.number(&[("upstream", &backed.upstream)], backed.serving.into());
+    }
+    let about = "1 where no client waits for an upstream: copies of requests (mirror) go there at most; else 0.";
+    page.family("gateway_upstream_shadow", Kind::Gauge, about);
+    for (upstream, is_shadow) in &inputs.shadows {
+        page.number(&[("upstream", upstream)], (*is_shadow).into());
     }
     page.family("gateway_discovery_failing", Kind::Gauge, "1 while an upstream's name cannot be resolved, else 0.");
     for discovered in &inputs.discoveries {

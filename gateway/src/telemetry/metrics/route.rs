@@ -136,6 +136,8 @@ struct Policies {
     mirrored: [AtomicU64; MirrorResult::ALL.len()],
     /// Calls of gRPC, by the status that their callers were told.
     grpc: [AtomicU64; GRPC_STATUSES],
+    /// Requests that failed by their clients' own deadlines.
+    own_deadlines: AtomicU64,
 }
 
 /// Made when a worker first counts something of it: most routes of a large configuration never do.
@@ -214,6 +216,19 @@ impl RouteSeries {
         bump(&self.shards.of(worker).policies().words[result as usize], 1);
     }
 
+    /// Requests of which another service did not say whether they pass: those that were refused for that, and those
+    /// that passed all the same.
+    pub fn unheard(&self) -> [u64; 2] {
+        let mut totals = [0; 2];
+        let policies = self.shards.used().filter_map(|shard| shard.rare.get()?.policies.get());
+        for policies in policies {
+            for (total, result) in totals.iter_mut().zip([WordResult::Failed, WordResult::FailedOpen]) {
+                *total += policies.words[result as usize].load(Ordering::Relaxed);
+            }
+        }
+        totals
+    }
+
     /// Counts an answer that was compressed, as far as it went.
     #[cold]
     pub fn compressed(&self, worker: usize, coding: Coding, before: u64, after: u64) {
@@ -252,6 +267,12 @@ impl RouteSeries {
     pub fn told_grpc_status(&self, worker: usize, status: u8) {
         let (shard, alone) = self.shards.own(worker);
         alone.bump(&shard.policies().grpc[usize::from(status).min(GRPC_STATUSES - 1)], 1);
+    }
+
+    /// Counts a request that was answered with 5xx as the time was up that its client had given it.
+    #[cold]
+    pub fn ran_out_of_clients_time(&self, worker: usize) {
+        bump(&self.shards.of(worker).policies().own_deadlines, 1);
     }
 
     /// What half of its requests take at most; `None` where fewer than so many have ended, or they take longer than is
@@ -304,6 +325,7 @@ impl Policies {
             totals.after += counts[2].load(Ordering::Relaxed);
         }
         totals.left_uncompressed += self.left.load(Ordering::Relaxed);
+        totals.own_deadlines += self.own_deadlines.load(Ordering::Relaxed);
         for (total, count) in totals.mirrored.iter_mut().zip(&self.mirrored) {
             *total += count.load(Ordering::Relaxed);
         }
@@ -369,6 +391,8 @@ pub struct RouteTotals {
     pub mirrored: [u64; MirrorResult::ALL.len()],
     /// Calls of gRPC, by the status that their callers were told.
     pub grpc: [u64; GRPC_STATUSES],
+    /// Requests that were answered with 5xx as their clients' own deadlines were up.
+    pub own_deadlines: u64,
     /// Words of another service, in the order of [`WordResult::ALL`].
     pub words: [u64; WordResult::ALL.len()],
     /// Compressed answers, in the order of [`Coding::ALL`].
@@ -447,6 +471,7 @@ mod tests {
             (0..=at).for_each(|n| series.heard(n % 2, *result));
         }
         assert_eq!(series.totals().unwrap().words, [1, 2, 3, 4, 5, 6]);
+        assert_eq!(series.unheard(), [4, 5]);
     }
 
     #[test]
@@ -457,6 +482,13 @@ mod tests {
         }
         let told = series.totals().unwrap().grpc;
         assert_eq!((told[0], told[14], told[16], told.iter().sum::<u64>()), (2, 1, 2, 5));
+    }
+
+    #[test]
+    fn deadlines_of_clients_own_are_counted_beside_what_they_were_answered() {
+        let series = RouteSeries::new("r".into(), 2);
+        (0..3).for_each(|n| series.ran_out_of_clients_time(n % 2));
+        assert_eq!(series.totals().unwrap().own_deadlines, 3);
     }
 
     #[test]

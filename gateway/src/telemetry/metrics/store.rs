@@ -25,9 +25,9 @@ impl StoreSeries {
         &self.name
     }
 
-    /// A request waited so long for an answer.
+    /// A request waited so long for an answer, which came, or did not come in time.
     #[inline]
-    pub fn answered(&self, worker: usize, after: Duration) {
+    pub fn waited(&self, worker: usize, after: Duration) {
         let (histogram, alone) = self.duration.own(worker);
         histogram.record(after, alone);
     }

@@ -121,6 +121,9 @@ impl Details<'_> {
             if let Some(status) = attempt.status {
                 number(out, ",\"status\":", u64::from(status));
             }
+            if let Some(status) = attempt.grpc_status {
+                number(out, ",\"grpc_status\":", u64::from(status));
+            }
             if attempt.replayed {
                 out.extend_from_slice(b",\"replayed\":true");
             }

@@ -65,6 +65,8 @@ pub struct AttemptNote {
     pub outcome: AttemptOutcome,
     /// The answer's status, where there was one.
     pub status: Option<u16>,
+    /// The status of gRPC in the head of the answer.
+    pub grpc_status: Option<u8>,
     /// A pooled connection had been closed, and the request went out again on a new one.
     pub replayed: bool,
 }
@@ -201,6 +203,7 @@ mod tests {
             ended: now,
             outcome,
             status: None,
+            grpc_status: None,
             replayed: false,
         };
         for _ in 0..MOST_ATTEMPTS + 3 {

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -29,6 +29,9 @@ const TRIES: u32 = 5;
 /// Between two tries: at most so long at first, and at most so long ever.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// Another reason is told no sooner after the last: a collector may have a new one for each message.
+const BETWEEN_REASONS: Duration = Duration::from_secs(10);
 
 /// Who takes messages to a collector.
 pub(super) trait Carrier: Send + Sync {
@@ -59,8 +62,8 @@ struct Exporter<'a> {
     ending: watch::Receiver<bool>,
     instance: String,
     draws: Draws,
-    /// Why the last message did not arrive, or not as a whole.
-    failing: bool,
+    /// Why the last message did not arrive, or not as a whole, as was told last, and when.
+    told: Option<(String, Instant)>,
     /// Tries in a row that came to nothing.
     in_vain: u32,
     /// A message that is to be sent still.
@@ -87,7 +90,7 @@ pub(super) async fn run_with<C: Carrier>(tracer: Arc<Tracer>, connect: impl Fn(&
         ending: tracer.ending.subscribe(),
         instance: format!("{:016x}{:016x}", draws.next_u64(), draws.next_u64()),
         draws,
-        failing: false,
+        told: None,
         in_vain: 0,
         held: None,
     };
@@ -240,11 +243,19 @@ impl Exporter<'_> {
         Turn::Done
     }
 
-    /// Tells when sending begins to fail, and when it goes well again.
+    /// Tells when sending begins to fail, when it fails for another reason, and when it goes well again.
     fn note(&mut self, failed: Option<&str>) {
-        if std::mem::replace(&mut self.failing, failed.is_some()) != failed.is_some() {
-            self.tracer.tell(failed);
+        let now = self.tracer.now();
+        match (&self.told, failed) {
+            (None, None) => return,
+            (Some((told, _)), Some(why)) if told == why => return,
+            (Some((_, at)), Some(why)) if now.saturating_duration_since(*at) < BETWEEN_REASONS => {
+                return self.tracer.fails_for(why);
+            }
+            _ => {}
         }
+        self.told = failed.map(|why| (why.to_owned(), now));
+        self.tracer.tell(failed);
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Tracer {
     pub(super) ending: watch::Sender<bool>,
     /// Whether somebody sends.
     pub(super) running: watch::Sender<bool>,
-    /// Since when the collector takes no spans, and why not.
+    /// Since when the collector does not take all spans, and why not.
     failing: Mutex<Option<(Instant, String)>>,
 }
 
@@ -95,15 +95,25 @@ impl Tracer {
         self.metrics.spans().count(result, spans);
     }
 
-    /// Says that the collector takes no spans, and why; or that it does again.
+    /// Says that the collector does not take all spans, and why; or that it does again.
     pub(super) fn tell(&self, failed: Option<&str>) {
-        *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = failed.map(|why| (self.now(), why.to_owned()));
+        match failed {
+            Some(why) => self.fails_for(why),
+            None => *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = None,
+        }
         notice::tracing(self.events.voice(), failed);
         let event = Event::Tracing { failed: failed.map(str::to_owned) };
         self.events.report(self.clock.monotonic_ns(self.now()), event);
     }
 
-    /// Since when the collector takes no spans, and why not; `None` while it does, or none are sent.
+    /// Keeps why it does not now; it has not since it was said first.
+    pub(super) fn fails_for(&self, why: &str) {
+        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = failing.as_ref().map_or_else(|| self.now(), |(since, _)| *since);
+        *failing = Some((since, why.to_owned()));
+    }
+
+    /// Since when the collector does not take all spans, and why not; `None` while it does, or none are sent.
     pub fn failing(&self) -> Option<(Instant, String)> {
         self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| self.is_on())
     }

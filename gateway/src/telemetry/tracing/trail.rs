@@ -131,6 +131,14 @@ impl Track {
         }
     }
 
+    /// Something more is known of a call that has ended.
+    pub fn tell(&self, id: SpanId, more: Attribute) {
+        let mut gathered = self.trail.lock();
+        if let Some(span) = gathered.spans.iter_mut().find(|span| span.id == id) {
+            span.attributes.push(more);
+        }
+    }
+
     /// Adds a span that has ended: the request's own.
     pub fn add(&self, span: Span) {
         self.trail.lock().add(span, MOST_SPANS);

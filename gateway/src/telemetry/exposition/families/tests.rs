@@ -97,6 +97,7 @@ fn busy_registry() -> Registry {
     registry.share("orders", "canary").chosen(1);
     registry.route("orders").mirrored(1, MirrorResult::Answered);
     registry.route("orders").told_grpc_status(1, 14);
+    registry.route("orders").ran_out_of_clients_time(1);
     registry.route("orders").coalesced(1, CoalesceResult::Shared);
     registry.route("orders").came_by(1, CacheUse::Hit);
     registry.route("orders").heard(1, WordResult::Failed);
@@ -154,6 +155,7 @@ fn page(format: Format) -> Parsed {
         ],
         discoveries: vec![Discovered { upstream: "orders".into(), failing: true }],
         backups: vec![BackedUp { upstream: "orders".into(), serving: true }],
+        shadows: vec![("orders".into(), false), ("next".into(), true)],
         reload_refused: true,
         needs_restart: false,
         certificates: vec![("127.0.0.1:8443".into(), [2_000_000_000, 1_990_000_000])],
@@ -185,6 +187,7 @@ fn both_formats_say_the_same() {
         assert_eq!(requests("orders", "2xx", "ok"), 3.0);
         assert_eq!(requests(HOSTILE, "5xx", "upstream_reset"), 1.0);
         assert_eq!(page.value("gateway_grpc_answers_total", &[("route", "orders"), ("grpc_status", "14")]), 1.0);
+        assert_eq!(page.value("gateway_client_deadlines_total", &[("route", "orders")]), 1.0);
         let attempts = [("upstream", "orders"), ("outcome", "ok")];
         assert_eq!(page.value("gateway_upstream_attempts_total", &attempts), 3.0);
         assert_eq!(page.value("gateway_upstream_connections", &[("upstream", HOSTILE), ("state", "busy")]), 1.0);
@@ -211,6 +214,8 @@ fn both_formats_say_the_same() {
         let tripped = [endpoint[0], endpoint[1], ("cause", "failure_ratio")];
         assert_eq!(page.value("gateway_breaker_trips_total", &tripped), 3.0);
         assert_eq!(page.value("gateway_backups_serving", &endpoint[..1]), 1.0);
+        let is_shadow = ["orders", "next"].map(|name| page.value("gateway_upstream_shadow", &[("upstream", name)]));
+        assert_eq!(is_shadow, [0.0, 1.0]);
         assert_eq!(page.value("gateway_ejections", &endpoint[..1]), 1.0);
         let listener = [("listener", "127.0.0.1:8443")];
         assert_eq!(page.value("gateway_tls_certificate_expiry_seconds", &listener), 2e9);
@@ -271,6 +276,7 @@ const OURS: &[&str] = &[
     "gateway_issuer_failing",
     "gateway_log_failing",
     "gateway_backups_serving",
+    "gateway_upstream_shadow",
     "gateway_discovery_failing",
     "gateway_route_breaker_state",
     "gateway_log_write_failures_total",
@@ -284,6 +290,7 @@ const OURS: &[&str] = &[
     "gateway_config_last_reload_ok",
     "gateway_config_needs_restart",
     "gateway_grpc_answers_total",
+    "gateway_client_deadlines_total",
     "gateway_batches_sent_total",
     "gateway_batch_merged_total",
     "gateway_spans_total",

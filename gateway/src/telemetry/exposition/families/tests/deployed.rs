@@ -181,6 +181,35 @@ fn the_dashboard_asks_for_what_there_is() {
     assert_eq!(ids.len(), all, "two panels have one id");
 }
 
+/// What is wrong with whom an endpoint is, or how it speaks, stays so until somebody looks. The rest may be a moment's.
+#[test]
+fn a_handshake_that_time_does_not_mend_wakes_somebody() {
+    let rules: serde_json::Value = serde_saphyr::from_str(ALERTS).unwrap();
+    let mut asked = Vec::new();
+    texts_under(&rules, "expr", &mut asked);
+    let asked = asked.into_iter().find(|text| text.contains("gateway_upstream_tls_handshakes_total")).unwrap();
+    for result in UpstreamHandshake::ALL {
+        let passes = ["full", "resumed", "refused", "broken", "unfinished"].contains(&result.as_str());
+        let is_named = asked.split(['"', '|']).any(|word| word == result.as_str());
+        assert_eq!(is_named, !passes, "{}", result.as_str());
+    }
+}
+
+/// No client feels a shadow, and whoever gives a request no time has himself to thank.
+#[test]
+fn nobody_is_woken_for_what_no_client_feels() {
+    let rules: serde_json::Value = serde_saphyr::from_str(ALERTS).unwrap();
+    let named = |name: &str| {
+        let groups = rules["groups"].as_array().unwrap().iter();
+        let rule = groups.flat_map(|group| group["rules"].as_array().unwrap()).find(|rule| rule["alert"] == name);
+        let rule = rule.unwrap();
+        rule["expr"].as_str().unwrap().split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let without = named("UpstreamWithoutEndpoints");
+    assert!(without.ends_with("unless on (instance, upstream) gateway_upstream_shadow == 1"), "{without}");
+    assert_eq!(named("GatewayErrors").matches("- (sum by (route) (rate(gateway_client_deadlines_total[").count(), 2);
+}
+
 /// A family by the name of one of its samples.
 fn family(sample: &str) -> String {
     let base = ["_bucket", "_sum", "_count"].iter().find_map(|end| sample.strip_suffix(end));
