@@ -20,6 +20,7 @@ pub fn check(data: &[u8]) {
         add: Vec::new(),
         remove: if bits & 1 != 0 { vec!["a".into()] } else { Vec::new() },
         keep: (bits & 2 != 0).then(|| vec!["a".into(), "k".into()]),
+        lost: Vec::new(),
     };
     let Some(edits) = QueryEdits::new(&settings) else { return };
     let came = (bits & 4 == 0).then_some(query);
