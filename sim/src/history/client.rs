@@ -32,7 +32,7 @@ pub struct ClientRequest {
     pub intended_ns: u64,
     /// When its first byte was written; `None` when it never was.
     pub sent_ns: Option<u64>,
-    /// When the answer's head was whole.
+    /// When the answer's head was whole; on sockets, where nobody asks, when the request ended.
     pub head_ns: Option<u64>,
     /// When the answer's last byte had come, or the request was given up.
     pub end_ns: Option<u64>,
