@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 pub use journeys::JourneyResult;
-pub use validity::{Leeway, journey_reasons};
+pub use validity::{JourneyDoubts, Leeway, journey_doubts};
 
 use crate::environment::Environment;
 use crate::recorder::{Interval, Phase, Recorder};

@@ -106,28 +106,35 @@ impl Validity {
     ) -> Self {
         let leeway = Leeway { drops_are_judged: false, interrupted };
         let mut validity = Self::judge_with(recorder, &ended.totals, None, steal_ratio, leeway);
-        validity.reasons.extend(journey_reasons(ended, cores));
+        let JourneyDoubts { busy, lost } = journey_doubts(ended, cores);
+        validity.reasons.extend(busy.into_iter().chain(lost));
         validity.valid = validity.reasons.is_empty();
         validity
     }
 }
 
 /// Why what users saw cannot be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JourneyDoubts {
+    /// Their process had too little time: what they saw came late, and all of it is known.
+    pub busy: Option<String>,
+    /// Something of what they saw is not known.
+    pub lost: Option<String>,
+}
+
+/// Why what users saw cannot be believed, whose process may use this many cores.
 #[must_use]
-pub fn journey_reasons(ended: &Ended, cores: usize) -> Vec<String> {
-    let mut reasons = Vec::new();
+pub fn journey_doubts(ended: &Ended, cores: usize) -> JourneyDoubts {
     let busy = ended.totals.cpu_ns as f64 / (ended.totals.wall_ns.max(1) as f64 * cores.max(1) as f64);
-    if busy > MOST_BUSY_USERS {
-        reasons.push(format!(
+    let told_busy = || {
+        format!(
             "the users' process was busy for {:.0} % of its cores, so they waited for each other: take fewer users, or \
              let them think",
             busy * 100.0
-        ));
-    }
-    if ended.lost > 0 {
-        reasons.push(format!("{} requests of users were not told, since nobody listened fast enough", ended.lost));
-    }
-    reasons
+        )
+    };
+    let told_lost = || format!("{} requests of users were not told, since nobody listened fast enough", ended.lost);
+    JourneyDoubts { busy: (busy > MOST_BUSY_USERS).then(told_busy), lost: (ended.lost > 0).then(told_lost) }
 }
 
 /// Arrivals that were dropped in what is measured: those of a warm-up are left out with it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use loadgen::result::{Offered, Quantiles};
+use loadgen::result::{JourneyDoubts, Offered, Quantiles, journey_doubts};
 use loadgen::sample::Totals;
 use reports::result::{Lag, Validity};
 
@@ -81,8 +81,7 @@ pub(super) fn judge(
         let one = LoadSeen { load, totals, offered, lag_us: lag.p99, service_us: service.p50 };
         one.reasons(&mut reasons);
         if let Some(ended) = &measured.driven.ended[number] {
-            let found = loadgen::result::journey_reasons(ended, cores);
-            found.into_iter().for_each(|reason| reasons.lost(format!("load {}: {reason}", load.name)));
+            users_reasons(&mut reasons, &load.name, journey_doubts(ended, cores));
         }
         validity.dropped += one.dropped();
         if lag.p99 > validity.pacer_lag_us.p99 {
@@ -123,6 +122,12 @@ pub(super) fn judge(
         Runtime::Virtual => Doubt { interrupted: doubt.interrupted, lost: doubt.lost, ..Doubt::default() },
     };
     (Validity { valid: list.is_empty(), reasons: list, ..validity }, doubt)
+}
+
+/// Users that are only slow hide nothing: what they were answered is known, as with a driver that was late.
+fn users_reasons(reasons: &mut Reasons, load: &str, JourneyDoubts { busy, lost }: JourneyDoubts) {
+    busy.into_iter().for_each(|reason| reasons.late(format!("load {load}: {reason}")));
+    lost.into_iter().for_each(|reason| reasons.lost(format!("load {load}: {reason}")));
 }
 
 fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, reasons: &mut Reasons) {
@@ -275,9 +280,44 @@ mod tests {
         ] {
             let reasons = reasons(false, &totals, lag_us);
             assert!(reasons.len() == 1 && reasons[0].contains(word), "{word}: {reasons:?}");
+            let marks = if word == "gave up" { 0 } else { 1 };
+            assert_eq!(figures_of(&reasons[0]), marks, "{reasons:?}");
         }
         let nothing = Totals { wall_ns: 1_000, ..Totals::default() };
         assert!(reasons(false, &nothing, 0.0)[0].contains("no request ended"));
+    }
+
+    #[test]
+    fn users_that_are_slow_lose_no_evidence() {
+        let judged = |busy: Option<&str>, lost: Option<&str>| {
+            let mut reasons = Reasons::default();
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            users_reasons(&mut reasons, "shop", JourneyDoubts { busy: owned(busy), lost: owned(lost) });
+            (reasons.late, reasons.doubt.lost, reasons.list.len())
+        };
+        assert_eq!(judged(Some("busy"), None), (true, false, 1));
+        assert_eq!(judged(None, Some("lost")), (false, true, 1));
+        assert_eq!(judged(Some("busy"), Some("lost")), (true, true, 2));
+    }
+
+    /// How many figures of a page a reason marks.
+    fn figures_of(reason: &str) -> usize {
+        reports::reasons::ALL.iter().filter(|words| reason.contains(**words)).count()
+    }
+
+    #[test]
+    fn the_page_knows_the_reasons_of_a_load_alone_too() {
+        let mut recorder = loadgen::recorder::Recorder::new("all", 0);
+        (0..1_000).for_each(|at| loadgen::sample::Observer::lag(&mut recorder, at, 5_000_000));
+        loadgen::sample::Observer::dropped(&mut recorder, 1);
+        let sending = Spent { cpu_ns: 900, wall_ns: 1_000, ..Spent::default() };
+        let totals = Totals { finished: 10, dropped: 1, wall_ns: 1_000, sending, ..Totals::default() };
+        let offered = Offered { arrivals: 1_000, rate: 1_000.0, length_ns: None, hash: 0 };
+        let judged = loadgen::result::Validity::judge(&recorder, &totals, Some(offered), 0.5);
+        for words in reports::reasons::ALL {
+            let about: Vec<_> = judged.reasons.iter().filter(|reason| reason.contains(words)).collect();
+            assert!(about.len() == 1 && figures_of(about[0]) == 1, "{words}: {:?}", judged.reasons);
+        }
     }
 
     #[test]
