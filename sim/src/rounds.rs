@@ -1,4 +1,5 @@
-//! Turns of contenders, driven by one driver in front of one mock: what `sim peers` and `sim gate` share.
+//! Turns of contenders, driven by one driver in front of one mock: what `sim peers`, `sim gate` and the
+//! studies share.
 //!
 //! A contender's turn is a stretch of load through it. What others do on the machine drifts, so turns of contenders are
 //! mixed in a seeded random order, and a contender's CPU time is read when it has nothing to do: the kernel books the
