@@ -2,6 +2,7 @@
 //!
 //! Latencies are microseconds. A run that was not valid says so with its reasons, before any figure is believed.
 
+pub mod bounds;
 mod journeys;
 mod validity;
 

@@ -1,21 +1,14 @@
 //! Whether a run can be believed: the rules of bench-methods, each with its reason in words.
 
+use super::bounds::{MOST_BUSY, MOST_LAG_US, MOST_MISSED, MOST_STOLEN};
 use super::{Lag, Offered, Quantiles, Validity, micros, round};
 use crate::files;
 use crate::journey::users::Ended;
 use crate::recorder::{Phase, Recorder};
 use crate::sample::Totals;
 
-/// Achieved requests may differ from offered ones by this share.
-const MOST_MISSED: f64 = 0.01;
-/// The pacer's p99 lag may be this, microseconds, or a tenth of the median service time if that is more.
-const MOST_LAG_US: f64 = 200.0;
-/// The driver's thread may work for this share of the time.
-const MOST_BUSY: f64 = 0.7;
 /// The users' process may work for this share of the cores that it may use.
 const MOST_BUSY_USERS: f64 = 0.7;
-/// The host may take this share of the machine's time.
-const MOST_STOLEN: f64 = 0.01;
 
 /// What a run is forgiven, and what it is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

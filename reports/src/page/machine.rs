@@ -4,19 +4,11 @@ use maud::{Markup, html};
 
 use super::{marked, section as page_section};
 use crate::quantity::{bytes, count, digits, duration, mebibytes, percent};
-use crate::reasons::{BUSY, DROPPED, LATE, SHORT, STOLEN};
+use crate::reasons::{BUSY, DROPPED, LATE, MOST_BUSY, MOST_LAG_US, MOST_MISSED, MOST_STOLEN, SHORT, STOLEN};
 use crate::result::{Kind, ResultFile};
 
-/// The driver's thread may not be busier than this, or it is what was measured.
-const MOST_BUSY: f64 = 0.7;
-/// Achieved and offered may differ by this share.
-const MOST_SHORT: f64 = 0.01;
-/// However quick the answers are, so much lag is no harm, microseconds.
-const LEAST_LAG_US: f64 = 200.0;
 /// The card of how late the driver was.
 const LAG: &str = "pacer's lag";
-/// Share of time that the host may take.
-const MOST_STEAL: f64 = 0.01;
 
 /// One figure of the panel: its name, its value, its bound, whether it is within, if that is known.
 struct Check {
@@ -42,14 +34,14 @@ fn checks(result: &ResultFile) -> Vec<Check> {
     let lag = validity.pacer_lag_us;
     let lags = format!("{} p50, {} p99", duration(lag.p50), duration(lag.p99));
     // A load's own lag is judged with it; of what has none, such as a gate, it is only told.
-    let is_late = result.kind == Kind::Gate && lag.p99 > LEAST_LAG_US;
+    let is_late = result.kind == Kind::Gate && lag.p99 > MOST_LAG_US;
     let bound = if is_late {
         format!(
             "p99 beyond {}: the driver was late, and latencies hold its lag; the run is not judged by it",
-            duration(LEAST_LAG_US)
+            duration(MOST_LAG_US)
         )
     } else {
-        format!("p99 at most {}, or a tenth of a load's median service time", duration(LEAST_LAG_US))
+        format!("p99 at most {}, or a tenth of a load's median service time", duration(MOST_LAG_US))
     };
     let well = |words, is_within| is_well(result, words, is_within);
     let check = |name, value, bound: &str, is_well| Check {
@@ -64,7 +56,7 @@ fn checks(result: &ResultFile) -> Vec<Check> {
     let has_plan = matches!(result.kind, Kind::Run | Kind::Load | Kind::Demo | Kind::Suite | Kind::Compare);
     let achieved = validity.achieved_over_offered;
     let achieved = has_plan.then(|| {
-        let is_within = (achieved - 1.0).abs() <= MOST_SHORT;
+        let is_within = (achieved - 1.0).abs() <= MOST_MISSED;
         check("achieved over offered", percent(achieved), "within 1 %", well(SHORT, is_within))
     });
     let steady_from = duration(validity.steady_from_ms as f64 * 1e3);
@@ -75,14 +67,14 @@ fn checks(result: &ResultFile) -> Vec<Check> {
     checks.extend(achieved);
     checks.extend([
         // Without a lag nothing was driven.
-        check(LAG, lags, &bound, well(LATE, lag.p99 > 0.0 && lag.p99 <= LEAST_LAG_US)),
+        check(LAG, lags, &bound, well(LATE, lag.p99 > 0.0 && lag.p99 <= MOST_LAG_US)),
         check(
             "driver's thread busy",
             percent(validity.client_cpu_ratio),
             "at most 70 % in the open model",
             well(BUSY, validity.client_cpu_ratio <= MOST_BUSY),
         ),
-        check("taken by the host", percent(steal), "at most 1 %", well(STOLEN, steal <= MOST_STEAL)),
+        check("taken by the host", percent(steal), "at most 1 %", well(STOLEN, steal <= MOST_STOLEN)),
     ]);
     checks.extend(steady);
     checks

@@ -7,6 +7,7 @@ mod text;
 
 use std::path::Path;
 
+use loadgen::result::bounds::MOST_STOLEN;
 use loadgen::stdout;
 use reports::result::{ResultFile, Verdict};
 
@@ -19,7 +20,6 @@ use super::round::{BASE, HEAD};
 use super::settings::Settings;
 use super::{GateError, Options, Recording, write};
 use crate::processors;
-use crate::rounds::STEAL_MOST;
 use crate::statistics::median;
 use crate::statistics::shift::Shift;
 
@@ -171,7 +171,7 @@ impl Report<'_> {
             }
         }
         let steal = self.recording.environment.steal_ratio;
-        if steal > STEAL_MOST {
+        if steal > MOST_STOLEN {
             troubles.push(format!("the host took {:.1} % of the machine's time", steal * 100.0));
         }
         if self.recording.interrupted {

@@ -17,6 +17,18 @@ pub enum Outcome {
     ClientError,
 }
 
+impl From<loadgen::sample::Outcome> for Outcome {
+    fn from(outcome: loadgen::sample::Outcome) -> Self {
+        use loadgen::sample::Outcome as Sampled;
+        match outcome {
+            Sampled::Ok => Self::Ok,
+            Sampled::Rejected => Self::Rejected,
+            Sampled::Failed => Self::Failed,
+            Sampled::ClientError => Self::ClientError,
+        }
+    }
+}
+
 /// One request of a load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientRequest {

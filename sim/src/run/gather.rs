@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 
 use gateway::config::settings::upstream::Endpoints;
 use loadgen::clock::duration_ns;
-use loadgen::sample::Outcome as Sampled;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,9 +15,7 @@ use super::error::RunError;
 use super::score::due_weight;
 use super::watch::{Seen, Watch};
 use super::world::World;
-use crate::history::{
-    Attempt, ClientRequest, Ending, Endpoint, Event, FaultWindow, History, Hit, Name, Outcome, Phase,
-};
+use crate::history::{Attempt, ClientRequest, Ending, Endpoint, Event, FaultWindow, History, Hit, Name, Phase};
 use crate::oracle::keys::Fetch;
 use crate::oracle::policy::{BreakerPolicy, Policies, UpstreamPolicy};
 use crate::scenario::Scenario;
@@ -255,12 +252,7 @@ fn client(seen: &Seen, load: &Name, phases: &[Phase], start_ns: u64) -> ClientRe
         head_ns: (seen.status != 0).then(|| since(seen.end_ns)),
         end_ns: Some(since(seen.end_ns)),
         status: (seen.status != 0).then_some(seen.status),
-        outcome: match seen.outcome {
-            Sampled::Ok => Outcome::Ok,
-            Sampled::Rejected => Outcome::Rejected,
-            Sampled::Failed => Outcome::Failed,
-            Sampled::ClientError => Outcome::ClientError,
-        },
+        outcome: seen.outcome.into(),
         answers: u32::from(seen.status != 0),
         ..ClientRequest::planned(load.clone(), phase.unwrap_or_else(|| Name::from("before")), intended_ns)
     }
@@ -277,7 +269,7 @@ mod tests {
             sent_ns: 6_000,
             end_ns: 9_000,
             status: 200,
-            outcome: Sampled::Ok,
+            outcome: loadgen::sample::Outcome::Ok,
             failure: None,
         };
         let request = client(&seen, &"main".into(), &[], 500);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use loadgen::result::bounds::{MOST_BUSY, MOST_LAG_US, MOST_MISSED, MOST_STOLEN};
 use loadgen::result::{JourneyDoubts, Offered, Quantiles, journey_doubts};
 use loadgen::sample::Totals;
 use reports::result::{Lag, Validity};
@@ -12,15 +13,9 @@ use super::warm_up::WarmedUp;
 use crate::scenario::Scenario;
 use crate::scenario::model::{LoadPart, Runtime};
 
-/// The pacer may be this late at p99, or a tenth of the median service time where that is more.
-const MOST_LAG_US: f64 = 200.0;
-/// A driver that is busier than this delays what it measures.
-const BUSY_DRIVER: f64 = 0.7;
 /// Mocks that are busier than this are what limits.
 const BUSY_MOCKS: f64 = 0.85;
-/// Time that the host took.
-const MOST_STEAL: f64 = 0.01;
-/// With more of it, time limits pass that would not have.
+/// With more of the machine's time taken by its host, time limits pass that would not have.
 const STARVING_STEAL: f64 = 0.05;
 
 /// Reasons against a run, and what they may have caused.
@@ -142,7 +137,7 @@ fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, rea
     if lost > 0 && kept_from > 0 {
         reasons.lost(format!("the mocks' journal lost {lost} requests"));
     }
-    if steal_ratio > MOST_STEAL {
+    if steal_ratio > MOST_STOLEN {
         let why = format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0);
         if steal_ratio > STARVING_STEAL { reasons.starved(why) } else { reasons.late(why) }
     }
@@ -208,14 +203,14 @@ impl LoadSeen<'_> {
             reasons.slow(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.dropped()));
         }
         let achieved = self.achieved();
-        if (achieved - 1.0).abs() > 0.01 {
+        if (achieved - 1.0).abs() > MOST_MISSED {
             reasons.slow(format!("load {name}: {:.1} % of the offered requests were achieved", achieved * 100.0));
         }
         let most = (self.service_us * 0.1).max(MOST_LAG_US);
         if self.lag_us > most {
             reasons.late(format!("load {name}: the pacer's p99 lag was {:.0} us, more than {most:.0} us", self.lag_us));
         }
-        if self.busy() > BUSY_DRIVER {
+        if self.busy() > MOST_BUSY {
             let who = if self.totals.neighbour_ns > 0 { "driver and mocks were" } else { "the driver was" };
             reasons.late(format!("load {name}: {who} busy for {:.0} %", self.busy() * 100.0));
         }
@@ -234,6 +229,7 @@ fn round(value: f64, steps: f64) -> f64 {
 mod tests {
     use loadgen::plan::Arrivals;
     use loadgen::sample::Spent;
+    use reports::reasons;
 
     use super::*;
     use crate::scenario::model::{LoadModel, WayPart};
@@ -300,9 +296,16 @@ mod tests {
         assert_eq!(judged(Some("busy"), Some("lost")), (true, true, 2));
     }
 
+    #[test]
+    fn the_page_marks_by_the_bounds_that_runs_are_judged_by() {
+        // Whatever renders a result shares no code with what measures it.
+        let shown = [reasons::MOST_MISSED, reasons::MOST_LAG_US, reasons::MOST_BUSY, reasons::MOST_STOLEN];
+        assert_eq!(shown, [MOST_MISSED, MOST_LAG_US, MOST_BUSY, MOST_STOLEN]);
+    }
+
     /// How many figures of a page a reason marks.
     fn figures_of(reason: &str) -> usize {
-        reports::reasons::ALL.iter().filter(|words| reason.contains(**words)).count()
+        reasons::ALL.iter().filter(|words| reason.contains(**words)).count()
     }
 
     #[test]
@@ -314,7 +317,7 @@ mod tests {
         let totals = Totals { finished: 10, dropped: 1, wall_ns: 1_000, sending, ..Totals::default() };
         let offered = Offered { arrivals: 1_000, rate: 1_000.0, length_ns: None, hash: 0 };
         let judged = loadgen::result::Validity::judge(&recorder, &totals, Some(offered), 0.5);
-        for words in reports::reasons::ALL {
+        for words in reasons::ALL {
             let about: Vec<_> = judged.reasons.iter().filter(|reason| reason.contains(words)).collect();
             assert!(about.len() == 1 && figures_of(about[0]) == 1, "{words}: {:?}", judged.reasons);
         }
@@ -335,6 +338,6 @@ mod tests {
         let (load, offered) = (load(false), Offered { arrivals: 600, rate: 600.0, length_ns: None, hash: 0 });
         let judged =
             |offered| LoadSeen { load: &load, totals: &busy, offered, lag_us: 0.0, service_us: 1.0 }.judged_busy();
-        assert!(judged(None) == 0.0 && judged(Some(&offered)) > BUSY_DRIVER);
+        assert!(judged(None) == 0.0 && judged(Some(&offered)) > MOST_BUSY);
     }
 }
