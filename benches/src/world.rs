@@ -1,7 +1,7 @@
 //! A whole gateway in memory: one client's keep-alive connection through every stage to an upstream and back.
 //!
-//! The connection is `gateway::listener::connection::serve`, as a worker runs it: hyper's server, the pipeline, the
-//! pools and the codec. What is left out is the kernel, the event loop and the accept thread.
+//! The connection is `gateway::listener::connection::serve`, as a worker runs it: the codec towards both sides, the
+//! pipeline and the pools. What is left out is the kernel, the event loop and the accept thread.
 
 use std::future::{Future, poll_fn};
 use std::path::Path;

@@ -70,7 +70,7 @@ impl Session {
         let journey = &stage.work.journeys.list[number];
         let again = || journey.steps.iter().enumerate().filter(|(_, step)| !step.once).map(|(position, _)| position);
         if again().next() == Some(position) {
-            self.set_out(stage, journey).await;
+            self.set_out(stage, number).await;
         }
         if !self.gave_up && !stage.is_over() {
             self.gave_up = !self.walk(stage, &journey.steps[position]).await;
@@ -85,18 +85,17 @@ impl Session {
         }
     }
 
-    /// Begins its journey anew, first with what is done once where that is not done.
-    async fn set_out(&mut self, stage: &Stage, journey: &Journey) {
+    /// Begins its journey anew, first with what is done once where that is not done; `number` is the journey's.
+    async fn set_out(&mut self, stage: &Stage, number: usize) {
         self.gave_up = false;
         self.began_ns = monotonic_ns();
-        for step in journey.steps.iter().filter(|step| step.once) {
+        for step in stage.work.journeys.list[number].steps.iter().filter(|step| step.once) {
             if self.is_known || self.gave_up || stage.is_over() {
                 break;
             }
             self.gave_up = !self.walk(stage, step).await;
         }
         if self.gave_up {
-            let number = stage.work.journeys.list.iter().position(|other| other.name == journey.name).unwrap_or(0);
             self.arrive(stage, number, false);
             stage.rest(stage.work.journeys.pause).await;
         } else if !stage.is_over() {

@@ -2,6 +2,7 @@
 //!
 //! Latencies are microseconds. A run that was not valid says so with its reasons, before any figure is believed.
 
+pub mod bounds;
 mod journeys;
 mod validity;
 
@@ -11,7 +12,7 @@ use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
 pub use journeys::JourneyResult;
-pub use validity::{Leeway, journey_reasons};
+pub use validity::{JourneyDoubts, Leeway, journey_doubts};
 
 use crate::environment::Environment;
 use crate::recorder::{Interval, Phase, Recorder};

@@ -18,6 +18,7 @@
 //! | [`change_points`] | where a series changed its level |
 //! | `compared` | the lines of a comparison of gateways, for all renderings |
 //! | [`metric`] | a gate's metrics as people name them |
+//! | [`reasons`] | by which words reasons against a run are told apart |
 //! | [`quantity`] | figures as people read them |
 //! | [`table`] | aligned columns, bars and sparklines |
 
@@ -31,6 +32,7 @@ pub mod metric;
 pub mod page;
 mod plot;
 pub mod quantity;
+pub mod reasons;
 pub mod result;
 mod spectrum;
 pub mod story;

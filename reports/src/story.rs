@@ -7,6 +7,9 @@ use crate::result::{ClaimVerdict, Expectation, GateMetric, Kind, ResultFile, Sui
 /// So many scenarios that fail have a sentence of their own.
 const FAILED_TOLD: usize = 5;
 
+/// So the names of a gate's exact counts begin.
+const COUNTS: [&str; 3] = ["instructions.", "allocations.", "bytes."];
+
 /// A headline and the sentences that belong to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Story {
@@ -96,6 +99,7 @@ fn headline(result: &ResultFile) -> String {
     let missed = result.expectations.iter().filter(|expectation| !expectation.holds).count();
     match (result.kind, result.verdict) {
         (Kind::Gate, Verdict::Pass) => "Head is no worse than base.".to_owned(),
+        (Kind::Gate, Verdict::Fail) if fails_by_counts(result) => "Head counts more than base.".to_owned(),
         (Kind::Gate, Verdict::Fail) if !result.validity.valid => {
             "Head is broken: it ended, or its answers are wrong.".to_owned()
         }
@@ -120,6 +124,13 @@ fn headline(result: &ResultFile) -> String {
         }
         (_, _) => "Nothing failed.".to_owned(),
     }
+}
+
+/// Whether a gate fails by exact counts alone, which say what they say however the machine was.
+fn fails_by_counts(result: &ResultFile) -> bool {
+    let is_count = |name: &str| COUNTS.iter().any(|kind| name.starts_with(kind));
+    let mut failed = result.metrics.iter().filter(|(_, metric)| metric.verdict == Verdict::Fail).peekable();
+    failed.peek().is_some() && failed.all(|(name, _)| is_count(name))
 }
 
 fn do_or_does(number: usize) -> &'static str {

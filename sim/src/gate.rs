@@ -257,15 +257,16 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
     recording::save(&recording.rounds, &folder.join("rounds.jsonl"))?;
     let counted = match options.counts && !recording.interrupted {
         true => count(&base, &head, options, &settings),
-        false => Ok(Vec::new()),
+        false => Ok((Vec::new(), Vec::new())),
     };
     let uncounted = counted.as_ref().err().map(ToString::to_string);
-    let counts = counted.unwrap_or_default();
+    let (counts, gone) = counted.unwrap_or_default();
     let report = Report {
         options,
         settings: &settings,
         recording: &recording,
         counts: &counts,
+        gone: &gone,
         uncounted: uncounted.as_deref(),
         base: &base,
         head: &head,
@@ -276,8 +277,11 @@ pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
     Ok(ExitCode::from(exit_code(report.verdict(), options.inconclusive)))
 }
 
+/// What is said of each count, and the names of those that head has no longer.
+type Counts = (Vec<Counted>, Vec<String>);
+
 /// What both revisions count.
-fn count(base: &Binary, head: &Binary, options: &Options, settings: &Settings) -> Result<Vec<Counted>, GateError> {
+fn count(base: &Binary, head: &Binary, options: &Options, settings: &Settings) -> Result<Counts, GateError> {
     let workshop = Workshop::here(&options.profile)?;
     let of = |binary: &Binary| {
         let commit = binary.commit.as_deref().ok_or(GateError::NothingToCount)?;
@@ -286,7 +290,8 @@ fn count(base: &Binary, head: &Binary, options: &Options, settings: &Settings) -
         }
         counts::count(&workshop, commit)
     };
-    Ok(counts::compare(&of(base)?, &of(head)?, &settings.counts))
+    let (base, head) = (of(base)?, of(head)?);
+    Ok((counts::compare(&base, &head, &settings.counts), counts::gone(&base, &head, &settings.counts)))
 }
 
 /// The exit codes of every command that measures, with the caller's word on what is undecided.
@@ -398,8 +403,9 @@ impl World {
     }
 }
 
+/// Writes a file whole, or leaves it as it was: a recording is hours of rounds, and is written anew after each.
 fn write(path: &Path, text: &str) -> Result<(), GateError> {
-    std::fs::write(path, text).map_err(|source| GateError::File { path: path.to_path_buf(), source })
+    reports::files::write_whole(path, text).map_err(|source| GateError::File { path: path.to_path_buf(), source })
 }
 
 fn say(text: &str) {

@@ -1,4 +1,4 @@
-//! Entry point of the `sim` binary; everything is in [`sim::cli`].
+//! Entry point of the `sim` binary; everything is in `sim::cli`.
 
 use std::process::ExitCode;
 
@@ -7,5 +7,5 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    sim::cli::main_from(std::env::args_os())
+    sim::main_from(std::env::args_os())
 }

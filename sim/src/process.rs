@@ -108,7 +108,7 @@ impl Process {
     }
 
     /// The same once its threads have come to rest, so that all its time is booked: the kernel adds a running thread's
-    /// time only now and then. A process that does not rest is waited for no longer than a few milliseconds.
+    /// time only now and then. A process that does not rest is waited for no longer than 30 milliseconds.
     #[must_use]
     pub fn settled_usage(&self) -> Usage {
         let mut last = self.usage();

@@ -1,4 +1,5 @@
-//! Turns of contenders, driven by one driver in front of one mock: what `sim peers` and `sim gate` share.
+//! Turns of contenders, driven by one driver in front of one mock: what `sim peers`, `sim gate` and the
+//! studies share.
 //!
 //! A contender's turn is a stretch of load through it. What others do on the machine drifts, so turns of contenders are
 //! mixed in a seeded random order, and a contender's CPU time is read when it has nothing to do: the kernel books the
@@ -25,8 +26,6 @@ use crate::processors::{Processors, SIBLINGS};
 pub const HEADROOM: f64 = 1.5;
 /// A contender that used this share of its cores was the limit itself.
 pub const BUSY: f64 = 0.95;
-/// More than this share of the machine's time taken by its host, and times say nothing.
-pub const STEAL_MOST: f64 = 0.01;
 /// A smaller share of upstream requests on connections that were open already is worth a note.
 pub const REUSED: f64 = 0.99;
 

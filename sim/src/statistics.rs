@@ -25,4 +25,4 @@ pub mod signed_rank;
 pub mod student;
 pub mod trend;
 
-pub use paired::{RatioEstimate, median, paired_ratio};
+pub use paired::{median, paired_ratio};

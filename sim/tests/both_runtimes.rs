@@ -8,9 +8,7 @@ mod worlds;
 
 use std::path::Path;
 
-use sim::explore::score;
-use sim::oracle::breaker::BreakerScore;
-use sim::scenario::load;
+use sim::{BreakerScore, load, score};
 use worlds::{Short, result_of, sim, text};
 
 const SHORT: Short<'_> = Short {

@@ -1,21 +1,14 @@
 //! Whether a run can be believed: the rules of bench-methods, each with its reason in words.
 
+use super::bounds::{MOST_BUSY, MOST_LAG_US, MOST_MISSED, MOST_STOLEN};
 use super::{Lag, Offered, Quantiles, Validity, micros, round};
 use crate::files;
 use crate::journey::users::Ended;
 use crate::recorder::{Phase, Recorder};
 use crate::sample::Totals;
 
-/// Achieved requests may differ from offered ones by this share.
-const MOST_MISSED: f64 = 0.01;
-/// The pacer's p99 lag may be this, microseconds, or a tenth of the median service time if that is more.
-const MOST_LAG_US: f64 = 200.0;
-/// The driver's thread may work for this share of the time.
-const MOST_BUSY: f64 = 0.7;
 /// The users' process may work for this share of the cores that it may use.
 const MOST_BUSY_USERS: f64 = 0.7;
-/// The host may take this share of the machine's time.
-const MOST_STOLEN: f64 = 0.01;
 
 /// What a run is forgiven, and what it is not.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -111,28 +104,35 @@ impl Validity {
     ) -> Self {
         let leeway = Leeway { drops_are_judged: false, interrupted };
         let mut validity = Self::judge_with(recorder, &ended.totals, None, steal_ratio, leeway);
-        validity.reasons.extend(journey_reasons(ended, cores));
+        let JourneyDoubts { busy, lost } = journey_doubts(ended, cores);
+        validity.reasons.extend(busy.into_iter().chain(lost));
         validity.valid = validity.reasons.is_empty();
         validity
     }
 }
 
 /// Why what users saw cannot be believed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct JourneyDoubts {
+    /// Their process had too little time: what they saw came late, and all of it is known.
+    pub busy: Option<String>,
+    /// Something of what they saw is not known.
+    pub lost: Option<String>,
+}
+
+/// Why what users saw cannot be believed, whose process may use this many cores.
 #[must_use]
-pub fn journey_reasons(ended: &Ended, cores: usize) -> Vec<String> {
-    let mut reasons = Vec::new();
+pub fn journey_doubts(ended: &Ended, cores: usize) -> JourneyDoubts {
     let busy = ended.totals.cpu_ns as f64 / (ended.totals.wall_ns.max(1) as f64 * cores.max(1) as f64);
-    if busy > MOST_BUSY_USERS {
-        reasons.push(format!(
+    let told_busy = || {
+        format!(
             "the users' process was busy for {:.0} % of its cores, so they waited for each other: take fewer users, or \
              let them think",
             busy * 100.0
-        ));
-    }
-    if ended.lost > 0 {
-        reasons.push(format!("{} requests of users were not told, since nobody listened fast enough", ended.lost));
-    }
-    reasons
+        )
+    };
+    let told_lost = || format!("{} requests of users were not told, since nobody listened fast enough", ended.lost);
+    JourneyDoubts { busy: (busy > MOST_BUSY_USERS).then(told_busy), lost: (ended.lost > 0).then(told_lost) }
 }
 
 /// Arrivals that were dropped in what is measured: those of a warm-up are left out with it.

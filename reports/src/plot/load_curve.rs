@@ -7,7 +7,7 @@ use super::axis::Axis;
 use super::canvas::Canvas;
 use super::panel::{Chart, Frame, curve, dashed, dot, filled, panel};
 use super::{Drawing, Drawn, Ink, Mark, Shape, Sheet};
-use crate::quantity::{duration, tick};
+use crate::quantity::{duration, percent, tick};
 use crate::result::{Capacity, CapacityStep, Ratio};
 
 /// The drawing.
@@ -26,9 +26,11 @@ impl LoadCurve {
 
     /// What the marks mean.
     pub(crate) fn key(&self) -> Vec<Mark> {
+        // Few sweeps give an interval that holds the truth less often; an old result does not say how often.
+        let often = self.capacity.coverage.map_or_else(String::new, |coverage| percent(coverage) + " ");
         vec![
-            Mark::new(Ink::Tail, Shape::Line, "p99, with its 95 % interval"),
-            Mark::new(Ink::Median, Shape::Line, "p50, with its 95 % interval"),
+            Mark::new(Ink::Tail, Shape::Line, format!("p99, with its {often}interval")),
+            Mark::new(Ink::Median, Shape::Line, format!("p50, with its {often}interval")),
             Mark::new(
                 Ink::Reference,
                 Shape::Dashed,
@@ -69,5 +71,23 @@ impl Drawing for LoadCurve {
         dashed(&mut chart, &[(x.from(), *objective_p99_us), (x.to(), *objective_p99_us)], Ink::Reference, 14)?;
         self.band(&mut chart, |step| step.p99_us, Ink::Tail)?;
         self.band(&mut chart, |step| step.p50_us, Ink::Median)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_says_how_often_it_holds_the_truth() {
+        let us = |us| Ratio { estimate: us, ci_low: us, ci_high: us };
+        let step =
+            |offered_rps| CapacityStep { offered_rps, p50_us: us(1.0), p99_us: us(2.0), ..CapacityStep::default() };
+        let texts = |coverage| {
+            let capacity = Capacity { steps: vec![step(1.0), step(2.0)], coverage, ..Capacity::default() };
+            LoadCurve::of(&capacity).unwrap().key().into_iter().map(|mark| mark.text).collect::<Vec<String>>()
+        };
+        assert_eq!(texts(Some(0.5))[..2], ["p99, with its 50.0 % interval", "p50, with its 50.0 % interval"]);
+        assert_eq!(texts(None)[0], "p99, with its interval");
     }
 }

@@ -17,6 +17,9 @@ pub struct Capacity {
     pub objective_success_ratio: f64,
     /// The highest rate that holds both, requests a second.
     pub knee_rps: Ratio,
+    /// How often such intervals hold the truth: 95 % of six sweeps and more, of fewer less.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
     /// Rates that were tried, in any order.
     pub steps: Vec<CapacityStep>,
     /// Goodput at 1.5 times the knee over that at the knee.

@@ -10,16 +10,16 @@ use serde::{Deserialize, Serialize};
 pub struct Moment {
     /// Its start, milliseconds from the run's.
     pub t_ms: u64,
-    /// Requests that ended, a second.
+    /// Requests that ended in it, a second.
     #[schemars(range(min = 0.0))]
     pub rps: f64,
-    /// Median latency, microseconds.
+    /// Median latency, microseconds: of `load` that of requests that ended in it, elsewhere of those that were planned.
     #[schemars(range(min = 0.0))]
     pub p50: f64,
-    /// 99th percentile, microseconds.
+    /// 99th percentile of the same, microseconds.
     #[schemars(range(min = 0.0))]
     pub p99: f64,
-    /// Requests that did not end as expected.
+    /// Those of them that did not end as expected.
     pub errors: u64,
     /// Breaker states by endpoint: `closed`, `open`, `half_open`.
     #[serde(default)]

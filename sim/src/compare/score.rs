@@ -17,11 +17,11 @@ mod outage;
 
 use std::collections::BTreeMap;
 
-use reports::result::{Compared, ResultFile};
+use reports::result::{Compared, Phase, ResultFile};
 
 pub(super) use limit::OneKey;
 
-use crate::history::{History, Name, Outcome};
+use crate::history::{History, Name};
 use crate::run::Happened;
 
 /// How many outages showed too little to tell when an endpoint was left alone.
@@ -47,7 +47,7 @@ pub(super) fn score(asked: &Asked, history: &History, happened: &[Happened], res
         recovery_ms: worst(outages.iter().filter(|outage| outage.shows_silences).map(|outage| outage.recovery_ns)),
         reload_failures: events.at_reload,
         drain_failures: events.at_drain,
-        success_ratio: success(history),
+        success_ratio: success(result),
         added_us: added(result),
         ..Compared::default()
     };
@@ -100,10 +100,13 @@ fn worst(times: impl Iterator<Item = Option<u64>>) -> Option<f64> {
     all?.into_iter().max().map(|ns| round(ns as f64 / 1e6, 1e3))
 }
 
-/// The share of all requests that ended as wanted.
-fn success(history: &History) -> Option<f64> {
-    let ok = history.clients.iter().filter(|request| request.outcome == Outcome::Ok).count();
-    (!history.clients.is_empty()).then(|| round(ok as f64 / history.clients.len() as f64, 1e6))
+/// The share of all arrivals that ended as wanted. The histories of clients do not know what never was sent, which a
+/// gateway that stalls makes many of.
+fn success(result: &ResultFile) -> Option<f64> {
+    let phases = || result.load.values().flat_map(|load| load.phases.values());
+    let (ok, all) =
+        (phases().map(|phase| phase.outcome("ok")).sum::<u64>(), phases().map(Phase::arrivals).sum::<u64>());
+    (all > 0).then(|| round(ok as f64 / all as f64, 1e6))
 }
 
 /// Latency added before anything went wrong; of several loads that with the largest p99.
@@ -119,6 +122,8 @@ fn round(value: f64, steps: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use reports::result::Load;
+
     use super::*;
     use crate::history::story::Story;
 
@@ -134,8 +139,24 @@ mod tests {
         let history = Story::new().answered("orders/0", 200, 1).at_ms(4).refused(503).end();
         let one = score(&Asked::default(), &history, &[], &ResultFile::default());
         assert_eq!((one.trip_ms, one.leaked_attempts, one.recovery_ms), (None, None, None));
-        assert_eq!((one.reload_failures, one.success_ratio), (None, Some(0.5)));
+        assert_eq!((one.reload_failures, one.success_ratio), (None, None), "the result tells of no load");
         assert!(!one.figures.contains_key("outages"));
+    }
+
+    #[test]
+    fn what_was_dropped_did_not_succeed() {
+        let phase = |counts: [(&str, u64); 3]| Phase {
+            outcome: counts.map(|(name, count)| (name.to_owned(), count)).into(),
+            ..Phase::default()
+        };
+        let phases = [
+            ("before", phase([("ok", 60), ("failed", 0), ("dropped", 0)])),
+            ("fault_1", phase([("ok", 30), ("failed", 0), ("dropped", 10)])),
+        ];
+        let phases = phases.map(|(name, phase)| (name.to_owned(), phase)).into();
+        let mut result = ResultFile::default();
+        result.load.insert("main".to_owned(), Load { phases, ..Load::default() });
+        assert_eq!(success(&result), Some(0.9));
     }
 
     #[test]

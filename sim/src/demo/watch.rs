@@ -37,8 +37,12 @@ impl InjectedAt {
 /// What a step of time saw.
 #[derive(Debug, Default)]
 struct Step {
+    /// Of requests that were planned in it.
     latencies_ns: Vec<u64>,
+    /// Of those, how many did not end as expected.
     errors: u64,
+    /// Requests that ended in it.
+    ended: u64,
 }
 
 /// The observer of the demo's load.
@@ -51,8 +55,9 @@ pub(super) struct Watch {
     pub(super) unexplained: BTreeMap<String, u64>,
     names: Vec<String>,
     steps: Vec<Step>,
-    /// The last step takes what the plan's end pushes over it.
+    /// The last step takes what the plan's end pushes over it, but for what ends later.
     last_step: usize,
+    length_ms: u64,
     start_ns: u64,
     failing_port: u16,
     injected_status: u16,
@@ -89,6 +94,7 @@ impl Watch {
             names,
             steps: Vec::new(),
             last_step: (length_ms.div_ceil(STEP_MS)).saturating_sub(1) as usize,
+            length_ms,
             start_ns,
             failing_port,
             injected_status,
@@ -110,9 +116,10 @@ impl Watch {
             };
             let t_ms = index as u64 * STEP_MS;
             let active = t_ms + STEP_MS > injected_ms;
+            let lasted_ms = STEP_MS.min(self.length_ms.saturating_sub(t_ms)).max(1);
             Moment {
                 t_ms,
-                rps: sorted.len() as f64 * 1_000.0 / STEP_MS as f64,
+                rps: step.ended as f64 * 1_000.0 / lasted_ms as f64,
                 p50: at(0.5),
                 p99: at(0.99),
                 errors: step.errors,
@@ -130,6 +137,14 @@ impl Watch {
         }
     }
 
+    /// The step with this number, with all before it.
+    fn step(&mut self, index: usize) -> &mut Step {
+        if self.steps.len() <= index {
+            self.steps.resize_with(index + 1, Step::default);
+        }
+        &mut self.steps[index]
+    }
+
     fn is_injected(&self, sample: &Sample) -> bool {
         sample.status == self.injected_status
             && sample.endpoint == Some(self.failing_port)
@@ -140,16 +155,18 @@ impl Watch {
 impl Observer for Watch {
     fn sample(&mut self, sample: &Sample) {
         self.recorder.sample(sample);
-        let index = (sample.intended_ns.saturating_sub(self.start_ns) / (STEP_MS * 1_000_000)) as usize;
-        let index = index.min(self.last_step);
-        if self.steps.len() <= index {
-            self.steps.resize_with(index + 1, Step::default);
+        let at_ms = |ns: u64| ns.saturating_sub(self.start_ns) / 1_000_000;
+        let (planned_ms, ended_ms) = (at_ms(sample.intended_ns), at_ms(sample.end_ns));
+        let index = ((planned_ms / STEP_MS) as usize).min(self.last_step);
+        if ended_ms < self.length_ms {
+            self.step((ended_ms / STEP_MS) as usize).ended += 1;
         }
-        self.steps[index].latencies_ns.push(sample.latency_ns());
+        let step = self.step(index);
+        step.latencies_ns.push(sample.latency_ns());
+        step.errors += u64::from(sample.outcome != Outcome::Ok);
         if sample.outcome == Outcome::Ok {
             return;
         }
-        self.steps[index].errors += 1;
         if self.is_injected(sample) {
             self.injected += 1;
             return;
@@ -238,6 +255,18 @@ mod tests {
         watch.sample(&answer(600_000_000, 200, Some(9002)));
         assert_eq!(watch.injected, 1);
         assert_eq!(watch.unexplained.values().sum::<u64>(), 4);
+    }
+
+    #[test]
+    fn a_stall_is_a_time_in_which_nothing_ends() {
+        let (mut watch, _) = watch();
+        for (planned_ms, end_ms) in [(10, 11), (300, 600), (400, 600), (740, 741), (760, 1_200)] {
+            let planned_ns = planned_ms * 1_000_000;
+            watch.sample(&Sample { intended_ns: planned_ns, ..answer(end_ms * 1_000_000, 200, None) });
+        }
+        let timeline = watch.timeline("users/1");
+        assert_eq!(timeline.iter().map(|moment| moment.rps as u64).collect::<Vec<_>>(), [4, 0, 12, 0]);
+        assert!(timeline[1].p99 > 250_000.0, "whoever came then waited");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub fn wrong_answers(rounds: &[Round]) -> Option<String> {
     if not_ok == 0 || rounds.iter().any(|round| round.base.not_ok > 0) {
         return None;
     }
-    let answers: f64 = rounds.iter().map(|round| round.head.answers).sum();
+    let answers: f64 = rounds.iter().map(|round| round.head.all_answers()).sum();
     let bad_rounds = rounds.iter().filter(|round| round.head.not_ok > 0).count();
     let is_large = not_ok >= WRONG_ANSWERS && answers > 0.0 && not_ok as f64 / answers >= WRONG_SHARE;
     (is_large || bad_rounds >= WRONG_ROUNDS).then(|| {
@@ -47,6 +47,15 @@ mod tests {
         assert_eq!(said, "head: 700 answers were not as expected, in 1 of 1 rounds, and none of base's");
         assert!(wrong_answers(&rounds(&[0, 0, 40, 0])).is_some(), "a percent of them");
         assert!(wrong_answers(&rounds(&[1, 1, 0, 1, 1, 1, 1, 1])).is_some(), "a few in each of seven rounds");
+    }
+
+    #[test]
+    fn a_percent_is_of_the_answers_of_all_turns() {
+        let mut few = rounds(&[15, 15, 0]);
+        few[0].head.open_answers = 500.0;
+        assert_eq!(wrong_answers(&few), None, "30 of 3500");
+        few[0].head.open_answers = 0.0;
+        assert!(wrong_answers(&few).is_some(), "30 of 3000");
     }
 
     #[test]

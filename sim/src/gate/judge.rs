@@ -185,7 +185,15 @@ fn measure(metric: Metric, rounds: &[Round], settings: &Settings, looks: &Looks)
     let finding = Promise { false_alarm: looks.strictest(), power: looks.power };
     let found = |rounds| smallest_found(deviation, rounds, finding).max(tolerance.floor());
     let waited = metric == Metric::Rate && core_share(rounds) < BUSY;
-    let verdict = if passes && !waited { Verdict::Pass } else { Verdict::Inconclusive };
+    // What was dropped is the worst of head's latencies: it hides a loss, and makes none.
+    let is_latency = matches!(metric, Metric::P50 | Metric::P99);
+    let unsent = is_latency && rounds.iter().any(|round| round.head.dropped > 0);
+    let doubt = match (waited, unsent) {
+        (true, _) => Some("its core was not full, so the rate may be the driver's"),
+        (false, true) => Some("arrivals of head were dropped, so its worst latencies are missing"),
+        (false, false) => None,
+    };
+    let verdict = if passes && doubt.is_none() { Verdict::Pass } else { Verdict::Inconclusive };
     let middle = |side: fn(&Round, Metric) -> f64| {
         median(&rounds.iter().map(|round| side(round, metric)).filter(|value| value.is_finite()).collect::<Vec<_>>())
     };
@@ -203,7 +211,7 @@ fn measure(metric: Metric, rounds: &[Round], settings: &Settings, looks: &Looks)
         base: middle(|round, metric| round.base.value(metric))?,
         head: middle(|round, metric| round.head.value(metric))?,
         verdict,
-        note: (passes && waited).then_some("its core was not full, so the rate may be the driver's"),
+        note: doubt.filter(|_| passes),
     })
 }
 

@@ -32,8 +32,6 @@ pub struct Recording {
     pub looks: Looks,
     /// Requests a second of the driver straight to the mock.
     pub direct_rps: f64,
-    /// Requests a second of the open load.
-    pub open_rate: f64,
     /// The machine.
     pub environment: Environment,
     /// From the first start to the last end.
@@ -65,7 +63,7 @@ pub(super) fn record(
         Err(other) => return Err(other),
     };
     // When it ended between two looks, the next one is taken early, at its own level.
-    let Seen { rounds, mut judged, direct_rps, open_rate } = course.seen;
+    let Seen { rounds, mut judged, direct_rps } = course.seen;
     if !looks.at.contains(&rounds.len()) {
         judged = judge::judge(&rounds, settings, &looks);
     }
@@ -74,7 +72,6 @@ pub(super) fn record(
         judged,
         looks,
         direct_rps,
-        open_rate,
         environment: world.environment(),
         took: Duration::from_nanos(clock.now_ns()),
         interrupted: world.is_stopped(),
@@ -88,7 +85,6 @@ struct Seen {
     rounds: Vec<Round>,
     judged: Vec<Judged>,
     direct_rps: f64,
-    open_rate: f64,
 }
 
 /// A gate under way.
@@ -103,7 +99,6 @@ impl Course<'_> {
     fn run(&mut self, world: &World, clock: &Clock, sides: &[Side; 2], folder: &Path) -> Result<(), GateError> {
         let Self { options, looks, .. } = *self;
         let track = world.track(self.settings, options.seconds, folder, [&sides[0], &sides[1]])?;
-        self.seen.open_rate = track.open_rate;
         self.seen.direct_rps = track.direct()?;
         let mut rng = Pcg64::seed_from_u64(options.seed);
         let progress = Progress::new(looks.last() as u64, options.json);

@@ -90,10 +90,13 @@ pub struct Figures {
     /// Answers in the closed turns, in time or late.
     #[serde(default)]
     pub answers: f64,
+    /// Answers in the turns of open load.
+    #[serde(default)]
+    pub open_answers: f64,
     /// How long the closed turns lasted together, seconds.
     #[serde(default)]
     pub wall_s: f64,
-    /// Answers that were not as expected.
+    /// Answers that were not as expected, in turns of both kinds.
     pub not_ok: u64,
     /// Arrivals dropped at the driver's bound.
     pub dropped: u64,
@@ -113,6 +116,12 @@ impl Figures {
     #[must_use]
     pub fn answers_a_second(&self) -> f64 {
         self.answers / self.wall_s
+    }
+
+    /// Answers in turns of both kinds, which is what those that were not as expected are a share of.
+    #[must_use]
+    pub fn all_answers(&self) -> f64 {
+        self.answers + self.open_answers
     }
 
     /// The least rate there is beside none: one answer in all closed turns.

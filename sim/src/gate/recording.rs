@@ -51,4 +51,15 @@ mod tests {
         std::fs::write(&path, "{}\n").unwrap();
         assert!(load(&path).unwrap_err().to_string().contains("rounds.jsonl"));
     }
+
+    #[test]
+    fn what_was_saved_before_stays_until_all_of_it_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, kept) = (folder.path().join("rounds.jsonl"), folder.path().join("kept"));
+        save(&[Round::default()], &path).unwrap();
+        // Another name for the file: what is written over shows here, and what is put in its place does not.
+        std::fs::hard_link(&path, &kept).unwrap();
+        save(&[], &path).unwrap();
+        assert_eq!((load(&kept).unwrap().len(), load(&path).unwrap().len()), (1, 0));
+    }
 }

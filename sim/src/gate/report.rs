@@ -7,6 +7,7 @@ mod text;
 
 use std::path::Path;
 
+use loadgen::result::bounds::MOST_STOLEN;
 use loadgen::stdout;
 use reports::result::{ResultFile, Verdict};
 
@@ -22,8 +23,6 @@ use crate::processors;
 use crate::statistics::median;
 use crate::statistics::shift::Shift;
 
-/// More than this share of the machine's time taken by its host, and the run is not valid.
-const STEAL_MOST: f64 = 0.01;
 /// Lines that are shown of what a command said when it failed.
 const LAST_WORDS: usize = 5;
 /// Left out on each side of the noise's interval.
@@ -40,6 +39,8 @@ pub struct Report<'a> {
     pub recording: &'a Recording,
     /// Instructions and allocations, where they were counted.
     pub counts: &'a [Counted],
+    /// Counts of base that head has no longer.
+    pub gone: &'a [String],
     /// Why they could not be counted, though that was asked.
     pub uncounted: Option<&'a str>,
     /// One side.
@@ -53,16 +54,15 @@ pub struct Report<'a> {
 }
 
 impl Report<'_> {
-    /// The run's verdict: a head that is broken fails, however the machine was; what is not valid otherwise is nothing
-    /// else.
+    /// The run's verdict: a head that is broken fails, however the machine was, and so does one that counts too much:
+    /// counts hang on no machine. What is not valid otherwise is nothing else.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
-        if !self.faults().is_empty() {
+        let counts_more = self.counts.iter().any(|count| count.verdict == Verdict::Fail);
+        if !self.faults().is_empty() || counts_more {
             Verdict::Fail
         } else if !self.troubles().is_empty() {
             Verdict::Invalid
-        } else if self.counts.iter().any(|count| count.verdict == Verdict::Fail) {
-            Verdict::Fail
         } else {
             overall(&self.recording.judged, self.settings)
         }
@@ -171,7 +171,7 @@ impl Report<'_> {
             }
         }
         let steal = self.recording.environment.steal_ratio;
-        if steal > STEAL_MOST {
+        if steal > MOST_STOLEN {
             troubles.push(format!("the host took {:.1} % of the machine's time", steal * 100.0));
         }
         if self.recording.interrupted {
@@ -183,6 +183,16 @@ impl Report<'_> {
             troubles.push(format!("instructions and allocations could not be counted: {}", last.join("; ")));
         }
         troubles
+    }
+
+    /// Whether head failed by what was measured, and not by its exact counts alone.
+    fn some_metric_fails(&self) -> bool {
+        self.recording.judged.iter().any(|judged| self.said(judged.verdict) == Verdict::Fail)
+    }
+
+    /// What follows for an exact count: what it says, however the machine was; nothing of a head that does another work.
+    fn said_of_count(&self, count: &Counted) -> Verdict {
+        if self.faults().is_empty() { count.verdict } else { Verdict::Invalid }
     }
 
     /// What follows for one figure: nothing, when it is not believed.
@@ -228,14 +238,18 @@ impl Report<'_> {
         }
         let dropped: u64 = rounds.iter().map(|round| round.base.dropped + round.head.dropped).sum();
         if dropped > 0 {
-            notes.push(format!("{dropped} arrivals of the open load were dropped: latencies are careful at best"));
+            notes.push(format!("{dropped} arrivals of the open load were dropped: the worst latencies are missing"));
+        }
+        if !self.gone.is_empty() {
+            notes
+                .push(format!("base counts what head does no longer, so it is not compared: {}", self.gone.join(", ")));
         }
         notes
     }
 
     /// The counts in words: those that fail, and how many there are.
     fn count_lines(&self) -> Vec<String> {
-        if !self.is_believed() {
+        if !self.faults().is_empty() {
             return Vec::new();
         }
         let failed = self.counts.iter().filter(|count| count.verdict == Verdict::Fail);
@@ -309,6 +323,11 @@ fn finds(judged: &Judged) -> String {
 /// than all.
 fn lost(metric: Metric, log_ratio: f64) -> f64 {
     if metric == Metric::Rate { -percent(-log_ratio) } else { percent(log_ratio) }
+}
+
+/// What a metric may be worse by, in the measure of its change, so that one can be held against the other.
+fn tolerated(judged: &Judged, settings: &Settings) -> String {
+    format!("{:.1} %", lost(judged.metric, settings.metrics[&judged.metric].tolerance()))
 }
 
 /// A metric's change and its interval.

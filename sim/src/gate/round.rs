@@ -219,6 +219,7 @@ impl Track<'_> {
             values,
             cpu_turns: turns.iter().map(Turn::cpu_us_per_request).collect(),
             answers: requests,
+            open_answers: open.iter().map(|turn| turn.finished as f64).sum(),
             wall_s,
             core_share: median(&turns.iter().map(Turn::core_share).collect::<Vec<_>>()).unwrap_or(0.0),
             not_ok: all().map(|turn| turn.not_ok).sum(),

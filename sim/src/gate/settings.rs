@@ -77,7 +77,7 @@ pub struct Tolerance {
 pub struct CountTolerances {
     /// Instructions.
     pub instructions_pct: f64,
-    /// Heap allocations.
+    /// Heap allocations, and bytes of the heap.
     pub allocations_pct: f64,
     /// Counts that are not compared.
     pub skip: Vec<String>,

@@ -17,6 +17,18 @@ pub enum Outcome {
     ClientError,
 }
 
+impl From<loadgen::sample::Outcome> for Outcome {
+    fn from(outcome: loadgen::sample::Outcome) -> Self {
+        use loadgen::sample::Outcome as Sampled;
+        match outcome {
+            Sampled::Ok => Self::Ok,
+            Sampled::Rejected => Self::Rejected,
+            Sampled::Failed => Self::Failed,
+            Sampled::ClientError => Self::ClientError,
+        }
+    }
+}
+
 /// One request of a load.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ClientRequest {
@@ -32,7 +44,7 @@ pub struct ClientRequest {
     pub intended_ns: u64,
     /// When its first byte was written; `None` when it never was.
     pub sent_ns: Option<u64>,
-    /// When the answer's head was whole.
+    /// When the answer's head was whole; on sockets, where nobody asks, when the request ended.
     pub head_ns: Option<u64>,
     /// When the answer's last byte had come, or the request was given up.
     pub end_ns: Option<u64>,

@@ -60,17 +60,6 @@ pub struct Asked {
     pub cost: u64,
 }
 
-/// How a shared store is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum StoreMode {
-    /// Every decision is the store's.
-    Exact,
-    /// The store is gone; decisions follow the rule's policy for that.
-    Degraded,
-    /// It came back.
-    Healed,
-}
-
 /// What an event tells.
 #[derive(Debug, Clone, PartialEq)]
 pub enum EventKind {
@@ -119,13 +108,6 @@ pub enum EventKind {
         seen: Seen,
         /// The key that the endpoint was picked by, as the gateway writes it; `None` where it was not.
         key: Option<Name>,
-    },
-    /// A shared store changed its mode.
-    Store {
-        /// The store's name.
-        store: Name,
-        /// The mode now.
-        mode: StoreMode,
     },
     /// A configuration came into force, or was refused.
     Reload {

@@ -23,7 +23,7 @@ mod window;
 
 pub use attempt::{Attempt, Ending, Hit};
 pub use client::{ClientRequest, Outcome};
-pub use event::{Asked, BreakerState, Event, EventKind, Seen, StoreMode};
+pub use event::{Asked, BreakerState, Event, EventKind, Seen};
 pub use name::{Endpoint, Name};
 pub use record::{AccessRecord, Ended};
 pub use window::{FaultWindow, Phase};

@@ -152,6 +152,7 @@ pub struct LimitPolicy {
 
 impl LimitPolicy {
     /// So many a second.
+    #[cfg(test)]
     pub fn per_second(tokens: u64, burst: u64) -> Self {
         Self { tokens, per_ns: SECOND, burst, shadow: false }
     }

@@ -1,6 +1,7 @@
 //! The result of a comparison out of all turns, and whether it can be believed.
 
 use loadgen::environment::Environment;
+use loadgen::result::bounds::MOST_STOLEN;
 use reports::result::{Kind, Lag, Peer, Ratio, ResultFile, Validity, Verdict};
 use serde_json::{Map, Value};
 
@@ -9,7 +10,7 @@ use super::{Contender, Options};
 use crate::demo::findings::same;
 use crate::processors;
 use crate::rounds::turn::merged;
-use crate::rounds::{BUSY, HEADROOM, REUSED, STEAL_MOST};
+use crate::rounds::{BUSY, HEADROOM, REUSED};
 use crate::statistics::{median, paired_ratio};
 
 /// Everything that the result is made of.
@@ -147,7 +148,7 @@ impl Board<'_> {
         }
         reasons.extend(processors::note(&environment.pinning));
         let steal_ratio = environment.steal_ratio;
-        if steal_ratio > STEAL_MOST {
+        if steal_ratio > MOST_STOLEN {
             valid = false;
             reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
         }

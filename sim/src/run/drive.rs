@@ -168,7 +168,7 @@ fn seed_of(seed: u64, number: usize) -> u64 {
 }
 
 /// The arrivals that a shape begins with, without end. One that begins with nothing begins with a tenth of its last.
-fn flat(arrivals: Arrivals, rate: f64) -> (Arrivals, f64) {
+pub(super) fn flat(arrivals: Arrivals, rate: f64) -> (Arrivals, f64) {
     let even = if arrivals.is_random() { Arrivals::Poisson } else { Arrivals::Constant };
     match arrivals {
         Arrivals::Constant | Arrivals::Poisson => (arrivals, rate),

@@ -7,17 +7,15 @@ use std::collections::BTreeMap;
 
 use gateway::config::settings::upstream::Endpoints;
 use loadgen::clock::duration_ns;
-use loadgen::sample::Outcome as Sampled;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::account::was_sent;
 use super::error::RunError;
+use super::score::due_weight;
 use super::watch::{Seen, Watch};
 use super::world::World;
-use crate::history::{
-    Attempt, ClientRequest, Ending, Endpoint, Event, FaultWindow, History, Hit, Name, Outcome, Phase,
-};
+use crate::history::{Attempt, ClientRequest, Ending, Endpoint, Event, FaultWindow, History, Hit, Name, Phase};
 use crate::oracle::keys::Fetch;
 use crate::oracle::policy::{BreakerPolicy, Policies, UpstreamPolicy};
 use crate::scenario::Scenario;
@@ -107,8 +105,7 @@ pub(super) const ALIGNMENTS: u64 = 20;
 pub(super) fn policies(checked: &Checked, scores_breakers: bool, alignment: u64) -> Policies {
     let upstreams = checked.config.upstreams.iter().filter_map(|upstream| {
         let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
-        // A backup's share is nothing while all is well.
-        let weights = endpoints.iter().map(|endpoint| if endpoint.backup { 0 } else { endpoint.weight }).collect();
+        let weights = endpoints.iter().map(due_weight).collect();
         let breaker = scores_breakers.then(|| aligned(policy::breaker(&upstream.breaker), alignment));
         Some((Name::from(&*upstream.name), UpstreamPolicy { weights, breaker, ..UpstreamPolicy::default() }))
     });
@@ -251,16 +248,11 @@ fn client(seen: &Seen, load: &Name, phases: &[Phase], start_ns: u64) -> ClientRe
     let phase = phases.iter().rev().find(|phase| phase.from_ns <= intended_ns).map(|phase| phase.name.clone());
     let sent = was_sent(seen.failure);
     ClientRequest {
-        sent_ns: sent.then_some(intended_ns),
+        sent_ns: sent.then(|| since(seen.sent_ns)),
         head_ns: (seen.status != 0).then(|| since(seen.end_ns)),
         end_ns: Some(since(seen.end_ns)),
         status: (seen.status != 0).then_some(seen.status),
-        outcome: match seen.outcome {
-            Sampled::Ok => Outcome::Ok,
-            Sampled::Rejected => Outcome::Rejected,
-            Sampled::Failed => Outcome::Failed,
-            Sampled::ClientError => Outcome::ClientError,
-        },
+        outcome: seen.outcome.into(),
         answers: u32::from(seen.status != 0),
         ..ClientRequest::planned(load.clone(), phase.unwrap_or_else(|| Name::from("before")), intended_ns)
     }
@@ -269,6 +261,22 @@ fn client(seen: &Seen, load: &Name, phases: &[Phase], start_ns: u64) -> ClientRe
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_request_that_a_late_driver_sent_late_was_sent_then() {
+        let seen = Seen {
+            intended_ns: 1_000,
+            sent_ns: 6_000,
+            end_ns: 9_000,
+            status: 200,
+            outcome: loadgen::sample::Outcome::Ok,
+            failure: None,
+        };
+        let request = client(&seen, &"main".into(), &[], 500);
+        assert_eq!((request.intended_ns, request.sent_ns, request.end_ns), (500, Some(5_500), Some(8_500)));
+        let never = Seen { status: 0, failure: Some(loadgen::sample::Failure::Connect), ..seen };
+        assert_eq!(client(&never, &"main".into(), &[], 500).sent_ns, None);
+    }
 
     #[test]
     fn every_alignment_is_within_one_bucket() {

@@ -4,8 +4,8 @@
 //!   `keys`: what signs tokens;
 //! - `drive`: the loads; `crowd`: the users of journeys;
 //! - `rules`: what happens to the mocks, and which keys their key server has;
-//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`:
-//!   what happens from t = 0 on;
+//! - `warm_up`, `steady`: until latency is steady; `capacity`: what can be carried; `measure`, `watch`, `timeline`,
+//!   `steps`: what happens from t = 0 on;
 //! - `simulated`: all of that in virtual time, from the same code behind it;
 //! - `events`, `gather`, `limits`, `policy`: what oracles are asked about; `account`, `score`, `beside`: figures;
 //! - `validity`, `doubt`, `verdict`: whether they can be believed, what follows, and what follows even where they
@@ -40,6 +40,7 @@ mod score;
 mod simulated;
 mod slowest;
 mod steady;
+mod steps;
 mod timeline;
 mod validity;
 mod verdict;

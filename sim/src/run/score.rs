@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateway::config::settings::upstream::{Balance as Picked, Endpoints};
+use gateway::config::settings::upstream::{Balance as Picked, Endpoint, Endpoints};
 use loadgen::environment::Environment;
 use loadgen::result::{JourneyResult, LoadResult};
-use loadgen::sample::Outcome;
 use reports::result::{Balance, Breaker, Gateway, Kind, Moment, ResultFile, Retries, Rss};
 
 use super::account::{Account, Records};
@@ -16,6 +15,7 @@ use super::gather::MOST_JUDGED;
 use super::limits::Limited;
 use super::measure::Measured;
 use super::other::Other;
+use super::steps::{Step, steps};
 use super::warm_up::WarmedUp;
 use super::watch::Seen;
 use super::{limits, timeline, validity, verdict};
@@ -252,23 +252,17 @@ impl Findings<'_> {
         let counts = self.at_mocks();
         let one = |upstream: &Arc<gateway::config::settings::Upstream>| {
             let Endpoints::Static(endpoints) = &upstream.endpoints else { return None };
-            let named: Vec<(&str, u32)> = endpoints
-                .iter()
-                .filter_map(|endpoint| Some((self.checked.names.get(&*endpoint.address)?.as_str(), endpoint.weight)))
-                .collect();
+            let named = |endpoint: &Endpoint| self.checked.names.get(&*endpoint.address).cloned();
             let count = |name: &str| counts.get(name).copied().unwrap_or(0) as f64;
-            let total = named.iter().map(|(name, _)| count(name)).sum::<f64>().max(1.0);
-            let weights = named.iter().map(|(_, weight)| f64::from(*weight)).sum::<f64>().max(1.0);
-            let share = |value: f64, total: f64| round(value / total, 1e4);
-            let shares = named.iter().map(|(name, _)| ((*name).to_owned(), share(count(name), total)));
-            let expected = named.iter().map(|(name, weight)| ((*name).to_owned(), share(f64::from(*weight), weights)));
+            let seen = endpoints.iter().filter_map(named).map(|name| (count(&name), name));
+            let due = endpoints.iter().filter_map(|one| Some((f64::from(due_weight(one)), named(one)?)));
             // Where nothing was ever wrong there was nothing to regret.
             let judged = self.scores.as_ref().filter(|_| !self.scenario.faults.is_empty());
             let judged = judged.and_then(|scored| scored.scores.balance.get(&*upstream.name));
             let is_hashed = matches!(upstream.balance, Picked::ConsistentHash(_));
             let balance = Balance {
-                share: shares.collect(),
-                expected_share: expected.collect(),
+                share: shares(seen.collect()),
+                expected_share: shares(due.collect()),
                 regret_bad: judged.map(|score| round(score.regret_bad, 1e4)),
                 regret_idle: judged.map(|score| round(score.regret_idle, 1e4)),
                 moved_keys: judged.filter(|_| is_hashed).map(|score| score.moved_keys as f64),
@@ -318,21 +312,13 @@ impl Findings<'_> {
         let length = self.measured.lasted.min(self.scenario.length());
         let length_ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
         let step_ms = (length_ms / STEPS).next_multiple_of(LEAST_STEP_MS).max(LEAST_STEP_MS);
-        let mut steps: Vec<(Vec<u64>, u64)> = vec![Default::default(); length_ms.div_ceil(step_ms).max(1) as usize];
-        for seen in self.measured.watches.iter().flat_map(|watch| &watch.seen) {
-            let at_ms = seen.intended_ns.saturating_sub(self.measured.start_ns) / 1_000_000;
-            let index = ((at_ms / step_ms) as usize).min(steps.len() - 1);
-            steps[index].0.push(seen.latency_ns());
-            steps[index].1 += u64::from(seen.outcome != Outcome::Ok);
-        }
-        let moments = steps
-            .into_iter()
-            .enumerate()
-            .map(|(index, (latencies, errors))| self.moment(index as u64 * step_ms, step_ms, latencies, errors));
-        moments.collect()
+        let seen = self.measured.watches.iter().flat_map(|watch| &watch.seen);
+        let steps = steps(seen, self.measured.start_ns, (length_ms, step_ms));
+        steps.into_iter().enumerate().map(|(index, step)| self.moment(index as u64 * step_ms, step_ms, step)).collect()
     }
 
-    fn moment(&self, t_ms: u64, step_ms: u64, mut latencies: Vec<u64>, errors: u64) -> Moment {
+    fn moment(&self, t_ms: u64, step_ms: u64, step: Step) -> Moment {
+        let Step { mut latencies, errors, rps } = step;
         latencies.sort_unstable();
         let at = |quantile: f64| {
             let rank = (latencies.len() as f64 * quantile).ceil() as usize;
@@ -344,7 +330,7 @@ impl Findings<'_> {
         let outages = self.scenario.outages().into_iter().filter(|outage| outage.0 < until && from < outage.1);
         Moment {
             t_ms,
-            rps: round(latencies.len() as f64 * 1e3 / step_ms as f64, 10.0),
+            rps,
             p50: at(0.5),
             p99: at(0.99),
             errors,
@@ -356,6 +342,17 @@ impl Findings<'_> {
                 .collect(),
         }
     }
+}
+
+/// What an endpoint counts for among those of its upstream while all is well: a backup, for nothing.
+pub(super) fn due_weight(endpoint: &Endpoint) -> u32 {
+    if endpoint.backup { 0 } else { endpoint.weight }
+}
+
+/// Each one's part of their sum, by name; of nothing, nothing.
+fn shares(parts: Vec<(f64, String)>) -> BTreeMap<String, f64> {
+    let total = parts.iter().map(|(part, _)| part).sum::<f64>().max(1.0);
+    parts.into_iter().map(|(part, name)| (name, round(part / total, 1e4))).collect()
 }
 
 /// A figure of this expectation that oracles read from every single request.
@@ -373,7 +370,20 @@ fn round(value: f64, steps: f64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use gateway::config::settings::upstream::Target;
+
     use super::*;
+
+    #[test]
+    fn a_backup_is_to_get_nothing_while_all_is_well() {
+        let endpoint = |weight, backup| {
+            due_weight(&Endpoint { address: "a:1".into(), target: Target::Name("a".into(), 1), weight, backup })
+        };
+        assert_eq!([endpoint(3, false), endpoint(1, false), endpoint(1, true)], [3, 1, 0]);
+        let due = [(3.0, "a"), (1.0, "b"), (0.0, "c")].map(|(part, name)| (part, name.to_owned()));
+        assert_eq!(shares(due.to_vec()).into_values().collect::<Vec<_>>(), [0.75, 0.25, 0.0]);
+        assert_eq!(shares(vec![(0.0, "a".to_owned())])["a"], 0.0, "of nothing, nothing");
+    }
 
     #[test]
     fn some_figures_need_every_request() {

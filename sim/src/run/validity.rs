@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use loadgen::result::{Offered, Quantiles};
+use loadgen::result::bounds::{MOST_BUSY, MOST_LAG_US, MOST_MISSED, MOST_STOLEN};
+use loadgen::result::{JourneyDoubts, Offered, Quantiles, journey_doubts};
 use loadgen::sample::Totals;
 use reports::result::{Lag, Validity};
 
@@ -12,15 +13,9 @@ use super::warm_up::WarmedUp;
 use crate::scenario::Scenario;
 use crate::scenario::model::{LoadPart, Runtime};
 
-/// The pacer may be this late at p99, or a tenth of the median service time where that is more.
-const MOST_LAG_US: f64 = 200.0;
-/// A driver that is busier than this delays what it measures.
-const BUSY_DRIVER: f64 = 0.7;
 /// Mocks that are busier than this are what limits.
 const BUSY_MOCKS: f64 = 0.85;
-/// Time that the host took.
-const MOST_STEAL: f64 = 0.01;
-/// With more of it, time limits pass that would not have.
+/// With more of the machine's time taken by its host, time limits pass that would not have.
 const STARVING_STEAL: f64 = 0.05;
 
 /// Reasons against a run, and what they may have caused.
@@ -81,8 +76,7 @@ pub(super) fn judge(
         let one = LoadSeen { load, totals, offered, lag_us: lag.p99, service_us: service.p50 };
         one.reasons(&mut reasons);
         if let Some(ended) = &measured.driven.ended[number] {
-            let found = loadgen::result::journey_reasons(ended, cores);
-            found.into_iter().for_each(|reason| reasons.lost(format!("load {}: {reason}", load.name)));
+            users_reasons(&mut reasons, &load.name, journey_doubts(ended, cores));
         }
         validity.dropped += one.dropped();
         if lag.p99 > validity.pacer_lag_us.p99 {
@@ -125,6 +119,12 @@ pub(super) fn judge(
     (Validity { valid: list.is_empty(), reasons: list, ..validity }, doubt)
 }
 
+/// Users that are only slow hide nothing: what they were answered is known, as with a driver that was late.
+fn users_reasons(reasons: &mut Reasons, load: &str, JourneyDoubts { busy, lost }: JourneyDoubts) {
+    busy.into_iter().for_each(|reason| reasons.late(format!("load {load}: {reason}")));
+    lost.into_iter().for_each(|reason| reasons.lost(format!("load {load}: {reason}")));
+}
+
 fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, reasons: &mut Reasons) {
     let mocks_busy = measured.mocks_cpu_us as f64 / measured.lasted.as_micros().max(1) as f64;
     // Mocks that queue on purpose wait, and take no time of a core for it.
@@ -137,7 +137,7 @@ fn world_reasons(scenario: &Scenario, measured: &Measured, steal_ratio: f64, rea
     if lost > 0 && kept_from > 0 {
         reasons.lost(format!("the mocks' journal lost {lost} requests"));
     }
-    if steal_ratio > MOST_STEAL {
+    if steal_ratio > MOST_STOLEN {
         let why = format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0);
         if steal_ratio > STARVING_STEAL { reasons.starved(why) } else { reasons.late(why) }
     }
@@ -207,14 +207,14 @@ impl LoadSeen<'_> {
             reasons.slow(format!("load {name}: {} arrivals were dropped at the in-flight bound", self.dropped()));
         }
         let achieved = self.achieved();
-        if (achieved - 1.0).abs() > 0.01 {
+        if (achieved - 1.0).abs() > MOST_MISSED {
             reasons.slow(format!("load {name}: {:.1} % of the offered requests were achieved", achieved * 100.0));
         }
         let most = (self.service_us * 0.1).max(MOST_LAG_US);
         if self.lag_us > most {
             reasons.late(format!("load {name}: the pacer's p99 lag was {:.0} us, more than {most:.0} us", self.lag_us));
         }
-        if self.busy() > BUSY_DRIVER {
+        if self.busy() > MOST_BUSY {
             let who = if self.totals.neighbour_ns > 0 { "driver and mocks were" } else { "the driver was" };
             reasons.late(format!("load {name}: {who} busy for {:.0} %", self.busy() * 100.0));
         }
@@ -233,6 +233,7 @@ fn round(value: f64, steps: f64) -> f64 {
 mod tests {
     use loadgen::plan::Arrivals;
     use loadgen::sample::Spent;
+    use reports::reasons;
 
     use super::*;
     use crate::scenario::model::{LoadModel, WayPart};
@@ -279,9 +280,51 @@ mod tests {
         ] {
             let reasons = reasons(false, &totals, lag_us);
             assert!(reasons.len() == 1 && reasons[0].contains(word), "{word}: {reasons:?}");
+            let marks = if word == "gave up" { 0 } else { 1 };
+            assert_eq!(figures_of(&reasons[0]), marks, "{reasons:?}");
         }
         let nothing = Totals { wall_ns: 1_000, ..Totals::default() };
         assert!(reasons(false, &nothing, 0.0)[0].contains("no request ended"));
+    }
+
+    #[test]
+    fn users_that_are_slow_lose_no_evidence() {
+        let judged = |busy: Option<&str>, lost: Option<&str>| {
+            let mut reasons = Reasons::default();
+            let owned = |text: Option<&str>| text.map(str::to_owned);
+            users_reasons(&mut reasons, "shop", JourneyDoubts { busy: owned(busy), lost: owned(lost) });
+            (reasons.late, reasons.doubt.lost, reasons.list.len())
+        };
+        assert_eq!(judged(Some("busy"), None), (true, false, 1));
+        assert_eq!(judged(None, Some("lost")), (false, true, 1));
+        assert_eq!(judged(Some("busy"), Some("lost")), (true, true, 2));
+    }
+
+    #[test]
+    fn the_page_marks_by_the_bounds_that_runs_are_judged_by() {
+        // Whatever renders a result shares no code with what measures it.
+        let shown = [reasons::MOST_MISSED, reasons::MOST_LAG_US, reasons::MOST_BUSY, reasons::MOST_STOLEN];
+        assert_eq!(shown, [MOST_MISSED, MOST_LAG_US, MOST_BUSY, MOST_STOLEN]);
+    }
+
+    /// How many figures of a page a reason marks.
+    fn figures_of(reason: &str) -> usize {
+        reasons::ALL.iter().filter(|words| reason.contains(**words)).count()
+    }
+
+    #[test]
+    fn the_page_knows_the_reasons_of_a_load_alone_too() {
+        let mut recorder = loadgen::recorder::Recorder::new("all", 0);
+        (0..1_000).for_each(|at| loadgen::sample::Observer::lag(&mut recorder, at, 5_000_000));
+        loadgen::sample::Observer::dropped(&mut recorder, 1);
+        let sending = Spent { cpu_ns: 900, wall_ns: 1_000, ..Spent::default() };
+        let totals = Totals { finished: 10, dropped: 1, wall_ns: 1_000, sending, ..Totals::default() };
+        let offered = Offered { arrivals: 1_000, rate: 1_000.0, length_ns: None, hash: 0 };
+        let judged = loadgen::result::Validity::judge(&recorder, &totals, Some(offered), 0.5);
+        for words in reasons::ALL {
+            let about: Vec<_> = judged.reasons.iter().filter(|reason| reason.contains(words)).collect();
+            assert!(about.len() == 1 && figures_of(about[0]) == 1, "{words}: {:?}", judged.reasons);
+        }
     }
 
     #[test]
@@ -299,6 +342,6 @@ mod tests {
         let (load, offered) = (load(false), Offered { arrivals: 600, rate: 600.0, length_ns: None, hash: 0 });
         let judged =
             |offered| LoadSeen { load: &load, totals: &busy, offered, lag_us: 0.0, service_us: 1.0 }.judged_busy();
-        assert!(judged(None) == 0.0 && judged(Some(&offered)) > BUSY_DRIVER);
+        assert!(judged(None) == 0.0 && judged(Some(&offered)) > MOST_BUSY);
     }
 }

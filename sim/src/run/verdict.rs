@@ -37,7 +37,9 @@ pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &
         above: None,
         per: None,
     });
-    let always = always.into_iter().filter(|one| figure(&figures, &one.figure).is_some());
+    // What the scenario itself expects is told once, wherever it stands among the others.
+    let is_added = |one: &ExpectPart| figure(&figures, &one.figure).is_some() && !expected.contains(one);
+    let always = always.into_iter().filter(is_added);
     let written = expected.iter().cloned();
     let one = |expected: ExpectPart| {
         let told = judge(&expected, &figures);
@@ -45,8 +47,6 @@ pub(super) fn expectations(expected: &[ExpectPart], result: &ResultFile, died: &
         Judged { told, stands }
     };
     let mut judged: Vec<Judged> = written.chain(always).map(one).collect();
-    judged
-        .dedup_by(|later, earlier| later.told.figure == earlier.told.figure && later.told.bound == earlier.told.bound);
     let never =
         died.iter().map(Death::told).chain(unanswered(expected, &figures)).chain(wrong_headers(expected, &figures));
     judged.extend(never.map(|told| Judged { stands: doubt.leaves(&told, None, &figures), told }));
@@ -292,6 +292,25 @@ mod tests {
         }
         assert_eq!(value("late.outcome.ok"), Some(0.0), "a count is one");
         assert_eq!((value("full.success_ratio"), value("full.latency_us.p99")), (Some(0.0), None), "drops arrived");
+    }
+
+    #[test]
+    fn what_a_scenario_expects_itself_is_told_once_wherever_it_stands() {
+        let expect = |figure: &str| {
+            let (figure, max) = (figure.to_owned(), Some(0.0));
+            ExpectPart { figure, min: None, max, above: None, per: None }
+        };
+        let mut result = ResultFile::default();
+        result.other.insert("accounting".to_owned(), json!({ "missing": 0, "surplus": 0 }));
+        let figures = |expected: &[ExpectPart]| {
+            let judged = expectations(expected, &result, &[], &Doubt::default());
+            judged.into_iter().map(|one| one.told.figure).collect::<Vec<_>>()
+        };
+        assert_eq!(figures(&[]), ["accounting.missing", "accounting.surplus"]);
+        let own = [expect("accounting.missing"), expect("events.failed")];
+        assert_eq!(figures(&own), ["accounting.missing", "events.failed", "accounting.surplus"]);
+        let looser = ExpectPart { max: Some(5.0), ..expect("accounting.missing") };
+        assert_eq!(figures(&[looser]).len(), 3, "another bound is another expectation");
     }
 
     fn judged(holds: bool, stands: bool) -> Judged {

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use loadgen::clock::{Clock, duration_ns};
-use loadgen::plan::Plan;
+use loadgen::clock::Clock;
 use loadgen::sample::{Observer, Outcome, Sample, Totals};
 
-use super::drive::{Stretch, start_ns};
+use super::drive::{Stretch, flat, start_ns};
 use super::error::RunError;
 use super::steady::{FEWEST, Steadiness, judge};
 use crate::scenario::Scenario;
@@ -111,12 +110,10 @@ fn idle(length: Duration, clock: Clock, stop: &AtomicBool) -> WarmedUp {
 }
 
 /// Whether a load is to become steady: not where it overloads on purpose, nor where so few of its requests come in all
-/// of this time that nothing could be said of them.
+/// of this time that nothing could be said of them. It is sent as it begins, whatever comes of it later.
 fn is_asked(load: &LoadPart, most: Duration) -> bool {
     let comes = match load.model {
-        LoadModel::Open { arrivals, rate } => {
-            Plan::new(arrivals, rate, duration_ns(most), 0).peak_rate() * most.as_secs_f64()
-        }
+        LoadModel::Open { arrivals, rate } => flat(arrivals, rate).1 * most.as_secs_f64(),
         LoadModel::Closed | LoadModel::Journey => f64::INFINITY,
     };
     !load.overload && comes >= FEWEST as f64
@@ -244,6 +241,13 @@ mod tests {
         assert!(asked(open(100.0), false) && asked(LoadModel::Closed, false));
         assert!(!asked(open(2.0), false), "26 requests in all");
         assert!(!asked(open(100.0), true), "it overloads on purpose");
+        let ramp =
+            |from| LoadModel::Open { arrivals: Arrivals::Ramp { from, to: 2_000.0, random: false }, rate: 2_000.0 };
+        assert!(!asked(ramp(1.0), false), "it warms up at the rate that it begins with");
+        assert!(
+            asked(ramp(100.0), false) && asked(ramp(0.0), false),
+            "from nothing it begins with a tenth of its last"
+        );
     }
 
     #[test]

@@ -7,7 +7,7 @@ use loadgen::recorder::Recorder;
 use loadgen::response::Refusal;
 use loadgen::sample::{Failure, Observer, Outcome, Sample, Totals};
 
-/// Requests of one load that are kept one by one: 250 MB of memory. Histograms count all.
+/// Requests of one load that are kept one by one: 130 MB of memory. Histograms count all.
 const MOST_KEPT: usize = 4_000_000;
 /// Refusals of one load whose words are kept.
 const MOST_REFUSALS: usize = 500_000;
@@ -16,6 +16,7 @@ const MOST_REFUSALS: usize = 500_000;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seen {
     pub(super) intended_ns: u64,
+    pub(super) sent_ns: u64,
     pub(super) end_ns: u64,
     pub(super) status: u16,
     pub(super) outcome: Outcome,
@@ -68,6 +69,7 @@ impl Observer for Watch {
         }
         self.seen.push(Seen {
             intended_ns: sample.intended_ns,
+            sent_ns: sample.sent_ns,
             end_ns: sample.end_ns,
             status: sample.status,
             outcome: sample.outcome,

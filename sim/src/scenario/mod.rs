@@ -27,7 +27,7 @@ mod warnings;
 
 pub(crate) use figures::CAUSES;
 pub use model::Scenario;
-pub use problem::{Problem, Problems};
+pub use problem::Problems;
 pub use read::{LoadError, load, load_with_config};
 pub(crate) use warnings::warnings;
 

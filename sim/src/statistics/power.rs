@@ -17,8 +17,7 @@ pub struct Promise {
 }
 
 /// The fewest rounds that can tell anything at this level. Verdicts are of signed ranks, and the strongest evidence
-/// that
-/// `n` of them can give, all rounds on one side, has a chance of `2^-n` (Wilcoxon, 1945).
+/// that `n` of them can give, all rounds on one side, has a chance of `2^-n` (Wilcoxon, 1945).
 #[must_use]
 pub fn fewest_rounds(level: f64) -> usize {
     let halvings = -level.clamp(f64::MIN_POSITIVE, 1.0).log2();

@@ -63,6 +63,7 @@ impl Shift {
     }
 
     /// The one-sided p-value against a shift of at least `value`: small when the shift is below it.
+    #[cfg(test)]
     #[must_use]
     pub fn p_below(&self, value: f64) -> f64 {
         let below = self.walsh.partition_point(|walsh| *walsh < value);

@@ -4,12 +4,13 @@
 //! less than what is refused. It decides nothing. Where the driver may have been the limit, requests a second and
 //! latencies are the driver's, and are left out; CPU a request holds for that rate.
 
+use loadgen::result::bounds::MOST_STOLEN;
 use serde_json::{Value, json};
 
 use super::experiment::Load;
 use super::figure::Sample;
 use crate::rounds::turn::Turn;
-use crate::rounds::{BUSY, HEADROOM, REUSED, STEAL_MOST};
+use crate::rounds::{BUSY, HEADROOM, REUSED};
 use crate::statistics::median;
 
 /// Figures that are the driver's where a contender waited for it.
@@ -87,7 +88,7 @@ impl Shown {
 
 /// Judges a round by what the host took of the machine's time meanwhile; says so where it was too much.
 pub(super) fn judge_round(round: usize, steal_ratio: f64, all: &mut [Shown]) -> Option<String> {
-    (steal_ratio > STEAL_MOST).then(|| {
+    (steal_ratio > MOST_STOLEN).then(|| {
         all.iter_mut().for_each(Shown::spoil);
         format!("round {round} does not count: the host took {:.1} % of the machine's time", steal_ratio * 100.0)
     })

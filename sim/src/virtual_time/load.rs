@@ -271,9 +271,8 @@ fn outcome(part: &RequestPart, got: &Got, left: bool) -> Outcome {
                 Outcome::Ok
             }
         }
-        Some(429) => Outcome::Rejected,
-        Some(503) if !got.by_mock => Outcome::Rejected,
-        Some(400..500) => Outcome::ClientError,
-        _ => Outcome::Failed,
+        // What it means is the same on sockets and here.
+        Some(status) => loadgen::sample::Outcome::of_unexpected(status, got.by_mock).into(),
+        None => Outcome::Failed,
     }
 }

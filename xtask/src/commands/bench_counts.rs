@@ -27,9 +27,9 @@ const VALGRIND: Need = Need {
 
 /// Counts, and budgets, are for so many operations.
 const OPERATIONS: u64 = 100;
-/// With this in their names: allocations. All others are instructions.
+/// So the names of counts begin that are allocations,
 const ALLOCATIONS: &str = "allocations_";
-/// What is counted in bytes, each by itself.
+/// and of those in bytes, each by itself. All others are instructions.
 const BYTES: &str = "bytes_";
 
 /// Pairs of counts that may be so many parts of a thousand apart at most, and what lies between them.

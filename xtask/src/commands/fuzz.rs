@@ -6,6 +6,7 @@
 //! it, beside its other checks and at a lower priority than they have.
 
 use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use crate::failure::Failure;
@@ -16,9 +17,8 @@ use crate::workspace::{root, target_dir};
 const SECONDS: u32 = 60;
 /// The longest input, bytes: above every limit that a target sets.
 const LONGEST: u32 = 4_200;
-/// Where what is printed beside other checks is kept, among what cargo builds; and how a person is told.
+/// Where what is printed beside other checks is kept, among what cargo builds.
 const LOG_NAME: &str = "fuzz.log";
-const LOG: &str = "target/fuzz.log";
 
 /// What is asked for.
 #[derive(Debug, PartialEq, Eq)]
@@ -62,9 +62,11 @@ pub(crate) fn begin() -> Result<Begun, Failure> {
     let mut command = yielding(plain_command(&Options { seconds: SECONDS, plain: true, only: Vec::new() }));
     command.arg("--test-threads=1");
     let line = line(&command);
-    println!("$ {line}\nbeside the checks that follow; what it prints comes at the end, and until then is in {LOG}");
-    let log = log().and_then(|log| Ok((log.try_clone()?, log)));
-    let (out, err) = log.map_err(|error| Failure::cannot_run(format!("cannot write {LOG}: {error}")))?;
+    let path = log_path();
+    let told = path.display();
+    println!("$ {line}\nbeside the checks that follow; what it prints comes at the end, and until then is in {told}");
+    let log = log(&path).and_then(|log| Ok((log.try_clone()?, log)));
+    let (out, err) = log.map_err(|error| Failure::cannot_run(format!("cannot write {told}: {error}")))?;
     let child = command.stdout(out).stderr(err).spawn();
     let child = child.map_err(|error| Failure::cannot_run(format!("cannot start `{line}`: {error}")))?;
     Ok(Begun { child, line })
@@ -75,17 +77,21 @@ impl Begun {
     pub(crate) fn end(mut self) -> Result<(), Failure> {
         let cannot = |error| Failure::cannot_run(format!("cannot wait for `{}`: {error}", self.line));
         let status = self.child.wait().map_err(cannot)?;
-        let path = target_dir().join(LOG_NAME);
-        let printed =
-            std::fs::read(&path).map_err(|error| Failure::cannot_run(format!("cannot read {LOG}: {error}")))?;
+        let path = log_path();
+        let cannot = |error| Failure::cannot_run(format!("cannot read {}: {error}", path.display()));
+        let printed = std::fs::read(&path).map_err(cannot)?;
         println!("{}", String::from_utf8_lossy(&printed).trim());
         if status.success() { Ok(()) } else { Err(Failure::check(format!("`{}` failed ({status})", self.line))) }
     }
 }
 
-fn log() -> std::io::Result<File> {
+fn log_path() -> PathBuf {
+    target_dir().join(LOG_NAME)
+}
+
+fn log(path: &Path) -> std::io::Result<File> {
     std::fs::create_dir_all(target_dir())?;
-    File::create(target_dir().join(LOG_NAME))
+    File::create(path)
 }
 
 /// Mutants of the seeds, by a test of the gateway.

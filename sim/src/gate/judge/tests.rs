@@ -145,6 +145,30 @@ fn a_rate_passes_only_where_the_core_was_full() {
 }
 
 #[test]
+fn latencies_of_which_the_worst_were_dropped_pass_nothing_and_hide_no_loss() {
+    let settings = Settings::load(None).unwrap();
+    let looks = Looks::new(&settings, 32);
+    let mut dropping = rounds(&[0.0; 12]);
+    dropping[5].base.dropped = 3;
+    let verdicts = |rounds: &[Round]| {
+        let judged = judge(rounds, &settings, &looks);
+        [Metric::Cpu, Metric::P50, Metric::P99].map(|metric| {
+            let one = judged.iter().find(|one| one.metric == metric).unwrap();
+            (one.verdict, one.note.is_some())
+        })
+    };
+    let passes = (Verdict::Pass, false);
+    assert_eq!(verdicts(&dropping), [passes; 3], "base's drops flatter base");
+    dropping[5].head.dropped = 3;
+    let open = (Verdict::Inconclusive, true);
+    assert_eq!(verdicts(&dropping), [passes, open, open]);
+    for round in &mut dropping {
+        round.head.values.insert(Metric::P99, 150.0);
+    }
+    assert_eq!(verdicts(&dropping)[2], (Verdict::Fail, false), "it is worse by what was seen alone");
+}
+
+#[test]
 fn rounds_without_an_answer_in_time_are_the_worst_ones() {
     let settings = Settings::load(None).unwrap();
     let looks = Looks::new(&settings, 32);

@@ -95,7 +95,7 @@ fn exact(report: &Report<'_>, count: &Counted) -> Value {
         "mde_pct": 0.0,
         "tolerance_pct": count.tolerance_pct,
         "rounds": 1,
-        "verdict": report.said(count.verdict),
+        "verdict": report.said_of_count(count),
         "base": count.base,
         "head": count.head,
         "budget": count.budget,

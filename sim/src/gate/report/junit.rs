@@ -1,7 +1,7 @@
 //! The gate as JUnit XML: one test case for each metric, one for the run's validity, and one for head's answers. Of a
-//! run that is not valid, or whose head is broken, no metric passes or fails: each is skipped. Where the caller takes
-//! an undecided run for a failed one (`--inconclusive fail`), the metrics that left it open fail, so that whoever reads
-//! this file sees what the exit code says.
+//! run that is not valid, or whose head is broken, no metric passes or fails: each is skipped. Exact counts are skipped
+//! only where head is broken. Where the caller takes an undecided run for a failed one (`--inconclusive fail`), the
+//! metrics that left it open fail, so that whoever reads this file sees what the exit code says.
 
 use std::fmt::Write as _;
 
@@ -20,8 +20,9 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let judged = &recording.judged;
     let open = |one: &&Judged| leaves_open(report, one);
     let held_against = judged.iter().filter(open).count();
-    let all = || judged.iter().map(|one| one.verdict).chain(report.counts.iter().map(|count| count.verdict));
-    let of = |verdicts: &[Verdict]| all().filter(|one| verdicts.contains(&report.said(*one))).count();
+    let counts = || report.counts.iter().map(|count| report.said_of_count(count));
+    let all = || judged.iter().map(|one| report.said(one.verdict)).chain(counts());
+    let of = |verdicts: &[Verdict]| all().filter(|one| verdicts.contains(one)).count();
     let seconds = recording.took.as_secs_f64();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let _ = writeln!(
@@ -49,7 +50,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
         case(&mut xml, one.metric.name(), message.as_deref());
     }
     for count in report.counts {
-        let message = match report.said(count.verdict) {
+        let message = match report.said_of_count(count) {
             Verdict::Fail => Some(format!("<failure message=\"{}\"/>", escaped(&count_line(count)))),
             Verdict::Invalid => Some(NOT_JUDGED.to_owned()),
             Verdict::Pass | Verdict::Inconclusive => None,

@@ -2,7 +2,7 @@
 
 use reports::result::Verdict;
 
-use super::{Report, change, figure_word, finds, title, value};
+use super::{Report, change, figure_word, finds, title, tolerated, value};
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
@@ -10,6 +10,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let headline = match verdict {
         Verdict::Pass => "✅ Performance gate: pass",
         Verdict::Fail if !report.faults().is_empty() => "❌ Performance gate: head is broken",
+        Verdict::Fail if !report.some_metric_fails() => "❌ Performance gate: head counts more than base",
         Verdict::Fail => "❌ Performance gate: head is slower",
         Verdict::Inconclusive => "❔ Performance gate: inconclusive",
         Verdict::Invalid => "⚠️ Performance gate: not a valid measurement",
@@ -21,14 +22,14 @@ pub(super) fn render(report: &Report<'_>) -> String {
     lines.push(format!("| | base | head | worse by [{coverage:.1} %] | finds | tolerates | verdict |"));
     lines.push("|---|--:|--:|--:|--:|--:|---|".to_owned());
     for judged in &recording.judged {
-        let tolerance = report.settings.metrics[&judged.metric].tolerance_pct;
         lines.push(format!(
-            "| {} | {} | {} | {} | {} | {tolerance:.1} % | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} |",
             title(judged.metric),
             value(judged.metric, judged.base),
             value(judged.metric, judged.head),
             change(judged),
             finds(judged),
+            tolerated(judged, report.settings),
             figure_word(report.said(judged.verdict))
         ));
     }

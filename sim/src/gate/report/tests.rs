@@ -85,17 +85,8 @@ fn with_all<T>(
     let environment = Environment { cores: 2, ..Environment::default() };
     let judged = judge(&rounds, &settings, &looks);
     let took = Duration::from_secs(60);
-    let recording = Recording {
-        rounds,
-        judged,
-        looks,
-        direct_rps: 200_000.0,
-        open_rate: 1.0,
-        environment,
-        took,
-        interrupted: false,
-        broken: None,
-    };
+    let recording =
+        Recording { rounds, judged, looks, direct_rps: 200_000.0, environment, took, interrupted: false, broken: None };
     let binary = |hash: &str, commit: Option<&str>| Binary {
         path: PathBuf::from("/x/gateway"),
         commit: commit.map(str::to_owned),
@@ -108,6 +99,7 @@ fn with_all<T>(
         settings: &settings,
         recording: &recording,
         counts,
+        gone: &[],
         uncounted,
         base: &base,
         head: &head,
@@ -262,7 +254,44 @@ fn a_count_beyond_its_tolerance_fails_the_run() {
         let result: Value = serde_json::from_str(&report.result_file().to_json()).unwrap();
         assert_eq!(result["metrics"]["allocations.pipeline"]["verdict"], "fail");
     });
-    with_counts(rounds(0.0), &[same], |report| assert_eq!(report.verdict(), Verdict::Pass));
+    with_counts(rounds(0.0), &[same], |report| {
+        assert_eq!(report.verdict(), Verdict::Pass);
+        let gone = ["matching".to_owned()];
+        let text = Report { gone: &gone, ..*report }.text();
+        assert!(text.contains("note: base counts what head does no longer, so it is not compared: matching"), "{text}");
+    });
+}
+
+#[test]
+fn a_count_fails_whatever_the_machine_did() {
+    let name = "allocations.pipeline".to_owned();
+    let more = Counted { name, base: 1_000, head: 1_300, budget: 2_000, tolerance_pct: 0.0, verdict: Verdict::Fail };
+    with_counts(rounds(0.0), std::slice::from_ref(&more), |report| {
+        let environment = Environment { steal_ratio: 0.05, ..report.recording.environment.clone() };
+        let (rounds, judged) = (report.recording.rounds.clone(), report.recording.judged.clone());
+        let looks = report.recording.looks.clone();
+        let recording = Recording { rounds, judged, looks, environment, broken: None, ..*report.recording };
+        let report = Report { recording: &recording, ..*report };
+        assert_eq!(report.verdict(), Verdict::Fail);
+        assert!(
+            report.text().contains("allocations.pipeline: 1000 -> 1300") && report.text().contains("FAIL after 12")
+        );
+        assert!(report.markdown().starts_with("### ❌ Performance gate: head counts more than base"));
+        let junit = report.junit();
+        assert!(junit.contains("failures=\"1\" errors=\"1\" skipped=\"5\""), "{junit}");
+        assert!(junit.contains("name=\"allocations.pipeline\"><failure"), "{junit}");
+        let result = report.result_file();
+        let verdict = |name: &str| result.metrics[name].verdict;
+        assert_eq!((verdict("allocations.pipeline"), verdict("rss_bytes")), (Verdict::Fail, Verdict::Invalid));
+        let page = reports::page::render(&result, None);
+        assert!(page.contains("Head counts more than base") && !page.contains("Head is broken"), "{page}");
+    });
+    let mut wrong = rounds(0.0);
+    wrong.iter_mut().for_each(|round| (round.head.not_ok, round.head.answers) = (4_000, 8_000.0));
+    with_counts(wrong, &[more], |report| {
+        let page = reports::page::render(&report.result_file(), None);
+        assert!(page.contains("Head is broken") && !report.text().contains("allocations"), "{}", report.text());
+    });
 }
 
 #[test]
@@ -303,6 +332,12 @@ fn a_rate_that_was_lost_is_worded_alike_in_every_form() {
         let page = reports::page::render(&report.result_file(), None);
         assert!(report.markdown().contains("+75.0 % [") && page.contains("+75"), "{}", report.markdown());
         assert!(!page.contains("+300"), "no more than all can be lost");
+        // What is tolerated is in the same measure: 5 % more of a cost, and of a rate 1 / 1.05.
+        assert!((rate.tolerance_pct - 4.762).abs() < 1e-3, "{rate:?}");
+        for text in [report.text(), report.markdown()] {
+            let line = text.lines().find(|line| line.contains("requests/s at the objective")).unwrap();
+            assert!(line.contains(" 4.8 %") && !line.contains(" 5.0 %"), "{line}");
+        }
     });
 }
 

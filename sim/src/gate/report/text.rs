@@ -3,7 +3,7 @@
 use reports::result::Verdict;
 use reports::table::Table;
 
-use super::{Report, change, figure_word, finds, title, value, word};
+use super::{Report, change, figure_word, finds, title, tolerated, value, word};
 
 pub(super) fn render(report: &Report<'_>) -> String {
     let recording = report.recording;
@@ -20,7 +20,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
             value(judged.metric, judged.head),
             change(judged),
             finds(judged),
-            format!("{:.1} %", report.settings.metrics[&judged.metric].tolerance_pct),
+            tolerated(judged, report.settings),
             judged.rounds.to_string(),
             figure_word(report.said(judged.verdict)).to_owned(),
         ]);

@@ -1,5 +1,5 @@
-//! The balancer's oracle: shares against weights, what a sick endpoint still got, what well ones did not get, and keys
-//! that left their home.
+//! The balancer's oracle: what a sick endpoint still got, what well ones did not get, and keys that left their home.
+//! Shares are counted at the mocks, without it.
 //!
 //! - `regret`: sick and idle; `homes`: keys of a consistent hash.
 
@@ -8,18 +8,12 @@ mod regret;
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
-
-use crate::history::{Attempt, Endpoint, History, Name};
+use crate::history::{Attempt, History, Name};
 use crate::oracle::policy::{Policies, UpstreamPolicy};
 
-/// `balance.<upstream>` of a result.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+/// `balance.<upstream>` of a result, but for the shares.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct BalanceScore {
-    /// Share of attempts by endpoint, counted at the mocks.
-    pub share: BTreeMap<String, f64>,
-    /// Share by weight.
-    pub expected_share: BTreeMap<String, f64>,
     /// Attempts sent to an endpoint while it had a fault and another had none, over all attempts in that time.
     pub regret_bad: f64,
     /// Attempts that well endpoints did not get of their fair share meanwhile, over all attempts in that time.
@@ -40,25 +34,8 @@ fn judge_upstream(history: &History, upstream: &Name, policy: &UpstreamPolicy) -
         .iter()
         .filter(|attempt| attempt.endpoint.upstream == *upstream && !attempt.health_check)
         .collect();
-    let name = |index: usize| Endpoint::new(upstream.clone(), index).to_string();
-    let weight: u64 = policy.weights.iter().map(|weight| u64::from(*weight)).sum();
-    let mut counts = vec![0_u64; policy.weights.len()];
-    for attempt in &attempts {
-        if let Some(count) = counts.get_mut(attempt.endpoint.index) {
-            *count += 1;
-        }
-    }
-    let of = |part: u64, whole: u64| part as f64 / whole.max(1) as f64;
-    let expected = policy.weights.iter().map(|part| of(u64::from(*part), weight)).enumerate();
     let regret = regret::measure(history, upstream, &policy.weights, &attempts);
     BalanceScore {
-        share: counts
-            .iter()
-            .map(|count| of(*count, attempts.len() as u64))
-            .enumerate()
-            .map(|(at, x)| (name(at), x))
-            .collect(),
-        expected_share: expected.map(|(at, x)| (name(at), x)).collect(),
         regret_bad: regret.bad,
         regret_idle: regret.idle,
         moved_keys: homes::moved(history, upstream, &attempts),
@@ -77,17 +54,9 @@ mod tests {
     }
 
     #[test]
-    fn shares_stand_beside_weights() {
+    fn where_nothing_is_wrong_or_nobody_asked_there_is_nothing_to_regret() {
         let story = Story::new().each([1, 1, 1, 0], |story, to| story.answered(&format!("orders/{to}"), 200, 1));
-        let score = score(story.answered("users/0", 200, 1), &[1, 3, 0]);
-        assert_eq!(score.share.values().copied().collect::<Vec<_>>(), [0.25, 0.75, 0.0]);
-        assert_eq!(score.share.keys().collect::<Vec<_>>(), score.expected_share.keys().collect::<Vec<_>>());
-        assert_eq!(score.expected_share["orders/1"], 0.75);
-        assert_eq!((score.regret_bad, score.regret_idle, score.moved_keys), (0.0, 0.0, 0));
-    }
-
-    #[test]
-    fn an_upstream_that_nobody_asked_has_no_shares() {
-        assert_eq!(score(Story::new(), &[1]).share["orders/0"], 0.0);
+        assert_eq!(score(story.answered("users/0", 200, 1), &[1, 3, 0]), BalanceScore::default());
+        assert_eq!(score(Story::new(), &[1]), BalanceScore::default());
     }
 }

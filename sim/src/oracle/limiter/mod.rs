@@ -62,6 +62,7 @@ pub struct LimiterPhase {
 }
 
 /// The limits of a run by name. A rule that no request met has a score of zeros.
+#[cfg(test)]
 pub fn judge(history: &History, policies: &Policies, tolerance: Tolerance) -> BTreeMap<String, LimiterScore> {
     judge_from(history, policies, tolerance, 0)
 }

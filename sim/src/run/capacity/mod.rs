@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use loadgen::clock::duration_ns;
 use loadgen::recorder::Recorder;
-use loadgen::sample::{Observer, Sample, Totals};
+use loadgen::sample::{Observer, Outcome, Sample, Totals};
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
 use reports::result::{Capacity, Ratio};
 
-use self::search::{Objective, SHARES, Search, Seen, crossing, is_tried, ratio, step};
+use self::search::{Objective, SHARES, Search, Seen, coverage, crossing, is_tried, ratio, step};
 use super::drive::{Stretch, start_ns};
 use super::error::RunError;
 use super::progress::Progress;
@@ -114,6 +114,7 @@ fn sweep(
         knees.push(crossing(&last, objective));
     }
     capacity.knee_rps = ratio(&knees);
+    capacity.coverage = coverage(knees.len());
     capacity.steps = by_share.iter().filter(|repeats| !repeats.is_empty()).map(|repeats| step(repeats)).collect();
     let goodput = |share: f64| {
         let index = SHARES.iter().position(|one| (one - share).abs() < 1e-9)?;
@@ -174,7 +175,8 @@ impl Bench<'_> {
             ..self.stretch.clone()
         };
         let start_ns = start_ns(&loads, stretch.clock.now_ns());
-        let mut steps: Vec<Step> = loads.iter().map(|_| Step::new(start_ns)).collect();
+        let until_ns = start_ns + duration_ns(self.part.step);
+        let mut steps: Vec<Step> = loads.iter().map(|_| Step::new(start_ns, until_ns)).collect();
         let crowds = stretch.gather(&loads)?;
         // The driver pins the thread that it is on.
         let driven = std::thread::scope(|scope| {
@@ -183,10 +185,10 @@ impl Bench<'_> {
         })?;
         self.sent += steps.iter().map(|step| step.sent).sum::<u64>();
         self.answered += steps.iter().map(|step| step.answered).sum::<u64>();
-        let (one, totals) = (&steps[self.part.load].recorder, &driven.totals[self.part.load]);
+        let (one, totals) = (&steps[self.part.load], &driven.totals[self.part.load]);
         let offered = stretch.offered(&loads[self.part.load], self.part.load);
-        let seen = seen(one, totals, offered.map_or(0, |offered| offered.arrivals), self.part.step);
-        if is_short(one, totals, micros(self.part.p99)) {
+        let seen = seen(one, offered.map_or(0, |offered| offered.arrivals), self.part.step);
+        if is_short(&one.recorder, totals, micros(self.part.p99)) {
             self.short.push(rate);
         }
         let (p99_ms, success) = (seen.p99_us / 1e3, seen.success_ratio * 100.0);
@@ -195,16 +197,16 @@ impl Bench<'_> {
     }
 }
 
-/// The figures of one stretch with so many arrivals.
-fn seen(recorder: &Recorder, totals: &Totals, arrivals: u64, lasted: Duration) -> Seen {
-    let all = recorder.merged("all");
+/// The figures of one stretch with so many arrivals. Rates are of what ended while requests were sent: the last answers
+/// of an overload come after the last arrival, and one that hangs would thin out all others.
+fn seen(step: &Step, arrivals: u64, lasted: Duration) -> Seen {
+    let all = step.recorder.merged("all");
     let at = |quantile: f64| all.latency.value_at_quantile(quantile) as f64 / 1e3;
-    // The last answers of an overload come after the last arrival.
-    let seconds = (totals.wall_ns as f64 / 1e9).max(lasted.as_secs_f64());
+    let seconds = lasted.as_secs_f64();
     Seen {
-        offered_rps: arrivals as f64 / lasted.as_secs_f64(),
-        achieved_rps: totals.finished as f64 / seconds,
-        good_rps: all.ok as f64 / seconds,
+        offered_rps: arrivals as f64 / seconds,
+        achieved_rps: step.ended as f64 / seconds,
+        good_rps: step.good as f64 / seconds,
         success_ratio: all.ok as f64 / arrivals.max(1) as f64,
         p50_us: at(0.5),
         p99_us: at(0.99),
@@ -213,7 +215,9 @@ fn seen(recorder: &Recorder, totals: &Totals, arrivals: u64, lasted: Duration) -
 
 /// Whether what was measured is the driver's.
 fn is_short(recorder: &Recorder, totals: &Totals, objective_us: f64) -> bool {
-    let busy = (totals.cpu_ns + totals.neighbour_ns) as f64 / totals.wall_ns.max(1) as f64;
+    // While it waits for the last answers it has nothing to do.
+    let spent = totals.while_sending();
+    let busy = spent.share(spent.cpu_ns + spent.neighbour_ns);
     let lag_us = recorder.pacer_lag().value_at_quantile(0.99) as f64 / 1e3;
     busy > BUSY_DRIVER || totals.gave_up || lag_us > objective_us * MOST_LAG
 }
@@ -225,13 +229,18 @@ fn micros(duration: Duration) -> f64 {
 /// The observer of one load in one stretch.
 struct Step {
     recorder: Recorder,
+    /// When the last request is planned at the latest.
+    until_ns: u64,
     sent: u64,
     answered: u64,
+    /// Requests that ended until then, and those of them that did as expected.
+    ended: u64,
+    good: u64,
 }
 
 impl Step {
-    fn new(start_ns: u64) -> Self {
-        Self { recorder: Recorder::new("step", start_ns), sent: 0, answered: 0 }
+    fn new(start_ns: u64, until_ns: u64) -> Self {
+        Self { recorder: Recorder::new("step", start_ns), until_ns, sent: 0, answered: 0, ended: 0, good: 0 }
     }
 }
 
@@ -239,6 +248,10 @@ impl Observer for Step {
     fn sample(&mut self, sample: &Sample) {
         self.sent += u64::from(super::account::was_sent(sample.failure));
         self.answered += u64::from(sample.status != 0);
+        if sample.end_ns <= self.until_ns {
+            self.ended += 1;
+            self.good += u64::from(sample.outcome == Outcome::Ok);
+        }
         self.recorder.sample(sample);
     }
 
@@ -251,4 +264,48 @@ impl Observer for Step {
     }
 
     fn tick(&mut self, _now_ns: u64, _totals: &Totals) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use loadgen::sample::Spent;
+
+    use super::*;
+
+    #[test]
+    fn a_driver_is_short_by_the_time_in_which_it_sent() {
+        let recorder = Recorder::new("step", 0);
+        let sending = Spent { cpu_ns: 900, wall_ns: 1_000, ..Spent::default() };
+        let totals = |sending| Totals { cpu_ns: 950, wall_ns: 10_000, sending, ..Totals::default() };
+        assert!(is_short(&recorder, &totals(sending), 1e6), "one that hung made the stretch ten times as long");
+        let beside = Spent { cpu_ns: 450, neighbour_ns: 450, ..sending };
+        assert!(is_short(&recorder, &totals(beside), 1e6), "the mocks had its thread too");
+        assert!(!is_short(&recorder, &totals(Spent { cpu_ns: 500, ..sending }), 1e6));
+    }
+
+    #[test]
+    fn one_request_that_hangs_thins_out_no_other() {
+        let mut step = Step::new(0, 1_000_000_000);
+        let sample = |intended_ns: u64, end_ns: u64, outcome| Sample {
+            template: 0,
+            intended_ns,
+            sent_ns: intended_ns,
+            head_ns: end_ns,
+            end_ns,
+            status: 200,
+            body_bytes: 0,
+            outcome,
+            failure: None,
+            residence_ns: None,
+            endpoint: None,
+            refusal: None,
+        };
+        for number in 0..100 {
+            let (at, outcome) = (number * 10_000_000, if number < 10 { Outcome::Failed } else { Outcome::Ok });
+            step.sample(&sample(at, if number == 50 { 10_000_000_000 } else { at + 1_000 }, outcome));
+        }
+        let seen = seen(&step, 100, Duration::from_secs(1));
+        assert_eq!((seen.offered_rps, seen.achieved_rps, seen.good_rps), (100.0, 99.0, 89.0));
+        assert_eq!(seen.success_ratio, 0.9, "it came, however late");
+    }
 }

@@ -109,6 +109,15 @@ pub(super) fn is_tried(knee: f64, share: f64, most: f64) -> bool {
     knee * share <= most * (1.0 + 1e-9)
 }
 
+/// How often the interval of so many repetitions holds the truth: two have none but the one between them, which does so
+/// half of the time.
+pub(super) fn coverage(repeats: usize) -> Option<f64> {
+    // The distribution is that of signed ranks, whatever the figures are.
+    let shift = Shift::of(&vec![0.0; repeats])?;
+    let coverage = 1.0 - 2.0 * shift.interval(OUTSIDE).outside.max(OUTSIDE);
+    Some((coverage.max(0.0) * 1e4).round() / 1e4)
+}
+
 /// The estimate of a figure over repetitions, with its interval; on logarithms, since ratios are what differs, and on
 /// the figures themselves where one is zero, which has none.
 pub(super) fn ratio(values: &[f64]) -> Ratio {
@@ -214,6 +223,12 @@ mod tests {
         }
         assert!(wild.ci_high - wild.ci_low > 10.0 * (calm.ci_high - calm.ci_low));
         assert_eq!(ratio(&[]), Ratio::default());
+    }
+
+    #[test]
+    fn few_repetitions_have_an_interval_that_says_so() {
+        assert_eq!([1, 2, 3, 6, 20].map(coverage), [Some(0.0), Some(0.5), Some(0.75), Some(0.95), Some(0.95)]);
+        assert_eq!(coverage(0), None);
     }
 
     #[test]
