@@ -259,10 +259,20 @@ pub struct Named<N: Network> {
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
     #[inline]
-    pub fn new(arrival: Arrival<N>, (method, uri, version): (Method, Uri, Version), named: Named<N>) -> Self {
+    pub fn new(arrival: Arrival<N>, line: (Method, Uri, Version), named: Named<N>) -> Self {
         let clock = &arrival.shard.shared.clock;
         let started = clock.now();
-        let since = clock.since(started);
+        Self::begun((started, clock.since(started)), arrival, line, named)
+    }
+
+    /// The same at this time, which the clock counts so.
+    #[inline]
+    fn begun(
+        (started, since): (Instant, Since),
+        arrival: Arrival<N>,
+        (method, uri, version): (Method, Uri, Version),
+        named: Named<N>,
+    ) -> Self {
         Self {
             snapshot: named.snapshot,
             started,

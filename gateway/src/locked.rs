@@ -1,7 +1,7 @@
 //! Locks of the standard library, passed over a panic.
 //!
-//! A panic costs one request (`pipeline.rs` catches it). Whoever holds a lock meanwhile leaves what it guards in a state
-//! in which others can go on: counts, maps, places. So a lock that a panic has poisoned is taken like any other.
+//! A panic costs one request (`pipeline.rs` catches it). Whoever holds a lock meanwhile leaves what it guards in a
+//! state in which others can go on: counts, maps, places. So a lock that a panic has poisoned is taken like any other.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

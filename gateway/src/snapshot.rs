@@ -234,9 +234,7 @@ impl<N: Network> Snapshot<N> {
                 settings: Arc::clone(route),
             })
         };
-        let routes: Box<[_]> = all(&config).filter_map(compile).collect();
-        // They are found by their number: one that is missing would have others serve in its place.
-        assert_eq!(routes.len(), all(&config).count(), "every route of a checked configuration compiles");
+        let routes = complete(all(&config).filter_map(compile).collect(), &config);
         Self {
             version,
             passport,
@@ -287,6 +285,12 @@ impl<N: Network> Snapshot<N> {
     pub fn trusts(&self, peer: &Peer) -> bool {
         !self.trusted.is_empty() && self.trusted.contains(peer.ip) && !peer.is_behind
     }
+}
+
+/// The routes, of which none is missing: they are found by their number, and others would serve in its place.
+fn complete<N: Network>(routes: Box<[CompiledRoute<N>]>, config: &Config) -> Box<[CompiledRoute<N>]> {
+    assert_eq!(routes.len(), all(config).count(), "every route of a checked configuration compiles");
+    routes
 }
 
 /// What the listeners are called by whose numbers requests know them. Those of a gateway that is mounted are names
