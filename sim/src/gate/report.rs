@@ -190,7 +190,8 @@ impl Report<'_> {
         self.recording.judged.iter().any(|judged| self.said(judged.verdict) == Verdict::Fail)
     }
 
-    /// What follows for an exact count: what it says, however the machine was; nothing of a head that does another work.
+    /// What follows for an exact count: what it says, however the machine was; nothing of a head that does another
+    /// work.
     fn said_of_count(&self, count: &Counted) -> Verdict {
         if self.faults().is_empty() { count.verdict } else { Verdict::Invalid }
     }
