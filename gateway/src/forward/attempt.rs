@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use http::StatusCode;
 use tokio::time::Sleep;
 
+use super::attempt_told::{note, tell};
 use super::{acquire, blameless, deadline, grpc_status, hints, retry};
 use crate::algorithms::silence;
 use crate::clock::Moment;
@@ -28,9 +29,8 @@ use crate::http1::{self, RequestHead, ResponseHead};
 use crate::network::Network;
 use crate::request_body::{BodyFault, RequestBody};
 use crate::response_body::{Answer, Source};
-use crate::telemetry::events::{Event, Kind, LastFailure};
+use crate::telemetry::events::LastFailure;
 use crate::telemetry::metrics::AttemptOutcome;
-use crate::telemetry::recorder::AttemptNote;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
 use crate::upstream::{Endpoint, Leg, Selected, Upstream, Waited};
@@ -463,40 +463,4 @@ fn judged<N: Network>(exchange: &Exchange<N>, began: Instant, now: Instant) -> O
     let waited = deadline::waited(exchange, now.saturating_duration_since(began), now)?;
     let usual = exchange.route()?.series.median(silence::ENOUGH);
     Some(Waited { waited, usual })
-}
-
-/// An attempt as the flight recorder is told of it.
-fn note<N: Network>(
-    (upstream, endpoint): (&Upstream<N>, &Endpoint<N>),
-    breaker: &'static str,
-    (Manner { began, replayed, .. }, ended): (Manner, Instant),
-    (outcome, status, grpc_status): (AttemptOutcome, Option<u16>, Option<u8>),
-) -> AttemptNote {
-    let backup = endpoint.is_backup();
-    let (upstream, endpoint) = (Arc::clone(&upstream.name), Arc::clone(&endpoint.address));
-    let (part, began) = (None, began.at);
-    AttemptNote { part, upstream, endpoint, backup, breaker, began, ended, outcome, status, grpc_status, replayed }
-}
-
-/// Reports an attempt that has ended, where somebody asks for it.
-fn tell<N: Network>(
-    exchange: &Exchange<N>,
-    (endpoint, key): (&Endpoint<N>, u64),
-    (began, now): (Instant, Instant),
-    (outcome, status): (AttemptOutcome, Option<u16>),
-) {
-    let (shared, Some(upstream)) = (&exchange.shard.shared, exchange.upstream()) else { return };
-    if shared.events.wants(Kind::Attempt) {
-        let event = Event::Attempt {
-            request_id: exchange.request_id.clone(),
-            upstream: Arc::clone(&upstream.name),
-            endpoint: Arc::clone(&endpoint.address),
-            start_ns: shared.clock.monotonic_ns(began),
-            end_ns: shared.clock.monotonic_ns(now),
-            outcome,
-            status,
-            key,
-        };
-        shared.report(now, event);
-    }
 }

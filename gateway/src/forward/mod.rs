@@ -2,6 +2,7 @@
 
 mod acquire;
 mod attempt;
+mod attempt_told;
 mod blameless;
 pub mod body;
 mod consult;

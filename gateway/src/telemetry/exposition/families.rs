@@ -135,19 +135,7 @@ fn routes(page: &mut Page, registry: &Registry) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
-    page.family("gateway_coalesced_total", Kind::Counter, "Requests that may share a call, by what they came to.");
-    for (route, totals) in &totals {
-        for (result, count) in CoalesceResult::ALL.iter().zip(totals.coalesced).filter(|(_, count)| *count > 0) {
-            page.number(&[("route", route), ("result", result.as_str())], count);
-        }
-    }
-    cache::requests(page, &totals);
-    page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
-    for (route, totals) in &totals {
-        for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
-            page.number(&[("route", route), ("result", result.as_str())], count);
-        }
-    }
+    calls_of_several(page, &totals);
     page.family(
         "gateway_forward_auth_total",
         Kind::Counter,
@@ -166,6 +154,23 @@ fn routes(page: &mut Page, registry: &Registry) {
     page.family("gateway_overhead_seconds", Kind::Histogram, "Time that the gateway itself added to a request.");
     for (route, totals) in &totals {
         page.histogram(&[("route", route)], &totals.overhead);
+    }
+}
+
+/// Calls that answer several requests, or none.
+fn calls_of_several(page: &mut Page, totals: &[(&str, RouteTotals)]) {
+    page.family("gateway_coalesced_total", Kind::Counter, "Requests that may share a call, by what they came to.");
+    for (route, totals) in totals {
+        for (result, count) in CoalesceResult::ALL.iter().zip(totals.coalesced).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
+    cache::requests(page, totals);
+    page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
+    for (route, totals) in totals {
+        for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
     }
 }
 
