@@ -11,7 +11,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -33,7 +32,7 @@ use crate::telemetry::events::LastFailure;
 use crate::telemetry::metrics::AttemptOutcome;
 use crate::telemetry::tracing::SpanId;
 use crate::timer::Wait;
-use crate::upstream::{Endpoint, Leg, Selected, Upstream, Waited};
+use crate::upstream::{Leg, Selected, Waited};
 
 /// Why there is no answer.
 #[derive(Debug)]
