@@ -107,35 +107,20 @@ fn routes(page: &mut Page, registry: &Registry) {
             page.number(&[("route", route), ("status_class", class), ("code", code)], *count);
         }
     }
-    page.family(
-        "gateway_client_deadlines_total",
-        Kind::Counter,
-        "Requests answered with 5xx as their clients' own deadlines were up; they are in gateway_requests_total too.",
-    );
-    for (route, totals) in totals.iter().filter(|(_, totals)| totals.own_deadlines > 0) {
-        page.number(&[("route", route)], totals.own_deadlines);
-    }
-    page.family(
-        "gateway_grpc_answers_total",
-        Kind::Counter,
-        "Calls of gRPC, by the status that their callers were told.",
-    );
+    failures(page, &totals);
+    page.family("gateway_coalesced_total", Kind::Counter, "Requests that may share a call, by what they came to.");
     for (route, totals) in &totals {
-        for (status, count) in totals.grpc.iter().enumerate().filter(|(_, count)| **count > 0) {
-            page.number(&[("route", route), ("grpc_status", itoa::Buffer::new().format(status))], *count);
-        }
-    }
-    page.family(
-        "gateway_fallbacks_total",
-        Kind::Counter,
-        "Failures of an upstream, and what a route's fallback made of them.",
-    );
-    for (route, totals) in &totals {
-        for (result, count) in FallbackResult::ALL.iter().zip(totals.fallbacks).filter(|(_, count)| *count > 0) {
+        for (result, count) in CoalesceResult::ALL.iter().zip(totals.coalesced).filter(|(_, count)| *count > 0) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
-    calls_of_several(page, &totals);
+    cache::requests(page, &totals);
+    page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
+    for (route, totals) in &totals {
+        for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
+            page.number(&[("route", route), ("result", result.as_str())], count);
+        }
+    }
     page.family(
         "gateway_forward_auth_total",
         Kind::Counter,
@@ -157,18 +142,33 @@ fn routes(page: &mut Page, registry: &Registry) {
     }
 }
 
-/// Calls that answer several requests, or none.
-fn calls_of_several(page: &mut Page, totals: &[(&str, RouteTotals)]) {
-    page.family("gateway_coalesced_total", Kind::Counter, "Requests that may share a call, by what they came to.");
+/// What few requests have beside a status and a code: a deadline of their client's own, words of gRPC, a fallback.
+fn failures(page: &mut Page, totals: &[(&str, RouteTotals)]) {
+    page.family(
+        "gateway_client_deadlines_total",
+        Kind::Counter,
+        "Requests answered with 5xx as their clients' own deadlines were up; they are in gateway_requests_total too.",
+    );
+    for (route, totals) in totals.iter().filter(|(_, totals)| totals.own_deadlines > 0) {
+        page.number(&[("route", route)], totals.own_deadlines);
+    }
+    page.family(
+        "gateway_grpc_answers_total",
+        Kind::Counter,
+        "Calls of gRPC, by the status that their callers were told.",
+    );
     for (route, totals) in totals {
-        for (result, count) in CoalesceResult::ALL.iter().zip(totals.coalesced).filter(|(_, count)| *count > 0) {
-            page.number(&[("route", route), ("result", result.as_str())], count);
+        for (status, count) in totals.grpc.iter().enumerate().filter(|(_, count)| **count > 0) {
+            page.number(&[("route", route), ("grpc_status", itoa::Buffer::new().format(status))], *count);
         }
     }
-    cache::requests(page, totals);
-    page.family("gateway_mirrored_total", Kind::Counter, "Copies of requests, by what became of them.");
+    page.family(
+        "gateway_fallbacks_total",
+        Kind::Counter,
+        "Failures of an upstream, and what a route's fallback made of them.",
+    );
     for (route, totals) in totals {
-        for (result, count) in MirrorResult::ALL.iter().zip(totals.mirrored).filter(|(_, count)| *count > 0) {
+        for (result, count) in FallbackResult::ALL.iter().zip(totals.fallbacks).filter(|(_, count)| *count > 0) {
             page.number(&[("route", route), ("result", result.as_str())], count);
         }
     }
