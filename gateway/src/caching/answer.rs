@@ -16,13 +16,11 @@ use super::route::RouteCache;
 use super::vary::Secondary;
 use crate::clock::http_date_seconds;
 use crate::config::settings::cache::KEPT_STATUSES;
+use crate::context::names::streams;
 use crate::http1::Fields;
 
 /// Those that the route's `default_ttl` gives a time.
 pub(super) const GIVEN_A_TIME: [u16; 6] = [200, 203, 301, 308, 404, 410];
-/// What streams by its kind.
-const STREAMS: [&str; 4] =
-    ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/grpc"];
 
 /// For how long an answer holds, and for whom.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,12 +103,6 @@ pub(super) fn judge(
 
 fn has(fields: &Fields, name: &HeaderName) -> bool {
     fields.all(name).next().is_some()
-}
-
-fn streams(kind: &[u8]) -> bool {
-    STREAMS
-        .iter()
-        .any(|stream| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream.as_bytes())))
 }
 
 fn times(fields: &Fields) -> Times {

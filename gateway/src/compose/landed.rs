@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::{StatusCode, header};
 
 use super::key;
+use crate::context::names::streams;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::held_bytes::Gathered;
@@ -20,9 +21,6 @@ use crate::response_body::{Answer, Behind, how_it_broke};
 const LARGEST: usize = 256 * 1024;
 /// A body that is not whole so long after its head streams, and streams are not shared.
 const PATIENCE: Duration = Duration::from_millis(250);
-/// What streams by its kind.
-const STREAMS: [&str; 4] =
-    ["text/event-stream", "multipart/x-mixed-replace", "application/x-ndjson", "application/grpc"];
 
 /// What a shared call came to, and its exchange, which knows the way that it took.
 pub(super) struct Landed<N: Network> {
@@ -130,10 +128,7 @@ fn says_so(fields: &Fields) -> bool {
             return !words.any(|name| name == b"*" || key::is_ones_own(name));
         }
         if is(header::CONTENT_TYPE) {
-            let kind = value.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            return !STREAMS.iter().any(|stream| {
-                kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream.as_bytes()))
-            });
+            return !streams(value.trim_ascii());
         }
         true
     })

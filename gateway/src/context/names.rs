@@ -1,10 +1,20 @@
-//! The names of the headers that the gateway itself sets, made once; and words in lists that headers hold.
+//! The names of the headers that the gateway itself sets, made once; and words that headers hold.
 
 use http::HeaderName;
 
 /// Whether a header's list, as `a, b`, has this word in it, in whatever letters.
 pub fn lists(value: &[u8], word: &[u8]) -> bool {
     value.split(|byte| *byte == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(word))
+}
+
+/// What streams by its kind, with what it may go on with, as `; charset` or `+proto`.
+const STREAMS: [&[u8]; 4] =
+    [b"text/event-stream", b"multipart/x-mixed-replace", b"application/x-ndjson", b"application/grpc"];
+
+/// Whether an answer of this `content-type` streams: it may never be whole, and each part of it is wanted as it comes.
+pub fn streams(kind: &[u8]) -> bool {
+    let begins = |stream: &[u8]| kind.get(..stream.len()).is_some_and(|kind| kind.eq_ignore_ascii_case(stream));
+    STREAMS.into_iter().any(begins)
 }
 
 /// `x-request-id`
