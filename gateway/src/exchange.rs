@@ -91,8 +91,7 @@ pub struct Exchange<N: Network> {
     pub is_grpc: bool,
     /// How its caller speaks, where that is one of gRPC.
     pub speech: Speech,
-    /// The client gave it less time than the route does, or it has little left: what comes of that says nothing of who
-    /// is asked.
+    /// Its client gave it less time than the route, or little is left: what comes of that says nothing of who is asked.
     pub hurried: bool,
     /// What a client of gRPC gives its whole call, from its start; `timeout` is until response headers.
     pub call_timeout: Option<Duration>,
@@ -142,8 +141,7 @@ pub struct Exchange<N: Network> {
     pub is_decided: AtomicBool,
     /// The request body, where there is one.
     pub request_body: Option<Arc<BodyProgress>>,
-    /// Time in which the client's body, or who says whether it may pass, was waited for before the upstream was turned
-    /// to.
+    /// Time in which the client's body, or who says whether it may pass, was waited for before the upstream's turn.
     pub awaited: Duration,
     /// Bytes that a tunnel brought from the client.
     pub tunnelled_in: u64,
@@ -214,7 +212,7 @@ pub(crate) struct Aside {
     pub(crate) has_own_time: bool,
 }
 
-/// How a caller of gRPC speaks.
+/// How a caller of gRPC speaks, and whether an answer is a stream.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Speech {
     /// As web pages do; whether that is translated is for the route to say.
@@ -223,6 +221,8 @@ pub struct Speech {
     pub tells_behind: bool,
     /// Whether it has been told what the call came to, where the answer is one that has to tell it.
     pub is_told: Option<bool>,
+    /// Its answer streams by its kind, and nothing says how long it is: that it is silent is no failure.
+    pub streams: bool,
 }
 
 impl Speech {

@@ -15,6 +15,7 @@ mod screened;
 pub mod sending;
 pub mod told;
 mod trace;
+mod unanswered;
 mod way;
 
 use std::sync::Arc;
@@ -201,6 +202,9 @@ pub struct Policies {
     /// asks another service.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub preflight: bool,
+    /// The request is a preflight that no `cors` answers: what becomes of it, where its route asks who asks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unanswered_preflight: Option<String>,
 }
 
 /// Explains a request under a configuration that is not in force. Credentials are judged now, with what the
@@ -331,7 +335,8 @@ impl Asked<'_> {
         };
         let (compress, grpc_web) = (compress(route, headers), grpc_web(route, (ask.method, headers)));
         let told = Policies { auth: trial, page: reads, compress, origin, cache, to_https, ..told };
-        (Policies { grpc_web, websocket_pages, ..told }, refused.or(page))
+        let unanswered_preflight = unanswered::told(route, (ask.method, headers));
+        (Policies { grpc_web, websocket_pages, unanswered_preflight, ..told }, refused.or(page))
     }
 }
 
@@ -477,5 +482,6 @@ fn policies(
         cache: route.cache.as_ref().map(ToString::to_string),
         page: None,
         preflight: false,
+        unanswered_preflight: None,
     }
 }

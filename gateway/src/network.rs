@@ -7,10 +7,12 @@
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use rustix::process::{Resource, getrlimit};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -97,6 +99,23 @@ fn first_reserved(most: Option<u64>) -> u64 {
     most.map_or(u64::MAX, |most| most - RESERVED.min(most / 8))
 }
 
+/// A connection on which nothing has passed for so long is asked for by the system.
+const ASKED_AFTER: Duration = Duration::from_secs(60);
+/// So often, until it answers.
+const ASKED_EVERY: Duration = Duration::from_secs(15);
+/// And so many times: then nobody is there.
+const ASKED_TIMES: u32 = 4;
+
+/// Lets the system look after connections that are silent: a machine that has lost power, or its way here, says nothing
+/// of it, and where both sides may be silent no time-out does. What a listening socket accepts has it from that one.
+///
+/// # Errors
+/// The socket does not know of it.
+pub(crate) fn keep_alive(socket: &impl AsFd) -> io::Result<()> {
+    let asked = TcpKeepalive::new().with_time(ASKED_AFTER).with_interval(ASKED_EVERY).with_retries(ASKED_TIMES);
+    SockRef::from(socket).set_tcp_keepalive(&asked)
+}
+
 /// Whether a connection to this address ends at a listener of this machine.
 pub(crate) fn ends_at(to: SocketAddr, listener: SocketAddr) -> bool {
     let (to_ip, at) = (to.ip().to_canonical(), listener.ip().to_canonical());
@@ -119,6 +138,7 @@ impl Network for Sockets {
         if is_reserved(&socket) {
             return Err(io::Error::from_raw_os_error(libc::EMFILE));
         }
+        keep_alive(&socket)?;
         let stream = socket.connect(address).await?;
         stream.set_nodelay(true)?;
         Ok(stream)
@@ -173,5 +193,15 @@ mod tests {
         assert_eq!(clients_part(56, 24), 14);
         assert_eq!(clients_part(56, 55), 1);
         assert_eq!(clients_part(56, 200), 1);
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_falls_silent_is_asked_for_by_the_system() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = Sockets.connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = SockRef::from(&stream);
+        assert!(socket.keepalive().unwrap());
+        let times = (socket.tcp_keepalive_time().unwrap(), socket.tcp_keepalive_interval().unwrap());
+        assert_eq!((times, socket.tcp_keepalive_retries().unwrap()), ((ASKED_AFTER, ASKED_EVERY), ASKED_TIMES));
     }
 }

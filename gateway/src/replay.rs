@@ -251,9 +251,12 @@ impl Replay {
         }
     }
 
-    /// What was known of the body's length before a byte was read.
+    /// What is known of the body's length: all, once it has come to its end, and else what was known before a byte was
+    /// read. Behind a length there is no room for trailers.
     pub fn hint(&self) -> SizeHint {
-        self.hint
+        let has_trailers = self.parts.iter().any(|part| matches!(part, Part::Trailers(_)));
+        let is_known = self.ended && !self.is_broken && !has_trailers;
+        if is_known { SizeHint::with_exact(self.bytes as u64) } else { self.hint }
     }
 }
 
@@ -284,6 +287,22 @@ mod tests {
         assert!(replay.is_even());
         replay.rewind();
         assert_eq!(text(&mut replay), b"abc{\"x-sum\": \"1\"}");
+    }
+
+    #[test]
+    fn how_long_it_is_is_known_at_its_end_unless_trailers_follow() {
+        let mut replay = Replay::new(10, SizeHint::default());
+        assert!(replay.keep(&Frame::data(Bytes::from_static(b"abc"))));
+        assert_eq!(replay.hint().exact(), None);
+        let mut trailed = replay.copy();
+        trailed.end();
+        replay.end();
+        assert_eq!((replay.hint().exact(), replay.copy().hint().exact()), (Some(3), Some(3)));
+        assert!(trailed.keep(&Frame::trailers(HeaderMap::new())));
+        assert_eq!(trailed.hint().exact(), None);
+        let mut none = Replay::new(10, SizeHint::default());
+        none.end();
+        assert_eq!(none.hint().exact(), Some(0));
     }
 
     #[test]

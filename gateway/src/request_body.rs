@@ -335,7 +335,8 @@ impl Body for RequestBody {
 }
 
 impl Streaming {
-    /// Asked when the body is sent from its beginning: what is said then is what was said first.
+    /// Asked when the body is sent from its beginning: what is said then is what was said first, or all where that has
+    /// been read by now.
     fn size_hint(&self) -> SizeHint {
         match &self.replay {
             Some(replay) => replay.hint(),

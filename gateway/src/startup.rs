@@ -137,6 +137,7 @@ fn bind_all(
             let (name, socket) = held.swap_remove(at);
             let unusable = |error: io::Error| StartError(format!("the socket of the listener {name:?}: {error}"));
             socket.set_nonblocking(true).map_err(unusable)?;
+            network::keep_alive(&socket).map_err(unusable)?;
             sockets.push(Listening { socket, worker: None, index, proxy_protocol });
             continue;
         }

@@ -303,6 +303,10 @@ fn explain_without_a_credential_is_about_the_route() {
     assert_eq!(bare.status.code(), Some(0), "{bare:?}");
     assert!(text(&bare.stdout).contains("missing (401)"), "{bare:?}");
     assert_eq!(asked(&["-H", "x-api-key: another"]).status.code(), Some(1));
+    let page = ["-H", "origin: https://a.example", "-H", "access-control-request-method: PUT"];
+    let preflight = gateway(folder.path(), &[&["explain", "-c", "a.toml", "OPTIONS", "/"], &page[..]].concat());
+    assert!(text(&preflight.stdout).contains("preflight  is asked for its identity, and browsers show none: 401"));
+    assert!(!text(&asked(&page).stdout).contains("preflight "), "a GET is none");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 
 /// Headers that tell one client, or one request, from another that asks for the same. Everything else has to be alike.
-const APART: [&str; 20] = [
+const APART: [&str; 22] = [
     "cache-control",
     "content-length",
     "date",
@@ -23,7 +23,9 @@ const APART: [&str; 20] = [
     "sec-fetch-dest",
     "sec-fetch-mode",
     "sec-fetch-site",
+    "sec-fetch-storage-access",
     "sec-fetch-user",
+    "te",
     "traceparent",
     "tracestate",
     "upgrade-insecure-requests",
@@ -32,10 +34,11 @@ const APART: [&str; 20] = [
     "x-request-id",
 ];
 
-/// Whether a request wants what no other may have: trailers, or an answer only if a cache has it.
+/// Whether a request wants what no other may have: an answer only if a cache has it. One that would take trailers
+/// (`te`, which Firefox sends with each over HTTP/2) does without them like any other (RFC 9110, section 6.5.1).
 pub(super) fn is_for_itself(headers: &HeaderMap) -> bool {
-    let says = |name, word: &[u8]| headers.get_all(name).iter().any(|value| lists(value.as_bytes(), word));
-    says(http::header::TE, b"trailers") || says(http::header::CACHE_CONTROL, b"only-if-cached")
+    let values = headers.get_all(http::header::CACHE_CONTROL);
+    values.iter().any(|value| lists(value.as_bytes(), b"only-if-cached"))
 }
 
 /// Whether requests that differ in this header share a call.

@@ -1,6 +1,6 @@
 //! The three passes in a row: parse, check, build.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -304,9 +304,27 @@ pub(super) fn parse(
     document::parse(text, file, environment, report)
 }
 
-/// Warns of routes for any host that are not reached on every one.
+/// Warns of routes for any host that are not reached on every one: once for each route that takes their requests.
 fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span])) {
-    for conflicts::Hidden { hidden, by, host } in conflicts::hidden(&config.routes) {
+    let mut by_taker: BTreeMap<usize, Vec<conflicts::Hidden>> = BTreeMap::new();
+    for one in conflicts::hidden(&config.routes) {
+        by_taker.entry(one.by).or_default().push(one);
+    }
+    for (by, all) in by_taker {
+        let [conflicts::Hidden { hidden, host, .. }, more @ ..] = &all[..] else { continue };
+        if !more.is_empty() {
+            let (file, first) = context.sources.locate(places[*hidden]);
+            let message = format!(
+                "on {host} this route takes the requests of the one at {}:{} and of {} more: the more specific host \
+                 comes before the more specific path",
+                file.display(),
+                first.line,
+                more.len()
+            );
+            let help = "write a higher `priority` there, or second ones for this host";
+            context.report.warning(places[by], message, help);
+            continue;
+        }
         let (file, first) = context.sources.locate(places[by]);
         let message = format!(
             "on {host} the route at {}:{} takes these requests: the more specific host comes before the more specific \
@@ -315,7 +333,7 @@ fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span]
             first.line
         );
         let help = "write a higher `priority`, or a second one for this host";
-        context.report.warning(places[hidden], message, help);
+        context.report.warning(places[*hidden], message, help);
     }
 }
 

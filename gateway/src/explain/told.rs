@@ -61,6 +61,7 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         (None, None) => line(text, "auth", "none: everybody may use it"),
         (None, Some(_)) => line(text, "auth", "none of its own: another service says who may use it"),
     }
+    each(text, &[("preflight", &policies.unanswered_preflight)]);
     for limit in &policies.rate_limits {
         let shadow = if limit.shadow { ", only watched" } else { "" };
         let store = limit.store.as_ref().map(|store| format!("; in {store}")).unwrap_or_default();

@@ -8,11 +8,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::Method;
+use http::{Method, StatusCode};
 use http_body::{Body as _, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body_reader::BodyReader;
+use super::bound_auth::is_of_connection;
 use super::intake::{Intake, IsQuiet};
 use super::interim::Interim;
 use super::lines::Lines;
@@ -133,7 +134,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             },
         };
         self.write.clear();
-        head.write(self.framing, self.write.out());
+        // Who proves here who they are is not asked for by anybody else.
+        self.keep_alive = !head.write(self.framing, self.write.out());
         self.body = body;
         self.spent = false;
         self.sent = false;
@@ -189,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         loop {
             if let Some(taken) = self.take_head()? {
                 let status = taken.head.status;
-                if !status.is_informational() || status == http::StatusCode::SWITCHING_PROTOCOLS {
+                if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
                     return Poll::Ready(Ok(self.accept(taken)));
                 }
                 self.interim.came(status, || taken.head.fields.to_map())?;
@@ -223,7 +225,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     fn accept(&mut self, taken: Taken) -> ResponseHead {
-        self.keep_alive = taken.keep_alive && taken.head.status != http::StatusCode::SWITCHING_PROTOCOLS;
+        let status = taken.head.status;
+        let asks_who = matches!(status, StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED);
+        self.keep_alive &= taken.keep_alive
+            && status != StatusCode::SWITCHING_PROTOCOLS
+            && !(asks_who && asks_connection(&taken.head));
         self.answer = Answer::Body(match taken.body {
             Body::None => BodyReader::Over,
             Body::Length(length) => BodyReader::of_length(length),
@@ -378,6 +384,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
         Ok(())
     }
+}
+
+/// Whether an answer asks who is at the connection: some services remember by it whom they have asked.
+#[cold]
+fn asks_connection(head: &ResponseHead) -> bool {
+    head.fields.iter().any(|(name, value)| {
+        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
+        (is("www-authenticate") || is("proxy-authenticate")) && is_of_connection(value)
+    })
 }
 
 /// A body that differs from its announced length: longer is not HTTP; shorter would leave the upstream waiting.

@@ -7,6 +7,7 @@
 
 mod answer_fields;
 mod body_reader;
+mod bound_auth;
 mod chunked;
 mod client;
 mod date;

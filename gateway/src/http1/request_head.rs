@@ -5,6 +5,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
+use super::bound_auth::is_of_connection;
 use super::spare;
 use super::wire_names::WireNames;
 use super::write_queue::Framing;
@@ -30,25 +31,34 @@ impl RequestHead {
         Self { method: Method::GET, target, headers, lines: b"connection: close\r\n".to_vec(), names: None }
     }
 
-    /// Appends the head, its empty line included.
-    pub(super) fn write(&self, framing: Framing, out: &mut Vec<u8>) {
+    /// Appends the head, its empty line included. Whether it proves who is at the connection: then that is no other
+    /// request's.
+    pub(super) fn write(&self, framing: Framing, out: &mut Vec<u8>) -> bool {
         out.extend_from_slice(self.method.as_str().as_bytes());
         out.push(b' ');
         out.extend_from_slice(self.target.as_str().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let (mut had_length, mut has_te) = (false, false);
+        let (mut had_length, mut has_te, mut binds) = (false, false, false);
         match &self.names {
             None => {
                 for (name, value) in &self.headers {
                     let spelled = name.as_str().as_bytes();
                     had_length |= write_unless_framing(out, spelled, name, value);
-                    has_te |= spelled.len() == 2 && *name == header::TE;
+                    match spelled.len() {
+                        2 => has_te |= *name == header::TE,
+                        13 | 19 => binds |= is_bound(name, value),
+                        _ => {}
+                    }
                 }
             }
             Some(names) => {
                 for (spelled, name, value) in names.spell(&self.headers) {
                     had_length |= write_unless_framing(out, spelled, name, value);
-                    has_te |= spelled.len() == 2 && *name == header::TE;
+                    match spelled.len() {
+                        2 => has_te |= *name == header::TE,
+                        13 | 19 => binds |= is_bound(name, value),
+                        _ => {}
+                    }
                 }
             }
         }
@@ -70,6 +80,7 @@ impl RequestHead {
             Framing::Chunked => self.write_own(out, &header::TRANSFER_ENCODING, b"chunked"),
         }
         out.extend_from_slice(b"\r\n");
+        binds
     }
 
     /// Keeps what it took for another request.
@@ -87,6 +98,11 @@ impl RequestHead {
     fn anticipates_body(&self) -> bool {
         matches!(self.method, Method::POST | Method::PUT | Method::PATCH)
     }
+}
+
+/// Whether a field proves who is at the connection.
+fn is_bound(name: &HeaderName, value: &HeaderValue) -> bool {
+    (*name == header::AUTHORIZATION || *name == header::PROXY_AUTHORIZATION) && is_of_connection(value.as_bytes())
 }
 
 /// Appends one field as a line. The value must be one that `HeaderValue` would take.
@@ -123,6 +139,10 @@ mod tests {
     use http::HeaderValue;
 
     fn written(method: Method, fields: &[(&'static str, &'static str)], framing: Framing) -> String {
+        write(method, fields, framing).0
+    }
+
+    fn write(method: Method, fields: &[(&'static str, &'static str)], framing: Framing) -> (String, bool) {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
@@ -130,8 +150,20 @@ mod tests {
         let (target, lines) = (PathAndQuery::from_static("/a?b=c"), b"y: 3\r\n".to_vec());
         let head = RequestHead { method, target, headers, lines, names: None };
         let mut out = Vec::new();
-        head.write(framing, &mut out);
-        String::from_utf8(out).unwrap()
+        let binds = head.write(framing, &mut out);
+        (String::from_utf8(out).unwrap(), binds)
+    }
+
+    #[test]
+    fn what_proves_who_is_at_the_connection_is_told() {
+        for (name, value, expected) in [
+            ("authorization", "NTLM TlRM", true),
+            ("proxy-authorization", "negotiate YII", true),
+            ("authorization", "Basic x", false),
+            ("accept-charset", "NTLM x", false),
+        ] {
+            assert_eq!(write(Method::GET, &[(name, value)], Framing::None).1, expected, "{name}: {value}");
+        }
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! An answer's head as HTTP/2 has it: without what speaks of a connection (RFC 9113, section 8.2.2), with a length that
 //! fits the body, and a date.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, DATE, SEC_WEBSOCKET_ACCEPT, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body;
 
 use crate::context::names::X_REQUEST_ID;
+use crate::context::survey::is_grpc;
 use crate::http1::AnswerHead;
 
 /// Fields that speak of a connection, which HTTP/2 has no use for (RFC 9113, section 8.2.2). `te` may say `trailers`.
@@ -18,7 +19,8 @@ pub(crate) const OF_CONNECTIONS: [HeaderName; 5] = [
 ];
 
 /// The head of an answer with this body. What a 304, or an answer to HEAD, says of a length is of the body that it does
-/// not have, and stays; 204 says nothing of one (RFC 9110, section 8.6).
+/// not have, and stays; 204 says nothing of one (RFC 9110, section 8.6), nor does an answer of gRPC that is all
+/// trailers ("Trailers-Only"): callers would take it for one of its service's own.
 pub fn head(status: StatusCode, fields: AnswerHead, head_only: bool, body: &impl Body, date: &[u8]) -> Response<()> {
     let mut headers = fields.into_map();
     for name in &OF_CONNECTIONS {
@@ -31,7 +33,8 @@ pub fn head(status: StatusCode, fields: AnswerHead, head_only: bool, body: &impl
     let bodiless = status == StatusCode::NO_CONTENT;
     let stays = !bodiless && (head_only || status == StatusCode::NOT_MODIFIED);
     if !stays {
-        set_length(&mut headers, if bodiless { None } else { body.size_hint().exact() });
+        let length = body.size_hint().exact().filter(|length| *length > 0 || !is_call(&headers));
+        set_length(&mut headers, if bodiless { None } else { length });
     }
     if !headers.contains_key(DATE)
         && let Ok(date) = HeaderValue::from_bytes(date)
@@ -53,6 +56,10 @@ pub fn tunnel_head(fields: AnswerHead) -> Response<()> {
     let mut response = Response::new(());
     *response.headers_mut() = headers;
     response
+}
+
+fn is_call(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).is_some_and(|kind| is_grpc(kind.as_bytes()))
 }
 
 fn set_length(headers: &mut HeaderMap, length: Option<u64>) {
@@ -98,5 +105,13 @@ mod tests {
         assert_eq!(length(&head(ok, told(), true, &Empty::<&[u8]>::new(), b"")), Some("9"));
         assert_eq!(length(&head(StatusCode::NOT_MODIFIED, told(), false, &Empty::<&[u8]>::new(), b"")), Some("9"));
         assert_eq!(length(&head(none, told(), false, &Empty::<&[u8]>::new(), b"")), None);
+    }
+
+    #[test]
+    fn trailers_of_grpc_that_are_all_there_is_have_none() {
+        let given = |kind| fields(&[("content-type", kind), ("grpc-status", "5")]);
+        let of = |kind| head(StatusCode::OK, given(kind), false, &Empty::<&[u8]>::new(), b"");
+        assert_eq!(length(&of("application/grpc+proto")), None);
+        assert_eq!(length(&of("text/plain")), Some("0"));
     }
 }

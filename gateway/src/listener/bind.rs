@@ -5,6 +5,8 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::network;
+
 /// Connections that the kernel holds until they are accepted.
 const BACKLOG: i32 = 1024;
 
@@ -41,6 +43,7 @@ pub fn bind(address: SocketAddr, families: Families, reuse_port: bool) -> io::Re
     if reuse_port {
         socket.set_reuse_port(true)?;
     }
+    network::keep_alive(&socket)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
@@ -77,6 +80,16 @@ mod tests {
         assert_eq!(bind(v6, Families::Both, false).unwrap_err().kind(), io::ErrorKind::AddrInUse, "it takes IPv4 too");
         assert_eq!(Families::beside(v6, [v4, v6].into_iter()), Families::Own);
         bind(v6, Families::beside(v6, [v4, v6].into_iter()), false).unwrap();
+    }
+
+    #[test]
+    fn what_it_accepts_is_looked_after_by_the_system_when_it_falls_silent() {
+        let listener = bind(([127, 0, 0, 1], 0).into(), Families::Both, false).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        listener.set_nonblocking(false).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let socket = socket2::SockRef::from(&accepted);
+        assert_eq!((socket.keepalive().unwrap(), socket.tcp_keepalive_time().unwrap().as_secs()), (true, 60));
     }
 
     #[test]

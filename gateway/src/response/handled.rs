@@ -6,9 +6,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 
 use super::own::tell_limits;
-use super::relay::{hear_call, received};
+use super::relay::{hear_call, note_stream, received};
 use super::{close_while_draining, cross_origin, edited, grpc, problem, secure_own, secure_seen};
-use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
+use crate::context::names::{RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID, streams};
 use crate::context::{announce_what_passes, remove_from_answer};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
@@ -26,6 +26,7 @@ pub fn lend<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> (H
         hear_call(&mut exchange, status, &answer.head.fields);
     }
     let fields = received(&exchange, &answer.source, status, answer.head.fields);
+    note_stream(&mut exchange, &answer.source, &fields);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);
     let (held, body) = Held::lend(exchange, answer.source, idle_timeout);
     let mut response = Response::new(AnyBody::new(body));
@@ -60,6 +61,9 @@ fn pass<N: Network>(mut held: Held<N>, response: Response, (recorded, is_problem
             && let Some(told) = headers.get("grpc-status")
         {
             exchange.tells_grpc_status(told.as_bytes());
+        }
+        if is_own && length.is_none() {
+            exchange.speech.streams = headers.get(header::CONTENT_TYPE).is_some_and(|kind| streams(kind.as_bytes()));
         }
         let is_head = exchange.method == Method::HEAD;
         dress(exchange, &mut headers, is_own);

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, Version};
 
 use super::{add_to_relayed, compress, cross_origin, edited, grpc_web, is_draining, problem};
 use crate::client::Tunnel;
-use crate::context::names::{CACHE_STATUS, RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID};
+use crate::context::names::{CACHE_STATUS, RATELIMIT, RATELIMIT_POLICY, X_REQUEST_ID, streams};
 use crate::context::survey::{is_grpc, is_web};
 use crate::context::{announce_what_passes_in, mark_websocket, remove_from_response};
 use crate::error::{Code, GatewayError};
@@ -33,6 +33,7 @@ pub fn relay<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>) -> R
     let settings = exchange.route().map(|route| &route.settings);
     let idle_timeout = settings.and_then(|settings| settings.idle_timeout);
     let compresses = settings.is_some_and(|settings| settings.compress.is_some());
+    note_stream(&mut exchange, &answer.source, &fields);
     let leg = &answer.source.leg;
     let told = (leg.length_left(), leg.is_over());
     let packing = compresses.then(|| compress::prepare(&exchange, status, &mut *fields, told)).flatten();
@@ -64,12 +65,22 @@ pub(super) fn hear_call<N: Network>(exchange: &mut Exchange<N>, status: StatusCo
     has_trailers
 }
 
+/// Notes whether it is a stream, which may be silent for as long as there is nothing to say. One that tells its length
+/// is none.
+#[inline]
+pub(super) fn note_stream<N: Network>(exchange: &mut Exchange<N>, source: &Source<N>, fields: &Fields) {
+    if source.leg.length_left().is_none() {
+        exchange.speech.streams = fields.get("content-type").is_some_and(streams);
+    }
+}
+
 /// Passes an answer on of whose body some has been read.
 pub fn relay_behind<N: Network>(mut exchange: Box<Exchange<N>>, answer: Answer<N>, behind: Behind) -> Reply<N> {
     let status = answer.head.status;
     let fields = with_affinity(&exchange, &answer.source, status, answer.head.fields);
     exchange.status = Some(status);
     let fields = dress(&exchange, fields);
+    note_stream(&mut exchange, &answer.source, &fields);
     exchange.note_relayed(&fields);
     let head = AnswerHead::Wire(fields);
     let idle_timeout = exchange.route().and_then(|route| route.settings.idle_timeout);

@@ -64,7 +64,7 @@ impl<N: Network> Relay<N> {
     #[cold]
     pub(super) fn end_short(&mut self, why: &'static str) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.fell_short(why);
-        self.end_telling(NOT_WHOLE, why.into(), true)
+        self.end_telling((NOT_WHOLE, NOT_WHOLE.1), why.into(), true)
     }
 
     /// The endpoint is told so.

@@ -214,11 +214,15 @@ impl<N: Network> Handled<N> {
         }
     }
 
-    /// Nothing has moved for long: nobody's fault but the client's, where it was to send more.
+    /// Nothing has moved for long: nobody's fault but the client's, where it was to send more. A stream had nothing to
+    /// say.
     #[cold]
     fn time_out(&mut self) -> Polled {
         if self.held.with(|exchange| exchange.waits_for_client()) {
             return self.abort(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
+        }
+        if self.held.with(|exchange| exchange.speech.streams) {
+            return self.abort((Ended::Timeout, None), "nothing was said in the stream for long".into());
         }
         let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
         self.held.with(|exchange| exchange.note_cut("it did not go on in time"));

@@ -147,12 +147,23 @@ impl<N: Network> Relay<N> {
             return self.end_cut(ended_by(BodyFault::Stalled), BodyFault::Stalled.into());
         }
         source.leg.timed_out();
+        if self.exchange.speech.streams && self.messages.is_between() && !source.leg.is_sending() {
+            return self.end_silent();
+        }
         let to_come = source.leg.length_left().map(|left| format!(", with {left} bytes to come")).unwrap_or_default();
         let why = format!("it did not go on in time{to_come}");
         self.exchange.note_cut(&why);
         self.blame(AttemptOutcome::Timeout, &why);
         let cut = (Ended::Timeout, Some(Code::UpstreamTimeout));
         self.end_cut(cut, "the upstream's response body did not move in time".into())
+    }
+
+    /// A stream in which nobody has spoken for long ends as a tunnel does. To have nothing to say is no failure, of its
+    /// request or of its endpoint; its caller is told why it ended, where that can be.
+    #[cold]
+    fn end_silent(&mut self) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let (cut, told) = ((Ended::Timeout, None), Some(Code::UpstreamTimeout));
+        self.end_telling((cut, told), "nothing was said in the stream for long".into(), true)
     }
 
     /// The answer does not come whole: why.
@@ -176,17 +187,17 @@ impl<N: Network> Relay<N> {
     #[cold]
     fn end_cut(&mut self, cut: Ending, error: BoxError) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let is_open = self.source.as_ref().is_some_and(|source| source.leg.length_left().is_none());
-        self.end_telling(cut, error, is_open)
+        self.end_telling((cut, cut.1), error, is_open)
     }
 
-    /// The same; `is_open`: trailers can follow what was passed on.
+    /// The same, with what its caller is told; `is_open`: trailers can follow what was passed on.
     pub(super) fn end_telling(
         &mut self,
-        cut: Ending,
+        (cut, told): (Ending, Option<Code>),
         error: BoxError,
         is_open: bool,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let told = cut.1.filter(|_| self.exchange.speech.tells_behind && is_open && !self.is_lent);
+        let told = told.filter(|_| self.exchange.speech.tells_behind && is_open && !self.is_lent);
         let Some(trailers) = told.map(response::trailers) else { return self.abort(cut, error) };
         if let Some(status) = trailers.get("grpc-status") {
             self.exchange.tells_grpc_status(status.as_bytes());

@@ -174,6 +174,20 @@ fn what_it_says_to_clients_is_held_to_what_a_routes_edits_are() {
 }
 
 #[test]
+fn a_host_that_takes_the_requests_of_many_routes_is_told_of_once() {
+    let route = |keys: &str| format!("[[routes]]\n{keys}\nanswer = {{}}\n");
+    let one = "path = \"/{*rest}\"\nhosts = [\"a.example\"]";
+    let text: String = [one, "path = \"/a\"", "path = \"/b\"", "path = \"/c\""].map(route).concat();
+    assert_eq!(
+        warnings(&text),
+        [
+            "1:1: on a.example this route takes the requests of the one at gateway.toml:5 and of 2 more: the more specific \
+             host comes before the more specific path (write a higher `priority` there, or second ones for this host)"
+        ]
+    );
+}
+
+#[test]
 fn it_is_of_some_hosts_and_comes_before_others_like_a_route() {
     let of_a_host = "[[routes]]\npath = \"/{*rest}\"\nupstream = \"u\"\nhosts = [\"a.example\"]\n";
     let with = |keys: &str| {

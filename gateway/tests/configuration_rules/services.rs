@@ -90,6 +90,12 @@ fn routes() {
         &["4:10: \"a.example:80\" is not a host name: a host is written without its port"],
     );
     check_route(
+        "hosts = [\"*.b\u{fc}cher.example\"]",
+        &[
+            "4:10: \"*.b\u{fc}cher.example\" is not a host name: browsers send xn--bcher-kva.example, and so it is written",
+        ],
+    );
+    check_route(
         "hosts = [\"a.*\"]",
         &["4:10: \"a.*\" is not a host name: a star stands only for whole labels at the beginning"],
     );

@@ -145,6 +145,76 @@ async fn where_neither_side_speaks_it_ends_and_the_upstream_is_not_blamed_for_it
     }
 }
 
+/// Says what it has to say, in an answer of this type, and then no more. What comes is read.
+async fn speaks_once(mut stream: DuplexStream, kind: &str) {
+    read_head_alone(&mut stream).await;
+    let typed = CHUNKED.replacen("\r\n", &format!("\r\ncontent-type: {kind}\r\n"), 1);
+    stream.write_all(format!("{typed}4\r\ntick\r\n").as_bytes()).await.unwrap();
+    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
+}
+
+/// Clients of quiet streams came back after each time-out, until their failures had opened the breaker of a service
+/// that was well.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_has_nothing_to_say_ends_as_a_tunnel_does_and_nobody_is_to_blame() {
+    let blamed: (Value, Value, u64) = ("upstream_timeout".into(), "upstream".into(), 50);
+    for (kind, expected, breaker) in [
+        ("text/event-stream", ("ok".into(), Value::Null, 50), "closed"),
+        ("Application/X-NDJSON; charset=utf-8", ("ok".into(), Value::Null, 50), "closed"),
+        ("text/plain", blamed.clone(), "open"),
+    ] {
+        let world = world("", "", move |stream| speaks_once(stream, kind));
+        let answer = Client::on(world.connect()).ask("GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        assert_eq!((answer.status, &answer.body[..], answer.whole), (200, &b"tick"[..], false), "{kind}");
+        assert_eq!(told(&world), expected, "{kind}");
+        assert_eq!(world.records()[0]["ended"], "timeout");
+        assert_eq!((world.breaker(), world.in_flight()), (breaker, (0, 0)), "{kind}");
+    }
+    // What does not take its request is waited for, whatever its answer is.
+    let world = world("", "timeout = '0s'", |mut stream| async move {
+        read_head_alone(&mut stream).await;
+        let typed = CHUNKED.replacen("\r\n", "\r\ncontent-type: text/event-stream\r\n", 1);
+        stream.write_all(typed.as_bytes()).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    upload(&world).await;
+    assert_eq!((told(&world), world.breaker()), (blamed, "open"));
+}
+
+/// Sends these bytes of an answer of gRPC, and then no more.
+async fn calls_fall_silent(stream: DuplexStream, bytes: &'static [u8]) {
+    let mut connection = h2::server::handshake(stream).await.unwrap();
+    while let Some(Ok((request, mut respond))) = connection.accept().await {
+        tokio::spawn(async move {
+            let response = http::Response::builder().header("content-type", "application/grpc").body(()).unwrap();
+            let mut answer = respond.send_response(response, false).unwrap();
+            answer.send_data(Bytes::from_static(bytes), false).unwrap();
+            std::future::pending::<()>().await;
+            drop((request, answer));
+        });
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_anybody_for_a_call_of_grpc_that_is_silent_between_two_messages() {
+    let (between, within): (&[u8], &[u8]) = (b"\0\0\0\0\0", b"\0\0\0\0\x05a");
+    for (bytes, code, breaker) in [(between, "ok", "closed"), (within, "upstream_timeout", "open")] {
+        let world = world("protocol = 'http2'", "", move |stream| calls_fall_silent(stream, bytes));
+        let mut client = H2Client::on(world.connect(), Builder::new()).await;
+        let mut request = post("/grpc.health.v1.Health/Watch");
+        request.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
+        request.headers_mut().insert("te", "trailers".parse().unwrap());
+        let mut call = client.begin(request, false).await;
+        call.body.send_data(Bytes::from_static(between), true).unwrap();
+        let (mut answer, mut body) = head(call.answer).await.unwrap();
+        rest(&mut answer, &mut body).await.unwrap();
+        let status = answer.trailers.iter().find(|(name, _)| name == "grpc-status").map(|(_, value)| &**value);
+        assert_eq!((&answer.body[..], status), (bytes, Some("4")), "its caller is told why");
+        let record = &world.records()[0];
+        assert_eq!((&record["code"], &record["ended"], world.breaker()), (&code.into(), &"timeout".into(), breaker));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn without_a_limit_of_silence_nobody_has_to_speak() {
     let world = world("", "idle_timeout = '0s'", ticks_late);

@@ -147,6 +147,17 @@ async fn seconds(seconds: u64) {
     tokio::time::sleep(Duration::from_secs(seconds)).await; // virtual time
 }
 
+/// As Firefox says with each request over HTTP/2: it would take trailers, and does without them like any other.
+#[tokio::test(start_paused = true)]
+async fn who_would_take_trailers_is_given_what_is_kept() {
+    let origin = Origin::always(&ok("cache-control: max-age=60\r\n", "hello"));
+    let world = World::new(&origin);
+    for expected in ["portcullis; fwd=uri-miss; ttl=60; stored", "portcullis; hit; ttl=60"] {
+        assert_eq!(told(&world.ask("GET /a", "te: trailers\r\n").await), expected);
+    }
+    assert_eq!((told(&world.get("/a").await), origin.asked()), ("portcullis; hit; ttl=60", 1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_fresh_answer_is_given_without_asking_and_says_how_old_it_is() {
     let origin = Origin::always(&ok("cache-control: max-age=60\r\nx-own: 1\r\n", "hello"));

@@ -68,7 +68,8 @@ async fn what_is_asked_for_at_the_same_moment_is_asked_for_once() {
     let requests: Vec<String> = (0..5)
         .map(|n| {
             if n % 2 == 0 {
-                get("/a?b=c", &format!("user-agent: {n}\r\na: 1\r\nb: 2\r\n"))
+                let of_firefox = "te: trailers\r\nsec-fetch-storage-access: active\r\n";
+                get("/a?b=c", &format!("user-agent: {n}\r\n{of_firefox}a: 1\r\nb: 2\r\n"))
             } else {
                 get("/a?b=c", "b: 2\r\na: 1\r\n")
             }

@@ -1,14 +1,20 @@
 //! Handlers and their clients' bodies: whose fault it is that an answer is late, or breaks off.
 
+use std::convert::Infallible;
 use std::future::{pending, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
+use axum::Router;
 use axum::body::Body;
-use axum::extract::Request;
-use axum::routing::any;
+use axum::extract::{Path, Request};
+use axum::response::IntoResponse;
+use axum::routing::{any, get};
+use futures_util::stream::{self, StreamExt as _};
+use http::header::CONTENT_TYPE;
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use serde_json::Value;
 
 use crate::support::Gateway;
 
@@ -85,11 +91,31 @@ async fn an_answer_made_of_a_request_that_breaks_off_is_the_clients_end() {
     }
 }
 
+/// Says one thing, of the type that its path names, and then nothing.
+async fn falls_silent(Path(kind): Path<String>) -> impl IntoResponse {
+    let said = stream::once(async { Ok::<_, Infallible>("tick") }).chain(stream::pending());
+    ([(CONTENT_TYPE, format!("text/{kind}"))], Body::from_stream(said))
+}
+
+#[tokio::test]
+async fn a_handlers_stream_that_has_nothing_to_say_is_nobodys_fault() {
+    let text = text("", "idle_timeout = '50ms'");
+    let app = Router::new().route("/{kind}", get(falls_silent));
+    let gateway = Gateway::built(&text, |builder| builder.handler("it", app)).await;
+    for (kind, code, fault) in [("event-stream", "ok", Value::Null), ("plain", "upstream_timeout", "upstream".into())] {
+        let answer = gateway.get(&format!("/{kind}")).await;
+        assert_eq!((answer.status, &answer.body[..], answer.whole), (200, &b"tick"[..], false));
+        let records = gateway.records(if fault.is_null() { 1 } else { 2 }).await;
+        let record = records.last().unwrap();
+        assert_eq!((&record["code"], &record["ended"], &record["fault"]), (&code.into(), &"timeout".into(), &fault));
+    }
+}
+
 #[tokio::test]
 async fn an_answer_made_of_a_whole_request_is_whole() {
     let gateway = Gateway::built(&text("", "max_body = '6B'"), |builder| builder.handler("it", any(returns))).await;
     let answer = gateway.ask(format!("{CHUNKED}4\r\nhalf\r\n0\r\n\r\n")).await;
     assert_eq!((answer.status, &answer.body[..], answer.whole), (200, &b"half"[..], true));
     let record = gateway.record().await;
-    assert_eq!((&record["ended"], &record["fault"]), (&"complete".into(), &serde_json::Value::Null));
+    assert_eq!((&record["ended"], &record["fault"]), (&"complete".into(), &Value::Null));
 }

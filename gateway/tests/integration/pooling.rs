@@ -45,6 +45,44 @@ async fn an_upstream_that_says_close_is_believed() {
     assert_eq!(gateway.upstream_connections(), (0, 0));
 }
 
+/// NTLM and Negotiate prove who is at a connection, once: whoever was lent it next was taken for that one.
+#[tokio::test]
+async fn nobody_is_lent_a_connection_at_which_somebody_has_proven_who_they_are() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = gateway.client().await;
+    for (credentials, opened) in [
+        ("", 1),
+        ("authorization: Basic eA==\r\n", 1),
+        ("authorization: NTLM TlRMTVNTUAAD\r\n", 1),
+        ("", 2),
+        ("authorization: negotiate YII=\r\n", 2),
+        ("", 3),
+    ] {
+        assert_eq!(client.ask(format!("GET / HTTP/1.1\r\nhost: a\r\n{credentials}\r\n")).await.status, 200);
+        gateway.at_rest().await;
+        assert_eq!(upstream.counters().accepts, opened, "{credentials}");
+    }
+}
+
+/// Nor one at which somebody was asked so: some services remember by it whom they have asked.
+#[tokio::test]
+async fn nobody_is_lent_a_connection_at_which_somebody_was_asked_to_prove_it() {
+    for (challenge, opened) in [("Basic realm=\"a\"", 1), ("Basic realm=\"a\", NTLM", 3), ("Negotiate", 3)] {
+        let refused =
+            format!("HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {challenge}\r\ncontent-length: 0\r\n\r\n");
+        let upstream = Raw::script(Script::always(refused)).await.unwrap();
+        let gateway = Gateway::to(upstream.addr()).await;
+        let mut client = gateway.client().await;
+        for _ in 0..3 {
+            let answer = client.ask(GET).await;
+            assert_eq!((answer.status, answer.header("www-authenticate")), (401, Some(challenge)));
+            gateway.at_rest().await;
+        }
+        assert_eq!(upstream.accepted(), opened, "{challenge}");
+    }
+}
+
 #[tokio::test]
 async fn a_connection_has_a_longest_life() {
     let upstream = echo().await;

@@ -19,7 +19,13 @@ fn received(upstream: &Raw) -> String {
 async fn nobody_is_asked_before_the_body_is_whole() {
     for (framing, pieces, sent) in [
         ("content-length: 5", ["hel", "lo"], "\r\n\r\nhello"),
-        ("transfer-encoding: chunked", ["3\r\nhel\r\n", "2\r\nlo\r\n0\r\n\r\n"], "\r\n\r\n5\r\nhello\r\n0\r\n\r\n"),
+        // Services that know of no chunks, as WSGI's and CGI's, would see an empty body.
+        ("transfer-encoding: chunked", ["3\r\nhel\r\n", "2\r\nlo\r\n0\r\n\r\n"], "\r\ncontent-length: 5\r\n\r\nhello"),
+        (
+            "transfer-encoding: chunked",
+            ["3\r\nhel\r\n", "2\r\nlo\r\n0\r\nx-sum: 1\r\n\r\n"],
+            "\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n",
+        ),
     ] {
         let upstream = upstream().await;
         let gateway = Gateway::with_route(BUFFERED, upstream.addr()).await;
@@ -73,7 +79,7 @@ async fn what_routing_has_read_of_it_is_not_lost() {
         gateway.ask(format!("POST /pay HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n{body}")).await;
     assert_eq!(answer.status, 200);
     let sent = received(&upstream);
-    assert!(sent.ends_with("\r\n\r\n11\r\n{\"type\":\"charge\"}\r\n0\r\n\r\n"), "{sent}");
+    assert!(sent.ends_with("\r\ncontent-length: 17\r\n\r\n{\"type\":\"charge\"}"), "{sent}");
     let record = gateway.record().await;
     assert_eq!((&record["route"], &record["bytes_in"]), (&"any".into(), &17.into()));
 }

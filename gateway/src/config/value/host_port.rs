@@ -3,6 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use super::punycode;
 use crate::config::settings::upstream::Target;
 
 /// Reads `127.0.0.1:9001`, `[::1]:9001` or `orders.internal:9001`.
@@ -53,6 +54,7 @@ fn no_host_name(text: &str) -> String {
         _ if text.contains('/') => "it is written without a path",
         Some((_, port)) if port.bytes().all(|b| b.is_ascii_digit()) => "it is written without its port",
         _ if text.contains('*') => "a star stands for no name here",
+        _ if !text.is_ascii() => return punycode::remedy(text),
         _ => "it is labels of letters, digits and hyphens, with dots between",
     };
     why.to_owned()

@@ -14,5 +14,6 @@ pub(crate) mod origin;
 pub(crate) mod path_pattern;
 pub(crate) mod path_regex;
 pub(crate) mod problem_key;
+mod punycode;
 pub(crate) mod statuses;
 pub(crate) mod value_match;
