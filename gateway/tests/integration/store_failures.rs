@@ -26,12 +26,8 @@ async fn store(gateway: &Gateway) -> Value {
 }
 
 pub(crate) async fn until_mode(gateway: &Gateway, mode: &str) {
-    for _ in 0..5_000 {
-        if store(gateway).await["mode"] == mode {
-            return;
-        }
-    }
-    panic!("the store never became {mode}: {}", store(gateway).await);
+    let what = format!("the store becomes {mode}");
+    guarded(&what, async { while store(gateway).await["mode"] != mode {} }).await;
 }
 
 /// Waits until the store is degraded; or, where another server takes its place before anybody can see that, until it

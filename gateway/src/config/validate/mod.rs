@@ -33,6 +33,7 @@ pub(crate) mod route;
 pub(crate) mod screening;
 pub(crate) mod server;
 pub(crate) mod split;
+pub(crate) mod stores;
 pub(crate) mod token_places;
 pub(crate) mod tracing;
 pub(crate) mod upstream;
