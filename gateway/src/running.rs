@@ -49,6 +49,11 @@ impl Signals {
             end: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?, signal(SignalKind::quit())?],
         })
     }
+
+    /// Waits for one that ends the process, where nothing serves yet.
+    pub(crate) async fn end(&mut self) {
+        any(&mut self.end).await;
+    }
 }
 
 /// Waits for any of the signals that end the process.
@@ -201,8 +206,8 @@ impl Running {
     }
 
     /// Serves until a signal, a [`Handle`] or the admin API ends it, then drains; a second signal cuts what is left.
-    /// SIGHUP reloads, and SIGUSR1 opens the access log anew. How it ended, as the last notice says it: `drain`,
-    /// `drain_timeout` or `second_signal`.
+    /// SIGHUP reloads, and SIGUSR1 opens the access log anew, to the end of the drain. How it ended, as the last notice
+    /// says it: `drain`, `drain_timeout` or `second_signal`.
     pub async fn serve(self, signals: Signals) -> &'static str {
         self.say_ready();
         self.serve_until_signal(signals).await
@@ -213,26 +218,31 @@ impl Running {
         let served = &self.served;
         let voice = served.voice();
         let Signals { mut hang_up, mut reopen, mut unknown, mut end } = signals;
-        {
-            // Beside the others: a large file, or a disk that stands still, keeps no signal waiting.
-            let mut reloads = pin!(async {
-                while hang_up.recv().await.is_some() {
-                    notice::reload(voice, &served.parts.reloader.reload("signal").await);
-                }
-                std::future::pending::<()>().await;
-            });
-            loop {
-                tokio::select! {
-                    () = &mut reloads => {}
-                    _ = reopen.recv() => served.parts.gateway.shared().log.reopen(),
-                    // To other servers it is a word. Here it is none, which is no reason to die of it.
-                    _ = unknown.recv() => notice::unknown_signal(voice, "SIGUSR2"),
-                    () = any(&mut end) => break served.begin(Some("signal")),
-                    () = served.begun() => break,
+        // Beside the others: a large file, or a disk that stands still, keeps no signal waiting.
+        let mut reloads = pin!(async {
+            while hang_up.recv().await.is_some() {
+                notice::reload(voice, &served.parts.reloader.reload("signal").await);
+            }
+            std::future::pending::<()>().await;
+        });
+        // To the end of a drain, which may last for minutes: logs are rotated, and files read again, as before it.
+        let mut ended = pin!(served.ended());
+        loop {
+            tokio::select! {
+                drained = &mut ended => return word_of(drained),
+                () = &mut reloads => {}
+                _ = reopen.recv() => served.parts.gateway.shared().log.reopen(),
+                // To other servers it is a word. Here it is none, which is no reason to die of it.
+                _ = unknown.recv() => notice::unknown_signal(voice, "SIGUSR2"),
+                () = any(&mut end) => {
+                    if served.has_begun() {
+                        served.hurry();
+                    } else {
+                        served.begin(Some("signal"));
+                    }
                 }
             }
         }
-        word_of(served.ended_or(any(&mut end)).await)
     }
 
     /// Serves until `shutdown` is ready, a [`Handle`] or the admin API ends it, then drains. How it ended, as the last
@@ -321,6 +331,10 @@ impl Served {
     async fn has(&self, come: impl Fn(&End) -> bool) {
         // What sends lives in this.
         let _ = self.end.subscribe().wait_for(come).await;
+    }
+
+    fn has_begun(&self) -> bool {
+        self.end.borrow().has_begun
     }
 
     async fn begun(&self) {

@@ -134,6 +134,7 @@ const OURS: &[&str] = &[
     "revocation",
     "same_site",
     "scheme",
+    "sentinel_password_env",
     "service_name",
     "shared",
     "slow",

@@ -145,6 +145,53 @@ fn manifests_fit_together() {
     assert!(bytes(guard.as_str().unwrap().trim_end_matches('B')) < limit, "{guard} is no less than {limit} bytes");
 }
 
+/// The server that gateways share is a process of its own, which ends when it is told to, and forgets nothing for want of
+/// room: gateways would not notice.
+#[test]
+fn the_deployed_redis_can_be_ended_and_forgets_nothing() {
+    let manifests = manifests();
+    let is_redis = |one: &&Value| one["kind"] == "Deployment" && one["metadata"]["name"] == "portcullis-redis";
+    let redis = manifests.iter().map(|(_, one)| one).find(is_redis).unwrap();
+    let container = &redis["spec"]["template"]["spec"]["containers"][0];
+    let words: Vec<&str> = [&container["command"], &container["args"]]
+        .into_iter()
+        .flat_map(|words| words.as_array().unwrap().iter().map(|word| word.as_str().unwrap()))
+        .collect();
+    let [shell, flag, script] = words[..] else { panic!("{words:?}") };
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("socket");
+    // Its own port may be somebody's here.
+    let here = format!("redis-server - --port 0 --unixsocket {}", socket.display());
+    assert_eq!(script.matches("redis-server -").count(), 1, "{script}");
+    let mut command = Command::new(shell);
+    command.args([flag, &script.replace("redis-server -", &here)]).env("PASSWORD", "s3cret");
+    let mut child = command.current_dir(folder.path()).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let ask = |line: &str| {
+        use std::io::{Read as _, Write as _};
+        let mut stream = std::os::unix::net::UnixStream::connect(&socket).ok()?;
+        stream.set_read_timeout(Some(std::time::Duration::from_secs(10))).ok()?;
+        stream.write_all(format!("AUTH s3cret\r\n{line}\r\nQUIT\r\n").as_bytes()).ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    };
+    let mut answer = None;
+    for _ in 0..2_000 {
+        answer = ask("CONFIG GET maxmemory-policy");
+        if answer.is_some() {
+            break;
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(5));
+    }
+    // The shell's place is the server's: as the first process of a container a shell would pass on no signal.
+    let name = std::fs::read_to_string(format!("/proc/{}/comm", child.id())).unwrap();
+    let _ = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    let ended = child.wait().unwrap();
+    let answer = answer.expect("redis-server is installed: `cargo xtask test` does that");
+    assert!(answer.starts_with("+OK") && answer.contains("noeviction"), "{answer}");
+    assert_eq!((name.trim(), ended.code()), ("redis-server", Some(0)));
+}
+
 /// Whoever asks for `/metrics` has to bring the token, which annotations of a pod cannot say.
 #[test]
 fn no_annotation_asks_for_a_scrape_that_is_refused() {

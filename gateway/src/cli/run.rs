@@ -1,11 +1,13 @@
 //! `gateway run`: serves until it is told to stop.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
+use tokio::runtime::Runtime;
 
 use super::{COULD_NOT_RUN, DONE, USAGE, descriptors, output};
 use crate::config::{self, LoadError, Loaded, Purpose, publish};
@@ -56,28 +58,38 @@ impl Run {
         #[cfg(feature = "slow-down")]
         crate::slow_down::set(self.slow_down_steps);
         let path = self.config.clone().or_else(|| self.file.clone()).unwrap_or_else(|| PathBuf::from("gateway.toml"));
-        let (loaded, path) = match &self.to {
+        let (load, path): (Load, _) = match &self.to {
             Some(url) => match publish::forwarding(url, self.listen, self.admin) {
-                Ok(text) => {
-                    (config::load_text(&text, Path::new("--to"), Purpose::Run).map_err(LoadError::Invalid), None)
-                }
+                Ok(text) => (
+                    Box::new(move || {
+                        config::load_text(&text, Path::new("--to"), Purpose::Run).map_err(LoadError::Invalid)
+                    }),
+                    None,
+                ),
                 Err(why) => {
                     output::problem(&format!("error: --to {}: {why}", url.escape_debug()));
                     return USAGE;
                 }
             },
-            None => (config::load(&path, Purpose::Run), Some(path)),
+            None => {
+                let file = path.clone();
+                (Box::new(move || config::load(&file, Purpose::Run)), Some(path))
+            }
         };
-        let loaded = match loaded {
-            Ok(loaded) => loaded,
-            Err(error) => return output::unusable(&error),
-        };
-        let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime,
+        let (runtime, mut signals) = match listening() {
+            Ok(listening) => listening,
             Err(error) => {
                 notice::could_not_start(&error.to_string());
                 return COULD_NOT_RUN;
             }
+        };
+        let Some(loaded) = runtime.block_on(load_unless_ended(load, &mut signals)) else {
+            runtime.shutdown_background();
+            return DONE;
+        };
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => return output::unusable(&error),
         };
         let events = match self.events.as_deref().map(EventFile::open).transpose() {
             Ok(file) => file.map(|file| (file, self.event_kinds.unwrap_or_else(Kinds::rare))),
@@ -86,20 +98,41 @@ impl Run {
                 return COULD_NOT_RUN;
             }
         };
-        let code = runtime.block_on(serve(loaded, path, events));
+        let code = runtime.block_on(serve(signals, loaded, path, events));
         // A thread that would not end is left behind; nobody waits for it.
         runtime.shutdown_background();
         code
     }
 }
 
-async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile, Kinds)>) -> u8 {
+/// Reads the configuration.
+type Load = Box<dyn FnOnce() -> Result<Loaded, LoadError> + Send>;
+
+/// The control runtime, with the signals that it listens to. It is made before anything takes its time: one that comes
+/// while files are read neither kills the process nor, where that is the first of a container, is lost.
+fn listening() -> io::Result<(Runtime, Signals)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = runtime.block_on(async { Signals::new() });
+    Ok((runtime, signals.map_err(|error| io::Error::new(error.kind(), format!("no signals: {error}")))?))
+}
+
+/// What was read, beside the loop: a large file, or a disk that stands still, keeps nobody from ending it. `None` where
+/// a signal did; the others wait.
+async fn load_unless_ended(load: Load, signals: &mut Signals) -> Option<Result<Loaded, LoadError>> {
+    let loading = tokio::task::spawn_blocking(load);
+    tokio::select! {
+        loaded = loading => Some(loaded.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))),
+        () = signals.end() => {
+            notice::draining(&Voice::StandardError, "signal");
+            notice::stopped(&Voice::StandardError, "drain", 0);
+            None
+        }
+    }
+}
+
+async fn serve(signals: Signals, loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile, Kinds)>) -> u8 {
     let max_connections = loaded.config.server.max_connections;
     let descriptors = descriptors::take_all(max_connections);
-    let Ok(signals) = Signals::new() else {
-        notice::could_not_start("signals cannot be handled");
-        return COULD_NOT_RUN;
-    };
     let running = match startup::start(loaded.config, path, loaded.files).await {
         Ok(running) => running,
         Err(error) => {
@@ -120,7 +153,7 @@ async fn serve(loaded: Loaded, path: Option<PathBuf>, events: Option<(EventFile,
     let shared = Arc::clone(running.gateway().shared());
     let writer = events.map(|(file, kinds)| {
         let follower = shared.events.follow(kinds, Some(0));
-        tokio::spawn(write_to(file, (follower, shared.clock.clone()), ended))
+        tokio::spawn(write_to(file, (follower, shared.clock.clone()), shared.log.renewals(), ended))
     });
     let after = running.serve_until_signal(signals).await;
     if let (Some(writer), Ok(())) = (writer, end.send(())) {

@@ -70,9 +70,23 @@ impl Status {
             let told: Value = answer.json().await.map_err(|_| format!("it answers {status}, and no status"))?;
             match &told["problems"] {
                 Value::Array(_) => Ok(told),
-                _ => Err(format!("it answers {status}: {}", one_line(told["detail"].as_str().unwrap_or("no status")))),
+                _ => {
+                    let detail = one_line(told["detail"].as_str().unwrap_or("no status"));
+                    Err(format!("it answers {status}: {detail}{}", remedy(status, token.is_some())))
+                }
             }
         })
+    }
+}
+
+/// What to do about an answer that is no status.
+fn remedy(status: reqwest::StatusCode, has_token: bool) -> &'static str {
+    match (status, has_token) {
+        (reqwest::StatusCode::UNAUTHORIZED, false) => {
+            " --token-env names the environment variable that has it, as `token_env` of [admin]"
+        }
+        (reqwest::StatusCode::UNAUTHORIZED, true) => " The variable that --token-env names holds another one",
+        _ => "",
     }
 }
 

@@ -83,6 +83,14 @@ pub(crate) fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     if chain.is_empty() { Err("it holds no certificate in PEM".into()) } else { Ok(chain) }
 }
 
+/// What a file of certificates holds, for who reads them itself.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn pem(file: &Path) -> Result<Vec<u8>, String> {
+    read(file, MAX_BYTES)
+}
+
 /// Who signs certificates.
 ///
 /// # Errors

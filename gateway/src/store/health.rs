@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use tokio::sync::Notify;
 
+use super::bulletin::Bulletin;
 use crate::algorithms::breaker::{self, Breaker, Policy, Ticket, Transition, Verdict, WHOLE};
 use crate::clock::Clock;
 use crate::config::settings;
+use crate::config::settings::store::{Access, Servers};
 use crate::locked::lock;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::StoreSeries;
@@ -24,7 +26,8 @@ const REASON: usize = 200;
 pub enum State {
     /// Each request asks it.
     Exact,
-    /// It does not answer, and nobody asks it but the task that watches it.
+    /// It does not answer, and nobody asks it but the task that watches it; or requests try it again, and none of them
+    /// was answered yet.
     Degraded,
 }
 
@@ -41,8 +44,7 @@ impl State {
 /// A store's health.
 pub struct Health {
     name: Arc<str>,
-    /// It is told a password.
-    has_password: bool,
+    secrets: Secrets,
     clock: Clock,
     events: Arc<Events>,
     series: Arc<StoreSeries>,
@@ -53,8 +55,10 @@ pub struct Health {
     /// The generation in which it last counted as dead.
     died: AtomicU32,
     reason: Mutex<Option<(Instant, String)>>,
-    /// When it was given up, while it is.
-    down_since: Mutex<Option<Instant>>,
+    /// What is told of it.
+    bulletin: Mutex<Bulletin>,
+    /// An answer to a request would change that.
+    awaits_answers: AtomicBool,
     /// When it was last there again, after it may have been away; nanoseconds.
     back_at: AtomicU64,
     /// Somebody was told how it fares.
@@ -88,7 +92,7 @@ impl Health {
         series.set_degraded(false);
         Self {
             name: Arc::clone(&settings.name),
-            has_password: settings.password.is_some(),
+            secrets: Secrets::of(settings),
             events,
             series: Arc::clone(series),
             up: AtomicBool::new(true),
@@ -96,7 +100,8 @@ impl Health {
             died: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
-            down_since: Mutex::default(),
+            bulletin: Mutex::default(),
+            awaits_answers: AtomicBool::new(false),
             told: AtomicBool::new(false),
             retired: AtomicBool::new(false),
             hint: Arc::default(),
@@ -111,10 +116,10 @@ impl Health {
     /// Whether somebody did.
     pub(super) fn retire(&self, replaced: bool) -> bool {
         // Changes are told under the lock: none is told after this.
-        let breaker = lock(&self.breaker);
+        let _breaker = lock(&self.breaker);
         self.retired.store(true, Ordering::Relaxed);
         self.series.set_degraded(false);
-        let learns = replaced && breaker.state() != breaker::State::Closed;
+        let learns = replaced && self.is_told_down();
         if learns {
             self.tell("healed", None, self.clock.now());
         }
@@ -134,12 +139,17 @@ impl Health {
 
     /// How limits work on it.
     pub fn state(&self) -> State {
-        if self.is_up() { State::Exact } else { State::Degraded }
+        if self.is_told_down() { State::Degraded } else { State::Exact }
     }
 
-    /// Since when nobody asks it but the task that watches it; `None` while it is well.
+    /// Since when it is given up, tries included that no request got an answer of; `None` while it is well.
     pub fn down_since(&self) -> Option<Instant> {
-        *lock(&self.down_since)
+        lock(&self.bulletin).down_since()
+    }
+
+    /// Whether it is told to be given up.
+    pub(super) fn is_told_down(&self) -> bool {
+        self.down_since().is_some()
     }
 
     /// When and why it last failed.
@@ -174,15 +184,25 @@ impl Health {
         generation.wrapping_sub(self.died.load(Ordering::Relaxed)) <= u32::MAX / 2
     }
 
-    /// It answered.
+    /// It answered a call.
     pub(super) fn answered(&self, generation: u32) {
-        self.settle(Ticket::plain(generation), Verdict::Success);
+        let mut breaker = lock(&self.breaker);
+        self.settle(&mut breaker, Ticket::plain(generation), Verdict::Success);
+        if self.awaits_answers.load(Ordering::Relaxed) && speaks(&breaker, generation) {
+            self.amend(Bulletin::answered);
+            self.look(self.clock.now());
+        }
     }
 
     /// It did not, or could not do what it was asked.
     pub(super) fn failed(&self, generation: u32, reason: &str) {
         self.note(reason);
-        self.settle(Ticket::plain(generation), Verdict::Failure);
+        let mut breaker = lock(&self.breaker);
+        if speaks(&breaker, generation) {
+            let now = self.clock.now();
+            self.amend(|bulletin| bulletin.failed(now));
+        }
+        self.settle(&mut breaker, Ticket::plain(generation), Verdict::Failure);
     }
 
     /// It answered what had been given up. If it counts as dead, it is asked again at once: it may have hung for a
@@ -195,7 +215,7 @@ impl Health {
     }
 
     fn note(&self, reason: &str) {
-        let reason = with_remedy(reason, self.has_password);
+        let reason = with_remedy(reason, self.secrets);
         let reason = reason.chars().filter(|c| !c.is_control()).take(REASON).collect();
         *lock(&self.reason) = Some((self.clock.now(), reason));
     }
@@ -218,13 +238,21 @@ impl Health {
         if let Err(reason) = outcome {
             self.note(reason);
         }
-        self.settle(ticket, if outcome.is_ok() { Verdict::Success } else { Verdict::Failure });
+        let mut breaker = lock(&self.breaker);
+        let is_contradicted = || lock(&self.bulletin).is_unanswered();
+        let verdict = match outcome {
+            Err(_) => Verdict::Failure,
+            // Requests whose calls fail are not well for its sake.
+            Ok(()) if breaker.state() == breaker::State::Closed && is_contradicted() => Verdict::Neutral,
+            Ok(()) => Verdict::Success,
+        };
+        self.settle(&mut breaker, ticket, verdict);
+        self.look(self.clock.now());
     }
 
-    fn settle(&self, ticket: Ticket, verdict: Verdict) {
-        let mut breaker = lock(&self.breaker);
+    fn settle(&self, breaker: &mut Breaker, ticket: Ticket, verdict: Verdict) {
         let transition = breaker.settle(ticket, verdict, self.clock.now());
-        self.after(&breaker, transition);
+        self.after(breaker, transition);
         if verdict == Verdict::Success && !self.told.load(Ordering::Relaxed) {
             self.begins_well();
         }
@@ -238,7 +266,7 @@ impl Health {
         }
     }
 
-    /// Shows a change to requests, and tells of it.
+    /// Shows a change to requests, and tells of it. Called under the breaker's lock.
     fn after(&self, breaker: &Breaker, transition: Option<Transition>) {
         let Some(transition) = transition else { return };
         self.generation.store(breaker.generation(), Ordering::Relaxed);
@@ -249,16 +277,30 @@ impl Health {
         if self.up.swap(up, Ordering::Relaxed) == up {
             return;
         }
-        *lock(&self.down_since) = (!up).then_some(transition.at);
+        let at = transition.at;
         if up {
-            self.came_back(transition.at);
+            self.came_back(at);
+            self.amend(|bulletin| bulletin.rose(at));
+        } else if self.amend(|bulletin| bulletin.fell(at)) && !self.is_retired() {
+            self.series.set_degraded(true);
+            let reason = lock(&self.reason).as_ref().map(|(_, reason)| reason.clone());
+            self.tell("degraded", reason, at);
         }
-        if self.is_retired() {
-            return;
+    }
+
+    /// Tells that it is well again, where that is due. Called under the breaker's lock.
+    fn look(&self, now: Instant) {
+        if self.amend(|bulletin| bulletin.heals(now)) && !self.is_retired() {
+            self.series.set_degraded(false);
+            self.tell("healed", None, now);
         }
-        self.series.set_degraded(!up);
-        let reason = lock(&self.reason).as_ref().filter(|_| !up).map(|(_, reason)| reason.clone());
-        self.tell(if up { "healed" } else { "degraded" }, reason, transition.at);
+    }
+
+    fn amend<T>(&self, change: impl FnOnce(&mut Bulletin) -> T) -> T {
+        let mut bulletin = lock(&self.bulletin);
+        let changed = change(&mut bulletin);
+        self.awaits_answers.store(bulletin.awaits_answers(), Ordering::Relaxed);
+        changed
     }
 
     fn tell(&self, mode: &'static str, reason: Option<String>, at: Instant) {
@@ -268,36 +310,100 @@ impl Health {
     }
 }
 
-/// The reason, and what to do about it where it is that the store lets nobody in.
-fn with_remedy(reason: &str, has_password: bool) -> Cow<'_, str> {
-    // Redis' own words have it in several forms; of a long command before a password it says "unauthenticated" alone.
-    let is_refused = ["NOAUTH", "WRONGPASS", "uthenticat"].iter().any(|word| reason.contains(word));
-    match has_password {
-        _ if !is_refused => reason.into(),
-        true => format!("it does not take the password that `password_env` leads to ({reason})").into(),
-        false => {
-            format!("it wants a password: `password_env` names the environment variable that has it ({reason})").into()
+/// Whether what was asked for in this generation says anything of how requests fare now.
+fn speaks(breaker: &Breaker, generation: u32) -> bool {
+    breaker.state() == breaker::State::Closed && breaker.generation() == generation
+}
+
+/// What its servers are told, to be let in.
+#[derive(Debug, Clone, Copy)]
+struct Secrets {
+    /// They are found by sentinels.
+    by_sentinels: bool,
+    /// The servers, and the sentinels, are told a password.
+    password: bool,
+    sentinel_password: bool,
+}
+
+impl Secrets {
+    fn of(settings: &settings::Store) -> Self {
+        let Access { password, sentinel_password, .. } = &settings.access;
+        Self {
+            by_sentinels: matches!(settings.servers, Servers::Sentinels(..)),
+            password: password.is_some(),
+            sentinel_password: sentinel_password.is_some(),
         }
     }
+}
+
+/// The reason, and what to do about it where it is that the store lets nobody in.
+fn with_remedy(reason: &str, secrets: Secrets) -> Cow<'_, str> {
+    // Redis' own words have it in several forms; of a long command before a password it says "unauthenticated" alone.
+    let is_refused = ["NOAUTH", "WRONGPASS", "uthenticat"].iter().any(|word| reason.contains(word));
+    if !is_refused {
+        return reason.into();
+    }
+    let Secrets { by_sentinels, password, sentinel_password } = secrets;
+    // Who was told a password does not ask for one: it is the other that does.
+    let is_asked_for = reason.contains("NOAUTH");
+    // A server that is full says so in answer to the password; of its words the client leaves only that it refused.
+    let may_be_full = reason.contains("Password authentication failed");
+    let remedy = match (by_sentinels, password, sentinel_password) {
+        (true, true, false) if is_asked_for => {
+            "its sentinels want a password: `sentinel_password_env` names its variable"
+        }
+        (true, false, false) => {
+            "its sentinels or their master want a password: `sentinel_password_env`, `password_env`"
+        }
+        (true, _, true) if may_be_full => {
+            "it or its sentinels refuse a password (`password_env`, `sentinel_password_env`), or are full (`maxclients`)"
+        }
+        (_, true, _) if may_be_full => "it refuses the password of `password_env`, or is full (`maxclients`)",
+        (_, true, _) => "it does not take the password that `password_env` leads to",
+        (_, false, _) => "it wants a password: `password_env` names the environment variable that has it",
+    };
+    format!("{remedy} ({reason})").into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const REFUSED: &str = "Password authentication failed - AuthenticationFailed";
+    const WANTED: &str = "\"NOAUTH\": Authentication required.";
+
+    fn told(reason: &str, by_sentinels: bool, password: bool, sentinel_password: bool) -> String {
+        let told = with_remedy(reason, Secrets { by_sentinels, password, sentinel_password }).into_owned();
+        assert!(told.contains(reason) && told.chars().count() < REASON, "nothing of it is cut: {told}");
+        told
+    }
+
     #[test]
     fn a_store_that_lets_nobody_in_is_told_with_the_remedy_and_its_own_words() {
         let long = "ResponseError: Protocol error: unauthenticated multibulk length";
-        for own in
-            [long, "\"NOAUTH\": Authentication required.", "Password authentication failed - AuthenticationFailed"]
-        {
-            let [none, wrong] = [false, true].map(|has_password| with_remedy(own, has_password));
-            assert!(none.starts_with("it wants a password: `password_env` names") && none.contains(own), "{none}");
-            assert!(wrong.starts_with("it does not take the password") && wrong.contains(own), "{wrong}");
-            assert!(none.chars().count() < REASON, "nothing of it is cut: {none}");
+        for own in [long, WANTED, "\"WRONGPASS\": invalid username-password pair"] {
+            let [none, wrong] = [false, true].map(|password| told(own, false, password, false));
+            assert!(none.starts_with("it wants a password: `password_env` names"), "{none}");
+            assert!(wrong.starts_with("it does not take the password"), "{wrong}");
         }
         for other in ["no answer in time", "\"NOPERM\": this user has no permissions", "connection refused"] {
-            assert_eq!(with_remedy(other, false), other);
+            assert_eq!(told(other, false, false, false), other);
         }
+    }
+
+    #[test]
+    fn a_refusal_that_may_be_for_want_of_a_place_says_both() {
+        let one = told(REFUSED, false, true, false);
+        assert!(one.contains("`password_env`") && one.contains("`maxclients`"), "{one}");
+        let both = told(REFUSED, true, true, true);
+        assert!(both.contains("`sentinel_password_env`") && both.contains("`maxclients`"), "{both}");
+    }
+
+    #[test]
+    fn sentinels_that_want_a_password_are_not_taken_for_their_master() {
+        assert!(told(WANTED, true, true, false).starts_with("its sentinels want a password: `sentinel_password_env`"));
+        assert!(told(WANTED, true, false, true).starts_with("it wants a password: `password_env`"));
+        let neither = told(WANTED, true, false, false);
+        assert!(neither.contains("`sentinel_password_env`, `password_env`"), "{neither}");
     }
 }

@@ -9,11 +9,11 @@ use redis::cluster_async::ClusterConnection;
 use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ErrorKind, IntoConnectionInfo, Pipeline, RedisConnectionInfo,
-    RedisResult, TlsMode, Value,
+    RedisResult, TlsCertificates, TlsMode, Value,
 };
 
 use crate::config::settings::Store;
-use crate::config::settings::store::Servers;
+use crate::config::settings::store::{Access, Servers};
 
 /// A connection. Copies share it; what they send at the same moment travels together.
 #[derive(Clone)]
@@ -28,7 +28,7 @@ pub(super) enum Link {
 }
 
 impl Link {
-    /// Connects; with a password where the store has one.
+    /// Connects; as its user and with a password where the store has them.
     ///
     /// `patience` is how long an answer may take; who asks may stop waiting before.
     pub(super) async fn connect(store: &Store, patience: Duration) -> RedisResult<Self> {
@@ -41,12 +41,19 @@ impl Link {
                 Ok(Self::Double(double, *gateway))
             }
             Servers::One(server, db) => {
-                let mut user = RedisConnectionInfo::default().set_db(*db).set_skip_set_lib_name();
-                if let Some(password) = &store.password {
-                    user = user.set_password(password);
+                let Access { user, password, .. } = &store.access;
+                let mut settings = RedisConnectionInfo::default().set_db(*db).set_skip_set_lib_name();
+                if let Some(user) = user {
+                    settings = settings.set_username(user);
                 }
-                let info = address(server, store.tls).into_connection_info()?.set_redis_settings(user);
-                let client = Client::open(info)?;
+                if let Some(password) = password {
+                    settings = settings.set_password(password);
+                }
+                let info = address(server, store.tls).into_connection_info()?.set_redis_settings(settings);
+                let client = match believed(store) {
+                    Some(certificates) => Client::build_with_tls(info, certificates)?,
+                    None => Client::open(info)?,
+                };
                 client.get_multiplexed_async_connection_with_config(&config(store, patience)).await.map(Self::One)
             }
             Servers::Cluster(nodes) => {
@@ -58,11 +65,14 @@ impl Link {
                     .retries(1)
                     .max_retry_wait(1)
                     .min_retry_wait(1);
-                if let Some(password) = &store.password {
-                    builder = builder.password(password);
-                }
+                let Access { user, password, .. } = &store.access;
+                builder = user.iter().fold(builder, |builder, user| builder.username(user));
+                builder = password.iter().fold(builder, |builder, password| builder.password(password));
                 if store.tls {
                     builder = builder.tls(TlsMode::Secure);
+                }
+                if let Some(certificates) = believed(store) {
+                    builder = builder.certs(certificates);
                 }
                 builder.build()?.get_async_connection().await.map(Box::new).map(Self::Cluster)
             }
@@ -115,11 +125,22 @@ async fn by_sentinel(
 ) -> RedisResult<MultiplexedConnection> {
     let asked = [address(sentinel, store.tls)];
     let mut builder = SentinelClientBuilder::new(asked, master, SentinelServerType::Master)?.set_client_to_redis_db(db);
-    if let Some(password) = &store.password {
+    let Access { user, password, sentinel_password } = &store.access;
+    if let Some(user) = user {
+        builder = builder.set_client_to_redis_username(user);
+    }
+    if let Some(password) = password {
         builder = builder.set_client_to_redis_password(password);
+    }
+    if let Some(password) = sentinel_password {
+        builder = builder.set_client_to_sentinel_password(password);
     }
     if store.tls {
         builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure);
+    }
+    if let Some(certificates) = believed(store) {
+        builder = builder.set_client_to_redis_certificates(certificates.clone());
+        builder = builder.set_client_to_sentinel_certificates(certificates);
     }
     builder.build()?.get_async_connection_with_config(&config(store, patience)).await
 }
@@ -130,6 +151,12 @@ fn address((host, port): &(String, u16), tls: bool) -> ConnectionAddr {
     } else {
         ConnectionAddr::Tcp(host.clone(), *port)
     }
+}
+
+/// Who signs the servers' certificates, where `ca` says so.
+fn believed(store: &Store) -> Option<TlsCertificates> {
+    let ca = store.ca.as_ref().filter(|_| store.tls)?;
+    Some(TlsCertificates { client_tls: None, root_cert: Some(ca.pem.clone()) })
 }
 
 /// Who asks keeps the time; these bounds hold for what nobody waits for any more.

@@ -6,8 +6,10 @@
 //! shares a round trip (`courier.rs`); how much is under way there is bounded by what is answered in time (`flow.rs`).
 //! Who asked waits for a time (`patience.rs`), and may learn later what came of it (`posted.rs`). `health.rs` says
 //! whether anybody is to ask at all: a dead store is found out by the first requests and asked again by a task of its
-//! own (`watch.rs`), never by another request.
+//! own (`watch.rs`), never by another request. What operators are told of that is slower to say that it is well again
+//! (`bulletin.rs`).
 
+mod bulletin;
 mod census;
 mod courier;
 mod flow;

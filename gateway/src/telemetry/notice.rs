@@ -9,6 +9,7 @@ mod printer;
 
 use std::io::Write as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -216,6 +217,12 @@ pub fn access_log(voice: &Voice, failing: bool, write_failures: u64, last: Optio
         told["detail"] = detail.into();
     }
     beside_its_event(voice, told);
+}
+
+/// The file of `--events` cannot be written, or not be opened anew, and why; or it can be again.
+pub fn event_file(voice: &Voice, path: &Path, failed: Option<&str>) {
+    let told = json!({ "event": "event_file", "output": path.display().to_string() });
+    begins_or_ends(voice, by_itself, told, failed);
 }
 
 /// Records were dropped since this was told last, and so many since the start.

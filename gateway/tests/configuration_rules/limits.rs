@@ -90,6 +90,30 @@ fn a_stores_name_and_url_are_checked() {
 }
 
 #[test]
+fn a_stores_user_has_a_password_and_what_lets_it_in_is_for_somebody() {
+    check("[stores.a]\nurl = \"rediss://alice@a\"", &["2:7: the user \"alice\" has no password here"]);
+    check("[stores.a]\nurl = \"redis://a\"\nca = \"nowhere.pem\"", &["3:6: there is no file \"nowhere.pem\""]);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    let ca = path.display();
+    std::fs::write(&path, "no certificate").unwrap();
+    let bad = format!("[stores.a]\nurl = \"rediss://a\"\nca = \"{ca}\"");
+    check(&bad, &[&format!("3:6: \"{ca}\": it holds no certificate in PEM")]);
+    std::fs::write(&path, rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap().cert.pem()).unwrap();
+    let route = "[[routes]]\npath = \"/\"\nanswer = {}\n";
+    let clear = format!("[stores.a]\nurl = \"redis://a\"\nca = \"{ca}\"\n{route}");
+    assert_eq!(
+        warnings(&clear),
+        [
+            "3:6: this store is spoken to in the clear, so this decides nothing (write a url with rediss://, or take `ca` away)"
+        ]
+    );
+    let alone = format!("[stores.a]\nurl = \"redis://a\"\nsentinel_password_env = \"HOME\"\n{route}");
+    let told = "this store has no sentinels, so this decides nothing";
+    assert!(warnings(&alone).iter().any(|warning| warning.contains(told)), "{:?}", warnings(&alone));
+}
+
+#[test]
 fn what_is_said_of_a_store_that_is_not_used_is_doubtful() {
     let text = "[rate_limits.a]\nrate = \"1/s\"\nburst = 1\nkey = \"global\"\nmode = \"leased\"\n\
                 [[routes]]\npath = \"/\"\nupstream = \"http://127.0.0.1:1\"\n";

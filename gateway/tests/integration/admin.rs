@@ -183,6 +183,14 @@ async fn j1_who_comes_through_a_proxy_needs_a_token() {
     let head = "GET /status HTTP/1.1\r\nhost: admin.test\r\nx-forwarded-for: 10.0.0.1\r\n\
                 authorization: bearer s3cret-and-long-enough\r\n\r\n";
     assert_eq!(Client::connect(process.admin).await.ask(head).await.status, 200);
+    // Whoever asks by the command line without it is told where it goes.
+    let (folder, address) = (tempfile::tempdir().unwrap(), process.admin.to_string());
+    let (code, _, stderr) = Process::run(&["status", "--admin", &address], folder.path()).await;
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stderr.contains("401") && stderr.contains("--token-env names the environment variable"), "{stderr}");
+    let other = ["status", "--admin", &address, "--token-env", "OTHER"];
+    let (_, _, stderr) = Process::run_with(&other, folder.path(), &[("OTHER", "another")]).await;
+    assert!(stderr.contains("holds another one"), "{stderr}");
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::support::{Client, Events, Gateway, Process, echo};
+use crate::support::{Client, Events, Gateway, Process, echo, eventually};
 
 #[tokio::test]
 async fn reloads_and_drains_are_told_in_order() {
@@ -75,4 +75,33 @@ async fn a_process_writes_its_events_to_a_file() {
     let kinds: Vec<Value> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["kind"].take()).collect();
     assert_eq!(kinds, ["clock", "attempt", "drain"]);
+}
+
+#[tokio::test]
+async fn the_file_of_events_is_rotated_with_the_log_and_said_to_fail_once() {
+    let upstream = echo().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (config, events) = (folder.path().join("gateway.toml"), folder.path().join("events.jsonl"));
+    let text = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n[telemetry.access_log]\n\
+         output = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{}'\n",
+        upstream.addr()
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut process = Process::start_with_arguments(&config, &["--events", events.to_str().unwrap()]).await;
+    for (number, signal) in [(1, "USR1"), (2, "HUP")] {
+        std::fs::rename(&events, folder.path().join(format!("events.jsonl.{number}"))).unwrap();
+        process.signal(signal).await;
+        let begins = || std::fs::read_to_string(&events).is_ok_and(|text| text.contains("\"kind\":\"clock\""));
+        eventually("it begins anew", begins).await;
+    }
+    process.signal("TERM").await;
+    assert_eq!(process.ended().await, 0);
+    let last = std::fs::read_to_string(&events).unwrap();
+    assert!(last.contains("\"kind\":\"drain\""), "{last}");
+
+    let mut process = Process::start_with_arguments(&config, &["--events", "/dev/full"]).await;
+    let told = process.event("event_file").await;
+    assert_eq!((&told["failing"], &told["output"]), (&true.into(), &"/dev/full".into()), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("space"), "{told}");
 }

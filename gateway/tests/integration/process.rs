@@ -1,8 +1,9 @@
 //! The program: exit codes, and one line with the remedy when it cannot start.
 
 use std::path::Path;
+use std::process::Stdio;
 
-use crate::support::{Client, Process, echo};
+use crate::support::{Client, Process, echo, guarded};
 
 const ROUTE: &str = "[[routes]]\npath = '/{*rest}'\nupstream = 'http://127.0.0.1:9'\n";
 
@@ -131,4 +132,27 @@ async fn records_that_were_never_written_are_told_of_in_the_last_line() {
     let last = process.event("stopped").await;
     assert_eq!((&last["after"], &last["records_lost"]), (&"drain".into(), &3.into()), "{last}");
     assert_eq!(process.ended().await, 0);
+}
+
+/// A large configuration takes seconds to read. A signal of that time killed the process, and the first process of a
+/// container had not heard it at all.
+#[tokio::test]
+async fn signals_that_come_while_the_configuration_is_read_do_not_kill_and_an_end_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("gateway.toml");
+    assert!(tokio::process::Command::new("mkfifo").arg(&pipe).status().await.unwrap().success());
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_gateway"));
+    command.args(["run", "--config", pipe.to_str().unwrap()]).kill_on_drop(true);
+    let process = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let id = process.id().unwrap().to_string();
+    // Somebody has opened it to read; what would be in it never comes.
+    let opened = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(pipe).unwrap());
+    let _held = guarded("it reads its configuration", opened).await.unwrap();
+    for name in ["-HUP", "-USR1", "-TERM"] {
+        assert!(tokio::process::Command::new("kill").args([name, &id]).status().await.unwrap().success());
+    }
+    let output = guarded("its end", process.wait_with_output()).await.unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{told}");
+    assert!(told.lines().last().unwrap().contains("\"event\":\"stopped\""), "{told}");
 }

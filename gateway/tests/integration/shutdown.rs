@@ -116,6 +116,30 @@ async fn l7_the_gateways_own_answers_close_too_while_it_drains() {
 }
 
 #[tokio::test]
+async fn l7_logs_are_rotated_and_files_read_again_while_it_drains() {
+    let gate = Gate::new();
+    let upstream = Raw::script(Script::new().read_request().wait(&gate).send(OK).again()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (log, aside) = (folder.path().join("access.log"), folder.path().join("access.log.1"));
+    let mut process = Process::start(&file(folder.path(), "", upstream.addr())).await;
+    let mut busy = Client::connect(process.address).await;
+    busy.send(GET).await;
+    upstream.wait_for_accepts(1).await;
+    process.signal("TERM").await;
+    process.event("drain").await;
+    std::fs::rename(&log, &aside).unwrap();
+    process.signal("USR1").await;
+    eventually("the log is opened anew", || log.exists()).await;
+    process.signal("HUP").await;
+    assert_eq!(process.event("reload").await["ok"], true);
+    gate.open();
+    assert_eq!(busy.answer().await.status, 200);
+    assert_eq!(process.ended().await, 0);
+    let lines = |path: &Path| std::fs::read_to_string(path).unwrap().lines().count();
+    assert_eq!((lines(&aside), lines(&log)), (0, 1), "the drain's record is in the new one");
+}
+
+#[tokio::test]
 async fn l7_a_drain_ends_at_its_deadline() {
     let upstream = echo().await;
     upstream.set_rules([mocks::Rule::any().effect(mocks::Effect::Hang)]);

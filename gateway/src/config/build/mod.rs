@@ -98,7 +98,7 @@ pub(crate) fn build(context: &Context<'_>, root: &Reader<'_>) -> Built {
         identity,
         passport: identity::passport(context, &root.table("identity")),
         providers: identity::providers(context, &root.table("identity")),
-        stores: store::all(root, context.environment),
+        stores: store::all(context, root),
         rate_limits: rate_limit::all(root),
         in_flight_limits: rate_limit::in_flight(root),
         upstreams: upstreams.into_iter().map(Arc::new).collect(),

@@ -1,7 +1,7 @@
 //! `[stores.NAME]` and `[rate_limits.NAME]`.
 
 use super::{HOUR, Kind, MANY, SECOND, TableDef, key};
-use crate::config::validate::{limits, plugins, screening};
+use crate::config::validate::{limits, plugins, screening, stores};
 use crate::config::value::text;
 
 /// One of `[stores.NAME]`.
@@ -9,13 +9,26 @@ pub(crate) static STORE: TableDef = TableDef::plain(
     "[stores.NAME]",
     "A Redis, used by limits and replay protection.",
     &[
-        key("url", Kind::Text(&text::REDIS_URL), "redis:// rediss:// redis+cluster:// redis+sentinel://").required(),
+        key(
+            "url",
+            Kind::Text(&text::REDIS_URL),
+            "redis:// rediss:// redis+cluster:// redis+sentinel://, USER@ before the host.",
+        )
+        .required(),
         key("password_env", Kind::Text(&text::ENVIRONMENT), "The environment variable with the password.").secret(),
+        key(
+            "sentinel_password_env",
+            Kind::Text(&text::ENVIRONMENT),
+            "The environment variable with what the sentinels want, where they want a password.",
+        )
+        .secret(),
+        key("ca", Kind::File, "Who signs the servers' certificates, PEM; else those whom the system trusts."),
         key("connect_timeout", Kind::Duration(1, HOUR), "Opening a connection.").default("\"500ms\""),
         key("command_timeout", Kind::Duration(1, HOUR), "One command.").default("\"20ms\""),
         key("breaker", Kind::Table(&STORE_BREAKER), "A dead store costs no request any waiting.").default("{}"),
     ],
-);
+)
+.rules(&[stores::user_has_a_password, stores::sentinels_are_meant, stores::ca]);
 
 static STORE_BREAKER: TableDef = TableDef::plain(
     "breaker",

@@ -137,6 +137,7 @@ impl Config {
         let upstreams = self.upstreams.iter().filter_map(|upstream| upstream.tls.as_ref());
         let collector =
             self.telemetry.tracing.export.iter().filter_map(|export| Some(export.ca.as_ref()?.file.clone()));
+        let stores = self.stores.iter().filter_map(|store| Some(store.ca.as_ref()?.file.clone()));
         let document = |route: &Arc<Route>| match &route.openapi {
             Some(ApiDocument::File(file)) => Some(file.path.clone()),
             Some(ApiDocument::Upstream(_)) | None => None,
@@ -145,7 +146,7 @@ impl Config {
         let problems = self.routes.iter().filter_map(|route| route.problems.as_ref()).chain(&self.server.problems);
         let documents = documents.chain(problems.flat_map(|problems| problems.files().cloned()));
         let own = self.providers.iter().filter_map(file).chain(passport).chain(certificates);
-        let own = own.chain(collector).chain(documents);
+        let own = own.chain(collector).chain(stores).chain(documents);
         own.chain(upstreams.flat_map(|tls| tls.files.iter().cloned())).collect()
     }
 }

@@ -35,6 +35,7 @@ pub(crate) mod screening;
 pub(crate) mod server;
 pub(crate) mod shared_edits;
 pub(crate) mod split;
+pub(crate) mod stores;
 pub(crate) mod token_places;
 pub(crate) mod tracing;
 pub(crate) mod upstream;

@@ -1,12 +1,23 @@
 //! A store's URL: `redis://host:port/db`, `redis+cluster://host:port,host:port`,
-//! `redis+sentinel://host:port,host:port/master/db`; `rediss…` with TLS.
+//! `redis+sentinel://host:port,host:port/master/db`; `rediss…` with TLS, and `USER@` before the first host.
 
 use crate::config::settings::store::Servers;
 
 const FORMS: &str = "it begins with redis://, rediss://, redis+cluster:// or redis+sentinel://";
 
-/// The servers, and whether they are spoken to with TLS.
-pub(crate) fn parse(text: &str) -> Result<(Servers, bool), String> {
+/// What a store's URL says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct StoreUrl {
+    /// Where the servers are.
+    pub(crate) servers: Servers,
+    /// They are spoken to with TLS.
+    pub(crate) tls: bool,
+    /// As whom.
+    pub(crate) user: Option<String>,
+}
+
+/// Reads it.
+pub(crate) fn parse(text: &str) -> Result<StoreUrl, String> {
     let (scheme, rest) = text.split_once("://").ok_or(FORMS)?;
     let (kind, tls) = match scheme.strip_prefix("rediss") {
         Some(kind) => (kind, true),
@@ -14,9 +25,10 @@ pub(crate) fn parse(text: &str) -> Result<(Servers, bool), String> {
     };
     let mut path = rest.split('/');
     let hosts = path.next().unwrap_or("");
-    if hosts.contains('@') {
-        return Err("a password belongs in password_env".to_owned());
-    }
+    let (user, hosts) = match hosts.rsplit_once('@') {
+        Some((user, hosts)) => (Some(self::user(user)?), hosts),
+        None => (None, hosts),
+    };
     if hosts.is_empty() {
         return Err("the host is missing".to_owned());
     }
@@ -33,7 +45,18 @@ pub(crate) fn parse(text: &str) -> Result<(Servers, bool), String> {
     if path.next().is_some_and(|more| !more.is_empty()) {
         return Err("there is more behind the last slash than a store has".to_owned());
     }
-    Ok((servers, tls))
+    Ok(StoreUrl { servers, tls, user })
+}
+
+/// Who stands before the `@`, as it is: nothing is decoded.
+fn user(text: &str) -> Result<String, String> {
+    if text.contains(':') {
+        return Err("a password belongs in password_env".to_owned());
+    }
+    if text.is_empty() || text.contains([',', '@', '%']) {
+        return Err(format!("{text:?} before the @ is no user's name"));
+    }
+    Ok(text.to_owned())
 }
 
 fn servers(hosts: &str, port: u16) -> Result<Vec<(String, u16)>, String> {
@@ -70,17 +93,35 @@ fn database(text: Option<&str>) -> Result<i64, String> {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> (Servers, bool) {
+        let StoreUrl { servers, tls, user } = parse(text).unwrap();
+        assert_eq!(user, None, "{text}");
+        (servers, tls)
+    }
+
     #[test]
     fn every_form_is_read() {
         let host = |name: &str, port| (name.to_owned(), port);
-        assert_eq!(parse("redis://a"), Ok((Servers::One(host("a", 6379), 0), false)));
-        assert_eq!(parse("rediss://10.0.0.1:7000/3"), Ok((Servers::One(host("10.0.0.1", 7000), 3), true)));
-        assert_eq!(parse("redis://[::1]:7000"), Ok((Servers::One(host("::1", 7000), 0), false)));
-        assert_eq!(parse("redis://[::1]/"), Ok((Servers::One(host("::1", 6379), 0), false)));
+        assert_eq!(read("redis://a"), (Servers::One(host("a", 6379), 0), false));
+        assert_eq!(read("rediss://10.0.0.1:7000/3"), (Servers::One(host("10.0.0.1", 7000), 3), true));
+        assert_eq!(read("redis://[::1]:7000"), (Servers::One(host("::1", 7000), 0), false));
+        assert_eq!(read("redis://[::1]/"), (Servers::One(host("::1", 6379), 0), false));
         let nodes = vec![host("a", 7000), host("b", 6379)];
-        assert_eq!(parse("redis+cluster://a:7000,b"), Ok((Servers::Cluster(nodes), false)));
+        assert_eq!(read("redis+cluster://a:7000,b"), (Servers::Cluster(nodes), false));
         let sentinels = Servers::Sentinels(vec![host("a", 26379), host("b", 1)], "main".to_owned(), 2);
-        assert_eq!(parse("rediss+sentinel://a,b:1/main/2"), Ok((sentinels, true)));
+        assert_eq!(read("rediss+sentinel://a,b:1/main/2"), (sentinels, true));
+    }
+
+    #[test]
+    fn a_user_may_stand_before_the_hosts_of_every_form() {
+        for (text, bare) in [
+            ("rediss://alice@localhost:7000/1", "rediss://localhost:7000/1"),
+            ("redis+cluster://alice@a:7000,b", "redis+cluster://a:7000,b"),
+            ("redis+sentinel://alice@a,b/main", "redis+sentinel://a,b/main"),
+        ] {
+            let (servers, tls) = read(bare);
+            assert_eq!(parse(text), Ok(StoreUrl { servers, tls, user: Some("alice".to_owned()) }));
+        }
     }
 
     #[test]
@@ -93,6 +134,11 @@ mod tests {
             ("redis:///1", "the host is missing"),
             ("redis://:6379", "the host is missing"),
             ("redis://me:secret@a", "a password belongs in password_env"),
+            ("redis://:secret@a", "a password belongs in password_env"),
+            ("redis://@a", "\"\" before the @ is no user's name"),
+            ("redis://me%40here@a", "\"me%40here\" before the @ is no user's name"),
+            ("redis+cluster://me@a,me@b", "\"me@a,me\" before the @ is no user's name"),
+            ("redis://me@", "the host is missing"),
             ("redis://a:b", "\"b\" is no port"),
             ("redis://a/b", "\"b\" is no database's number"),
             ("redis://a/1/2", "there is more behind the last slash than a store has"),

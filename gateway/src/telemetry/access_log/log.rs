@@ -7,6 +7,8 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use super::sampling::Sampling;
 use super::shard::{Shard, Submitted, quotas};
 use super::sink::Sink;
@@ -31,6 +33,8 @@ pub struct AccessLog {
     writer: Option<thread::Thread>,
     /// Who takes lines, whatever the settings say of an output.
     program: Option<TakesRecords>,
+    /// Tells that files are to be opened anew.
+    renewals: watch::Sender<()>,
 }
 
 impl AccessLog {
@@ -65,14 +69,16 @@ impl AccessLog {
         let writer = Writer::new(shared.clone(), sink);
         let thread =
             thread::Builder::new().name("access-log".into()).stack_size(STACK_BYTES).spawn(move || writer.run())?;
-        Ok(Self { sampling: Sampling::new(settings), shared, writer: Some(thread.thread().clone()), program: None })
+        let (sampling, writer) = (Sampling::new(settings), Some(thread.thread().clone()));
+        Ok(Self { sampling, shared, writer, program: None, renewals: watch::Sender::default() })
     }
 
     /// A log without an output and without a thread: its lines wait for [`AccessLog::take`], as many as the queue
     /// holds. For simulations, where a thread of its own would bring its own order of things.
     pub fn kept(settings: &settings::telemetry::AccessLog, workers: usize) -> Self {
         let shards = quotas(settings.queue, workers).map(Shard::new).collect();
-        Self { sampling: Sampling::new(settings), shared: Arc::new(Shared::new(shards)), writer: None, program: None }
+        let (sampling, shared) = (Sampling::new(settings), Arc::new(Shared::new(shards)));
+        Self { sampling, shared, writer: None, program: None, renewals: watch::Sender::default() }
     }
 
     /// The lines of a kept log since the last call, those of one worker after those of another. Nothing where a thread
@@ -163,6 +169,7 @@ impl AccessLog {
         self.shared.replace_sink(sink);
         self.sampling.set(&settings);
         self.wake_for_control();
+        self.renewals.send_replace(());
         Ok(())
     }
 
@@ -171,6 +178,12 @@ impl AccessLog {
     pub fn reopen(&self) {
         self.shared.ask_to_reopen();
         self.wake_for_control();
+        self.renewals.send_replace(());
+    }
+
+    /// Changes whenever the log's file is opened anew: for who has another file that is rotated with it.
+    pub fn renewals(&self) -> watch::Receiver<()> {
+        self.renewals.subscribe()
     }
 
     /// Waits until every line handed in so far is written, at most this long; `false` when the time was up. Blocks:

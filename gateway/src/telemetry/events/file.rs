@@ -2,38 +2,96 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io::Write as _;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 
 use serde_json::json;
+use tokio::sync::watch;
 
 use super::bus::{Batch, Follower};
 use crate::clock::Clock;
-use crate::telemetry::appended;
 use crate::telemetry::timestamp::rfc3339;
+use crate::telemetry::told::Voice;
+use crate::telemetry::{appended, notice};
 
 /// The wall clock was set where it goes off the clock of events by more, microseconds.
 const SET_US: u64 = 10_000;
 
 /// A file that takes events.
 #[derive(Debug)]
-pub struct EventFile(Arc<File>);
+pub struct EventFile {
+    path: PathBuf,
+    file: Arc<File>,
+    /// It is told to fail.
+    is_failing: bool,
+    /// It could not be opened anew when it should; that is tried again before what is written next.
+    owes_renewal: bool,
+    /// Lines that are not in it since it was last written.
+    lost: u64,
+}
 
 impl EventFile {
     /// Opens a file to be written to at its end.
     ///
     /// # Errors
     /// It cannot be opened or made.
-    pub fn open(path: &Path) -> std::io::Result<Self> {
-        appended::open(path).map(|file| Self(Arc::new(file)))
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = Arc::new(appended::open(path)?);
+        Ok(Self { path: path.to_owned(), file, is_failing: false, owes_renewal: false, lost: 0 })
     }
 
-    async fn write(&self, text: String) {
-        let file = Arc::clone(&self.0);
-        let _ = tokio::task::spawn_blocking(move || (&*file).write_all(text.as_bytes())).await;
+    /// Writes lines behind how many were lost before. What cannot be written is given up; that is said once.
+    async fn write(&mut self, lines: String) {
+        if lines.is_empty() {
+            return;
+        }
+        let (file, count) = (Arc::clone(&self.file), lines.lines().count() as u64);
+        let text = missed(self.lost) + &lines;
+        let written = off_the_loop(move || (&*file).write_all(text.as_bytes())).await;
+        self.lost = if written.is_ok() { 0 } else { self.lost + count };
+        match written {
+            Err(error) => self.tell(Some(error)),
+            // What was said of a renewal holds until there is one.
+            Ok(()) if self.owes_renewal => {}
+            Ok(()) => self.tell(None),
+        }
     }
+
+    /// Opens it anew, as somebody may have put it aside: what comes next is in the file of its name. Where that cannot
+    /// be, the old one takes it. Whether it is an empty one.
+    async fn renew(&mut self) -> bool {
+        let path = self.path.clone();
+        let opened = off_the_loop(move || {
+            let file = appended::open(&path)?;
+            let is_empty = file.metadata().is_ok_and(|found| found.is_file() && found.len() == 0);
+            Ok((file, is_empty))
+        });
+        let opened = opened.await;
+        self.owes_renewal = opened.is_err();
+        match opened {
+            Ok((file, is_empty)) => {
+                self.file = Arc::new(file);
+                is_empty
+            }
+            Err(error) => {
+                self.tell(Some(error));
+                false
+            }
+        }
+    }
+
+    fn tell(&mut self, failed: Option<io::Error>) {
+        if std::mem::replace(&mut self.is_failing, failed.is_some()) != failed.is_some() {
+            let detail = failed.map(|error| error.to_string());
+            notice::event_file(&Voice::StandardError, &self.path, detail.as_deref());
+        }
+    }
+}
+
+async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
 /// What time of day it is by the clock of events, so that a file can be laid beside others when its process is gone.
@@ -58,17 +116,28 @@ impl TimeOfDay {
 }
 
 /// Writes what the follower sees until `end`, and what is there then. The disk is waited for on a thread of its own;
-/// events that cannot be written are given up, those after them are tried anew.
-pub async fn write_to(file: EventFile, (mut follower, clock): (Follower, Clock), end: impl Future) {
+/// events that cannot be written are given up, those after them are tried anew. With each renewal the file is opened
+/// anew, for log rotation.
+pub async fn write_to(
+    mut file: EventFile,
+    (mut follower, clock): (Follower, Clock),
+    mut renewals: watch::Receiver<()>,
+    end: impl Future,
+) {
     let mut end = pin!(end);
     let mut time = TimeOfDay { clock, ahead_us: None };
     file.write(time.line()).await;
     loop {
-        let batch = tokio::select! {
-            batch = follower.next() => batch,
+        let (batch, renews) = tokio::select! {
+            batch = follower.next() => (Some(batch), file.owes_renewal),
+            Ok(()) = renewals.changed() => (None, true),
             _ = &mut end => break,
         };
-        file.write(time.line() + &lines(&batch)).await;
+        if renews && file.renew().await {
+            time.ahead_us = None;
+        }
+        let told = batch.map(|batch| lines(&batch)).unwrap_or_default();
+        file.write(time.line() + &told).await;
     }
     let mut rest = follower.take();
     while rest.missed > 0 || !rest.events.is_empty() {
@@ -77,11 +146,13 @@ pub async fn write_to(file: EventFile, (mut follower, clock): (Follower, Clock),
     }
 }
 
+/// The line that says how many events are not there; none where all are.
+fn missed(events: u64) -> String {
+    if events > 0 { format!("{{\"kind\":\"missed\",\"events\":{events}}}\n") } else { String::new() }
+}
+
 fn lines(batch: &Batch) -> String {
-    let mut text = String::new();
-    if batch.missed > 0 {
-        text.push_str(&format!("{{\"kind\":\"missed\",\"events\":{}}}\n", batch.missed));
-    }
+    let mut text = missed(batch.missed);
     for event in &batch.events {
         text.push_str(&event.to_json());
         text.push('\n');
@@ -124,12 +195,15 @@ mod tests {
         let follower = events.follow(Kinds::rare(), None);
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let file = EventFile::open(&path).unwrap();
-        let writer = tokio::spawn(write_to(file, (follower, Clock::system()), ended));
+        let (renew, renewals) = watch::channel(());
+        let writer = tokio::spawn(write_to(file, (follower, Clock::system()), renewals, ended));
         events.report(7, Event::Drain);
         let text = || std::fs::read_to_string(&path).unwrap();
         while !text().ends_with("{\"ts_ns\":7,\"kind\":\"drain\"}\n") {
             tokio::task::yield_now().await;
         }
+        // Nothing was put aside: it goes on where it was.
+        renew.send_replace(());
         events.report(8, Event::Drain);
         end.send(()).unwrap();
         writer.await.unwrap();
@@ -137,5 +211,43 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1..], ["{\"ts_ns\":7,\"kind\":\"drain\"}", "{\"ts_ns\":8,\"kind\":\"drain\"}"]);
         assert!(lines[0].contains("\"kind\":\"clock\",\"ts\":\"2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_put_aside_is_made_anew_and_begins_with_the_time_of_day() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join("events.jsonl"), folder.path().join("events.jsonl.1"));
+        let mut file = EventFile::open(&path).unwrap();
+        file.write("{\"a\":1}\n".to_owned()).await;
+        std::fs::rename(&path, &aside).unwrap();
+        assert!(file.renew().await, "an empty one");
+        file.write("{\"a\":2}\n".to_owned()).await;
+        let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+        assert_eq!((&*read(&aside), &*read(&path)), ("{\"a\":1}\n", "{\"a\":2}\n"));
+        assert!(!file.renew().await, "the same one");
+        // One that cannot be had leaves the old one in use.
+        std::fs::rename(&path, folder.path().join("events.jsonl.2")).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(!file.renew().await);
+        file.write("{\"a\":3}\n".to_owned()).await;
+        assert!(file.is_failing && file.owes_renewal, "it is not well by what the old one takes");
+        assert_eq!(read(&folder.path().join("events.jsonl.2")), "{\"a\":2}\n{\"a\":3}\n");
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_written_is_counted_in_front_of_what_can_be_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let mut file = EventFile::open(Path::new("/dev/full")).unwrap();
+        file.write("{}\n{}\n".to_owned()).await;
+        file.write(String::new()).await;
+        file.write("{}\n".to_owned()).await;
+        assert!(file.is_failing && file.lost == 3, "{}", file.lost);
+        file.path.clone_from(&path);
+        assert!(file.renew().await);
+        file.write("{\"a\":1}\n".to_owned()).await;
+        assert!(!file.is_failing);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "{\"kind\":\"missed\",\"events\":3}\n{\"a\":1}\n");
     }
 }
