@@ -145,8 +145,8 @@ fn manifests_fit_together() {
     assert!(bytes(guard.as_str().unwrap().trim_end_matches('B')) < limit, "{guard} is no less than {limit} bytes");
 }
 
-/// The server that gateways share is a process of its own, which ends when it is told to, and forgets nothing for want of
-/// room: gateways would not notice.
+/// The server that gateways share is a process of its own, which ends when it is told to, and forgets nothing for want
+/// of room: gateways would not notice.
 #[test]
 fn the_deployed_redis_can_be_ended_and_forgets_nothing() {
     let manifests = manifests();

@@ -1,5 +1,5 @@
-//! What lets a gateway in at its store: users, passwords of servers and of sentinels, a CA of one's own; and what is said
-//! where it is not let in.
+//! What lets a gateway in at its store: users, passwords of servers and of sentinels, a CA of one's own; and what is
+//! said where it is not let in.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
