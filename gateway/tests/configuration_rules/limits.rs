@@ -92,7 +92,10 @@ fn a_stores_name_and_url_are_checked() {
 #[test]
 fn a_stores_user_has_a_password_and_what_lets_it_in_is_for_somebody() {
     check("[stores.a]\nurl = \"rediss://alice@a\"", &["2:7: the user \"alice\" has no password here"]);
-    check("[stores.a]\nurl = \"redis://a\"\nca = \"nowhere.pem\"", &["3:6: there is no file \"nowhere.pem\""]);
+    check(
+        "[stores.a]\nurl = \"redis://a\"\nca = \"nowhere.pem\"",
+        &["3:6: cannot read the file \"nowhere.pem\": No such file or directory"],
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     let ca = path.display();
