@@ -37,13 +37,13 @@ pub(super) fn confirmed<N: Network>(exchange: &Exchange<N>, kept: &Fields, newer
     // A weak tag says that bodies of it may differ, as compressed ones do (nginx). What a confirmation names then may
     // be another one's strong tag, by which a client would join pieces of both (RFC 9111, section 4.3.4).
     let is_weak = kept.get("etag").is_some_and(|tag| tag.trim_ascii_start().starts_with(b"W/"));
-    let counts = |name: &[u8]| !OF_THE_BODY.iter().any(|known| is(name, known)) && !(is_weak && is(name, "etag"));
+    let is_kept = |name: &[u8]| OF_THE_BODY.iter().any(|known| is(name, known)) || (is_weak && is(name, "etag"));
     let date = newer.get("date").is_none().then_some((&b"date"[..], &today[..]));
     let is_told_anew = |name: &[u8]| {
-        is(name, "date") || newer.iter().any(|(other, _)| counts(other) && other.eq_ignore_ascii_case(name))
+        is(name, "date") || newer.iter().any(|(other, _)| !is_kept(other) && other.eq_ignore_ascii_case(name))
     };
     let stays = kept.iter().filter(|(name, _)| !is_told_anew(name));
-    Fields::gathered(stays.chain(newer.iter().filter(|(name, _)| counts(name))).chain(date))
+    Fields::gathered(stays.chain(newer.iter().filter(|(name, _)| !is_kept(name))).chain(date))
 }
 
 fn today<N: Network>(exchange: &Exchange<N>) -> crate::http1::Date {

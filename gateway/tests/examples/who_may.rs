@@ -29,7 +29,7 @@ fn the_shared_limits_say_what_holds_without_their_store() {
     assert_eq!(shared("everything").mode, Mode::Leased(200));
     assert_eq!(shared("per_client").on_failure, OnFailure::LocalShare);
     assert_eq!(shared("password_resets").on_failure, OnFailure::Closed);
-    assert!(loaded.config.stores[0].password.is_some());
+    assert!(loaded.config.stores[0].access.password.is_some());
 }
 
 #[test]
