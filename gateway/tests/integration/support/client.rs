@@ -59,7 +59,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Sends bytes. A connection that the gateway has closed is no failure: its answer may be there to be read.
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = guarded("the gateway takes what is sent", self.stream.write_all(bytes.as_ref())).await;
+        let sent = async {
+            self.stream.write_all(bytes.as_ref()).await?;
+            // What TLS has taken is not on its way yet.
+            self.stream.flush().await
+        };
+        let _ = guarded("the gateway takes what is sent", sent).await;
     }
 
     /// Sends bytes and reads the answer to a request that is not HEAD.
