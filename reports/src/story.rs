@@ -99,7 +99,9 @@ fn headline(result: &ResultFile) -> String {
     let missed = result.expectations.iter().filter(|expectation| !expectation.holds).count();
     match (result.kind, result.verdict) {
         (Kind::Gate, Verdict::Pass) => "Head is no worse than base.".to_owned(),
-        (Kind::Gate, Verdict::Fail) if fails_by_counts(result) => "Head counts more than base.".to_owned(),
+        (Kind::Gate, Verdict::Fail) if fails_by_counts(result) => {
+            "Head's exact counts are above what they may be.".to_owned()
+        }
         (Kind::Gate, Verdict::Fail) if !result.validity.valid => {
             "Head is broken: it ended, or its answers are wrong.".to_owned()
         }

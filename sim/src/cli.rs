@@ -286,22 +286,19 @@ pub fn main_from(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Does what was asked for, where that makes sense: a slip of the pen costs nobody an earlier result.
 fn done(asked: Command, out: Option<&Path>, command: String) -> Result<ExitCode, (u8, String)> {
-    // Whatever else is wrong is found again, and is this command's result.
-    if let Err(usage @ (2, _)) = asked.check() {
-        return Err(usage);
-    }
-    out.map_or(Ok(()), folder::clear).map_err(|(path, error)| (3, format!("{}: {error}", path.display())))?;
+    asked.check().map_err(|usage| (2, usage))?;
+    // A gate reads its files once, since each may be a pipe, and clears when it knows whether it was asked rightly.
+    let cleared_here = out.filter(|_| !matches!(asked, Command::Gate(_)));
+    cleared_here.map_or(Ok(()), folder::clear).map_err(|(path, error)| (3, format!("{}: {error}", path.display())))?;
     execute(asked, command)
 }
 
 impl Command {
     /// Whether it is asked rightly, as far as that can be told before anything starts.
-    fn check(&self) -> Result<(), (u8, String)> {
-        let usage = |message| (2, message);
+    fn check(&self) -> Result<(), String> {
         match self {
-            Self::Peers(arguments) if !arguments.show_configs => arguments.check().map_err(usage),
-            Self::Compare(arguments) => arguments.check().map_err(usage),
-            Self::Gate(arguments) => arguments.check().map_err(|error| (error.exit_code(), error.to_string())),
+            Self::Peers(arguments) if !arguments.show_configs => arguments.check(),
+            Self::Compare(arguments) => arguments.check(),
             _ => Ok(()),
         }
     }

@@ -227,21 +227,24 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// Whether a gate can begin; writes nothing.
-///
-/// # Errors
-/// As [`gate`], before it builds or starts anything.
-pub fn check(options: &Options) -> Result<(), GateError> {
-    Plan::of(options).map(drop)
+/// Makes the folder that was named ready for this gate's result, or its trouble. Who asked wrongly has neither, and
+/// leaves what is there.
+fn clear(options: &Options, plan: &Result<Plan<'_>, GateError>) -> Result<(), GateError> {
+    let is_wrong_usage = plan.as_ref().is_err_and(|error| error.exit_code() == 2);
+    let out = options.out.as_deref().filter(|_| !is_wrong_usage);
+    out.map_or(Ok(()), crate::folder::clear).map_err(|(path, source)| GateError::File { path, source })
 }
 
-/// Runs the gate.
+/// Runs the gate. What an earlier command reported where its result goes is gone, unless it was asked wrongly.
 ///
 /// # Errors
 /// When a side cannot be built or started, base is broken, or a file cannot be written.
 pub fn gate(options: &Options) -> Result<ExitCode, GateError> {
     let started_at = rfc3339(unix_seconds());
-    let Plan { settings, task, base, head } = Plan::of(options)?;
+    // Files are read once: each may be a pipe.
+    let plan = Plan::of(options);
+    clear(options, &plan)?;
+    let Plan { settings, task, base, head } = plan?;
     let folder = folder(options.out.as_deref())?;
     let task_name = task.name().map(str::to_owned);
     let (base, head) = (base.built(options)?, head.built(options)?);

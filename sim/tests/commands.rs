@@ -215,6 +215,25 @@ fn a_report_is_never_that_of_an_earlier_command() {
 }
 
 #[test]
+fn settings_of_a_gate_may_come_through_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out");
+    let mut gate = Command::new(env!("CARGO_BIN_EXE_sim"))
+        .args(["gate", "--settings", "/dev/stdin", "--base", "/no/such/gateway", "--head", "/bin/true"])
+        .args(["--out", out.to_str().unwrap()])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    gate.stdin.take().unwrap().write_all(include_bytes!("../gate.toml")).unwrap();
+    let output = gate.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    // The settings are good, and the side that is not there is this gate's trouble.
+    assert!(output.status.code() == Some(3) && errors.contains("/no/such/gateway"), "{errors}");
+    assert!(std::fs::read_to_string(out.join("junit.xml")).unwrap().contains("errors=\"1\""));
+}
+
+#[test]
 fn a_place_where_nothing_can_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");

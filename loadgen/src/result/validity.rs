@@ -126,8 +126,8 @@ pub fn journey_doubts(ended: &Ended, cores: usize) -> JourneyDoubts {
     let busy = ended.totals.cpu_ns as f64 / (ended.totals.wall_ns.max(1) as f64 * cores.max(1) as f64);
     let told_busy = || {
         format!(
-            "the users' process was busy for {:.0} % of its cores, so they waited for each other: take fewer users, or \
-             let them think",
+            "the users' process worked for {:.0} % of its cores' time, so they waited for each other: take fewer \
+             users, or let them think",
             busy * 100.0
         )
     };

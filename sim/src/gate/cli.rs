@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use loadgen::units::parse_duration;
 
-use super::{GateError, Inconclusive, Options, check, gate, self_test};
+use super::{GateError, Inconclusive, Options, gate, self_test};
 use crate::children::Programs;
 
 /// Shown below the options.
@@ -21,7 +21,8 @@ Examples:
 Both run in turns on this machine, round after round, until it is clear for each metric whether head is worse, or the rounds \
 or the time are used up. result.json, report.html, gate.md (for a pull request), junit.xml and logs are in --out.
 
-Exit codes: 0 head is not slower, 1 it is, 2 usage, 3 could not run, 4 inconclusive (see --inconclusive) or not valid.";
+Exit codes: 0 head is not slower, 1 it is, counts more, or is broken, 2 usage, 3 could not run, 4 inconclusive (see \
+--inconclusive) or not valid.";
 
 /// Compare two builds of the gateway: is head slower than base?
 #[derive(Debug, Args)]
@@ -92,14 +93,6 @@ impl GateArguments {
     /// The folder that was named for a result; a self-test goes on with what is there.
     pub(crate) fn out(&self) -> Option<PathBuf> {
         self.out.clone().filter(|_| !self.self_test)
-    }
-
-    /// Whether what they name is there, and can be compared.
-    ///
-    /// # Errors
-    /// What the gate would fail with before it begins.
-    pub(crate) fn check(&self) -> Result<(), GateError> {
-        self.options(String::new()).map_or(Ok(()), |options| check(&options))
     }
 
     /// A gate between two sides; `None` for a self-test.

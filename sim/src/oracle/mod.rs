@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`breaker`] | trips against the smallest prefix that satisfies the policy, leaks, probes, recovery |
 //! | [`limiter`] | every decision by exact replay, the bound over every window, fairness, honesty |
-//! | [`balance`] | shares against weights, regret, keys that left their home |
+//! | [`balance`] | regret, keys that left their home |
 //! | [`keys`] | how often keys were fetched |
 //! | [`answers`] | one answer and one record for each request |
 //! | [`policy`] | what was configured, and how far two journals may be apart |

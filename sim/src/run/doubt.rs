@@ -28,7 +28,7 @@ pub(super) struct Doubt {
     pub(super) lost: bool,
     /// The driver gave up its plan.
     pub(super) unsent: bool,
-    /// Mocks or gateways had too little of the machine, which no driver's lateness tells.
+    /// Mocks, gateways or users had too little of the machine, which no driver's lateness tells.
     pub(super) starved: bool,
     /// Limits are kept in a Redis, which shares the machine too: a decision is counted there as much later as it is
     /// busy.

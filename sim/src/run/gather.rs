@@ -247,8 +247,12 @@ fn client(seen: &Seen, load: &Name, phases: &[Phase], start_ns: u64) -> ClientRe
     let intended_ns = since(seen.intended_ns);
     let phase = phases.iter().rev().find(|phase| phase.from_ns <= intended_ns).map(|phase| phase.name.clone());
     let sent = was_sent(seen.failure);
+    // One that ended while it waited for its connection was never written: it is told as sent at its end, which is as
+    // late as its timeout.
+    let was_written = seen.status != 0 || seen.sent_ns != seen.end_ns;
+    let sent_ns = if was_written { seen.sent_ns } else { seen.intended_ns };
     ClientRequest {
-        sent_ns: sent.then(|| since(seen.sent_ns)),
+        sent_ns: sent.then(|| since(sent_ns)),
         head_ns: (seen.status != 0).then(|| since(seen.end_ns)),
         end_ns: Some(since(seen.end_ns)),
         status: (seen.status != 0).then_some(seen.status),
@@ -274,6 +278,11 @@ mod tests {
         };
         let request = client(&seen, &"main".into(), &[], 500);
         assert_eq!((request.intended_ns, request.sent_ns, request.end_ns), (500, Some(5_500), Some(8_500)));
+        let timeout = Some(loadgen::sample::Failure::Timeout);
+        let unanswered = Seen { status: 0, failure: timeout, ..seen };
+        assert_eq!(client(&unanswered, &"main".into(), &[], 500).sent_ns, Some(5_500));
+        let unwritten = Seen { sent_ns: seen.end_ns, ..unanswered };
+        assert_eq!(client(&unwritten, &"main".into(), &[], 500).sent_ns, Some(500), "its end is no time of sending");
         let never = Seen { status: 0, failure: Some(loadgen::sample::Failure::Connect), ..seen };
         assert_eq!(client(&never, &"main".into(), &[], 500).sent_ns, None);
     }

@@ -34,7 +34,7 @@ impl Reasons {
         self.list.push(why);
     }
 
-    /// Somebody else than the driver had too little of the machine.
+    /// Somebody else than the driver had too little of the machine, which no driver's lateness tells.
     fn starved(&mut self, why: String) {
         self.doubt.starved = true;
         self.late(why);
@@ -119,9 +119,10 @@ pub(super) fn judge(
     (Validity { valid: list.is_empty(), reasons: list, ..validity }, doubt)
 }
 
-/// Users that are only slow hide nothing: what they were answered is known, as with a driver that was late.
+/// Users that are only slow hide nothing: what they were answered is known. But what they asked for may have failed for
+/// that, however timely the driver of another load was: they are a process of their own.
 fn users_reasons(reasons: &mut Reasons, load: &str, JourneyDoubts { busy, lost }: JourneyDoubts) {
-    busy.into_iter().for_each(|reason| reasons.late(format!("load {load}: {reason}")));
+    busy.into_iter().for_each(|reason| reasons.starved(format!("load {load}: {reason}")));
     lost.into_iter().for_each(|reason| reasons.lost(format!("load {load}: {reason}")));
 }
 
@@ -293,11 +294,12 @@ mod tests {
             let mut reasons = Reasons::default();
             let owned = |text: Option<&str>| text.map(str::to_owned);
             users_reasons(&mut reasons, "shop", JourneyDoubts { busy: owned(busy), lost: owned(lost) });
-            (reasons.late, reasons.doubt.lost, reasons.list.len())
+            (reasons.late, reasons.doubt.starved, reasons.doubt.lost, reasons.list.len())
         };
-        assert_eq!(judged(Some("busy"), None), (true, false, 1));
-        assert_eq!(judged(None, Some("lost")), (false, true, 1));
-        assert_eq!(judged(Some("busy"), Some("lost")), (true, true, 2));
+        // Starved: what they asked for may have failed for it, beside a driver that was on time too.
+        assert_eq!(judged(Some("busy"), None), (true, true, false, 1));
+        assert_eq!(judged(None, Some("lost")), (false, false, true, 1));
+        assert_eq!(judged(Some("busy"), Some("lost")), (true, true, true, 2));
     }
 
     #[test]
@@ -325,6 +327,13 @@ mod tests {
             let about: Vec<_> = judged.reasons.iter().filter(|reason| reason.contains(words)).collect();
             assert!(about.len() == 1 && figures_of(about[0]) == 1, "{words}: {:?}", judged.reasons);
         }
+        // Users are a process of their own, and none of these figures is about it.
+        let users = loadgen::journey::users::Ended {
+            totals: Totals { cpu_ns: 950, wall_ns: 1_000, ..Totals::default() },
+            lost: 1,
+        };
+        let JourneyDoubts { busy, lost } = journey_doubts(&users, 1);
+        assert_eq!((figures_of(&busy.unwrap()), figures_of(&lost.unwrap())), (0, 0));
     }
 
     #[test]

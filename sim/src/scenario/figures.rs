@@ -84,7 +84,7 @@ pub(super) fn all(scenario: &Scenario, checked: Option<&Checked>) -> Vec<String>
         journey_figures(&format!("load.{}", load.name), &journey.journeys, &mut names);
     }
     if let Some(load) = scenario.capacity.and_then(|part| scenario.loads.get(part.load)) {
-        let figures = ["knee_rps.estimate", "knee_rps.ci_low", "knee_rps.ci_high", "goodput_retention"];
+        let figures = ["knee_rps.estimate", "knee_rps.ci_low", "knee_rps.ci_high", "coverage", "goodput_retention"];
         names.extend(figures.map(|figure| format!("capacity.{}.{figure}", load.name)));
         let objective = ["objective_p99_us", "objective_success_ratio"];
         names.extend(objective.map(|figure| format!("capacity.{}.{figure}", load.name)));
@@ -152,8 +152,9 @@ pub(super) fn is_of_a_machine(figure: &str) -> bool {
 
 /// Whether a figure is a share of something: between 0, none of it, and 1, all of it.
 pub(super) fn is_ratio(figure: &str) -> bool {
-    const RATIOS: [&str; 7] = [
+    const RATIOS: [&str; 8] = [
         "success_ratio",
+        "coverage",
         "reuse_ratio",
         "steal_ratio",
         "objective_success_ratio",

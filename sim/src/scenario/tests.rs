@@ -159,7 +159,8 @@ fn a_clock_may_be_fast_or_slow() {
 #[test]
 fn a_search_for_capacity_has_defaults_and_figures() {
     let expect = "[[expect]]\nfigure = 'capacity.steady.knee_rps.ci_low'\nmin = 1\n";
-    let scenario = read(&format!("{SCENARIO}[capacity]\np99 = '5ms'\n{expect}"));
+    let coverage = "[[expect]]\nfigure = 'capacity.steady.coverage'\nmin = 0.95\n";
+    let scenario = read(&format!("{SCENARIO}[capacity]\np99 = '5ms'\n{expect}{coverage}"));
     let part = scenario.capacity.unwrap();
     assert_eq!((part.load, part.p99, part.repeats), (0, Duration::from_millis(5), 6));
     assert_eq!((part.success, part.step, part.most_rps), (0.999, Duration::from_secs(1), 100_000.0));

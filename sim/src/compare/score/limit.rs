@@ -27,8 +27,10 @@ impl OneKey {
     /// Holds what clients saw against the limit; `None` when nothing was sent. Who admits nothing at all is below it by
     /// everything.
     pub(super) fn over_admission(&self, history: &History) -> Option<Over> {
-        let admitted: Vec<u64> =
+        let mut admitted: Vec<u64> =
             history.clients.iter().filter(|one| was_admitted(one)).filter_map(|one| one.sent_ns).collect();
+        // They are in the order of the plan, and one may be sent after others that were planned later.
+        admitted.sort_unstable();
         let sent = || history.clients.iter().filter_map(|one| one.sent_ns);
         let time_ns = sent().max()?.saturating_sub(sent().min()?);
         let allowed = self.policy.burst as f64 + self.policy.rate() * time_ns as f64 / 1e9;
@@ -69,6 +71,17 @@ mod tests {
         let twice = over(|number| number % 4 == 0);
         assert!((twice.share - (51.0 / 25.0 - 1.0)).abs() < 1e-9, "{twice:?}");
         assert!((twice.worst_excess - 26.0).abs() < 1e-9, "51 in two seconds, 25 are allowed: {twice:?}");
+    }
+
+    #[test]
+    fn requests_that_overtake_each_other_are_no_excess() {
+        let limit = OneKey { name: "all".into(), policy: LimitPolicy::per_second(500, 5) };
+        let story = Story::new().each(0..2, |story, number| story.at_ms(number).answered("orders/0", 200, 1));
+        let mut history = story.end();
+        // The connection of the first was slow to open.
+        history.clients[0].sent_ns = Some(50_000_000);
+        let over = limit.over_admission(&history).unwrap();
+        assert!((over.worst_excess + 4.0).abs() < 1e-9, "one at a time, and five may be at once: {over:?}");
     }
 
     #[test]

@@ -10,7 +10,9 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let headline = match verdict {
         Verdict::Pass => "✅ Performance gate: pass",
         Verdict::Fail if !report.faults().is_empty() => "❌ Performance gate: head is broken",
-        Verdict::Fail if !report.some_metric_fails() => "❌ Performance gate: head counts more than base",
+        Verdict::Fail if !report.some_metric_fails() => {
+            "❌ Performance gate: head's exact counts are above what they may be"
+        }
         Verdict::Fail => "❌ Performance gate: head is slower",
         Verdict::Inconclusive => "❔ Performance gate: inconclusive",
         Verdict::Invalid => "⚠️ Performance gate: not a valid measurement",
