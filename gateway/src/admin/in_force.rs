@@ -97,9 +97,9 @@ fn hide_written(value: &mut Value) {
             for (name, inner) in table.iter_mut() {
                 if matches!(name.as_str(), "request_headers" | "request_query") {
                     hide_edits(inner);
-                } else {
-                    hide_written(inner);
                 }
+                // Also within these: it may be a route that is called so.
+                hide_written(inner);
             }
         }
         _ => {}
@@ -129,8 +129,9 @@ mod tests {
     #[test]
     fn what_upstreams_are_sent_is_shown_by_names_alone() {
         let set = json!({ "a": "{client_ip}", "b": "${KEY}", "c": "", "d": "s3cret", "e": "{id}s3cret{id}", "f": "${KEY:-s3cret}" });
+        let called_so = json!({ "request_headers": { "set": { "a": "s3cret" } }, "path": "/" });
         let mut all = json!({
-            "routes": { "r": { "request_headers": { "set": set, "remove": ["x"] }, "response_headers": { "set": { "x": "y" } } } },
+            "routes": { "request_headers": called_so, "r": { "request_headers": { "set": set, "remove": ["x"] }, "response_headers": { "set": { "x": "y" } } } },
             "aggregates": { "a": { "parts": [{ "request_query": { "add": { "v": "s3cret" } } }] } },
             "telemetry": { "access_log": { "request_headers": ["user-agent"] } },
         });

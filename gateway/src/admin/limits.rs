@@ -113,15 +113,18 @@ fn of_places<N: Network>(rule: &InFlightRule, snapshot: &Snapshot<N>) -> Value {
 }
 
 fn of_store(store: &Store, clock: &Clock) -> Value {
+    // In this order: a wait is counted before it is known to be in vain.
+    let in_vain = store.series.in_vain();
     let duration = store.series.duration();
-    let answers = duration.count();
+    let waits = duration.count();
     let mut shown = json!({
         "name": &*store.settings.name,
         "servers": store.settings.servers.to_string(),
         "mode": store.health.state().as_str(),
         "gateways": store.gateways(),
-        "answers": answers,
-        "mean_us": duration.sum_ns.checked_div(answers * 1000),
+        "waits": waits,
+        "answers": waits.saturating_sub(in_vain),
+        "mean_us": duration.sum_ns.checked_div(waits * 1000),
         "p50_us": duration.quantile_ns(0.5).map(|ns| ns / 1000),
         "p99_us": duration.quantile_ns(0.99).map(|ns| ns / 1000),
     });

@@ -100,7 +100,8 @@ impl Health {
             died: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
-            bulletin: Mutex::default(),
+            // Also what waits for a connection has failed after that.
+            bulletin: Mutex::new(Bulletin::new(settings.command_timeout)),
             awaits_answers: AtomicBool::new(false),
             told: AtomicBool::new(false),
             retired: AtomicBool::new(false),
@@ -239,7 +240,8 @@ impl Health {
             self.note(reason);
         }
         let mut breaker = lock(&self.breaker);
-        let is_contradicted = || lock(&self.bulletin).is_unanswered();
+        let now = self.clock.now();
+        let is_contradicted = || lock(&self.bulletin).is_unanswered(now);
         let verdict = match outcome {
             Err(_) => Verdict::Failure,
             // Requests whose calls fail are not well for its sake.
@@ -247,7 +249,7 @@ impl Health {
             Ok(()) => Verdict::Success,
         };
         self.settle(&mut breaker, ticket, verdict);
-        self.look(self.clock.now());
+        self.look(now);
     }
 
     fn settle(&self, breaker: &mut Breaker, ticket: Ticket, verdict: Verdict) {
@@ -367,7 +369,30 @@ fn with_remedy(reason: &str, secrets: Secrets) -> Cow<'_, str> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::store::tests::store;
+
+    /// The first call of a connection may fail and be the last of the night, and then single beats be late.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_nobody_asks_is_not_given_up_for_a_call_that_failed_long_ago() {
+        let (store, _stores) = store(Servers::One(("127.0.0.1".to_owned(), 1), 0), Duration::from_millis(20));
+        let health = &store.health;
+        let beat = |outcome| health.probed(health.probe().unwrap(), outcome);
+        health.failed(health.generation(), "no answer in time");
+        tokio::time::advance(Duration::from_secs(31)).await;
+        for _ in 0..9 {
+            beat(Ok(()));
+            beat(Err("no answer in time"));
+        }
+        assert!(health.is_up());
+        // Calls that fail now say more than the good beat between.
+        health.failed(health.generation(), "refused");
+        beat(Ok(()));
+        beat(Err("no answer in time"));
+        assert!(!health.is_up());
+    }
 
     const REFUSED: &str = "Password authentication failed - AuthenticationFailed";
     const WANTED: &str = "\"NOAUTH\": Authentication required.";

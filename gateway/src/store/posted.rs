@@ -41,6 +41,9 @@ impl Posted {
         if !matches!(answer, Some(Err(_) | Ok(Err(_)))) {
             self.store.series.waited(self.worker, self.store.now().saturating_duration_since(self.began));
         }
+        if answer.is_none() {
+            self.store.series.waited_in_vain();
+        }
         Some(answer?.unwrap_or(Err(Down)))
     }
 

@@ -211,6 +211,14 @@ fn parameters_in_records_are_no_secrets() {
         "id_token_hint",
         "code_verifier",
         "session",
+        "sessionid",
+        "session_id",
+        "PHPSESSID",
+        "authkey",
+        "passkey",
+        "passcode",
+        "aws-access-key-id",
+        "privateKey",
     ] {
         check(&text(&format!("\"{secret}\"")), &[&format!("2:10: \"{secret}\" carries credentials")]);
     }

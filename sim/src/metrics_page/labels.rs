@@ -26,6 +26,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_compressed_bytes_total" => &["route", "coding", "form"],
         "gateway_left_uncompressed_total"
         | "gateway_route_in_flight"
+        | "gateway_client_deadlines_total"
         | "gateway_request_duration_seconds"
         | "gateway_overhead_seconds" => &["route"],
         "gateway_split_total" => &["route", "upstream"],
@@ -38,6 +39,7 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         }
         "gateway_upstream_duration_seconds"
         | "gateway_backups_serving"
+        | "gateway_upstream_shadow"
         | "gateway_upstream_connections_opened_total"
         | "gateway_upstream_stale_replays_total"
         | "gateway_discovery_failing"
@@ -68,22 +70,30 @@ pub(super) fn of(family: &str) -> Option<&'static [&'static str]> {
         "gateway_worker_loop_delay_seconds" => &["worker"],
         "gateway_admin_writes_total" => &["action", "result"],
         "gateway_build_info" => &["version", "commit"],
-        "gateway_log_dropped_total"
-        | "gateway_log_write_failures_total"
-        | "gateway_log_failing"
-        | "gateway_config_last_reload_ok"
-        | "gateway_config_needs_restart"
-        | "gateway_spans_dropped_total"
-        | "gateway_config_version"
-        | "gateway_config_reload_failures_total"
-        | "gateway_cache_entries"
-        | "gateway_cache_bytes"
-        | "gateway_cache_evicted_total"
-        | "gateway_unbuffered_bodies_total"
-        | "gateway_panics_total" => &[],
-        other if other.starts_with("process_") => &[],
+        plain if is_plain(plain) => &[],
         _ => return None,
     })
+}
+
+/// Whether a family has one sample, without labels.
+fn is_plain(family: &str) -> bool {
+    family.starts_with("process_")
+        || matches!(
+            family,
+            "gateway_log_dropped_total"
+                | "gateway_log_write_failures_total"
+                | "gateway_log_failing"
+                | "gateway_config_last_reload_ok"
+                | "gateway_config_needs_restart"
+                | "gateway_spans_dropped_total"
+                | "gateway_config_version"
+                | "gateway_config_reload_failures_total"
+                | "gateway_cache_entries"
+                | "gateway_cache_bytes"
+                | "gateway_cache_evicted_total"
+                | "gateway_unbuffered_bodies_total"
+                | "gateway_panics_total"
+        )
 }
 
 /// Every value that a label may have; `None` where that is a matter of configuration.

@@ -8,8 +8,7 @@ use crate::config::tree::{Entry, Node, Value};
 /// Parameters that are told of one query.
 const MOST: usize = 16;
 /// Names of credentials: of OAuth and OpenID Connect, SAML, signed URLs and forms.
-const SECRET: [&str; 22] = [
-    "accesskey",
+const SECRET: [&str; 20] = [
     "auth",
     "authcode",
     "bearer",
@@ -22,7 +21,6 @@ const SECRET: [&str; 22] = [
     "key",
     "otp",
     "pass",
-    "privatekey",
     "pwd",
     "samlart",
     "samlrequest",
@@ -33,15 +31,22 @@ const SECRET: [&str; 22] = [
     "ticket",
 ];
 /// What names hold that are ones of credentials, in any place: `x-amz-signature`, `reset_token`.
-const SECRET_PARTS: [&str; 10] = [
+const SECRET_PARTS: [&str; 17] = [
+    "accesskey",
     "accesstoken",
     "apikey",
+    "authkey",
     "authorization",
     "credential",
     "jwt",
+    "passcode",
+    "passkey",
     "passphrase",
     "passw",
+    "privatekey",
     "secret",
+    "sessid",
+    "sessionid",
     "signature",
     "token",
 ];

@@ -172,6 +172,8 @@ impl Events {
         }
         if let Some(first) = first.filter(|first| *first < follower.next) {
             follower.places = rings.both.each_ref().map(|ring| ring.place_from(first));
+            // Else it would wait for a new one where it finds none of its kinds in the first look.
+            follower.next = first;
         }
         drop(rings);
         follower
@@ -324,6 +326,21 @@ mod tests {
         assert_eq!(numbers(&events.follow_last(Kinds::rare(), 2).next().await), [5, 7]);
         assert_eq!(numbers(&events.follow_last(Kinds::rare(), 100).next().await), [1, 3, 5, 7]);
         assert!(events.follow_last(Kinds::rare(), 0).take().events.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_few_are_seen_without_another_though_many_others_are_between() {
+        let events = Arc::new(Events::default());
+        events.report(0, Event::Drain);
+        for ts in 1..=600 {
+            events.report(ts, Event::Tracing { failed: None });
+        }
+        events.report(601, Event::Drain);
+        let mut follower = events.follow_last([Kind::Drain].into_iter().collect(), 2);
+        for number in [1, 602] {
+            let next = tokio::time::timeout(std::time::Duration::from_secs(1), follower.next()); // virtual time
+            assert_eq!(numbers(&next.await.unwrap()), [number]);
+        }
     }
 
     #[tokio::test]

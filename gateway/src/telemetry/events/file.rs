@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -28,8 +28,10 @@ pub struct EventFile {
     is_failing: bool,
     /// It could not be opened anew when it should; that is tried again before what is written next.
     owes_renewal: bool,
-    /// Lines that are not in it since it was last written.
+    /// Events that are not in it since it was last written.
     lost: u64,
+    /// It ends within a line: it took a part of one.
+    is_torn: bool,
 }
 
 impl EventFile {
@@ -39,24 +41,35 @@ impl EventFile {
     /// It cannot be opened or made.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = Arc::new(appended::open(path)?);
-        Ok(Self { path: path.to_owned(), file, is_failing: false, owes_renewal: false, lost: 0 })
+        Ok(Self { path: path.to_owned(), file, is_failing: false, owes_renewal: false, lost: 0, is_torn: false })
     }
 
-    /// Writes lines behind how many were lost before. What cannot be written is given up; that is said once.
-    async fn write(&mut self, lines: String) {
-        if lines.is_empty() {
-            return;
+    /// Writes lines behind how many events were lost before. What cannot be written is given up; that is said once.
+    /// Whether all of it is written.
+    async fn write(&mut self, lines: Lines) -> bool {
+        if lines.text.is_empty() {
+            return true;
         }
-        let (file, count) = (Arc::clone(&self.file), lines.lines().count() as u64);
-        let text = missed(self.lost) + &lines;
-        let written = off_the_loop(move || (&*file).write_all(text.as_bytes())).await;
-        self.lost = if written.is_ok() { 0 } else { self.lost + count };
-        match written {
-            Err(error) => self.tell(Some(error)),
-            // What was said of a renewal holds until there is one.
-            Ok(()) if self.owes_renewal => {}
-            Ok(()) => self.tell(None),
+        let mut all = Lines::default();
+        if self.is_torn {
+            all.push("\n", 0);
         }
+        all.push(&missed(self.lost), self.lost);
+        all.append(lines);
+        let (file, most) = (Arc::clone(&self.file), all.events_behind(0));
+        let written = off_the_loop(move || {
+            let (at, failed) = take(&*file, all.text.as_bytes());
+            Ok((all.events_behind(at), all.is_torn_at(at), failed))
+        });
+        let (lost, is_torn, failed) = written.await.unwrap_or_else(|error| (most, None, Some(error)));
+        self.lost = lost;
+        self.is_torn = is_torn.unwrap_or(self.is_torn);
+        let is_written = failed.is_none();
+        // What was said of a renewal holds until there is one.
+        if !is_written || !self.owes_renewal {
+            self.tell(failed);
+        }
+        is_written
     }
 
     /// Opens it anew, as somebody may have put it aside: what comes next is in the file of its name. Where that cannot
@@ -73,6 +86,8 @@ impl EventFile {
         match opened {
             Ok((file, is_empty)) => {
                 self.file = Arc::new(file);
+                // It may be the same one.
+                self.is_torn &= !is_empty;
                 is_empty
             }
             Err(error) => {
@@ -88,6 +103,20 @@ impl EventFile {
             notice::event_file(&Voice::StandardError, &self.path, detail.as_deref());
         }
     }
+}
+
+/// Writes to a file as far as it takes; how far that is, and why no further.
+fn take(mut file: impl io::Write, text: &[u8]) -> (usize, Option<io::Error>) {
+    let mut at = 0;
+    while at < text.len() {
+        match file.write(&text[at..]) {
+            Ok(0) => return (at, Some(io::ErrorKind::WriteZero.into())),
+            Ok(taken) => at += taken,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return (at, Some(error)),
+        }
+    }
+    (at, None)
 }
 
 async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
@@ -115,6 +144,39 @@ impl TimeOfDay {
     }
 }
 
+/// Lines, and how many events are told by each, or said to be missed.
+#[derive(Debug, Default)]
+struct Lines {
+    text: String,
+    events: Vec<u64>,
+}
+
+impl Lines {
+    /// Adds a line with its end, if it is one.
+    fn push(&mut self, line: &str, events: u64) {
+        if !line.is_empty() {
+            self.text.push_str(line);
+            self.events.push(events);
+        }
+    }
+
+    fn append(&mut self, others: Self) {
+        self.text.push_str(&others.text);
+        self.events.extend(others.events);
+    }
+
+    /// The events of the lines that are not whole within so many bytes.
+    fn events_behind(&self, at: usize) -> u64 {
+        let whole = self.text.bytes().take(at).filter(|byte| *byte == b'\n').count();
+        self.events.iter().skip(whole).sum()
+    }
+
+    /// Whether so many bytes end within a line; `None` of none, which end nothing.
+    fn is_torn_at(&self, at: usize) -> Option<bool> {
+        Some(self.text.as_bytes()[at.checked_sub(1)?] != b'\n')
+    }
+}
+
 /// Writes what the follower sees until `end`, and what is there then. The disk is waited for on a thread of its own;
 /// events that cannot be written are given up, those after them are tried anew. With each renewal the file is opened
 /// anew, for log rotation.
@@ -126,7 +188,7 @@ pub async fn write_to(
 ) {
     let mut end = pin!(end);
     let mut time = TimeOfDay { clock, ahead_us: None };
-    file.write(time.line()).await;
+    say(&mut file, &mut time, &Batch::default()).await;
     loop {
         let (batch, renews) = tokio::select! {
             batch = follower.next() => (Some(batch), file.owes_renewal),
@@ -136,13 +198,22 @@ pub async fn write_to(
         if renews && file.renew().await {
             time.ahead_us = None;
         }
-        let told = batch.map(|batch| lines(&batch)).unwrap_or_default();
-        file.write(time.line() + &told).await;
+        say(&mut file, &mut time, &batch.unwrap_or_default()).await;
     }
     let mut rest = follower.take();
     while rest.missed > 0 || !rest.events.is_empty() {
-        file.write(lines(&rest)).await;
+        say(&mut file, &mut time, &rest).await;
         rest = follower.take();
+    }
+}
+
+/// Writes a batch behind the time of day where that is due, which it is until it is written.
+async fn say(file: &mut EventFile, time: &mut TimeOfDay, batch: &Batch) {
+    let mut told = Lines::default();
+    told.push(&time.line(), 0);
+    told.append(lines(batch));
+    if !file.write(told).await {
+        time.ahead_us = None;
     }
 }
 
@@ -151,27 +222,37 @@ fn missed(events: u64) -> String {
     if events > 0 { format!("{{\"kind\":\"missed\",\"events\":{events}}}\n") } else { String::new() }
 }
 
-fn lines(batch: &Batch) -> String {
-    let mut text = missed(batch.missed);
+fn lines(batch: &Batch) -> Lines {
+    let mut lines = Lines::default();
+    lines.push(&missed(batch.missed), batch.missed);
     for event in &batch.events {
-        text.push_str(&event.to_json());
-        text.push('\n');
+        lines.push(&(event.to_json() + "\n"), 1);
     }
-    text
+    lines
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read as _;
+    use std::os::fd::OwnedFd;
+    use std::os::unix::net::UnixStream;
     use std::time::Duration;
 
     use super::*;
     use crate::telemetry::events::{Event, Events, Kinds};
 
+    /// Lines of an event each.
+    fn of(text: &str) -> Lines {
+        Lines { text: text.to_owned(), events: vec![1; text.lines().count()] }
+    }
+
     #[test]
     fn a_line_is_an_event_and_what_was_missed_is_said() {
         let event = Arc::new(super::super::Stamped { seq: 1, ts_ns: 5, event: Event::Drain });
         let batch = Batch { missed: 2, events: vec![event] };
-        assert_eq!(lines(&batch), "{\"kind\":\"missed\",\"events\":2}\n{\"ts_ns\":5,\"kind\":\"drain\"}\n");
+        let told = lines(&batch);
+        assert_eq!(told.text, "{\"kind\":\"missed\",\"events\":2}\n{\"ts_ns\":5,\"kind\":\"drain\"}\n");
+        assert_eq!(told.events, [2, 1]);
     }
 
     #[tokio::test(start_paused = true)]
@@ -218,10 +299,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (path, aside) = (folder.path().join("events.jsonl"), folder.path().join("events.jsonl.1"));
         let mut file = EventFile::open(&path).unwrap();
-        file.write("{\"a\":1}\n".to_owned()).await;
+        file.write(of("{\"a\":1}\n")).await;
         std::fs::rename(&path, &aside).unwrap();
         assert!(file.renew().await, "an empty one");
-        file.write("{\"a\":2}\n".to_owned()).await;
+        assert!(file.write(of("{\"a\":2}\n")).await);
         let read = |path: &Path| std::fs::read_to_string(path).unwrap();
         assert_eq!((&*read(&aside), &*read(&path)), ("{\"a\":1}\n", "{\"a\":2}\n"));
         assert!(!file.renew().await, "the same one");
@@ -229,7 +310,7 @@ mod tests {
         std::fs::rename(&path, folder.path().join("events.jsonl.2")).unwrap();
         std::fs::create_dir(&path).unwrap();
         assert!(!file.renew().await);
-        file.write("{\"a\":3}\n".to_owned()).await;
+        file.write(of("{\"a\":3}\n")).await;
         assert!(file.is_failing && file.owes_renewal, "it is not well by what the old one takes");
         assert_eq!(read(&folder.path().join("events.jsonl.2")), "{\"a\":2}\n{\"a\":3}\n");
     }
@@ -239,15 +320,54 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("events.jsonl");
         let mut file = EventFile::open(Path::new("/dev/full")).unwrap();
-        file.write("{}\n{}\n".to_owned()).await;
-        file.write(String::new()).await;
-        file.write("{}\n".to_owned()).await;
-        assert!(file.is_failing && file.lost == 3, "{}", file.lost);
+        assert!(!file.write(of("{}\n{}\n")).await);
+        file.write(of("")).await;
+        // What this follower missed is not there either; the time of day is no event.
+        let missed = Lines { text: missed(500) + "{}\n{}\n", events: vec![500, 0, 1] };
+        assert!(!file.write(missed).await);
+        assert!(file.is_failing && file.lost == 503 && !file.is_torn, "{}", file.lost);
         file.path.clone_from(&path);
         assert!(file.renew().await);
-        file.write("{\"a\":1}\n".to_owned()).await;
+        file.write(of("{\"a\":1}\n")).await;
         assert!(!file.is_failing);
         let text = std::fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "{\"kind\":\"missed\",\"events\":3}\n{\"a\":1}\n");
+        assert_eq!(text, "{\"kind\":\"missed\",\"events\":503}\n{\"a\":1}\n");
+    }
+
+    /// As a disk that becomes full takes it; here it is a socket whose buffer does.
+    #[tokio::test]
+    async fn a_line_that_was_torn_is_ended_and_counts_as_lost_and_those_before_it_do_not() {
+        let (takes, mut seen) = UnixStream::pair().unwrap();
+        for end in [&takes, &seen] {
+            end.set_nonblocking(true).unwrap();
+        }
+        let mut file = EventFile::open(Path::new("/dev/null")).unwrap();
+        file.file = Arc::new(File::from(OwnedFd::from(takes)));
+        let long = format!("\"{}\"\n", "x".repeat(1 << 24));
+        assert!(!file.write(of(&format!("{{}}\n{long}{{}}\n"))).await);
+        assert!(file.is_torn && file.lost == 2, "{}", file.lost);
+        let mut text = Vec::new();
+        assert!(seen.read_to_end(&mut text).is_err(), "there may be more to come");
+        assert!(file.write(of("{\"a\":1}\n")).await);
+        assert!(!file.is_torn && file.lost == 0);
+        assert!(seen.read_to_end(&mut text).is_err());
+        let text = String::from_utf8(text).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert!(lines[0] == "{}" && lines[1].len() < long.len());
+        assert_eq!(lines[2..], ["{\"kind\":\"missed\",\"events\":2}", "{\"a\":1}"]);
+    }
+
+    #[tokio::test]
+    async fn a_time_of_day_that_could_not_be_written_is_said_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = EventFile::open(Path::new("/dev/full")).unwrap();
+        let mut time = TimeOfDay { clock: Clock::system(), ahead_us: None };
+        say(&mut file, &mut time, &Batch::default()).await;
+        file.path = folder.path().join("events.jsonl");
+        file.renew().await;
+        say(&mut file, &mut time, &Batch::default()).await;
+        let text = std::fs::read_to_string(&file.path).unwrap();
+        assert!(text.contains("\"kind\":\"clock\""), "{text}");
+        assert_eq!(text.lines().count(), 1, "and nothing is missed: {text}");
     }
 }

@@ -1,7 +1,7 @@
 //! What is counted for a store: how long it takes to answer, and whether it does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::shards::Shards;
@@ -12,12 +12,14 @@ use super::{DurationHistogram, HistogramTotals};
 pub struct StoreSeries {
     name: Arc<str>,
     duration: Shards<DurationHistogram>,
+    in_vain: AtomicU64,
     degraded: AtomicBool,
 }
 
 impl StoreSeries {
     pub(super) fn new(name: Arc<str>, workers: usize) -> Self {
-        Self { name, duration: Shards::new(workers), degraded: AtomicBool::new(false) }
+        let (in_vain, degraded) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { name, duration: Shards::new(workers), in_vain, degraded }
     }
 
     /// The store's name.
@@ -30,6 +32,16 @@ impl StoreSeries {
     pub fn waited(&self, worker: usize, after: Duration) {
         let (histogram, alone) = self.duration.own(worker);
         histogram.record(after, alone);
+    }
+
+    /// That was for no answer.
+    pub fn waited_in_vain(&self) {
+        self.in_vain.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many requests waited for no answer; they are among those of `duration`.
+    pub fn in_vain(&self) -> u64 {
+        self.in_vain.load(Ordering::Relaxed)
     }
 
     /// Whether limits do without it.

@@ -248,7 +248,8 @@ impl Exporter<'_> {
         let now = self.tracer.now();
         match (&self.told, failed) {
             (None, None) => return,
-            (Some((told, _)), Some(why)) if told == why => return,
+            // There may have been others since, too soon to be told.
+            (Some((told, _)), Some(why)) if told == why => return self.tracer.fails_for(why),
             (Some((_, at)), Some(why)) if now.saturating_duration_since(*at) < BETWEEN_REASONS => {
                 return self.tracer.fails_for(why);
             }

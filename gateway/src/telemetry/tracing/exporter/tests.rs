@@ -174,13 +174,15 @@ async fn what_is_refused_or_rejected_is_not_sent_again() {
 async fn why_the_collector_takes_no_spans_is_what_it_said_last_and_another_reason_is_told() {
     let collector = Collector::default();
     let refused = |why: &str| Verdict::Refused(why.to_owned());
-    let partly = Verdict::Taken { rejected: 2, why: "it rejected 2 spans: too old".to_owned() };
+    let partly = || Verdict::Taken { rejected: 2, why: "it rejected 2 spans: too old".to_owned() };
     let (tracer, _metrics, _task) = sending(100, &collector);
     let mut events = tracer.follow();
     let began = tracer.now();
     let mut whys = Vec::new();
-    // The third reason comes too soon after the second to be told aloud.
-    for (at, verdict) in [(0, refused("it answered 404")), (20, partly), (22, refused("it answered 403"))] {
+    // The third reason comes too soon after the second to be told aloud; the last was.
+    for (at, verdict) in
+        [(0, refused("it answered 404")), (20, partly()), (22, refused("it answered 403")), (24, partly())]
+    {
         tokio::time::sleep_until((began + Duration::from_secs(at)).into()).await; // virtual time
         collector.will([verdict]);
         put(&tracer, 3);
@@ -189,7 +191,8 @@ async fn why_the_collector_takes_no_spans_is_what_it_said_last_and_another_reaso
         whys.push(tracer.failing().unwrap());
     }
     let said: Vec<&str> = whys.iter().map(|(_, why)| &**why).collect();
-    assert_eq!(said, ["it answered 404", "it rejected 2 spans: too old", "it answered 403"]);
+    let too_old = "it rejected 2 spans: too old";
+    assert_eq!(said, ["it answered 404", too_old, "it answered 403", too_old]);
     assert!(whys.iter().all(|(since, _)| *since == whys[0].0), "it is one trouble");
     let told: Vec<String> = events.next().await.events.iter().map(|event| event.to_json()).collect();
     assert!(told.len() == 2 && told[0].contains("404") && told[1].contains("too old"), "{told:?}");
