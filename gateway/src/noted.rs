@@ -256,7 +256,10 @@ impl<N: Network> Exchange<N> {
         let (shared, worker) = (&self.shard.shared, self.shard.index);
         let by_client = match self.fault(ended) {
             Some(fault) => fault == Fault::Client,
-            None => status < 500 && !self.has_grpc_failure() && self.missing_parts().is_none(),
+            None => {
+                let says_so = self.has_grpc_failure() && !self.fell_silent(ended);
+                status < 500 && !says_so && self.missing_parts().is_none()
+            }
         };
         let second = shared.clock.ticks_ms(now) / 1000;
         // The time of day may be set back.

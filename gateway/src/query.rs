@@ -14,20 +14,21 @@ pub(crate) fn pairs(query: Option<&str>) -> impl Iterator<Item = (&str, &str)> {
     pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")))
 }
 
-/// The parameters of these names, as they were sent and in their order; empty where there is none. A `;` ends one as a
-/// `&` does: for some services it does, and what stands behind it may be of another name.
+/// The parameters of these names, as they were sent and in their order; empty where there is none. A value is cut
+/// behind its first `;`: for some services that ends it, and what follows may be of another name. The `;` stays, since
+/// without it the value would be one that no condition on the request saw.
 pub(crate) fn only(query: &str, names: &[Box<str>]) -> String {
     let mut told = String::new();
     if names.is_empty() {
         return told;
     }
-    for pair in query.split(['&', ';']).filter(|pair| !pair.is_empty()) {
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let name = pair.split_once('=').map_or(pair, |(name, _)| name);
         if names.iter().any(|one| decodes_to(name, one)) {
             if !told.is_empty() {
                 told.push('&');
             }
-            told.push_str(pair);
+            told.push_str(pair.split_inclusive(';').next().unwrap_or(pair));
         }
     }
     told
@@ -84,7 +85,8 @@ mod tests {
             ("page=2&token=secret&sort=asc", "page=2"),
             ("token=secret&%70age=%32&page=3&q+x=a%20b", "%70age=%32&page=3&q+x=a%20b"),
             ("page&q%20x=", "page&q%20x="),
-            ("page=2;token=secret&token=secret;page=3", "page=2&page=3"),
+            ("page=2;token=secret&token=secret;page=3", "page=2;"),
+            ("page=2;&page;x=1&page=;;3", "page=2;&page=;"),
             ("Page=2&pages=3&&=4&page%00=5", ""),
             ("next=/x?page=2", ""),
             ("", ""),

@@ -68,15 +68,15 @@ impl Worker {
         Arc::clone(&self.load)
     }
 
-    /// Hands it a connection, and says whether it took it. One that comes after the worker's end, or on top of a long
-    /// queue, is closed.
+    /// Hands it a connection, and says whether it has room for it. One that comes on top of a long queue is closed, and
+    /// so is one that comes after the worker's end: that has nothing to do with room.
     pub fn hand(&self, accepted: Accepted) -> bool {
         self.load.fetch_add(1, Ordering::Relaxed);
-        let is_taken = self.sender.try_send(accepted).is_ok();
-        if !is_taken {
+        let refused = self.sender.try_send(accepted).err();
+        if refused.is_some() {
             self.load.fetch_sub(1, Ordering::Relaxed);
         }
-        is_taken
+        !matches!(refused, Some(mpsc::error::TrySendError::Full(_)))
     }
 
     /// One that stands still, with room for so many connections, and what it would read them from.

@@ -193,8 +193,9 @@ fn routing<N: Network>(snapshot: &Snapshot<N>, request: &Value) -> Value {
     let text = |name: &str| request[name].as_str().unwrap_or_default();
     let took = snapshot.routes.iter().position(|route| request["route"] == *route.settings.name);
     let known = [text("method"), text("host"), text("path")];
-    // Under a configuration since then others may be named; what the record has is told in any case.
-    let parameters = &snapshot.config.telemetry.recorded.query;
+    // Under another configuration others were named: what the record does not have may have been sent.
+    let is_of_now = request["config_version"] == snapshot.version;
+    let parameters: &[Box<str>] = if is_of_now { &snapshot.config.telemetry.recorded.query } else { &[] };
     let (misses, left_out) = explain::look_back(&snapshot.table, known, took, parameters);
     json!({ "config_version": snapshot.version, "misses": misses, "misses_left_out": left_out })
 }

@@ -71,7 +71,7 @@ pub(super) async fn land<N: Network>(exchange: &Exchange<N>, answer: Answer<N>) 
         .await;
         let data = match frame {
             Some(None) => break,
-            // Trailers are left out: nobody was promised any.
+            // Trailers are left out, of who would take them too (RFC 9110, section 6.5.1).
             Some(Some(Ok(frame))) => frame.into_data().unwrap_or_default(),
             Some(Some(Err(error))) => {
                 let (outcome, code) = how_it_broke(&error);

@@ -57,7 +57,7 @@ impl<N: Network> Exchange<N> {
         if self.aside.has_own_time && status >= 500 {
             self.count_own_deadline(series, ended);
         }
-        if let Some(status) = self.grpc_status {
+        if let Some(status) = self.grpc_status.filter(|_| !self.fell_silent(ended)) {
             series.told_grpc_status(self.shard.index, status);
         }
         if let Some(by) = self.cache.as_ref().and_then(|cache| cache.came_by()) {
@@ -119,6 +119,12 @@ impl<N: Network> Exchange<N> {
     pub(crate) fn stages_to_tell(&mut self) -> Option<(Box<Seen>, Arc<Shard<N>>)> {
         let seen = self.seen.take_if(|seen| seen.knows_end())?;
         Some((seen, Arc::clone(&self.shard)))
+    }
+
+    /// It ended in silence, as a tunnel or a stream does that has nothing to say: whatever its caller was told, nobody
+    /// failed.
+    pub(crate) fn fell_silent(&self, ended: Ended) -> bool {
+        ended == Ended::Timeout && self.code.is_none()
     }
 
     /// Whose fault its end is.

@@ -301,8 +301,12 @@ fn error_of_attempt(outcome: AttemptOutcome, status: Option<u16>, grpc: Option<u
     }
 }
 
-/// A served request has failed where that is not its client's doing.
+/// A served request has failed where that is not its client's doing. What ended in silence has not, whatever its caller
+/// was told.
 fn is_failure(record: &AccessRecord<'_>) -> bool {
+    if record.ended == Ended::Timeout && record.code.is_none() {
+        return record.status >= 500;
+    }
     let is_over = matches!(record.ended, Ended::UpstreamCut | Ended::Drained | Ended::Timeout);
     record.status >= 500 || is_over || record.grpc_status.is_some_and(is_servers)
 }

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::asked::Asked;
 use super::claims::{self, Claims};
-use super::issuer_health::{IssuerHealth, News};
+use super::issuer_health::{IssuerHealth, News, Outcome};
 use super::remote::{self, Failed};
 use super::turns::Waiter;
 use crate::algorithms::breaker::{Breaker, Policy, Transition, Verdict, WHOLE};
@@ -151,8 +151,8 @@ impl Issuer {
 
     /// Keeps what a question came to, and says when the issuer begins to fail, fails for another reason than before,
     /// and is well again.
-    fn tell(&self, failed: Option<String>, turned: Option<Transition>, (events, at): (&Events, u64)) {
-        let Some(news) = self.health.ended(failed, turned.map(|turned| turned.to)) else { return };
+    fn tell(&self, outcome: Outcome, turned: Option<Transition>, (events, at): (&Events, u64)) {
+        let Some(news) = self.health.ended(outcome, turned.map(|turned| turned.to), at) else { return };
         let failed = match news {
             News::Fails(why) => Some(why),
             News::IsWell => None,
@@ -178,23 +178,24 @@ impl Question {
         let now = clock.now();
         let claims = answer.map(|answer| read(&answer.body, &issuer.settings, clock.unix_seconds(now)));
         let turned = issuer.breaker().settle(ticket, verdict(&claims), now);
-        let failed = match &claims {
-            Err(failed) => Some(issuer.there(failed)),
-            Ok(Err(AuthResult::Unavailable)) => Some(issuer.there(NO_WORD)),
-            Ok(_) => None,
+        let outcome = match &claims {
+            Err(failed) => Outcome::Nothing(issuer.there(failed)),
+            Ok(Err(AuthResult::Unavailable)) => Outcome::Odd(issuer.there(NO_WORD)),
+            Ok(_) => Outcome::Word,
         };
-        issuer.tell(failed, turned, (&events, clock.monotonic_ns(now)));
+        issuer.tell(outcome, turned, (&events, clock.monotonic_ns(now)));
         claims.unwrap_or(Err(AuthResult::Unavailable))
     }
 }
 
 /// What an answer says of the issuer's health. Nothing, where it refuses what was asked: it, or what stands before it,
 /// does not like this one token, which any client may send. 401 and 404 are about how it is asked at all, 408 and 429
-/// about how it fares. One that says neither that the token holds nor that it does not is none, whatever its status: a
-/// page with the word that the issuer is being mended is mostly a 200.
+/// about how it fares. One that says neither that the token holds nor that it does not says nothing either, whatever
+/// its status: a page that the issuer is being mended is mostly a 200, but so is one that this token is not let
+/// through.
 fn verdict(answer: &Result<Result<Claims, AuthResult>, Failed>) -> Verdict {
     match answer {
-        Ok(Err(AuthResult::Unavailable)) => Verdict::Failure,
+        Ok(Err(AuthResult::Unavailable)) => Verdict::Neutral,
         Ok(_) => Verdict::Success,
         Err(Failed::Status(status @ 400..=499)) if ![401, 404, 408, 429].contains(status) => Verdict::Neutral,
         Err(_) => Verdict::Failure,
@@ -300,7 +301,7 @@ mod tests {
         for of_the_token in [AuthResult::Inactive, AuthResult::Audience, AuthResult::Expired, AuthResult::NotHolder] {
             assert_eq!(verdict(&Ok(Err(of_the_token))), Verdict::Success, "{of_the_token:?}");
         }
-        assert_eq!(verdict(&Ok(Err(AuthResult::Unavailable))), Verdict::Failure, "a page in its place");
+        assert_eq!(verdict(&Ok(Err(AuthResult::Unavailable))), Verdict::Neutral, "a page in its place");
     }
 
     #[test]

@@ -190,7 +190,8 @@ mod tests {
         let clock = Clock::starting_at(Duration::from_secs(1_700_000_000));
         let world = World { network: Sockets, clock, seed: 1, shards: 1 };
         let gateway = Arc::new(Gateway::new(config, world).unwrap());
-        let (worker, _reads_nothing) = Worker::stuck(1);
+        let (worker, reads_nothing) = Worker::stuck(1);
+        let mut reads_nothing = Some(reads_nothing);
         let hand = Hand {
             listener: gateway.shared().metrics.listener("here"),
             gateway: Arc::clone(&gateway),
@@ -202,12 +203,17 @@ mod tests {
             proxy_protocol: false,
         };
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        for refused in [0, 1, 2] {
+        for (refused, has_ended) in [(0, false), (1, false), (2, false), (2, true)] {
+            if has_ended {
+                // A gateway that ends has nothing to do with a worker that stands still.
+                reads_nothing = None;
+            }
             let client = TcpStream::connect(socket.local_addr().unwrap()).unwrap();
             let (stream, peer) = socket.accept().unwrap();
             hand.over(stream, peer);
             let counted = gateway.shared().metrics.gateway().shed_total(ShedReason::LoopDelay);
-            assert_eq!((worker.load(), hand.connections.open(), counted), (1, 1, refused));
+            let waiting = usize::from(reads_nothing.is_some());
+            assert_eq!((worker.load(), hand.connections.open(), counted), (1, waiting, refused));
             drop(client);
         }
     }

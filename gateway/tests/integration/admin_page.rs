@@ -2,7 +2,7 @@
 
 use mocks::Rule;
 
-use crate::support::{Browser, Gateway, Issuer, Process, echo, guarded};
+use crate::support::{Browser, Gateway, Issuer, Process, echo, guarded, nowhere};
 
 async fn look_at(gateway: &Gateway) -> Option<Browser> {
     Browser::open(&format!("http://{}/", gateway.admin)).await
@@ -279,5 +279,28 @@ async fn calls_that_fail_behind_a_good_status_and_answers_that_break_off_are_mar
         // The page lists the newest alone: these, as nothing else was asked since.
         browser.until(&format!("{requests}.includes('{listed}')")).await;
     }
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+#[tokio::test]
+async fn a_call_of_grpc_that_the_gateway_itself_fails_is_one_failure() {
+    let gateway = Gateway::start(&format!(
+        "[upstreams.grpc]\nendpoints = ['{}']\nprotocol = 'http2'\n\
+         [[routes]]\nname = 'calls'\npath = '/a.B/C'\nupstream = 'grpc'\n",
+        nowhere()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    browser.until("document.getElementById('feed-state').textContent === 'live'").await;
+    let call = "POST /a.B/C HTTP/1.1\r\nhost: a\r\ncontent-type: application/grpc\r\nte: trailers\r\n\
+                content-length: 5\r\n\r\n\0\0\0\0\0";
+    let tile = "document.querySelector('#tiles .bad')?.innerText ?? ''";
+    // It is a 5xx in one metric, and 14 in another one.
+    let seen = async {
+        while browser.run(&format!("({tile}).includes('Failing/s') && ({tile}).includes('100 %')")).await != true {
+            gateway.ask(call).await;
+        }
+    };
+    guarded("all calls fail, and no more", seen).await;
     assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
 }

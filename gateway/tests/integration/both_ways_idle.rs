@@ -212,6 +212,14 @@ async fn nor_is_anybody_for_a_call_of_grpc_that_is_silent_between_two_messages()
         assert_eq!((&answer.body[..], status), (bytes, Some("4")), "its caller is told why");
         let record = &world.records()[0];
         assert_eq!((&record["code"], &record["ended"], world.breaker()), (&code.into(), &"timeout".into(), breaker));
+        assert_eq!(record["grpc_status"], 4, "that it was told");
+        let page = String::from_utf8(gateway::admin::metrics_page(&world.gateway)).unwrap();
+        let counted = page.lines().any(|line| {
+            line.starts_with("gateway_grpc_answers_total{")
+                && line.contains("grpc_status=\"4\"")
+                && !line.ends_with(" 0")
+        });
+        assert_eq!(counted, code != "ok", "who has nothing to say has not failed");
     }
 }
 

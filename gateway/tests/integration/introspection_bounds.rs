@@ -55,10 +55,13 @@ async fn tokens_that_an_issuer_does_not_like_close_it_to_nobody_else() {
         let odd = Mock::given(body_string_contains(format!("token=odd{status}&")));
         odd.respond_with(ResponseTemplate::new(status)).mount(&server).await;
     }
+    // What stands before an issuer may say so with a page.
+    let page = ResponseTemplate::new(200).set_body_string("<html>The request was blocked</html>");
+    Mock::given(body_string_contains("token=odd200&")).respond_with(page).mount(&server).await;
     let good = ResponseTemplate::new(200).set_body_json(json!({ "active": true, "sub": "ada" }));
     Mock::given(body_string_contains("token=good&")).respond_with(good).mount(&server).await;
     let (gateway, _upstream) = gateway(&server.uri(), "", "", "").await;
-    for status in [400, 403, 413, 422] {
+    for status in [400, 403, 413, 422, 200] {
         for _ in 0..5 {
             let answer = gateway.ask(request(&format!("odd{status}"))).await;
             assert_eq!(answer.status, 503, "nobody says whether it holds");

@@ -150,12 +150,14 @@ function changes(text) {
   // What runs out of the time that its own client gave it is no failure of the route: so many of a code that says so.
   const spared = new Map();
   for (const [l, value] of samples(text, "gateway_client_deadlines_total")) spared.set(l.route, since("spared|" + l.route, value));
-  // Of calls that break off, callers of gRPC are told so in a status of their own: that is one failure.
+  // Of calls that break off, or that the gateway answers itself, callers of gRPC are told so in a status of their own:
+  // that is one failure, and none where it was spared.
   const broken = new Map();
   for (const [l, value] of samples(text, "gateway_requests_total")) {
     const more = since(["request", l.route, l.status_class, l.code].join("|"), value);
     const isBroken = l.status_class !== "5xx" && BREAKS_OFF.includes(l.code);
-    if (isBroken) broken.set(l.route, (broken.get(l.route) ?? 0) + more);
+    const isTold = l.status_class === "5xx" && l.code !== "ok";
+    if (isBroken || isTold) broken.set(l.route, (broken.get(l.route) ?? 0) + more);
     const failure = l.status_class === "5xx" ? (l.code === "ok" ? "upstream's 5xx" : l.code) : isBroken ? l.code + " behind its head" : null;
     const free = l.status_class === "5xx" && OUT_OF_TIME.includes(l.code) ? Math.min(more, spared.get(l.route) ?? 0) : 0;
     if (free) spared.set(l.route, spared.get(l.route) - free);

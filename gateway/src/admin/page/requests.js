@@ -10,7 +10,9 @@ const noted = { choice: "Failed or slow", drawn: null };
 
 const requestsAsked = () => `requests?${CHOICES[noted.choice]}&limit=${REQUESTS_SHOWN}`;
 const micros = us => us === undefined ? "–" : time(us / 1e6);
-const failsInGrpc = r => FAILS_IN_GRPC.includes(String(r.grpc_status));
+// What ended in silence has not failed, whatever its caller was told.
+const fellSilent = r => r.ended === "timeout" && r.code === "ok";
+const failsInGrpc = r => r.fault !== "client" && !fellSilent(r) && FAILS_IN_GRPC.includes(String(r.grpc_status));
 const failed = r => r.status >= 500 || (r.fault && r.fault !== "client") || failsInGrpc(r);
 // How it went wrong, in a word or two; nothing of what did not.
 const wrong = r => [r.code !== "ok" ? r.code : r.ended !== "complete" ? words(r.ended) : "", r.grpc_status ? "grpc-status " + r.grpc_status : ""].filter(Boolean).join(", ");
