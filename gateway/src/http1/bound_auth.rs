@@ -7,13 +7,22 @@
 /// The schemes.
 const SCHEMES: [&[u8]; 2] = [b"negotiate", b"ntlm"];
 
-/// Whether credentials, or one of a list of challenges, are of such a scheme. A quoted text with a comma may look like
-/// one: then a connection is closed that could have been kept.
-pub(super) fn is_of_connection(value: &[u8]) -> bool {
-    value.split(|byte| *byte == b',').any(|one| {
-        let scheme = one.trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-        SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known))
+/// Whether credentials are of such a scheme, which is their first word.
+pub(super) fn proves_connection(credentials: &[u8]) -> bool {
+    let credentials = credentials.trim_ascii_start();
+    SCHEMES.iter().any(|known| match credentials.split_at_checked(known.len()) {
+        Some((scheme, rest)) => {
+            scheme.eq_ignore_ascii_case(known)
+                && rest.first().is_none_or(|byte| byte.is_ascii_whitespace() || *byte == b',')
+        }
+        None => false,
     })
+}
+
+/// Whether one of a list of challenges is. A quoted text with a comma may look like one: then a connection is closed
+/// that could have been kept.
+pub(super) fn asks_connection(challenges: &[u8]) -> bool {
+    challenges.split(|byte| *byte == b',').any(proves_connection)
 }
 
 #[cfg(test)]
@@ -31,7 +40,9 @@ mod tests {
             ("NTLMv2 x", false),
             ("", false),
         ] {
-            assert_eq!(is_of_connection(value.as_bytes()), expected, "{value}");
+            assert_eq!(asks_connection(value.as_bytes()), expected, "{value}");
+            let is_first = expected && !value.starts_with("Basic");
+            assert_eq!(proves_connection(value.as_bytes()), is_first, "{value}");
         }
     }
 }

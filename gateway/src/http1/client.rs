@@ -13,7 +13,7 @@ use http_body::{Body as _, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::body_reader::BodyReader;
-use super::bound_auth::is_of_connection;
+use super::bound_auth;
 use super::intake::{Intake, IsQuiet};
 use super::interim::Interim;
 use super::lines::Lines;
@@ -391,7 +391,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 fn asks_connection(head: &ResponseHead) -> bool {
     head.fields.iter().any(|(name, value)| {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        (is("www-authenticate") || is("proxy-authenticate")) && is_of_connection(value)
+        (is("www-authenticate") || is("proxy-authenticate")) && bound_auth::asks_connection(value)
     })
 }
 

@@ -5,7 +5,7 @@
 use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::bound_auth::is_of_connection;
+use super::bound_auth::proves_connection;
 use super::spare;
 use super::wire_names::WireNames;
 use super::write_queue::Framing;
@@ -102,7 +102,7 @@ impl RequestHead {
 
 /// Whether a field proves who is at the connection.
 fn is_bound(name: &HeaderName, value: &HeaderValue) -> bool {
-    (*name == header::AUTHORIZATION || *name == header::PROXY_AUTHORIZATION) && is_of_connection(value.as_bytes())
+    (*name == header::AUTHORIZATION || *name == header::PROXY_AUTHORIZATION) && proves_connection(value.as_bytes())
 }
 
 /// Appends one field as a line. The value must be one that `HeaderValue` would take.
