@@ -23,9 +23,12 @@ pub fn printable(text: &str) -> String {
 /// A character that is safe on a terminal, and as wide as the one that it stands for: carets below it stay in place.
 /// Tabs stay, as the line of carets repeats them.
 pub fn visible(c: char) -> char {
-    let turns_text =
-        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if (c.is_control() && c != '\t') || turns_text { '\u{fffd}' } else { c }
+    if (c.is_control() && c != '\t') || turns_text(c) { '\u{fffd}' } else { c }
+}
+
+/// Whether a character turns the direction of text (UAX #9), so that a line reads as something else.
+pub(crate) fn turns_text(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]

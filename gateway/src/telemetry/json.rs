@@ -3,6 +3,8 @@
 //! Strings are escaped so that a line is one line on every terminal: control characters of ASCII and of Latin-1 (where
 //! one byte can start an escape sequence), the line separators of Unicode, and what turns the direction of a line.
 
+use crate::terminal::turns_text;
+
 /// What a byte needs inside a JSON string: 0 nothing, 1 `\u00xx`, 2 a look at the character (it is not ASCII), else the
 /// letter of its short escape.
 const ESCAPES: [u8; 256] = {
@@ -90,10 +92,9 @@ fn write_slowly(out: &mut Vec<u8>, text: &[u8], plain: usize) {
     }
 }
 
-/// Whether a character ends a line, or turns its direction (UAX #9), so that it reads as something else.
+/// Whether a character ends a line, or turns its direction.
 fn moves_a_line(c: char) -> bool {
-    let ends = matches!(c, '\u{2028}' | '\u{2029}');
-    ends || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{2028}' | '\u{2029}') || turns_text(c)
 }
 
 fn write_code(out: &mut Vec<u8>, code: u32) {

@@ -1,5 +1,8 @@
 //! Events: what happens is told in order, to whoever asks, and costs nobody else anything.
 
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
 use serde_json::Value;
 
 use crate::support::{Client, Events, Gateway, Process, echo, eventually};
@@ -54,17 +57,22 @@ async fn an_unknown_kind_is_refused() {
     assert_eq!((answer.status, answer.code().as_str()), (400, "bad_request"));
 }
 
+/// A configuration in a folder, and where a file of events is to be there.
+fn files(folder: &Path, upstream: SocketAddr) -> (PathBuf, PathBuf) {
+    let text = format!(
+        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n[telemetry.access_log]\n\
+         output = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{upstream}'\n"
+    );
+    let config = folder.join("gateway.toml");
+    std::fs::write(&config, text).unwrap();
+    (config, folder.join("events.jsonl"))
+}
+
 #[tokio::test]
 async fn a_process_writes_its_events_to_a_file() {
     let upstream = echo().await;
     let folder = tempfile::tempdir().unwrap();
-    let (config, events) = (folder.path().join("gateway.toml"), folder.path().join("events.jsonl"));
-    let text = format!(
-        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n[telemetry.access_log]\n\
-         output = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{}'\n",
-        upstream.addr()
-    );
-    std::fs::write(&config, text).unwrap();
+    let (config, events) = files(folder.path(), upstream.addr());
     let more = ["--events", events.to_str().unwrap(), "--event-kinds", "drain,attempt"];
     let mut process = Process::start_with_arguments(&config, &more).await;
     let mut client = Client::connect(process.address).await;
@@ -81,13 +89,7 @@ async fn a_process_writes_its_events_to_a_file() {
 async fn the_file_of_events_is_rotated_with_the_log_and_said_to_fail_once() {
     let upstream = echo().await;
     let folder = tempfile::tempdir().unwrap();
-    let (config, events) = (folder.path().join("gateway.toml"), folder.path().join("events.jsonl"));
-    let text = format!(
-        "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n[telemetry.access_log]\n\
-         output = 'off'\n[[routes]]\npath = '/'\nupstream = 'http://{}'\n",
-        upstream.addr()
-    );
-    std::fs::write(&config, text).unwrap();
+    let (config, events) = files(folder.path(), upstream.addr());
     let mut process = Process::start_with_arguments(&config, &["--events", events.to_str().unwrap()]).await;
     for (number, signal) in [(1, "USR1"), (2, "HUP")] {
         std::fs::rename(&events, folder.path().join(format!("events.jsonl.{number}"))).unwrap();
