@@ -54,6 +54,9 @@ const BLAMES: [u32; 5] = [0x1, 0x3, 0x5, 0x7, 0xb];
 const REFUSED_STREAM: u32 = 0x7;
 const STREAM_CLOSED: u32 = 0x5;
 
+/// The code with which a server leaves a client that floods it.
+const ENHANCE_YOUR_CALM: u32 = 0xb;
+
 /// Streams that are refused without being held against a client that had not seen the gateway's settings when it opened
 /// them: until then nothing bounds how many it may have (RFC 9113, section 6.5.2). In all, for whoever never takes
 /// note.
@@ -165,7 +168,7 @@ impl UpstreamAllowance {
     /// Counts a frame that came; `false` when it is one too many.
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
-            Seen::Idle | Seen::Pinged | Seen::Acknowledged => self.idle.take(now()),
+            Seen::Idle | Seen::Pinged | Seen::Acknowledged | Seen::Left { .. } => self.idle.take(now()),
             Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried { .. } | Seen::Widened => true,
         }
     }
@@ -204,7 +207,7 @@ impl Allowance {
                 self.updates -= 1;
                 true
             }
-            Seen::Idle | Seen::Pinged | Seen::Widened => self.idle.take(now()),
+            Seen::Idle | Seen::Pinged | Seen::Widened | Seen::Left { .. } => self.idle.take(now()),
             Seen::Acknowledged => {
                 self.unaware.lasts = false;
                 self.idle.take(now())
@@ -247,6 +250,8 @@ impl Allowance {
                 }
                 self.excuse_answers(bytes)
             }
+            // `h2` has bounds of its own: of errors in all, of heads in too many pieces, of small DATA.
+            Seen::Left { code } => code != ENHANCE_YOUR_CALM,
             _ => true,
         }
     }
@@ -287,6 +292,15 @@ mod tests {
         assert!(allowance.came(reset(8), || start));
         assert!(!allowance.came(reset(8), || start + SECOND / 2));
         assert!(allowance.came(reset(8), || start + SECOND), "another second");
+    }
+
+    #[test]
+    fn d_a_client_that_was_told_to_be_calm_has_sent_too_much() {
+        let start = crate::clock::Clock::starting_at(Duration::ZERO).now();
+        let mut allowance = Allowance::new(3);
+        assert!(allowance.went(Seen::Left { code: 0 }, || start), "a drain");
+        assert!(allowance.came(Seen::Left { code: ENHANCE_YOUR_CALM }, || start), "the client's own word");
+        assert!(!allowance.went(Seen::Left { code: ENHANCE_YOUR_CALM }, || start));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Walks over the frames of one direction of a connection (RFC 9113, section 4.1): plain state over bytes, whatever
-//! pieces they come in. Payloads are skipped, but for the code of a reset.
+//! pieces they come in. Payloads are skipped, but for the codes of a reset and of a last word.
 
 use super::preface::PREFACE;
 
@@ -13,10 +13,14 @@ const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+pub(super) const GOAWAY: u8 = 7;
 
 const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
 pub(super) const END_HEADERS: u8 = 0x4;
+
+/// Bytes of a GOAWAY's payload up to the end of its code (RFC 9113, section 6.8); text may follow.
+const LEFT_CODE_ENDS: usize = 8;
 
 /// What is told of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub(super) enum Seen {
     Opened { stream: u32, ends: bool },
     /// The settings of the other side were taken note of; carries nothing either.
     Acknowledged,
+    /// The sender takes no more streams, and says why with this code; carries nothing either.
+    Left { code: u32 },
 }
 
 /// The place in a direction.
@@ -48,7 +54,7 @@ pub(super) struct Walk {
     left: usize,
     kind: u8,
     flags: u8,
-    /// The last four bytes of a reset's payload.
+    /// The last four bytes that have come of a reset's payload, or of a last word's as far as its code.
     code: u32,
     /// A block of header fields has begun, and not come to its end.
     in_block: bool,
@@ -89,10 +95,10 @@ impl Walk {
             if self.left > 0 {
                 let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
                 bytes = rest;
-                self.left -= payload.len();
-                if self.kind == RST_STREAM {
-                    self.code = payload.iter().fold(self.code, |code, byte| code << 8 | u32::from(*byte));
+                if matches!(self.kind, RST_STREAM | GOAWAY) {
+                    self.read_code(payload);
                 }
+                self.left -= payload.len();
                 if self.left == 0 {
                     self.end(&mut each);
                 }
@@ -109,6 +115,21 @@ impl Walk {
         }
     }
 
+    /// Reads on in a payload that has a code, of which these bytes are the next.
+    #[cold]
+    fn read_code(&mut self, payload: &[u8]) {
+        let ends = if self.kind == GOAWAY { LEFT_CODE_ENDS } else { usize::MAX };
+        let had = self.length() - self.left;
+        let read = payload.iter().take(ends.saturating_sub(had));
+        self.code = read.fold(self.code, |code, byte| code << 8 | u32::from(*byte));
+    }
+
+    /// Bytes of the payload of the frame whose head came last.
+    fn length(&self) -> usize {
+        let [a, b, c, ..] = self.head;
+        usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c)
+    }
+
     /// The stream of the frame whose head came last. The first bit says nothing (RFC 9113, section 4.1).
     fn stream(&self) -> u32 {
         let [.., a, b, c, d] = self.head;
@@ -122,8 +143,8 @@ impl Walk {
     }
 
     fn begin(&mut self, each: &mut impl FnMut(Seen)) {
-        let [a, b, c, kind, flags, ..] = self.head;
-        self.left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+        let [_, _, _, kind, flags, ..] = self.head;
+        self.left = self.length();
         (self.kind, self.flags) = (kind, flags);
         match kind {
             HEADERS => {
@@ -135,7 +156,7 @@ impl Walk {
             SETTINGS if flags & ACK != 0 => each(Seen::Acknowledged),
             DATA if self.left > 0 || flags & END_STREAM != 0 => each(self.carried()),
             PING if flags & ACK == 0 => each(Seen::Pinged),
-            RST_STREAM => self.code = 0,
+            RST_STREAM | GOAWAY => self.code = 0,
             WINDOW_UPDATE => each(Seen::Widened),
             _ => each(Seen::Idle),
         }
@@ -148,6 +169,7 @@ impl Walk {
         match self.kind {
             HEADERS | CONTINUATION if self.flags & END_HEADERS != 0 => self.in_block = false,
             RST_STREAM => each(Seen::Reset { stream: self.stream(), code: self.code }),
+            GOAWAY => each(Seen::Left { code: self.code }),
             _ => {}
         }
     }
@@ -175,6 +197,7 @@ mod tests {
             frame(WINDOW_UPDATE, 0, &[0, 0, 0, 1]),
             frame(RST_STREAM, 0, &[0, 0, 0, 8]),
             frame(PING, 0, &[0; 8]),
+            frame(GOAWAY, 0, b"\0\0\0\x01\0\0\0\x0bwhy"),
             frame(PING, ACK, &[0; 8]),
             frame(0x40, 0, b""),
         ]
@@ -188,7 +211,8 @@ mod tests {
             let (idle, reset) = (Seen::Idle, Seen::Reset { stream: 1, code: 8 });
             let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1, ends: false }, carried(5, false)];
             let data = [idle, carried(0, true)];
-            let all = [&settled[..], &data, &[Seen::Widened, reset, Seen::Pinged, idle, idle]].concat();
+            let all = [&settled[..], &data, &[Seen::Widened, reset, Seen::Pinged, Seen::Left { code: 11 }, idle, idle]]
+                .concat();
             assert_eq!(seen, all, "in steps of {step}");
         }
     }

@@ -35,7 +35,7 @@ pub struct Pulse<S> {
 }
 
 impl<S> Pulse<S> {
-    /// The client has sent more than its allowance; nothing more is read.
+    /// The client has sent more than its allowance, or was told by `h2` that it has; nothing more is read.
     pub fn is_flooded(&self) -> bool {
         self.flooded.load(Ordering::Relaxed)
     }

@@ -254,11 +254,15 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         poll_fn(|cx| {
             loop {
                 self.open.waker.register(cx.waker());
-                if self.poll_streams(cx, &mut held).is_ready() {
+                let is_over = self.poll_streams(cx, &mut held).is_ready();
+                let is_flooded = self.pulse.is_flooded() && !self.ending;
+                if is_flooded {
+                    self.shard.shared.shed(ShedReason::Http2Flood);
+                }
+                if is_over {
                     return Poll::Ready(());
                 }
-                if self.pulse.is_flooded() && !self.ending {
-                    self.shard.shared.shed(ShedReason::Http2Flood);
+                if is_flooded {
                     self.end(Reason::ENHANCE_YOUR_CALM);
                     continue;
                 }
@@ -289,7 +293,7 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
         let (gate, clock) = (&self.shard.gate, &self.shard.shared.clock);
         if gate.is_paused() && gate.poll_held(held, clock.now(), cx).is_pending() {
             // What is being served goes on; what is asked now waits, as many as may be open.
-            return self.h2.poll_closed(cx).map(|closed| closed.err().iter().for_each(|error| self.note_flood(error)));
+            return self.h2.poll_closed(cx).map(|_| ());
         }
         *held = None;
         loop {
@@ -301,19 +305,8 @@ impl<N: Network, S: ByteStream> Streams<'_, N, S> {
                     let arrival = Arrival { shard: Arc::clone(self.shard), connection };
                     tokio::spawn(stream::serve(arrival, request, respond, place));
                 }
-                Some(Err(error)) => {
-                    self.note_flood(&error);
-                    return Poll::Ready(());
-                }
-                None => return Poll::Ready(()),
+                Some(Err(_)) | None => return Poll::Ready(()),
             }
-        }
-    }
-
-    /// `h2` has bounds of its own: of errors in all, of heads in too many pieces, of small DATA.
-    fn note_flood(&self, error: &h2::Error) {
-        if error.is_library() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM) && !self.ending {
-            self.shard.shared.shed(ShedReason::Http2Flood);
         }
     }
 
