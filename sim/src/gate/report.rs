@@ -25,6 +25,9 @@ use crate::statistics::shift::Shift;
 
 /// Lines that are shown of what a command said when it failed.
 const LAST_WORDS: usize = 5;
+/// So much more memory can be three huge pages (2 MiB each) of which little is used, or more of the program's own file
+/// that the page cache had.
+const FEW_HUGE_PAGES: f64 = 6.0 * 1024.0 * 1024.0;
 /// Left out on each side of the noise's interval.
 const NOISE_OUTSIDE: f64 = 0.025;
 
@@ -241,11 +244,28 @@ impl Report<'_> {
         if dropped > 0 {
             notes.push(format!("{dropped} arrivals of the open load were dropped: the worst latencies are missing"));
         }
+        notes.extend(self.note_of_memory());
         if !self.gone.is_empty() {
             notes
                 .push(format!("base counts what head does no longer, so it is not compared: {}", self.gone.join(", ")));
         }
         notes
+    }
+
+    /// Where a head fails by its memory alone, by so little of it that no allocation need be behind it.
+    fn note_of_memory(&self) -> Option<String> {
+        self.recording.judged.iter().find(|judged| judged.metric == Metric::Rss && judged.verdict == Verdict::Fail)?;
+        let grown: Vec<f64> = self
+            .recording
+            .rounds
+            .iter()
+            .filter_map(|round| Some(round.head.values.get(&Metric::Rss)? - round.base.values.get(&Metric::Rss)?))
+            .collect();
+        median(&grown).filter(|bytes| *bytes < FEW_HUGE_PAGES).map(|_| {
+            "memory grows by huge pages of 2 MiB, and by what the page cache has of the program's file: look at \
+             AnonHugePages in /proc/PID/smaps_rollup and RssFile in /proc/PID/status before you look for an allocation"
+                .to_owned()
+        })
     }
 
     /// The counts in words: those that fail, and how many there are.

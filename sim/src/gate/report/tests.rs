@@ -368,6 +368,21 @@ fn what_holds_a_run_up_fails_where_an_undecided_run_is_a_failed_one() {
 }
 
 #[test]
+fn a_little_more_memory_is_said_to_be_pages_perhaps() {
+    let with = |base: f64, head: f64| {
+        let mut more = rounds(0.0);
+        for round in &mut more {
+            round.base.values.insert(Metric::Rss, base + f64::from(round.number));
+            round.head.values.insert(Metric::Rss, head + f64::from(round.number));
+        }
+        with_report(more, |report| (report.verdict(), report.text().contains("huge pages of 2 MiB")))
+    };
+    assert_eq!(with(17e6, 21e6), (Verdict::Fail, true));
+    assert_eq!(with(170e6, 210e6), (Verdict::Fail, false), "so much is no page");
+    assert_eq!(with(17e6, 17e6), (Verdict::Pass, false));
+}
+
+#[test]
 fn what_is_undecided_says_what_more_rounds_would_buy() {
     let mut noisy = rounds(0.0);
     for round in &mut noisy {
