@@ -34,7 +34,7 @@ use crate::reply::Reply;
 use crate::request_body::{RequestBody, Source};
 use crate::response_body::{Answer, Behind, Document, Held};
 use crate::routing::{Body, Params};
-use crate::shard::Shared;
+use crate::shard::{Local, Shared};
 use crate::snapshot::Steps;
 use crate::upstream::Selected;
 use crate::{compose, context, forward, identity, origin, plugins, rate_limit, response, routing, upstream};
@@ -462,9 +462,9 @@ pub struct Begun<N: Network>(Box<Exchange<N>>, HeaderMap);
 /// Begins the exchange of a request whose head has come, and takes from its parts what is in them. From here on it
 /// leaves a record, also where its client closes before anybody looks at it.
 #[inline]
-pub fn begin<N: Network>(arrival: Arrival<N>, parts: &mut Parts) -> Begun<N> {
+pub fn begin<N: Network>(snapshot: std::sync::Arc<Local<N>>, arrival: Arrival<N>, parts: &mut Parts) -> Begun<N> {
     arrival.connection.begin();
-    let (exchange, headers) = context::stage::begin(arrival, parts);
+    let (exchange, headers) = context::stage::begin(snapshot, arrival, parts);
     Begun(exchange, headers)
 }
 
@@ -484,7 +484,7 @@ pub fn serve<N: Network>(
     source: Source,
     call: Option<&LastCall>,
 ) -> impl Future<Output = Reply<N>> + Send {
-    begin(arrival, &mut parts).serve(source, call)
+    begin(arrival.shard.snapshot(), arrival, &mut parts).serve(source, call)
 }
 
 /// Polls a request that is being served; after a panic, which is a bug and is counted, it is answered with 500.

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 
 use crate::algorithms::rng;
 use crate::caching::{Store, Tags};
@@ -27,7 +27,7 @@ use crate::snapshot::Snapshot;
 use crate::store::Stores;
 use crate::telemetry::access_log::AccessLog;
 use crate::telemetry::events::{Event, Events};
-use crate::telemetry::metrics::{Registry as Metrics, ShedReason};
+use crate::telemetry::metrics::{Registry as Metrics, ShedReason, is_own_thread};
 use crate::telemetry::recorder::Recorder;
 use crate::telemetry::tracing::Tracer;
 use crate::tls::Slots;
@@ -113,6 +113,8 @@ pub struct Shard<N: Network> {
     snapshot: ArcSwap<Local<N>>,
     /// State of a splitmix64 generator.
     random: AtomicU64,
+    /// The same of the worker's own thread, which alone writes it.
+    own_random: AtomicU64,
 }
 
 impl<N: Network> Shared<N> {
@@ -154,10 +156,22 @@ impl<N: Network> std::ops::Deref for Local<N> {
     }
 }
 
+/// The snapshot in force as one connection sees it while it is awake: to look whether it still is costs one load, where
+/// to ask the shard costs two locked instructions more. What was in force before is kept until somebody looks again.
+pub struct View<'s, N: Network>(Cache<&'s ArcSwap<Local<N>>, Arc<Local<N>>>);
+
+impl<N: Network> View<'_, N> {
+    /// The snapshot in force; the caller keeps it for as long as its request lives.
+    #[inline]
+    pub fn snapshot(&mut self) -> Arc<Local<N>> {
+        Arc::clone(self.0.load())
+    }
+}
+
 impl<N: Network> Shard<N> {
     /// A shard with this snapshot in force. The seed decides every random choice that it makes.
     pub fn new(index: usize, shared: Arc<Shared<N>>, snapshot: Arc<Snapshot<N>>, seed: u64) -> Self {
-        let random = AtomicU64::new(rng::mix(seed ^ rng::mix(index as u64 + 1)));
+        let random = rng::mix(seed ^ rng::mix(index as u64 + 1));
         let date = DateCell::new(shared.clock.http_date(shared.clock.now()));
         let snapshot = ArcSwap::from_pointee(Local(snapshot));
         Self {
@@ -173,7 +187,8 @@ impl<N: Network> Shard<N> {
             batches: Batches::default(),
             encoders: Arc::default(),
             snapshot,
-            random,
+            random: AtomicU64::new(random),
+            own_random: AtomicU64::new(rng::mix(random)),
         }
     }
 
@@ -181,6 +196,11 @@ impl<N: Network> Shard<N> {
     #[inline]
     pub fn snapshot(&self) -> Arc<Local<N>> {
         self.snapshot.load_full()
+    }
+
+    /// A connection's own view of it.
+    pub fn view(&self) -> View<'_, N> {
+        View(Cache::new(&self.snapshot))
     }
 
     /// Puts a snapshot in force for requests that begin from now on.
@@ -195,12 +215,19 @@ impl<N: Network> Shard<N> {
         bits
     }
 
-    /// Several times 64 random bits, for the price of one atomic addition (splitmix64: Steele, Lea, Flood, "Fast
-    /// splittable pseudorandom number generators", 2014).
+    /// Several times 64 random bits, for the price of one addition, which is atomic but on the worker's own thread
+    /// (splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014).
     #[inline]
     pub fn draw<const TIMES: usize>(&self) -> [u64; TIMES] {
         const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
-        let mut state = self.random.fetch_add(GOLDEN_GAMMA.wrapping_mul(TIMES as u64), Ordering::Relaxed);
+        let step = GOLDEN_GAMMA.wrapping_mul(TIMES as u64);
+        let mut state = if is_own_thread(self.index) {
+            let state = self.own_random.load(Ordering::Relaxed);
+            self.own_random.store(state.wrapping_add(step), Ordering::Relaxed);
+            state
+        } else {
+            self.random.fetch_add(step, Ordering::Relaxed)
+        };
         std::array::from_fn(|_| {
             state = state.wrapping_add(GOLDEN_GAMMA);
             rng::mix(state)

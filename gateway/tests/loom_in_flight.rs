@@ -35,7 +35,9 @@ fn what_enters_and_leaves_adds_up() {
         assert_eq!(counter.count(), 1);
         drop(mine);
         assert_eq!(counter.ever_and_now(), (3, 0));
-        drop(counter.enter_again());
+        counter.come_back();
+        assert_eq!(counter.ever_and_now(), (3, 1));
+        counter.leave();
         assert_eq!(counter.ever_and_now(), (3, 0), "it is no other one");
     });
 }

@@ -13,6 +13,7 @@ use crate::algorithms::grpc_web::Web;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
+use crate::shard::Local;
 use crate::telemetry::metrics::AuthResult;
 
 /// Bytes of a head beside its method, its target and its fields, as HTTP/1.1 writes it. One of HTTP/2 is measured as if
@@ -21,8 +22,11 @@ const BESIDE: usize = " ".len() + " HTTP/1.1\r\n".len() + "\r\n".len();
 
 /// Begins the exchange of a request: gives it an id and a trace, and tells who sent it. Its headers go their own way.
 /// What is in the parts is taken.
-pub fn begin<N: Network>(arrival: Arrival<N>, parts: &mut Parts) -> (Box<Exchange<N>>, HeaderMap) {
-    let snapshot = arrival.shard.snapshot();
+pub fn begin<N: Network>(
+    snapshot: Arc<Local<N>>,
+    arrival: Arrival<N>,
+    parts: &mut Parts,
+) -> (Box<Exchange<N>>, HeaderMap) {
     let trusted = snapshot.trusts(&arrival.connection.peer);
     let [id_high, id_low, draws @ ..]: [u64; 5] = arrival.shard.draw();
     let request_id = RequestId::accept_or_mint(&parts.headers, trusted, [id_high, id_low]);

@@ -98,20 +98,36 @@ impl RouteAuth {
     ///
     /// # Errors
     /// What is there is not one credential.
-    #[inline]
     pub(super) fn present(
         &self,
         headers: &mut HeaderMap,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
+        let mut place = None;
+        let provider = self.present_into(headers, certificate, &mut place)?.map(|(provider, _)| provider);
+        Ok(provider.zip(place))
+    }
+
+    /// The same with the credential in its place, from where it need not be moved.
+    ///
+    /// # Errors
+    /// As there.
+    #[inline]
+    pub(super) fn present_into<'p, 'c>(
+        &'p self,
+        headers: &mut HeaderMap,
+        certificate: Option<&Arc<ClientCertificate>>,
+        place: &'c mut Option<Credential>,
+    ) -> Result<Option<(&'p Arc<Provider>, &'c Credential)>, Malformed> {
         if self.has_one_bearer {
-            let token = credential::bearer(headers)?;
-            return Ok(token.and_then(|token| Some((self.providers.first()?, token))));
+            return Ok(self.providers.first().zip(credential::bearer_into(headers, place)?));
         }
-        if self.looks_elsewhere {
-            return self.present_anywhere(headers, certificate);
-        }
-        self.present_in_order(headers, certificate)
+        let presented = if self.looks_elsewhere {
+            self.present_anywhere(headers, certificate)
+        } else {
+            self.present_in_order(headers, certificate)
+        };
+        Ok(presented?.map(|(provider, credential)| (provider, &*place.insert(credential))))
     }
 
     /// The same of several providers, each of which has one place.
@@ -187,6 +203,9 @@ impl RouteAuth {
     #[inline]
     pub(super) fn strip(&self, headers: &mut HeaderMap, proven_by: &Arc<Provider>) {
         // A single provider's has been taken out; `Authorization` of another scheme was for none of them.
+        if self.providers.len() == 1 {
+            return;
+        }
         for provider in self.providers.iter().filter(|provider| !Arc::ptr_eq(provider, proven_by)) {
             match provider.place() {
                 Place::Header(name) => drop(headers.remove(name)),

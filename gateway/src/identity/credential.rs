@@ -59,12 +59,25 @@ impl Deref for Credential {
 /// # Errors
 /// There are two `Authorization` fields, the token is empty, or its scheme does not end where it begins: other parsers
 /// find a token there, so it passes for no other scheme, whose credentials go on unverified.
-#[inline]
 pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
+    let mut place = None;
+    bearer_into(headers, &mut place)?;
+    Ok(place)
+}
+
+/// The same into its place: what is handed on by value is moved at each step.
+///
+/// # Errors
+/// As there.
+#[inline]
+pub(super) fn bearer_into<'c>(
+    headers: &mut HeaderMap,
+    place: &'c mut Option<Credential>,
+) -> Result<Option<&'c Credential>, Malformed> {
     check_once(headers, &header::AUTHORIZATION)?;
     let Some(field) = headers.remove(header::AUTHORIZATION) else { return Ok(None) };
     match bearer_at(field.as_bytes()) {
-        Ok(Some(at)) => Ok(Some(Credential::Bearer(field, at))),
+        Ok(Some(at)) => Ok(Some(place.insert(Credential::Bearer(field, at)))),
         other => {
             // To look first would cost as much again, and nearly all that come are tokens.
             headers.insert(header::AUTHORIZATION, field);

@@ -50,6 +50,8 @@ pub struct Provider {
     pub(super) kind: Kind,
     /// What it remembers; of API keys by their hash.
     memories: Memories,
+    /// Its credentials go on to the upstream, as they came.
+    forwards_token: bool,
 }
 
 /// How a provider proves an identity.
@@ -165,8 +167,16 @@ impl Provider {
                 (Kind::Custom(around.plugins.identity(&custom.name)), memories)
             }
         };
+        let forwards_token = match &settings.kind {
+            ProviderKind::Jwt(jwt) => jwt.forward_token,
+            ProviderKind::Basic(basic) => basic.forward_credentials,
+            ProviderKind::ApiKey(_)
+            | ProviderKind::Introspection(_)
+            | ProviderKind::Mtls(_)
+            | ProviderKind::Custom(_) => false,
+        };
         let (settings, headers) = (Arc::clone(settings), Arc::clone(headers));
-        Self { settings, headers, series, number: around.number, kind, memories }
+        Self { settings, headers, series, number: around.number, kind, memories, forwards_token }
     }
 
     /// Its name.
@@ -268,14 +278,7 @@ impl Provider {
     /// Whether the credential goes on to the upstream.
     #[inline]
     pub(super) fn forwards_token(&self) -> bool {
-        match &self.settings.kind {
-            ProviderKind::Jwt(jwt) => jwt.forward_token,
-            ProviderKind::Basic(basic) => basic.forward_credentials,
-            ProviderKind::ApiKey(_)
-            | ProviderKind::Introspection(_)
-            | ProviderKind::Mtls(_)
-            | ProviderKind::Custom(_) => false,
-        }
+        self.forwards_token
     }
 
     /// Whether a token looks like one of this provider's, among several: this only chooses who is asked, and whoever is

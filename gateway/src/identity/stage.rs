@@ -120,7 +120,8 @@ pub fn recall<N: Network>(
 fn recalled<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Result<Recalled, Box<Denied>> {
     let Some(auth) = exchange.route().and_then(|route| route.auth.as_ref()) else { return Ok(Recalled::Anybody) };
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
-    let (provider, credential) = match auth.present(headers, certificate) {
+    let mut place = None;
+    let (provider, credential) = match auth.present_into(headers, certificate, &mut place) {
         Ok(Some(found)) => found,
         Ok(None) if auth.settings.optional => return Ok(Recalled::Anybody),
         Ok(None) => return Err(Denied::of(auth, None, AuthResult::Missing)),
@@ -129,10 +130,13 @@ fn recalled<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Resu
     if provider.forwards_token() {
         credential.put_back(headers);
     }
-    let identity = match known(exchange, provider, &credential) {
+    let identity = match known(exchange, provider, credential) {
         Known::Proven(identity) => identity,
         Known::Refused(why) => return Err(Denied::of(auth, Some(provider), why)),
-        Known::Nothing => return Ok(Unproven::of(auth, provider, What::Credential(credential))),
+        Known::Nothing => {
+            let Some(credential) = place else { return Err(Denied::of(auth, None, AuthResult::Missing)) };
+            return Ok(Unproven::of(auth, provider, What::Credential(credential)));
+        }
     };
     if auth.ledger(provider).is_some_and(Ledger::revokes) {
         return Ok(Unproven::of(auth, provider, What::Identity(identity)));

@@ -69,7 +69,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
     let mut driver = Driver { shard, connection, watch, draining, date, last_call: None };
     let mut server = Box::new(Server::new(stream, read_ahead, limits(shard), is_quiet));
     server.answer_half_closed(shard.snapshot().config.server.answers_half_closed);
-    let mut first = may_speak_http2;
+    let (mut first, mut view) = (may_speak_http2, shard.view());
     loop {
         match driver.next(&mut server).await {
             Awaited::Next(Next::Request) => {}
@@ -90,7 +90,7 @@ pub(super) async fn drive<N: Network, S: ByteStream>(
         }
         first = false;
         let arrival = Arrival { shard: Arc::clone(shard), connection: Arc::clone(connection) };
-        let begun = pipeline::begin(arrival, server.request());
+        let begun = pipeline::begin(view.snapshot(), arrival, server.request());
         let (mut seat, source) = Seat::Own(server).body();
         let tunnel = {
             let serving = pin!(begun.serve(source, Some(&shard.shared.last_call)));

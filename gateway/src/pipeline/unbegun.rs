@@ -36,7 +36,7 @@ fn told<N: Network>(
     said: impl FnOnce(&Exchange<N>) -> Said,
 ) -> Vec<u8> {
     let (head_only, is_http2) = (parts.method == Method::HEAD, parts.version == Version::HTTP_2);
-    let (mut exchange, _) = context::stage::begin(arrival, &mut parts);
+    let (mut exchange, _) = context::stage::begin(arrival.shard.snapshot(), arrival, &mut parts);
     exchange.unread = unread;
     exchange.note_problem(&HeaderMap::new(), error);
     exchange.status = Some(error.code.status());

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::algorithms::retry_budget::{Allowance, Budget, SLOT, SLOTS};
+use crate::telemetry::metrics::is_own_thread;
 
 /// Slots that a worker keeps; a power of two above those that are looked at.
 const KEPT: usize = 16;
@@ -36,8 +37,12 @@ impl RetryBudget {
         let counter = &self.by_worker[worker % self.by_worker.len()].0[slot as usize % KEPT];
         let now = counter.load(Ordering::Relaxed);
         if now >> 32 == slot & 0xffff_ffff {
-            // A worker's slots have one writer; where an embedding program has more, none is lost in a slot.
-            counter.fetch_add(1, Ordering::Relaxed);
+            if is_own_thread(worker) {
+                counter.store(now + 1, Ordering::Relaxed);
+            } else {
+                // A worker's slots have one writer; where an embedding program has more, none is lost in a slot.
+                counter.fetch_add(1, Ordering::Relaxed);
+            }
         } else {
             counter.store(slot << 32 | 1, Ordering::Relaxed);
         }

@@ -34,14 +34,25 @@ impl InFlight {
     /// Takes a place.
     #[inline]
     pub fn enter(self: &Arc<Self>) -> Permit {
-        self.count.fetch_add(EVER + PLACE, Ordering::Relaxed);
+        self.come();
         Permit { counter: Arc::clone(self) }
     }
 
-    /// Takes a place again that was given back: it is no other request.
-    pub fn enter_again(self: &Arc<Self>) -> Permit {
+    /// The same for who has what holds this counter anyway, and gives the place back himself, whatever happens.
+    #[inline]
+    pub fn come(&self) {
+        self.count.fetch_add(EVER + PLACE, Ordering::Relaxed);
+    }
+
+    /// Takes such a place again that was given back: it is no other request.
+    pub fn come_back(&self) {
         self.count.fetch_add(PLACE, Ordering::Relaxed);
-        Permit { counter: Arc::clone(self) }
+    }
+
+    /// Gives such a place back.
+    #[inline]
+    pub fn leave(&self) {
+        self.count.fetch_sub(PLACE, Ordering::Relaxed);
     }
 
     /// Takes a place if fewer than `limit` are taken; never lets more in, not even for a moment.
@@ -80,6 +91,6 @@ pub struct Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.counter.count.fetch_sub(PLACE, Ordering::Relaxed);
+        self.counter.leave();
     }
 }

@@ -58,8 +58,8 @@ pub struct Selection<N: Network> {
     pub endpoint: Arc<Endpoint<N>>,
     /// Settings that were in force when it was picked.
     pub settings: Arc<settings::Upstream>,
-    /// Its place in flight; `None` while it has stepped aside.
-    permit: Option<Permit>,
+    /// It has its place in flight there; not while it has stepped aside.
+    is_in_flight: bool,
     /// What its breaker was.
     pub met: &'static str,
     /// The hash of the request's key; 0 where none is used.
@@ -125,13 +125,23 @@ impl<N: Network> Selection<N> {
 
     /// Gives its places in flight back: its attempt is over, and whoever waits for the next one keeps nobody out.
     pub fn step_aside(&mut self) {
-        self.permit = None;
+        self.leave();
         self.places = None;
+    }
+
+    /// Gives its place in flight at the endpoint back.
+    #[inline]
+    fn leave(&mut self) {
+        if std::mem::take(&mut self.is_in_flight) {
+            self.endpoint.in_flight.leave();
+        }
     }
 
     /// Takes them again, as there was no next attempt: its answer has come, so that no limit turns it away.
     pub fn step_back(&mut self, upstream: &Upstream<N>) {
-        self.permit = Some(self.endpoint.in_flight.enter_again());
+        if !std::mem::replace(&mut self.is_in_flight, true) {
+            self.endpoint.in_flight.come_back();
+        }
         if self.settings.concurrency.max_in_flight.is_some() {
             self.places.get_or_insert_default().in_flight = Some(upstream.in_flight.enter());
         }
@@ -242,6 +252,7 @@ impl<N: Network> Drop for Selection<N> {
         {
             self.standing().guard.release(ticket);
         }
+        self.leave();
     }
 }
 
@@ -431,15 +442,15 @@ impl<N: Network> Picking<'_, N> {
     #[inline]
     fn selected(&self, index: usize, pass: Option<Pass>, met: &'static str) -> Selected<N> {
         let endpoint = Arc::clone(&self.active.endpoints[index]);
-        let permit = Some(endpoint.in_flight.enter());
         let route = self.scope.route.as_ref().map(|route| {
             let standing = Arc::clone(&self.scope.standings[index]);
             Box::new(OwnBreaker { route: Arc::clone(route), settings: Arc::clone(&self.scope.settings), standing })
         });
+        endpoint.in_flight.come();
         Box::new(Selection {
             endpoint,
             settings: Arc::clone(&self.active.settings),
-            permit,
+            is_in_flight: true,
             met,
             hash: self.hash,
             stays: self.wanted == Some(index),

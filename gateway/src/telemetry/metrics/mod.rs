@@ -39,7 +39,7 @@ pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, HeldPlaces, OVE
 pub use route::{
     CacheUse, CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult,
 };
-pub(crate) use shards::own_thread;
+pub(crate) use shards::{is_own_thread, own_thread};
 pub use share::ShareSeries;
 pub use span::{SpanResult, SpanSeries};
 pub use store::StoreSeries;

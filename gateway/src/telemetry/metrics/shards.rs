@@ -22,6 +22,12 @@ pub(crate) fn own_thread(worker: usize) {
     WORKER.set(worker);
 }
 
+/// Whether this thread is that worker's own.
+#[inline]
+pub(crate) fn is_own_thread(worker: usize) -> bool {
+    WORKER.get() == worker
+}
+
 /// Whether only this thread writes a shard.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Alone(bool);
@@ -74,7 +80,7 @@ impl<T: Default> Shards<T> {
     #[inline]
     pub(super) fn own(&self, worker: usize) -> (&T, Alone) {
         match self.alone.get(worker) {
-            Some(slot) if WORKER.get() == worker => (&slot.get_or_init(Box::default).0, Alone(true)),
+            Some(slot) if is_own_thread(worker) => (&slot.get_or_init(Box::default).0, Alone(true)),
             _ => (self.of(worker), Alone(false)),
         }
     }
