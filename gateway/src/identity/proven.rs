@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::ledger::digest_of;
+use super::ledger::{MARGIN, digest_of};
 use super::passport::Passports;
 use crate::tls::ClientCertificate;
 
@@ -22,6 +22,8 @@ pub struct Identity {
     pub scopes: Box<[Box<str>]>,
     /// All that the credential says.
     pub claims: Map<String, Value>,
+    /// The second at which it was proven, Unix time.
+    pub(super) since: i64,
     /// The second from which on it does not hold any more unless it is proven again, Unix time.
     pub until: i64,
     /// The second from which on its credential holds no more, which may be later than what is remembered of it.
@@ -60,6 +62,7 @@ impl Identity {
             subject: None,
             scopes: Box::default(),
             claims: Map::new(),
+            since: 0,
             until: 0,
             ends: 0,
             fields: Box::default(),
@@ -107,10 +110,11 @@ impl Identity {
         certificate().is_some_and(|shown| shown.fingerprint() == bound)
     }
 
-    /// Whether it still holds at this second.
+    /// Whether it still holds at this second. A clock that was set back forgets, or what was to be believed for a while
+    /// would be until the clock is there again. A request is as old as its head, so that a little earlier is no step.
     #[inline]
     pub(super) fn holds(&self, proof: Proof, now: i64) -> bool {
-        self.proof == proof && now < self.until
+        self.proof == proof && (self.since.saturating_sub(MARGIN)..self.until).contains(&now)
     }
 }
 
@@ -145,5 +149,22 @@ impl Hash for ByCredential {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // As a slice is hashed: it is looked up by one.
         self.0.credential[..].hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_forgets_what_was_proven() {
+        let (proof, other) = (Proof { provider: 1, keys: 1 }, Proof { provider: 1, keys: 2 });
+        let identity = Identity { since: 1000, until: 1030, ..Identity::unnamed() };
+        for (now, expected) in [(1000, true), (1029, true), (1030, false), (940, true), (939, false), (0, false)] {
+            assert_eq!(identity.holds(proof, now), expected, "{now}");
+        }
+        assert!(!identity.holds(other, 1000));
+        let for_ever = Identity { since: 1000, until: i64::MAX, ..Identity::unnamed() };
+        assert!(for_ever.holds(proof, i64::MAX - 1) && !for_ever.holds(proof, 939), "it is looked at again");
     }
 }
