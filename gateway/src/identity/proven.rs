@@ -1,6 +1,7 @@
 //! An identity that is proven.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -88,7 +89,7 @@ impl Identity {
     pub fn likeness(&self) -> &[u8; 32] {
         self.likeness.get_or_init(|| {
             let is_tokens_own = |claim: &str| matches!(claim, "exp" | "iat" | "nbf" | "jti");
-            let claims: Vec<(&String, &Value)> = self.claims.iter().filter(|(name, _)| !is_tokens_own(name)).collect();
+            let claims = self.claims.iter().filter(|(name, _)| !is_tokens_own(name)).collect::<BTreeMap<_, _>>();
             let all = serde_json::json!([&*self.provider, self.subject, self.scopes, claims]);
             let mut hasher = Sha256::new();
             hasher.update(all.to_string());
@@ -155,6 +156,16 @@ impl Hash for ByCredential {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn credentials_that_prove_the_same_are_alike_in_whatever_order_their_claims_stand() {
+        let likeness = |claims: &str| {
+            let claims = serde_json::from_str(claims).unwrap();
+            *Identity { claims, ..Identity::unnamed() }.likeness()
+        };
+        assert_eq!(likeness(r#"{"sub":"ada","org":"a","exp":1}"#), likeness(r#"{"exp":2,"org":"a","sub":"ada"}"#));
+        assert_ne!(likeness(r#"{"sub":"ada","org":"a"}"#), likeness(r#"{"sub":"a","org":"ada"}"#));
+    }
 
     #[test]
     fn a_clock_that_was_set_back_forgets_what_was_proven() {
