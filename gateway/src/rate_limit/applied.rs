@@ -1,5 +1,7 @@
 //! What the rules of its route came to for one request, and what its client is told of it.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::cells::Place;
@@ -10,6 +12,7 @@ use crate::algorithms::gcra::Quota;
 use crate::config::settings::rate_limit::OnFailure;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::store::Store;
 use crate::telemetry::recorder::Consulted;
 
 /// What was taken for one request.
@@ -18,6 +21,8 @@ pub struct Applied {
     pub(super) charges: SmallVec<[Charge; 2]>,
     /// The rule that refused, by its place in the route.
     pub(super) refused: Option<usize>,
+    /// Stores that this request has asked in vain.
+    pub(super) in_vain: SmallVec<[Arc<Store>; 1]>,
 }
 
 /// Where a request's tokens were taken from.
