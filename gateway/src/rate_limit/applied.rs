@@ -30,6 +30,8 @@ pub struct Applied {
 pub(super) enum Paid {
     /// Nothing was taken, or it was given back.
     Nothing,
+    /// Nothing was taken: the rule only watches, and would have refused.
+    Watched,
     /// Nothing was asked: the store does not answer, and nobody knows what its bucket holds.
     Unknown,
     /// A bucket of this process.
@@ -98,13 +100,13 @@ impl Applied {
                     Paid::Unknown if is_closed(rule) => "store_down",
                     Paid::Unknown => "open",
                     _ if self.refused == Some(charge.rule) => "refused",
-                    Paid::Nothing if self.refused.is_some() => "given_back",
-                    Paid::Nothing => "would_refuse",
+                    Paid::Watched => "would_refuse",
+                    Paid::Nothing => "given_back",
                     Paid::Bucket(_) | Paid::Lease | Paid::Store(_) | Paid::Share(_) => "let_through",
                 },
                 remaining: (charge.paid != Paid::Unknown).then(|| charge.quota.remaining(charge.tat, charge.now)),
                 taken_from: match charge.paid {
-                    Paid::Nothing | Paid::Unknown => None,
+                    Paid::Nothing | Paid::Watched | Paid::Unknown => None,
                     Paid::Bucket(_) => Some("gateway"),
                     Paid::Lease => Some("lease"),
                     Paid::Store(_) => Some("store"),

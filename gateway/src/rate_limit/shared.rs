@@ -221,7 +221,7 @@ impl<'a, N: Network> Asking<'a, N> {
     fn refused(&mut self, asked: &Asked<'a>, quota: Quota, tat: u64, wait: u64) -> Result<(), GatewayError> {
         let shadow = asked.rule.settings.shadow;
         let decision = if shadow { LimitDecision::ShadowRefused } else { LimitDecision::Refused };
-        self.decided(asked, decision, (Paid::Nothing, quota, tat));
+        self.decided(asked, decision, (if shadow { Paid::Watched } else { Paid::Nothing }, quota, tat));
         if shadow {
             return Ok(());
         }
