@@ -2,6 +2,8 @@
 //!
 //! So many keys are counted. One that is not among them takes the place, and the count, of the least busy one: so no
 //! count is too low, and none too high by more than its `error`. Every key with more than `total / capacity` is there.
+//! Sketches are read together in the same sense: what a full one does not hold, it may have counted as often as its least
+//! busy one (Agarwal et al., "Mergeable Summaries", 2012).
 //!
 //! Source: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams" (2005).
 
@@ -67,14 +69,22 @@ impl<T: Clone> SpaceSaving<T> {
     where
         T: 'a,
     {
+        let sketches: Vec<&Self> = sketches.into_iter().collect();
         let mut all: Vec<Counted<T>> = Vec::new();
-        for counted in sketches.into_iter().flat_map(|sketch| &sketch.counted) {
+        for counted in sketches.iter().flat_map(|sketch| &sketch.counted) {
             match all.iter_mut().find(|known| known.key == counted.key) {
                 Some(known) => {
                     known.count = known.count.saturating_add(counted.count);
                     known.error = known.error.saturating_add(counted.error);
                 }
                 None => all.push(counted.clone()),
+            }
+        }
+        for sketch in sketches.iter().filter(|sketch| sketch.keys.len() == sketch.capacity) {
+            let least = sketch.counted.iter().map(|counted| counted.count).min().unwrap_or(0);
+            for counted in all.iter_mut().filter(|counted| !sketch.keys.contains(&counted.key)) {
+                counted.count = counted.count.saturating_add(least);
+                counted.error = counted.error.saturating_add(least);
             }
         }
         all.sort_by(|a, b| b.count.cmp(&a.count).then(a.key.cmp(&b.key)));
@@ -112,6 +122,24 @@ mod tests {
             for (key, count) in exact {
                 let is_there = busiest.iter().any(|counted| counted.key == key);
                 prop_assert!(is_there || count <= sketch.total() / capacity as u64);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn counts_of_several_sketches_are_never_too_low_and_too_high_by_their_error_at_most(
+            keys in prop::collection::vec((prop_oneof![0u64..5, 0u64..50], 0usize..3), 1..300), capacity in 1usize..10,
+        ) {
+            let mut sketches = [(); 3].map(|()| SpaceSaving::new(capacity));
+            let mut exact: HashMap<u64, u64> = HashMap::new();
+            for (key, worker) in &keys {
+                sketches[*worker].add(*key, 1, || ());
+                *exact.entry(*key).or_default() += 1;
+            }
+            for counted in SpaceSaving::busiest(&sketches, usize::MAX) {
+                let real = exact[&counted.key];
+                prop_assert!(counted.count >= real && counted.count - counted.error <= real);
             }
         }
     }

@@ -17,10 +17,16 @@ pub(super) const GOAWAY: u8 = 7;
 
 const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
+pub(super) const PADDED: u8 = 0x8;
 pub(super) const END_HEADERS: u8 = 0x4;
 
 /// Bytes of a GOAWAY's payload up to the end of its code (RFC 9113, section 6.8); text may follow.
 const LEFT_CODE_ENDS: usize = 8;
+
+/// DATA that carries nothing, not even padding, and ends nothing: no part of any message.
+pub(super) fn is_void(kind: u8, flags: u8, length: usize) -> bool {
+    kind == DATA && length == 0 && flags & (END_STREAM | PADDED) == 0
+}
 
 /// What is told of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,7 +64,7 @@ pub(super) struct Walk {
     code: u32,
     /// A block of header fields has begun, and not come to its end.
     in_block: bool,
-    /// A block that one frame does not end began in what was walked over last.
+    /// A block that one frame does not end began in what was walked over last, or a frame in it is not to go on.
     goes_on: bool,
 }
 
@@ -83,7 +89,8 @@ impl Walk {
         self.left
     }
 
-    /// Whether no block that one frame does not end began in what was walked over last, nor half a frame's head.
+    /// Whether all of what was walked over last may go on as it is: no block that one frame does not end began in it, no
+    /// frame in it is void, and it has no half of a frame's head.
     pub(super) fn is_plain(&self) -> bool {
         !self.goes_on && self.has == 0
     }
@@ -146,6 +153,7 @@ impl Walk {
         let [_, _, _, kind, flags, ..] = self.head;
         self.left = self.length();
         (self.kind, self.flags) = (kind, flags);
+        self.goes_on |= is_void(kind, flags, self.left);
         match kind {
             HEADERS => {
                 self.in_block = true;
@@ -249,5 +257,7 @@ mod tests {
         let begun = frame(HEADERS, 0, b"block");
         assert_eq!(then(&[&begun[..], &settings].concat()), (false, 0));
         assert_eq!(then(&frame(DATA, 0, b"x")), (true, 0));
+        assert_eq!(then(&[frame(DATA, 0, b""), frame(DATA, 0, b"x")].concat()), (false, 0), "one is not to go on");
+        assert_eq!(then(&[frame(DATA, END_STREAM, b""), frame(DATA, PADDED, &[0])].concat()), (true, 0));
     }
 }

@@ -6,9 +6,13 @@
 //!
 //! - A piece in which a field ends, ends with that field or a later one. A field that is longer than a frame fills
 //!   frames of its own but for its end.
-//! - For each frame at least one goes on, so that `h2` still sees floods of them; more, where one would be too long.
+//! - For each frame of a block at least one goes on, so that `h2` still sees floods of them; more, where one would be
+//!   too long.
 //! - What is held back fits into a frame. What no field has ends its block, and `h2` refuses it there and then.
 //! - Connections without such blocks pass, uncopied.
+//!
+//! DATA that carries nothing and ends nothing does not go on: `h2` bears a hundred of them in a connection's life, and
+//! there are honest peers that send one with each message. Who counts floods has seen them before.
 
 use std::mem;
 use std::ops::Range;
@@ -17,9 +21,8 @@ use bytes::BytesMut;
 use tokio::io::ReadBuf;
 
 use super::fields::{Fields, Met};
-use super::frames::{CONTINUATION, END_HEADERS, HEAD, HEADERS, Walk};
+use super::frames::{CONTINUATION, END_HEADERS, HEAD, HEADERS, PADDED, Walk, is_void};
 
-const PADDED: u8 = 0x8;
 const PRIORITY: u8 = 0x20;
 
 /// Bytes of a stream's priority.
@@ -123,6 +126,10 @@ impl Pieces {
                 let frame = mem::take(&mut self.frame);
                 self.recut(head, &frame);
             }
+            return;
+        }
+        if self.block.is_none() && head.is_void() {
+            self.frame.clear();
             return;
         }
         if let Some(block) = self.block.take() {
@@ -248,6 +255,11 @@ impl Head {
     fn of(&[a, b, c, kind, flags, ref stream @ ..]: &[u8; HEAD]) -> Self {
         let length = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
         Self { length, kind, flags, stream: *stream }
+    }
+
+    /// Whether it is of no use to anybody. On the connection's own stream it breaks a rule, and `h2` is to say so.
+    fn is_void(self) -> bool {
+        is_void(self.kind, self.flags, self.length) && !same_stream(self.stream, [0; 4])
     }
 }
 

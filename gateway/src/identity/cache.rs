@@ -14,9 +14,9 @@ use super::proven::{ByCredential, Identity};
 /// What a cache's bound counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Measure {
-    /// Memory.
+    /// Memory: what issuers sign is large, and ends in its signature.
     Bytes,
-    /// Identities.
+    /// Identities: tokens of any form, which may all have one end.
     Entries,
 }
 
@@ -27,30 +27,38 @@ impl Measure {
             Self::Entries => 1,
         }
     }
+
+    /// Bytes of a credential that its hash covers, from its end.
+    fn hashed(self) -> usize {
+        match self {
+            Self::Bytes => SIGNED,
+            Self::Entries => usize::MAX,
+        }
+    }
 }
 
-/// Bytes of a credential that its hash covers: the last, which are a signature's, or as good as random.
-const HASHED: usize = 32;
+/// The last bytes of what is signed are its signature's, as good as random.
+const SIGNED: usize = 32;
 
-/// Hashes a credential's length and its end, with a key of its own. Only proven credentials are kept, of which nobody
-/// can make two with one signature; the whole of a token of 800 bytes would cost 600 instructions more.
+/// Hashes a credential's length and its end, of so many bytes, with a key of its own. Only proven credentials are kept,
+/// and nobody can make two with one signature; the whole of a token of 800 bytes would cost 600 instructions more.
 #[derive(Debug, Clone)]
-struct Ends(RandomState);
+struct Ends(RandomState, usize);
 
 /// See [`Ends`].
-struct EndHasher(AHasher);
+struct EndHasher(AHasher, usize);
 
 impl BuildHasher for Ends {
     type Hasher = EndHasher;
 
     fn build_hasher(&self) -> EndHasher {
-        EndHasher(self.0.build_hasher())
+        EndHasher(self.0.build_hasher(), self.1)
     }
 }
 
 impl Hasher for EndHasher {
     fn write(&mut self, bytes: &[u8]) {
-        self.0.write(&bytes[bytes.len().saturating_sub(HASHED)..]);
+        self.0.write(&bytes[bytes.len().saturating_sub(self.1)..]);
     }
 
     fn write_usize(&mut self, length: usize) {
@@ -78,7 +86,7 @@ pub(super) struct Cache {
 impl Cache {
     /// A cache that holds so much; nothing at all keeps nothing.
     pub(super) fn new(most: usize, measure: Measure) -> Self {
-        let hasher = Ends(RandomState::new());
+        let hasher = Ends(RandomState::new(), measure.hashed());
         Self {
             young: HashSet::with_hasher(hasher.clone()),
             old: HashSet::with_hasher(hasher),
@@ -158,6 +166,14 @@ mod tests {
         assert!(cache.len() <= 20);
         assert!(cache.find(b"099", |_| false).is_none(), "it does not hold any more");
         assert!(cache.find(b"099", |_| true).is_none(), "and is forgotten");
+    }
+
+    #[test]
+    fn tokens_of_any_form_are_told_apart_by_all_of_them() {
+        let cache = Cache::new(1000, Measure::Entries);
+        let hash = |number: u32| cache.young.hasher().hash_one(format!("{number:04}{}", "x".repeat(64)).as_bytes());
+        let hashes: HashSet<u64> = (0..1000).map(hash).collect();
+        assert_eq!(hashes.len(), 1000, "though all have one end");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::{Map, Value};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
-use super::claims::Claims;
+use super::claims::{Claims, MAX_SUBJECT_BYTES};
 use super::ledger::hex;
 use crate::config::certificates::alternative_names;
 use crate::config::settings::identity::Mtls;
@@ -50,7 +50,7 @@ pub(super) fn judge(certificate: &ClientCertificate, signers: &Signers, now: i64
 /// subject: it would be the same one as that URI, which the certificate does not have.
 ///
 /// # Errors
-/// It names nobody, or does not hold any more.
+/// It names nobody, or by a name that is too long; or it does not hold any more.
 fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| AuthResult::Claims)?;
     let (uris, dns) = alternative_names(&parsed);
@@ -58,7 +58,7 @@ fn claims(certificate: &[u8], now: i64) -> Result<Claims, AuthResult> {
     // Whoever signs these two may not have the say over URIs: neither is taken for one.
     let plain = |name: &&str| !is_like_uri(name);
     let subject = uris.first().copied().or_else(|| dns.iter().copied().find(plain)).or(common.filter(plain));
-    let subject = subject.filter(|subject| !subject.is_empty());
+    let subject = subject.filter(|subject| !subject.is_empty() && subject.len() <= MAX_SUBJECT_BYTES);
     let subject: Box<str> = subject.ok_or(AuthResult::Claims)?.into();
     // It holds in its last second too (RFC 5280, section 4.1.2.5).
     let until = parsed.validity().not_after.timestamp().saturating_add(1);
@@ -130,6 +130,10 @@ mod tests {
         ] {
             let claims = claims(&certificate(common, names), 0);
             assert_eq!(claims.as_ref().map(|claims| claims.subject.as_deref().unwrap()).map_err(|why| *why), expected);
+        }
+        for (length, expected) in [(MAX_SUBJECT_BYTES, Ok(())), (MAX_SUBJECT_BYTES + 1, Err(AuthResult::Claims))] {
+            let long = "u".repeat(length);
+            assert_eq!(claims(&certificate("the job", vec![uri(&long)]), 0).map(drop), expected, "{length} bytes");
         }
         let whole = certificate("the job", names());
         let mut said = claims(&whole, 0).unwrap().all;

@@ -12,7 +12,7 @@ use crate::telemetry::metrics::AuthResult;
 /// The end of the year 9999: a later time is a mistake, or an attack on whoever adds to it.
 const LAST_SECOND: i64 = 253_402_300_799;
 /// The longest subject, bytes: it becomes a header, a label of limits and a part of records.
-const MAX_SUBJECT_BYTES: usize = 1024;
+pub(super) const MAX_SUBJECT_BYTES: usize = 1024;
 
 /// Claims that hold.
 #[derive(Debug, Clone, PartialEq)]

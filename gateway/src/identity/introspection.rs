@@ -28,8 +28,10 @@ use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::AuthResult;
 use crate::telemetry::notice;
 
-/// Questions that may be open at once; more wait, for as long as an answer would be waited for.
+/// Questions that may be open at once; more wait, for this part of the time that an answer is waited for. What has got
+/// its place has all of that time: an issuer is not held to have failed whoever came late.
 const MAX_OPEN: usize = 256;
+const WAITS: u32 = 2;
 /// Questions that may wait to be put; more are refused, as if the issuer were down.
 const MAX_WAITING: u32 = 4096;
 /// The largest answer.
@@ -40,8 +42,6 @@ const OPEN_FOR: Duration = Duration::from_secs(1);
 const MAX_OPEN_FOR: Duration = Duration::from_secs(30);
 /// Of an answer that says neither that a token holds nor that it does not.
 const NO_WORD: &str = "its answer is no JSON object with `active`, true or false";
-/// However long a question waited for its place, it has so much time.
-const LEAST: Duration = Duration::from_millis(1);
 
 /// An issuer that is asked.
 pub(super) struct Issuer {
@@ -132,7 +132,8 @@ impl Issuer {
             return Ok(place);
         }
         let _waits = Waiter::join_below(&self.waiting, MAX_WAITING).ok_or_else(|| self.crowded())?;
-        let place = tokio::time::timeout(self.settings.timeout, Arc::clone(&self.open).acquire_owned()).await;
+        let waits = self.settings.timeout / WAITS;
+        let place = tokio::time::timeout(waits, Arc::clone(&self.open).acquire_owned()).await;
         place.ok().and_then(Result::ok).ok_or_else(|| self.crowded())
     }
 
@@ -169,12 +170,10 @@ impl Question {
     /// The token does not hold, or the issuer gives no answer, or cannot be asked.
     pub(super) async fn ask(self) -> Result<Claims, AuthResult> {
         let Self { issuer, request, clock, events } = self;
-        let until = clock.now() + issuer.settings.timeout;
         let _place = issuer.place().await?;
         // It may have failed others while this one waited.
         let ticket = issuer.breaker().admit(clock.now()).0.ok_or(AuthResult::Unavailable)?;
-        let left = until.saturating_duration_since(clock.now()).max(LEAST);
-        let answer = remote::read(request.timeout(left), MAX_ANSWER_BYTES).await;
+        let answer = remote::read(request.timeout(issuer.settings.timeout), MAX_ANSWER_BYTES).await;
         let now = clock.now();
         let claims = answer.map(|answer| read(&answer.body, &issuer.settings, clock.unix_seconds(now)));
         let turned = issuer.breaker().settle(ticket, verdict(&claims), now);
@@ -286,6 +285,24 @@ mod tests {
         ] {
             assert_eq!(read(audiences, members), expected, "{members}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_question_waits_for_its_place_half_as_long_as_for_an_answer_and_is_the_issuers_failure_only_then() {
+        let clock = Clock::starting_at(Duration::ZERO);
+        let issuer = Arc::new(Issuer::new(&"opaque".into(), rules(""), 1, clock.now()));
+        let mut all: Vec<_> =
+            (0..MAX_OPEN).map(|_| Arc::clone(&issuer.open).try_acquire_owned().expect("a place")).collect();
+        let began = clock.now();
+        assert!(issuer.place().await.is_err(), "there is none");
+        assert_eq!(clock.now() - began, Duration::from_millis(500), "an answer is waited for longer");
+        let (place, ()) = tokio::join!(issuer.place(), async {
+            // virtual time
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            all.pop();
+        });
+        assert!(place.is_ok());
+        assert_eq!(issuer.listens(clock.now()), Ok(()), "waiting is nobody's failure");
     }
 
     #[test]

@@ -1,10 +1,18 @@
 //! What documents of keys say: where the keys of an issuer are, and which of them came and went.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::key_store::Fetched;
 use super::remote;
 use crate::jws::parse_json;
+
+/// A key as text: the same in whatever order its members stand, which a server may write out anew each time.
+pub(super) fn text_of(jwk: &Value) -> String {
+    let Some(members) = jwk.as_object() else { return jwk.to_string() };
+    serde_json::to_string(&members.iter().collect::<BTreeMap<_, _>>()).unwrap_or_default()
+}
 
 /// The names of keys that tokens are verified with from now on, and of those that none is any more: `kid`s, empty for a
 /// key without one. A key that was replaced under its name is both.

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use super::key_document::{keys_of, moved};
+use super::key_document::{keys_of, moved, text_of};
 use super::key_schedule::Schedule;
 use super::key_store::{Fetched, KeyStore};
 use super::remote::{self, Answer};
@@ -116,7 +116,7 @@ impl<A: Ask> Keeper<A> {
         let left_out = bad.map(|key| format!("{:?}: {}", key.kid.as_deref().unwrap_or(""), key.error)).collect();
         let document = parse_json(&answer.body).map_err(|error| error.to_string())?;
         let jwks: BTreeSet<String> =
-            document.get("keys").and_then(Value::as_array).into_iter().flatten().map(Value::to_string).collect();
+            document.get("keys").and_then(Value::as_array).into_iter().flatten().map(text_of).collect();
         let before = store.keys();
         let has_changed = before.as_ref().is_none_or(|before| before.jwks != jwks);
         let kids = set.keys().iter().filter_map(|key| key.kid.as_deref().map(str::to_owned)).collect();
@@ -254,6 +254,25 @@ mod tests {
         pass(200 * SECOND).await;
         assert_eq!(server.asked(), [0, 90, 180]);
         assert!(store.keys().is_some() && !store.is_failing());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn members_of_keys_in_another_order_are_no_other_keys() {
+        let server = Server::default();
+        let number = |turned: bool| {
+            let (kid, x) = (r#""kid":"k1""#, r#""x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo""#);
+            let all = if turned { format!("{x},{kid}") } else { format!("{kid},{x}") };
+            server.says("http://k", &format!(r#"{{"keys":[{{{all},"kty":"OKP","crv":"Ed25519"}}]}}"#), None);
+        };
+        number(false);
+        let (store, _, _task) = kept(&server, at("http://k"));
+        pass(SECOND).await;
+        let (before, keys) = (store.number(), store.keys().unwrap());
+        number(true);
+        pass(600 * SECOND).await;
+        assert_eq!((server.asked(), store.number()), (vec![0, 600], before), "what it signed holds on");
+        let now = store.keys().unwrap();
+        assert!(now.at > keys.at && now.jwks == keys.jwks, "and nobody is told of a rotation");
     }
 
     #[tokio::test(start_paused = true)]

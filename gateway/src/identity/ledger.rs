@@ -14,7 +14,7 @@ use crate::store::{By, Call, Down, Script, Store};
 use crate::telemetry::metrics::AuthResult;
 
 /// Clocks of gateways differ: a used token is remembered so much longer than it holds here, seconds.
-const MARGIN: i64 = 60;
+pub(super) const MARGIN: i64 = 60;
 /// A longer `jti` is in no list: such a token is taken back by its digest.
 const MAX_JTI_BYTES: usize = 256;
 

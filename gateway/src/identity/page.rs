@@ -1,6 +1,7 @@
 //! Whether a web page may open a WebSocket by a credential that its browser sends by itself.
 //!
-//! A browser sends cookies, passwords and certificates to a host with whatever any page asks for there. Of other
+//! A browser sends cookies, passwords, tickets (Negotiate, NTLM) and certificates to a host with whatever any page asks
+//! for there. Of other
 //! requests it keeps the answer from pages that are not let in (`cors`), or asks before; of a WebSocket it does
 //! neither: whichever page opens one reads and writes it in its user's name (cross-site WebSocket hijacking). It tells
 //! who asks in `Origin`, and no page can change that (RFC 6455, sections 4.1 and 10.2). So that has to be the request's
@@ -111,23 +112,25 @@ fn is_ambient(provider: &Provider, credential: &Credential, headers: &HeaderMap)
         Place::Handshake => matches!(credential, Credential::Certificate(_)),
         Place::Tokens(all) => places::is_in_cookies_alone(headers, all),
         Place::Header(name) if *name == header::COOKIE => true,
-        Place::Header(name) if *name == header::AUTHORIZATION => is_basic(headers),
+        Place::Header(name) if *name == header::AUTHORIZATION => is_browsers(headers),
         Place::Bearer | Place::Header(_) => false,
     }
 }
 
-/// Whether the service of `forward_auth` is shown what a browser sends by itself, and nothing that a page has to write:
-/// no page can give a handshake a token in `Authorization`.
+/// Whether the service of `forward_auth` is shown what a browser sends by itself, and nothing that no browser sends: no
+/// page can give a handshake a token in `Authorization`, so who shows one is no page.
 fn shows_what_browsers_send(shown: &[HeaderName], headers: &HeaderMap) -> bool {
     let is_shown = |name: &HeaderName| shown.contains(name) && headers.contains_key(name);
-    let is_written = headers.contains_key(header::AUTHORIZATION) && !is_basic(headers);
+    let is_written = headers.contains_key(header::AUTHORIZATION) && !is_browsers(headers);
     !is_written && (is_shown(&header::COOKIE) || is_shown(&header::AUTHORIZATION))
 }
 
-/// Whether `Authorization` is a name and a password, which browsers remember and send.
-fn is_basic(headers: &HeaderMap) -> bool {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    all.any(|value| value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic ")))
+/// Whether `Authorization` is of a scheme that browsers answer by themselves, from what they remember or whom their
+/// system has logged in: RFC 7617, RFC 7616, RFC 4559, and NTLM.
+fn is_browsers(headers: &HeaderMap) -> bool {
+    const THEIRS: [&[u8]; 4] = [b"basic", b"digest", b"negotiate", b"ntlm"];
+    let scheme = |value: &[u8]| value.split(|byte| *byte == b' ').next().unwrap_or_default().to_ascii_lowercase();
+    headers.get_all(header::AUTHORIZATION).iter().any(|value| THEIRS.contains(&&*scheme(value.as_bytes())))
 }
 
 /// Whether a page of this `Origin` may; `own`: the host that was asked for, and whether that was over TLS.
@@ -215,6 +218,10 @@ mod tests {
         };
         assert!(of(&both, &[("cookie", "a=b")]) && of(&both, &[("authorization", "Basic YTpi")]));
         assert!(of(&both, &[("cookie", "a=b"), ("authorization", "basic YTpi")]));
+        for theirs in ["Negotiate YII=", "negotiate YII=", "NTLM TlRM", "Digest username=\"a\"", "Basic"] {
+            assert!(of(&both, &[("cookie", "a=b"), ("authorization", theirs)]), "a browser sends it: {theirs}");
+            assert!(of(&both, &[("authorization", theirs)]), "{theirs}");
+        }
         assert!(!of(&both, &[]) && !of(&both, &[("authorization", "Bearer t")]));
         assert!(!of(&both, &[("cookie", "a=b"), ("authorization", "Bearer t")]), "no page writes that in a handshake");
         assert!(!of(&both[..1], &[("cookie", "a=b")]), "it is not shown");

@@ -33,6 +33,9 @@ pub(super) struct Issued {
     upstream: Arc<str>,
     /// Which office made it.
     office: u64,
+    /// When it was made, Unix time: a clock that was set back makes another one, or services would be shown one of times
+    /// to come.
+    made: i64,
     /// When another one is made, Unix time.
     renew_at: i64,
     /// The whole field.
@@ -114,7 +117,7 @@ impl Office {
     pub(super) fn field(&self, identity: &Identity, upstream: &Arc<str>, now: i64) -> Option<Arc<[u8]>> {
         let mut kept = identity.passports.lock().unwrap_or_else(PoisonError::into_inner);
         let is_it = |issued: &&Issued| issued.office == self.number && issued.upstream == *upstream;
-        if let Some(issued) = kept.iter().find(is_it).filter(|issued| now < issued.renew_at) {
+        if let Some(issued) = kept.iter().find(is_it).filter(|issued| (issued.made..issued.renew_at).contains(&now)) {
             return Some(Arc::clone(&issued.field));
         }
         let lifetime = i64::try_from(self.settings.lifetime.as_secs()).unwrap_or(1);
@@ -127,7 +130,8 @@ impl Office {
             kept.remove(0);
         }
         let renew_at = now + (2 * lifetime / 3).max(1);
-        kept.push(Issued { upstream: Arc::clone(upstream), office: self.number, renew_at, field: Arc::clone(&field) });
+        let (upstream, kept_field) = (Arc::clone(upstream), Arc::clone(&field));
+        kept.push(Issued { upstream, office: self.number, made: now, renew_at, field: kept_field });
         Some(field)
     }
 
@@ -183,6 +187,20 @@ mod tests {
         let set = office.key_set(now);
         let kid = |key: &Value| key["kid"].as_str().unwrap().to_owned();
         set["keys"].as_array().unwrap().iter().map(kid).collect()
+    }
+
+    #[test]
+    fn a_passport_is_used_for_two_thirds_of_its_time_and_not_by_a_clock_that_was_set_back() {
+        let office = office(&signers(), crate::clock::Clock::system().now(), None);
+        let identity = Identity { until: i64::MAX, ends: i64::MAX, ..Identity::unnamed() };
+        let at = |now: i64| office.field(&identity, &"api".into(), now).unwrap();
+        let first = at(10_000);
+        assert_eq!(at(10_019), first);
+        let second = at(10_020);
+        assert_ne!(second, first);
+        let third = at(6_400);
+        assert_ne!(third, second, "services would be shown one of an hour to come");
+        assert_eq!(at(6_401), third);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! An identity that is proven.
 
 use std::borrow::Borrow;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::{Arc, OnceLock};
@@ -8,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::ledger::digest_of;
+use super::ledger::{MARGIN, digest_of};
 use super::passport::Passports;
 use crate::tls::ClientCertificate;
 
@@ -22,6 +23,8 @@ pub struct Identity {
     pub scopes: Box<[Box<str>]>,
     /// All that the credential says.
     pub claims: Map<String, Value>,
+    /// The second at which it was proven, Unix time.
+    pub(super) since: i64,
     /// The second from which on it does not hold any more unless it is proven again, Unix time.
     pub until: i64,
     /// The second from which on its credential holds no more, which may be later than what is remembered of it.
@@ -60,6 +63,7 @@ impl Identity {
             subject: None,
             scopes: Box::default(),
             claims: Map::new(),
+            since: 0,
             until: 0,
             ends: 0,
             fields: Box::default(),
@@ -85,7 +89,7 @@ impl Identity {
     pub fn likeness(&self) -> &[u8; 32] {
         self.likeness.get_or_init(|| {
             let is_tokens_own = |claim: &str| matches!(claim, "exp" | "iat" | "nbf" | "jti");
-            let claims: Vec<(&String, &Value)> = self.claims.iter().filter(|(name, _)| !is_tokens_own(name)).collect();
+            let claims = self.claims.iter().filter(|(name, _)| !is_tokens_own(name)).collect::<BTreeMap<_, _>>();
             let all = serde_json::json!([&*self.provider, self.subject, self.scopes, claims]);
             let mut hasher = Sha256::new();
             hasher.update(all.to_string());
@@ -107,10 +111,11 @@ impl Identity {
         certificate().is_some_and(|shown| shown.fingerprint() == bound)
     }
 
-    /// Whether it still holds at this second.
+    /// Whether it still holds at this second. A clock that was set back forgets, or what was to be believed for a while
+    /// would be until the clock is there again. A request is as old as its head, so that a little earlier is no step.
     #[inline]
     pub(super) fn holds(&self, proof: Proof, now: i64) -> bool {
-        self.proof == proof && now < self.until
+        self.proof == proof && (self.since.saturating_sub(MARGIN)..self.until).contains(&now)
     }
 }
 
@@ -145,5 +150,32 @@ impl Hash for ByCredential {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // As a slice is hashed: it is looked up by one.
         self.0.credential[..].hash(state);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_that_prove_the_same_are_alike_in_whatever_order_their_claims_stand() {
+        let likeness = |claims: &str| {
+            let claims = serde_json::from_str(claims).unwrap();
+            *Identity { claims, ..Identity::unnamed() }.likeness()
+        };
+        assert_eq!(likeness(r#"{"sub":"ada","org":"a","exp":1}"#), likeness(r#"{"exp":2,"org":"a","sub":"ada"}"#));
+        assert_ne!(likeness(r#"{"sub":"ada","org":"a"}"#), likeness(r#"{"sub":"a","org":"ada"}"#));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_forgets_what_was_proven() {
+        let (proof, other) = (Proof { provider: 1, keys: 1 }, Proof { provider: 1, keys: 2 });
+        let identity = Identity { since: 1000, until: 1030, ..Identity::unnamed() };
+        for (now, expected) in [(1000, true), (1029, true), (1030, false), (940, true), (939, false), (0, false)] {
+            assert_eq!(identity.holds(proof, now), expected, "{now}");
+        }
+        assert!(!identity.holds(other, 1000));
+        let for_ever = Identity { since: 1000, until: i64::MAX, ..Identity::unnamed() };
+        assert!(for_ever.holds(proof, i64::MAX - 1) && !for_ever.holds(proof, 939), "it is looked at again");
     }
 }

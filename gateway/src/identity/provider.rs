@@ -345,7 +345,7 @@ impl Provider {
         (proof, now): (Proof, i64),
         judged: Result<Claims, AuthResult>,
     ) -> Result<Arc<Identity>, AuthResult> {
-        let proven = judged.map(|claims| Arc::new(self.identity(claims, credential, proof)));
+        let proven = judged.map(|claims| Arc::new(self.identity(claims, credential, (proof, now))));
         match &proven {
             Ok(identity) => self.memories.of(worker).proven.keep(Arc::clone(identity)),
             // What is refused before any signature is computed is as cheap to refuse again.
@@ -360,7 +360,7 @@ impl Provider {
     /// # Errors
     /// Why it does not hold, or that somebody else would have to be asked.
     pub(super) fn try_out(&self, credential: &Credential, now: i64) -> Result<Identity, AuthResult> {
-        self.judge(credential, now).map(|claims| self.identity(claims, credential, self.proof()))
+        self.judge(credential, now).map(|claims| self.identity(claims, credential, (self.proof(), now)))
     }
 
     fn judge(&self, credential: &Credential, now: i64) -> Result<Claims, AuthResult> {
@@ -376,7 +376,7 @@ impl Provider {
         }
     }
 
-    fn identity(&self, claims: Claims, credential: &[u8], proof: Proof) -> Identity {
+    fn identity(&self, claims: Claims, credential: &[u8], (proof, since): (Proof, i64)) -> Identity {
         Identity {
             provider: Arc::clone(self.name()),
             fields: fields::write(&self.headers, self.name(), &claims),
@@ -384,6 +384,7 @@ impl Provider {
             subject: claims.subject,
             scopes: claims.scopes,
             claims: claims.all,
+            since,
             until: claims.until,
             ends: claims.ends,
             credential: credential.into(),

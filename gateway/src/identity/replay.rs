@@ -1,4 +1,5 @@
-//! Tokens that hold for one request: those that were used are remembered until they would have ended anyway.
+//! Tokens that hold for one request: those that were used are remembered until they would have ended anyway, and a
+//! minute more, for a clock that is set back.
 //!
 //! Where gateways share that memory it is a store's (`ledger.rs`). This one is the process's, so a token is used once
 //! whatever worker it comes to. It is bounded: when it is full of tokens that could still be used again, further ones
@@ -10,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use ahash::RandomState;
 
-use super::ledger::jti;
+use super::ledger::{MARGIN, jti};
 use super::proven::Identity;
 use crate::telemetry::metrics::AuthResult;
 
@@ -31,7 +32,7 @@ pub(super) struct Used {
 
 #[derive(Debug, Default)]
 struct Tokens {
-    /// The end of each, seconds since the Unix epoch, by 128 bits of its provider and `jti`.
+    /// Until when each is remembered, seconds since the Unix epoch, by 128 bits of its provider and `jti`.
     ends: HashMap<u128, i64>,
     /// When there are so many, it is looked which have ended.
     look_at: usize,
@@ -51,6 +52,12 @@ impl Tokens {
             self.first_end = self.ends.values().copied().min().unwrap_or(i64::MAX);
         }
         is_due
+    }
+
+    fn insert(&mut self, mark: u128, identity: &Identity) {
+        let end = identity.until.saturating_add(MARGIN);
+        self.ends.insert(mark, end);
+        self.first_end = self.first_end.min(end);
     }
 }
 
@@ -95,8 +102,7 @@ impl Used {
         let mut tokens = self.tokens();
         tokens.make_room(self.most, now);
         if tokens.ends.len() < self.most / 2 {
-            tokens.ends.insert(mark, identity.until);
-            tokens.first_end = tokens.first_end.min(identity.until);
+            tokens.insert(mark, identity);
         }
     }
 
@@ -109,15 +115,14 @@ impl Used {
         let mut tokens = self.tokens();
         tokens.make_room(self.most, now);
         let is_full = tokens.ends.len() >= self.most;
-        match tokens.ends.entry(mark) {
-            std::collections::hash_map::Entry::Occupied(_) => Err(AuthResult::Replayed),
-            std::collections::hash_map::Entry::Vacant(_) if is_full => Err(AuthResult::Unavailable),
-            std::collections::hash_map::Entry::Vacant(place) => {
-                place.insert(identity.until);
-                tokens.first_end = tokens.first_end.min(identity.until);
-                Ok(())
-            }
+        if tokens.ends.contains_key(&mark) {
+            return Err(AuthResult::Replayed);
         }
+        if is_full {
+            return Err(AuthResult::Unavailable);
+        }
+        tokens.insert(mark, identity);
+        Ok(())
     }
 }
 
@@ -174,8 +179,21 @@ mod tests {
             refused += u32::from(result == Err(AuthResult::Unavailable));
         }
         assert_eq!(refused, 1000, "what cannot be remembered is not let through");
-        assert_eq!(used.use_up(&identity("a", Some("new"), 300), 100), Ok(()), "all of them have ended");
+        let new = identity("a", Some("new"), 300);
+        assert_eq!(used.use_up(&new, 100), Err(AuthResult::Unavailable), "the clock may be set back yet");
+        assert_eq!(used.use_up(&new, 100 + MARGIN), Ok(()), "all of them have ended");
         assert!(used.tokens.lock().unwrap().ends.len() <= 1);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_less_than_a_minute_lets_no_token_be_used_twice() {
+        let used = Used::new();
+        let first = identity("a", Some("first"), 100);
+        used.use_up(&first, 10).unwrap();
+        for number in 0..2 * FEW {
+            used.use_up(&identity("a", Some(&number.to_string()), 300), 130).unwrap();
+        }
+        assert_eq!(used.use_up(&first, 99), Err(AuthResult::Replayed), "it was looked which have ended");
     }
 
     #[test]
@@ -185,15 +203,15 @@ mod tests {
             used.use_up(&identity("a", Some(&number.to_string()), 100 + number % 2), 10).unwrap();
         }
         let looks = |now: i64| {
-            let looked = (0..1000).filter(|_| used.tokens.lock().unwrap().make_room(2000, now)).count();
+            let looked = (0..1000).filter(|_| used.tokens.lock().unwrap().make_room(2000, now + MARGIN)).count();
             (looked, used.tokens.lock().unwrap().ends.len())
         };
         assert_eq!((looks(10), looks(99)), ((0, 2000), (0, 2000)), "none of them has ended");
         assert_eq!(looks(100), (1, 1000), "half of them have, and that is found out once");
         for number in 2000..3000 {
-            used.use_up(&identity("a", Some(&number.to_string()), 102), 100).unwrap();
+            used.use_up(&identity("a", Some(&number.to_string()), 102), 100 + MARGIN).unwrap();
         }
-        let further = used.use_up(&identity("a", Some("further"), 200), 100);
+        let further = used.use_up(&identity("a", Some("further"), 200), 100 + MARGIN);
         assert_eq!(further, Err(AuthResult::Unavailable), "it is full again");
         assert_eq!((looks(100), looks(101), looks(102)), ((0, 2000), (1, 1000), (0, 1000)));
     }

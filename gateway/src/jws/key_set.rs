@@ -101,7 +101,8 @@ impl std::error::Error for KeySetError {}
 fn refuse_what_is_secret(jwks: &[Value]) -> Result<(), KeySetError> {
     let text = |jwk: &Value, name: &str| jwk.get(name).and_then(Value::as_str).map(str::to_owned);
     let of_type = |jwk: &Value| text(jwk, "kty").map(|kty| kty == "oct");
-    let is_private = |jwk: &&Value| of_type(jwk) == Some(false) && PRIVATE.iter().any(|name| jwk.get(name).is_some());
+    // One that does not say of what kind it is, is none that can be used, and published all the same.
+    let is_private = |jwk: &&Value| of_type(jwk) != Some(true) && PRIVATE.iter().any(|name| jwk.get(name).is_some());
     if let Some(private) = jwks.iter().find(is_private) {
         return Err(KeySetError::Private(text(private, "kid").unwrap_or_default()));
     }

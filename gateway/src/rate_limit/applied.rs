@@ -1,5 +1,7 @@
 //! What the rules of its route came to for one request, and what its client is told of it.
 
+use std::sync::Arc;
+
 use smallvec::SmallVec;
 
 use super::cells::Place;
@@ -10,6 +12,7 @@ use crate::algorithms::gcra::Quota;
 use crate::config::settings::rate_limit::OnFailure;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::store::Store;
 use crate::telemetry::recorder::Consulted;
 
 /// What was taken for one request.
@@ -18,6 +21,8 @@ pub struct Applied {
     pub(super) charges: SmallVec<[Charge; 2]>,
     /// The rule that refused, by its place in the route.
     pub(super) refused: Option<usize>,
+    /// Stores that this request has asked in vain.
+    pub(super) in_vain: SmallVec<[Arc<Store>; 1]>,
 }
 
 /// Where a request's tokens were taken from.
@@ -25,6 +30,8 @@ pub struct Applied {
 pub(super) enum Paid {
     /// Nothing was taken, or it was given back.
     Nothing,
+    /// Nothing was taken: the rule only watches, and would have refused.
+    Watched,
     /// Nothing was asked: the store does not answer, and nobody knows what its bucket holds.
     Unknown,
     /// A bucket of this process.
@@ -93,13 +100,13 @@ impl Applied {
                     Paid::Unknown if is_closed(rule) => "store_down",
                     Paid::Unknown => "open",
                     _ if self.refused == Some(charge.rule) => "refused",
-                    Paid::Nothing if self.refused.is_some() => "given_back",
-                    Paid::Nothing => "would_refuse",
+                    Paid::Watched => "would_refuse",
+                    Paid::Nothing => "given_back",
                     Paid::Bucket(_) | Paid::Lease | Paid::Store(_) | Paid::Share(_) => "let_through",
                 },
                 remaining: (charge.paid != Paid::Unknown).then(|| charge.quota.remaining(charge.tat, charge.now)),
                 taken_from: match charge.paid {
-                    Paid::Nothing | Paid::Unknown => None,
+                    Paid::Nothing | Paid::Watched | Paid::Unknown => None,
                     Paid::Bucket(_) => Some("gateway"),
                     Paid::Lease => Some("lease"),
                     Paid::Store(_) => Some("store"),

@@ -307,7 +307,9 @@ impl Slots {
         });
         // The next look comes when as many have come as stayed: looking costs each key a constant.
         self.sweep_at = (2 * self.tats.len()).max(FIRST_SWEEP).min(self.limit);
-        self.full_until = earliest.max(now.saturating_add(LOOK_EVERY));
+        // Only a map that is full has nothing to look for until then.
+        let is_full = self.tats.len() >= self.limit;
+        self.full_until = if is_full { earliest.max(now.saturating_add(LOOK_EVERY)) } else { 0 };
     }
 }
 

@@ -213,9 +213,24 @@ mod tests {
     #[test]
     fn names_in_stores_are_fixed() {
         // Gateways of two versions share a store: this may change only together with the name of the script.
-        let id = stable_id("public", None, &Key::Address("10.0.0.7".parse().unwrap()));
-        assert_eq!(id, stable_id("public", None, &Key::Address("10.0.0.7".parse().unwrap())));
-        assert_ne!(id, stable_id("public", Some("anonymous"), &Key::Address("10.0.0.7".parse().unwrap())));
+        let (v4, v6) = ("10.0.0.7".parse().unwrap(), "2001:db8::".parse().unwrap());
+        for (key, expected) in [
+            (Key::Global, "toY5ZTHK-NawfWRq8BDJu2"),
+            (Key::Route("api"), "HaH-eV9sLhbEGjyaLQ7BD2"),
+            (Key::Address(v4), "goAFTqJb0_Fyw-DUEiOm53"),
+            (Key::Address(v6), "OpenE4hXyr1VAVA4G_07w2"),
+            (Key::Header(b"k"), "-7J0TiUK4l8ZnzagnLWWo3"),
+            (Key::Subject("idp", "ada"), "bkb2N5D1wagP-GZ414lU61"),
+            (Key::Claim("acme"), "OyEkOtg040R1UxTzLc-F62"),
+            (Key::NumberClaim(7), "nEvDSplqxFHbMRL30pnfi1"),
+            (Key::Custom(7), "xbodAyI0dqulLtBVMOlbw2"),
+        ] {
+            assert_eq!(ShortId::of(&key).to_string(), expected, "{key:?}");
+        }
+        // What events call keys.
+        const EVENT: u128 = 0x1fe4_d370_846e_3aa0_63e5_3444_50bd_5deb;
+        assert_eq!(stable_id("public", None, &Key::Address(v4)), EVENT);
+        assert_ne!(EVENT, stable_id("public", Some("anonymous"), &Key::Address(v4)));
         assert_ne!(stable_id("a", None, &Key::Global), stable_id("b", None, &Key::Global));
     }
 

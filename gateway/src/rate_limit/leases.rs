@@ -170,6 +170,17 @@ impl Held {
     }
 }
 
+/// Takes a request's tokens from the chunk that is held, and asks for no other.
+///
+/// `None`: there is no room for another key.
+///
+/// # Errors
+/// They are not in it.
+pub(super) fn take_held(rule: &Rule, who: (&Key<'_>, Tier, u64), now: u64) -> Result<Option<Outcome>, Down> {
+    let Some(lease) = rule.state.leases.of(rule, who, now) else { return Ok(None) };
+    lease.spend(rule, (who.2, rule.quota(who.1)), now).map(Some).ok_or(Down)
+}
+
 /// Takes a request's tokens: from the chunk that is held, or from the next one.
 ///
 /// `None`: there is no room for another key.

@@ -118,6 +118,7 @@ impl RouteLimits {
                 Err(refused) => {
                     charge.tat = rule.cells().look(hash);
                     let shadow = rule.settings.shadow;
+                    charge.paid = if shadow { Paid::Watched } else { Paid::Nothing };
                     let decision = if shadow { LimitDecision::ShadowRefused } else { LimitDecision::Refused };
                     rule.decided(exchange, (&key, tier), decision, (now, charge.tat));
                     applied.charges.push(charge);
@@ -166,11 +167,11 @@ impl RouteLimits {
         for charge in &mut applied.charges {
             let Some(rule) = self.rules.get(charge.rule) else { continue };
             let worker = exchange.shard.index;
-            if charge.paid == Paid::Unknown {
+            if matches!(charge.paid, Paid::Watched | Paid::Unknown) {
                 continue;
             }
             match std::mem::replace(&mut charge.paid, Paid::Nothing) {
-                Paid::Nothing | Paid::Unknown => continue,
+                Paid::Nothing | Paid::Watched | Paid::Unknown => continue,
                 Paid::Bucket(place) => rule.cells().refund(charge.hash, place, &charge.quota),
                 Paid::Lease => leases::give_back(rule, charge.hash, charge.tier),
                 Paid::Store(key) => shared::give_back(rule, worker, (key, charge.tier, charge.hash)),

@@ -80,10 +80,29 @@ impl<'a, N: Network> Asking<'a, N> {
         Ok(true)
     }
 
+    /// Whether this request has waited for the rule's store in vain: once is enough. A rule that has a share asks all
+    /// the same, since it does not wait for who is silent.
+    fn is_in_vain(&self, asked: &Asked<'a>) -> bool {
+        !asked.rule.has_share() && self.applied.in_vain.iter().any(|store| Arc::ptr_eq(store, asked.store))
+    }
+
+    /// Of a cluster this says nothing: another server may have the next slot.
+    #[cold]
+    fn asked_in_vain(&mut self, store: &Arc<Store>) {
+        if !matches!(store.settings.servers, Servers::Cluster(_)) {
+            self.applied.in_vain.push(Arc::clone(store));
+        }
+    }
+
     /// Whether there was room to keep a chunk; without it the request is to ask for itself.
     async fn lease(&mut self, asked: &Asked<'a>, most: u64) -> Result<bool, GatewayError> {
         let who = (&asked.key, asked.tier, asked.hash);
-        match leases::take(asked.rule, self.exchange.by(), who, most, self.now).await {
+        let taken = if self.is_in_vain(asked) {
+            leases::take_held(asked.rule, who, self.now)
+        } else {
+            leases::take(asked.rule, self.exchange.by(), who, most, self.now).await
+        };
+        match taken {
             Ok(None) => Ok(false),
             Ok(Some(outcome)) => {
                 // It may have waited: what is left, and for how long, is told by the time of the answer.
@@ -96,18 +115,26 @@ impl<'a, N: Network> Asking<'a, N> {
                 self.refused(asked, quota, outcome.tat, quota.wait(outcome.tat, self.now).max(1))?;
                 Ok(true)
             }
-            Err(Down) => self.without_store(asked, |now| asked.take_share(now, false)).map(|()| true),
+            Err(Down) => {
+                self.asked_in_vain(asked.store);
+                self.without_store(asked, |now| asked.take_share(now, false)).map(|()| true)
+            }
         }
     }
 
     /// One atomic step in a store for all of these.
     async fn exact(&mut self, store: &Arc<Store>, together: &[Asked<'a>]) -> Result<(), GatewayError> {
-        let Ok(mut flight) = Flight::start(store, self.exchange.by(), together, self.now) else {
-            return together.iter().try_for_each(|asked| self.without_store(asked, |now| asked.take_share(now, false)));
+        let alone = |asking: &mut Self| {
+            together.iter().try_for_each(|asked| asking.without_store(asked, |now| asked.take_share(now, false)))
         };
+        if together.iter().any(|asked| self.is_in_vain(asked)) {
+            return alone(self);
+        }
+        let Ok(mut flight) = Flight::start(store, self.exchange.by(), together, self.now) else { return alone(self) };
         match flight.land(self.now).await {
             Ok(charged) => self.judge(&charged, together),
             Err(Down) => {
+                self.asked_in_vain(store);
                 flight.decided_alone();
                 let mut each = together.iter().enumerate();
                 each.try_for_each(|(at, asked)| self.without_store(asked, |now| flight.take_share(at, now)))
@@ -194,7 +221,7 @@ impl<'a, N: Network> Asking<'a, N> {
     fn refused(&mut self, asked: &Asked<'a>, quota: Quota, tat: u64, wait: u64) -> Result<(), GatewayError> {
         let shadow = asked.rule.settings.shadow;
         let decision = if shadow { LimitDecision::ShadowRefused } else { LimitDecision::Refused };
-        self.decided(asked, decision, (Paid::Nothing, quota, tat));
+        self.decided(asked, decision, (if shadow { Paid::Watched } else { Paid::Nothing }, quota, tat));
         if shadow {
             return Ok(());
         }

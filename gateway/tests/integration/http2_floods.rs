@@ -281,10 +281,27 @@ async fn d_small_data_that_its_upstream_does_not_take_yet_ends_nobodys_connectio
 }
 
 #[tokio::test]
+async fn d_empty_data_within_the_allowance_is_no_part_of_a_message_and_ends_nothing() {
+    let upstream = echo().await;
+    let gateway = Gateway::to(upstream.addr()).await;
+    let mut client = Frames::connect(gateway.address).await;
+    for number in 0..3 {
+        // More than `h2` bears in a connection's life; fewer than may come in a second.
+        let (stream, empty) = (stream(number), frame(DATA, 0, stream(number), b"").repeat(200));
+        let body = [&empty[..], &frame(DATA, 0, stream, b"x"), &empty[..9], &frame(DATA, END_STREAM, stream, b"")];
+        client.send([&post(stream)[..], &body.concat()].concat()).await;
+        let answer = client.next_of(HEADERS).await.expect("an answer");
+        assert_eq!((answer.stream, answer.payload[0]), (stream, 0x88), "200, by its place in the static table");
+    }
+    client.is_alive().await;
+    assert_eq!(floods(&gateway).await, 0.0);
+}
+
+#[tokio::test]
 async fn d_empty_data_ends_the_connection_whether_it_is_read_or_not() {
     let upstream = echo().await;
     let gateway = Gateway::to(upstream.addr()).await;
-    is_stopped(&gateway, [post(1), frame(DATA, 0, 1, b"").repeat(20_000)].concat()).await;
+    assert!(is_stopped(&gateway, [post(1), frame(DATA, 0, 1, b"").repeat(20_000)].concat()).await);
     upstream.set_rules([Rule::on("/never").effect(Effect::Hang)]);
     let padded = frame(DATA, 8, 1, &[3, 0, 0, 0]);
     is_stopped(&gateway, [post(1), padded.repeat(20_000)].concat()).await;

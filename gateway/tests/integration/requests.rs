@@ -41,6 +41,20 @@ pub(crate) fn word<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().unwrap_or_default()
 }
 
+#[tokio::test]
+async fn a_limit_that_only_watches_would_have_refused_whatever_another_one_did() {
+    let upstream = echo().await;
+    let limit =
+        |name: &str, more: &str| format!("[rate_limits.{name}]\nkey = 'client_ip'\nrate = '1/h'\nburst = 1\n{more}\n");
+    let limits = limit("watch", "shadow = true") + &limit("tight", "");
+    let route = one_route("", "rate_limits = ['watch', 'tight']", upstream.addr());
+    let gateway = Gateway::start(&recording("sample = 1.0", &format!("{limits}\n{route}"))).await;
+    assert_eq!((gateway.get("/").await.status, gateway.get("/").await.status), (200, 429));
+    let told = gateway.only("code=rate_limited", 2).await;
+    let decided: Vec<_> = told["limits"].as_array().unwrap().iter().map(|it| (&it["rule"], &it["decision"])).collect();
+    assert_eq!(decided, [(&json!("watch"), &json!("would_refuse")), (&json!("tight"), &json!("refused"))]);
+}
+
 /// Who was asked of a request, and what it came to: part, endpoint, outcome.
 pub(crate) fn asked(told: &Value) -> Vec<(&str, &str, &str)> {
     let exchanges = told["exchanges"].as_array().unwrap().iter();

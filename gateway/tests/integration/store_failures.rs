@@ -248,6 +248,40 @@ async fn open_lets_all_through_and_closed_none() {
 }
 
 #[tokio::test]
+async fn k3_a_request_waits_for_a_paused_store_once_whatever_its_rules_and_phases() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let store = quick(&redis)
+        .replace("command_timeout = '1s'", "command_timeout = '300ms'")
+        .replace("consecutive_failures = 2", "consecutive_failures = 1000");
+    let of = |name: &str, key: &str, mode: &str| {
+        format!(
+            "[rate_limits.{name}]\nrate = '1/h'\nburst = 40\nkey = '{key}'\nstore = 'shared'\n             on_store_failure = 'open'\nmode = '{mode}'\n"
+        )
+    };
+    let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
+    let limits = [
+        of("leased", "client_ip", "leased"),
+        of("exact", "client_ip", "exact"),
+        of("user", "subject", "exact"),
+        of("users", "subject", "leased"),
+        format!("[identity.providers.keys]\nkind = 'api_key'\nfile = '{keys}'\n"),
+    ];
+    let names = "'leased', 'exact', 'user', 'users'";
+    let text = text(&store, &limits.concat(), names, &upstream);
+    let text = text.replace("[[routes]]\n", "[[routes]]\nauth = { providers = ['keys'] }\n");
+    let gateway = Gateway::start(&text).await;
+    let waits = async || gateway.metric("gateway_store_duration_seconds_count{store=\"shared\"}").await.unwrap_or(0.0);
+    let mut client = gateway.client().await;
+    assert_eq!(get(&mut client, "x-api-key: demo-key\r\n").await.status, 200);
+    redis.pause();
+    for number in 1..=3 {
+        let before = waits().await;
+        assert_eq!(get(&mut client, "x-api-key: demo-key\r\n").await.status, 200);
+        assert_eq!(waits().await - before, 1.0, "the request {number}");
+    }
+}
+
+#[tokio::test]
 async fn a_store_that_was_killed_and_is_empty_when_it_returns_gives_no_burst() {
     let (mut redis, upstream) = (Redis::start(), echo().await);
     let gateway = sharing(&quick(&redis), &rule("local_share"), "'all'", &upstream).await;

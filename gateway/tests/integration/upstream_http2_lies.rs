@@ -203,6 +203,28 @@ async fn a14_a_connection_that_breaks_a_rule_is_closed_and_its_calls_are_502() {
     }
 }
 
+/// Some servers send one before the trailers of each answer.
+#[tokio::test]
+async fn d_empty_data_of_an_upstream_ends_nobodys_connection() {
+    let (upstream, gateway) = world().await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let mut frames = None;
+    for number in 0..3 {
+        let call = client.begin(get("/"), true).await;
+        if frames.is_none() {
+            frames = Some(upstream.accept(b"").await);
+        }
+        let frames = frames.as_mut().unwrap();
+        let stream = frames.next_of(HEADERS).await.expect("the same connection").stream;
+        let empty = frame(DATA, 0, stream, b"").repeat(200);
+        let begun = frame(HEADERS, END_HEADERS, stream, &block(&[(":status", "200")]));
+        let trailers = frame(HEADERS, END_HEADERS | END_STREAM, stream, &block(&[("x-sum", "1")]));
+        frames.send([begun, frame(DATA, 0, stream, b"one"), empty, trailers].concat()).await;
+        let answer = call.answer().await;
+        assert_eq!((answer.status, &answer.body[..]), (200, &b"one"[..]), "{number}");
+    }
+}
+
 #[tokio::test]
 async fn d_an_upstream_that_floods_its_connection_loses_it_and_its_calls_are_502() {
     let (upstream, gateway) = world().await;

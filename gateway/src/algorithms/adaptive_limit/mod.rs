@@ -328,7 +328,8 @@ impl AdaptiveLimit {
             (self.limit, self.lull, self.usual) = (None, waiting, self.rate);
             return;
         }
-        let gradient = (TOLERANCE * base / now_takes).clamp(GRADIENT.0, GRADIENT.1);
+        let slower = TOLERANCE * base / now_takes;
+        let gradient = if now_takes > 0.0 { slower.clamp(GRADIENT.0, GRADIENT.1) } else { GRADIENT.1 };
         let wanted = limit * gradient + limit.sqrt();
         // What nobody met cannot be too low.
         if wanted < limit || window.refused {
@@ -353,9 +354,10 @@ impl AdaptiveLimit {
         let age = measurement.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)).as_secs_f64();
         let ended = f64::from(measurement.ended);
         let fresh = measurement.waiting as f64 / ended / (ended / age);
-        let enough = measurement.ended >= MEASURED && age >= MEASURED_TIMES * fresh;
+        // Who waits is counted without the one that ended: where that was mostly nobody, the law has seen nothing.
+        let usable = measurement.ended >= MEASURED_LEAST && 2 * measurement.waiting >= u64::from(measurement.ended);
+        let enough = usable && measurement.ended >= MEASURED && age >= MEASURED_TIMES * fresh;
         let lasted = now.saturating_duration_since(measurement.asked);
-        let usable = measurement.ended >= MEASURED_LEAST;
         let over = enough || (usable && lasted >= longest) || lasted >= MEASURE_AT_MOST.max(longest);
         if !over {
             return;

@@ -3,7 +3,9 @@
 
 mod simulation;
 
-use super::{MIN_LIMIT, QUEUE};
+use std::time::{Duration, Instant};
+
+use super::{AdaptiveLimit, End, MIN_LIMIT, Measurement, QUEUE};
 use simulation::{Second, Service, World, play};
 
 const ALL: [Service; 3] = [Service::Fixed, Service::Exponential, Service::Tailed];
@@ -92,6 +94,24 @@ fn after_an_overload_all_is_soon_as_if_there_had_been_none() {
         let asked = SEEDS as f64 * 8.0 * 120.0;
         let part = f64::from(refused_late) / asked;
         assert!(part < 0.005, "{service:?}: {part} of what came in the ten seconds after it was refused");
+    }
+}
+
+/// An overload ends while the base is measured: one client is left, that asks one by one.
+#[test]
+fn what_nobody_waits_for_says_nothing_of_the_base_and_makes_no_limit_of_none() {
+    #[expect(clippy::disallowed_methods, reason = "an origin for a time that is moved by hand")]
+    let zero = Instant::now();
+    let at = |step: u32| zero + Duration::from_millis(20) * step;
+    let mut limit = AdaptiveLimit::new(zero);
+    (limit.base, limit.limit, limit.rate) = (Some(WORK), Some(32.0), 200.0);
+    limit.measurement = Some(Measurement { asked: zero, since: Some(zero), limit: 8, ended: 0, waiting: 0 });
+    for step in 1..1_000 {
+        // Somebody is refused, so that the limit goes on.
+        limit.settle(at(step), End::Answered, Duration::from_millis(20), 0, true);
+        let look = limit.look();
+        assert_eq!(look.base, Some(Duration::from_millis(20)), "after {step} answers");
+        assert!(look.limit.is_some_and(|limit| limit >= 8), "after {step} answers: {look:?}");
     }
 }
 

@@ -62,6 +62,24 @@ proptest! {
 }
 
 #[test]
+fn what_was_held_at_another_rate_is_not_held_for_ever() {
+    let (fast, slow) = (quota(10, 40), quota(5, 40));
+    for (from, to) in [(&fast, &slow), (&slow, &fast)] {
+        let mut tab = Tab::default();
+        tab.take(from, 1, 0, 0).unwrap();
+        tab.hold(from.cost());
+        tab.rescale(from, to);
+        assert_eq!(tab.owed(0, 0), to.cost());
+        // The answer that was waited for comes.
+        tab.release(from.cost());
+        assert_eq!(tab.pay(0, 0), to.cost(), "all of it is paid");
+        tab.release(to.cost());
+        assert_eq!(tab.credit(to.cost(), 0, 0), 0);
+        assert!(tab.is_settled(0, 0));
+    }
+}
+
+#[test]
 fn after_a_long_silence_gateways_owe_what_the_bucket_lacks() {
     let quota = quota(100, 40);
     let known = quota.empty(0);

@@ -222,6 +222,38 @@ fn half_a_frame_goes_on_at_the_end() {
     }
 }
 
+#[test]
+fn data_that_carries_nothing_and_ends_nothing_does_not_go_on_whatever_steps_it_comes_in() {
+    let void = frame(DATA, 0, 1, b"");
+    let others = [
+        frame(DATA, 0, 1, b"x"),
+        frame(DATA, PADDED, 1, &[0]),
+        frame(DATA, END_STREAM, 1, b""),
+        // These break a rule, and `h2` is to see that.
+        frame(DATA, PADDED, 1, b""),
+        frame(DATA, 0, 0, b""),
+    ];
+    let all: Vec<u8> = others.iter().flat_map(|other| [&void[..], other, &void].concat()).collect();
+    for step in 1..=all.len() {
+        for room in [1, 64] {
+            assert_eq!(passed(&all, step, room), others.concat(), "in steps of {step}");
+        }
+    }
+    let begun = frame(HEADERS, 0, 1, &block(&[("x", "1")]));
+    let within = passed(&[&begun[..], &void].concat(), 64, 64);
+    assert!(within.ends_with(&void), "nothing may come within a block: {within:?}");
+}
+
+#[tokio::test]
+async fn h2_bears_more_data_that_carries_nothing_than_it_counts() {
+    let fields = [(":method", "POST"), GET[1], GET[2], GET[3]];
+    let post = frame(HEADERS, END_HEADERS, 1, &block(&fields));
+    for step in [1, 7, 4096] {
+        let frames = [&post[..], &frame(DATA, 0, 1, b"").repeat(200), &frame(DATA, END_STREAM, 1, b"")].concat();
+        assert_eq!(taken(&frames, step).await.len(), 1, "in steps of {step}");
+    }
+}
+
 /// A frame that is none of a block's, or a block, its pieces' ends, and what goes around.
 #[derive(Debug, Clone)]
 enum Sent {
@@ -340,12 +372,12 @@ proptest! {
         for (sent, came) in all.iter().zip(&frames) {
             let came = frames_of(came);
             let count = match sent {
-                Sent::Plain(..) => 1,
+                Sent::Plain(kind, payload) => usize::from(!is_void(*kind, 0, payload.len())),
                 Sent::Block { .. } => rest.iter().position(|frame| frame.1 & END_HEADERS != 0).unwrap() + 1,
             };
             let (went, others) = rest.split_at(count);
             match sent {
-                Sent::Plain(..) => assert_eq!(came, went),
+                Sent::Plain(..) => assert_eq!(&came[..count], went),
                 Sent::Block { fields, .. } => agree(&came, went, fields),
             }
             rest = others;

@@ -193,6 +193,8 @@ fn h3_a_published_secret_is_refused_whatever_it_is_for() {
         with(&json!({ "use": "enc", "d": "AA" })),
         with(&json!({ "use": "enc", "alg": "RSA-OAEP", "dp": "AA" })),
         with(&json!({ "kty": "rsa", "d": 1 })),
+        with(&json!({ "kty": 7, "d": "AA" })),
+        json!({ "kid": "p", "n": "AA", "d": "AA" }),
     ] {
         assert_eq!(set(&[good.clone(), private.clone()]), Err(KeySetError::Private("p".into())), "{private}");
         assert_eq!(set(&[private]), Err(KeySetError::Private("p".into())));

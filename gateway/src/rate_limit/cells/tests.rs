@@ -77,6 +77,20 @@ fn room_is_found_when_buckets_are_full_again() {
     let later = 100_000_000;
     assert_eq!(cells.take(hash(4), later, &quota()).unwrap().place, Place::Own);
     assert_eq!(cells.fill().keys, 1);
+    // And again, though nothing was left to wait for when it was looked last.
+    assert_eq!(cells.take(hash(5), later, &quota()).unwrap().place, Place::Own);
+    assert_eq!(cells.take(hash(6), 100 * later, &quota()).unwrap().place, Place::Own, "both have long been full");
+    assert_eq!(cells.fill(), Fill { keys: 1, overflowed: 1 });
+}
+
+#[test]
+fn a_map_that_house_keeping_has_emptied_takes_in_new_keys() {
+    let cells = Cells::new(2);
+    cells.sweep(0);
+    for key in 0..2 {
+        cells.take(hash(key), 0, &quota()).unwrap();
+    }
+    assert_eq!(cells.take(hash(7), 1_000_000_000, &quota()).unwrap().place, Place::Own);
 }
 
 #[test]

@@ -186,6 +186,19 @@ fn a_store_that_was_away_for_a_moment_gives_no_burst_though_nobody_gave_it_up() 
     });
 }
 
+#[test]
+fn what_buckets_are_called_in_a_store_is_fixed() {
+    // Gateways of two versions share a store: by another name a key would have two buckets.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async {
+        Double::put_up("names", quick(), Troubles::default());
+        let gateway = Gateway::start("names", 0, Mode::Exact);
+        let (rule, id) = (gateway.slow("edge", 1), ShortId::of(&Key::Address("10.0.0.7".parse().unwrap())));
+        assert_eq!(rule.name_in_store(id, Tier::Own), "limit:{goAFTqJb0_Fyw-DUEiOm53}:edge");
+        assert_eq!(rule.name_in_store(id, Tier::Anonymous), "limit:{goAFTqJb0_Fyw-DUEiOm53}:edge:anonymous");
+    });
+}
+
 /// The house has a runtime of its own, in which no worker's way may run.
 #[test]
 fn what_nobody_used_goes_back_by_the_houses_way_and_no_workers() {
