@@ -110,6 +110,7 @@ fn route(path: &str) -> Arc<Route> {
         origin: None,
         forward_auth: None,
         rewrite: None,
+        hides_path: false,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         request_query: QueryEdits::default(),

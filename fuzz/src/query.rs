@@ -16,7 +16,7 @@ pub fn check(data: &[u8]) {
         return;
     }
     let settings = query_edits::QueryEdits {
-        set: vec![Parameter { name: "b c".into(), value: [ValuePiece::Param(0)].into() }],
+        set: vec![Parameter { name: "b c".into(), value: [ValuePiece::Param(0)].into(), is_filled_in: false }],
         add: Vec::new(),
         remove: if bits & 1 != 0 { vec!["a".into()] } else { Vec::new() },
         keep: (bits & 2 != 0).then(|| vec!["a".into(), "k".into()]),

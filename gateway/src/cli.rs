@@ -17,6 +17,7 @@ mod schema;
 mod status;
 mod verify_jws;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -69,7 +70,11 @@ where
     I: IntoIterator<Item = T>,
     T: Into<std::ffi::OsString> + Clone,
 {
-    let code = match Arguments::parse_from(arguments).command {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(told) => return ExitCode::from(unparsed(&told)),
+    };
+    let code = match arguments.command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
@@ -84,4 +89,10 @@ where
         Command::Man(man) => man.run(),
     };
     ExitCode::from(code)
+}
+
+/// Prints what stands in place of a command: what is wrong with the line, or the help that it asks for.
+fn unparsed(told: &clap::Error) -> u8 {
+    let printed = told.print().and_then(|()| std::io::stdout().flush());
+    if told.use_stderr() { USAGE } else { output::written(printed) }
 }

@@ -220,9 +220,16 @@ impl<N: Network> Reloader<N> {
         let registered = self.gateway.shared().plugins.registered();
         let in_force = self.looked().in_force.paths.clone();
         // Looked at before it is read: what changes meanwhile is seen.
-        let load = move || (Held::now(&in_force), config::load_again(&path, &registered));
-        let loaded = off_the_loop(load).await;
-        let (before, loaded) = loaded.map_err(|error| Refused::Other(error.to_string()))?;
+        let before = off_the_loop(move || Held::now(&in_force)).await;
+        let before = before.map_err(|error| Refused::Other(error.to_string()))?;
+        let loaded = match off_the_loop(move || config::load_again(&path, &registered)).await {
+            Ok(loaded) => loaded,
+            Err(panicked) => {
+                // What panics is not tried again until something has changed.
+                self.keep_looking(Files::default(), before);
+                return Err(Refused::Other(panicked.to_string()));
+            }
+        };
         let Loaded { config, warnings, files } = match loaded {
             Ok(loaded) => loaded,
             Err(LoadError::Invalid(problems)) => {

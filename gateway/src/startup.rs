@@ -74,6 +74,7 @@ pub(crate) async fn start_with(
     };
     let sockets = bind_all(&config, workers, sockets)?;
     let listeners = addresses(&sockets)?;
+    let listening = listening(&config, &sockets)?;
     let admin_socket =
         config.admin.as_ref().map(|admin| listen(admin.address, bind::Families::Both, false)).transpose();
     let admin_socket = admin_socket.map_err(|StartError(why)| StartError(format!("admin: {why}")))?;
@@ -105,7 +106,7 @@ pub(crate) async fn start_with(
     threads.push(accept);
     let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), path, files));
     let (ask_drain, drain_asked) = watch::channel(false);
-    let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), (ask_drain, &listeners))?;
+    let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), (ask_drain, listening))?;
     tokio::spawn(Arc::clone(&reloader).watch_files());
     let switches = Switches { stop_accepting, close_idle, stop_workers };
     Ok(Running::new(Parts { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked }))
@@ -182,12 +183,12 @@ fn serve_admin(
     gateway: &Arc<Gateway<Sockets>>,
     reloader: &Arc<Reloader<Sockets>>,
     (connections, loads): (&Arc<Connections>, Vec<Arc<AtomicUsize>>),
-    (ask_drain, listeners): (watch::Sender<bool>, &[SocketAddr]),
+    (ask_drain, listening): (watch::Sender<bool>, Vec<openapi::Listening>),
 ) -> Result<Option<SocketAddr>, StartError> {
     let Some(socket) = socket else { return Ok(None) };
     let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
-    let documents = Keeper::new(Arc::clone(gateway), listening(&gateway.snapshot().config, listeners));
+    let documents = Keeper::new(Arc::clone(gateway), listening);
     tokio::spawn(Keeper::keep(Arc::downgrade(&documents)));
     let state = admin::State::new(gateway, reloader, connections, loads, ask_drain, documents);
     tokio::spawn(admin::keep_looking(Arc::downgrade(&state)));
@@ -197,12 +198,16 @@ fn serve_admin(
     Ok(Some(address))
 }
 
-/// Where clients connect, and what they speak there: the addresses are in the order of the configuration.
-fn listening(config: &Config, addresses: &[SocketAddr]) -> Vec<openapi::Listening> {
-    let listeners = config.listeners.iter().zip(addresses);
-    listeners
-        .map(|(listener, address)| openapi::Listening { address: *address, is_secure: listener.tls.is_some() })
-        .collect()
+/// Where clients connect, and what they speak there, for each listener of the configuration, in its order. Sockets that
+/// are given may have one address.
+fn listening(config: &Config, sockets: &[Listening]) -> Result<Vec<openapi::Listening>, StartError> {
+    let mut listening = Vec::new();
+    for sockets in sockets.chunk_by(|one, next| one.index == next.index) {
+        let address = sockets[0].socket.local_addr().map_err(|error: io::Error| StartError(error.to_string()))?;
+        let is_secure = config.listeners.get(sockets[0].index).is_some_and(|listener| listener.tls.is_some());
+        listening.push(openapi::Listening { address, is_secure });
+    }
+    Ok(listening)
 }
 
 async fn follow_wall_clock(shared: Arc<Shared<Sockets>>) {
@@ -245,4 +250,29 @@ pub(crate) fn seed() -> u64 {
     use std::hash::{BuildHasher, Hasher};
     // The standard library's hasher is keyed from the system's entropy.
     std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Purpose, load_text};
+
+    #[test]
+    fn listeners_of_one_address_are_several_and_each_is_once() {
+        let text = "[[listeners]]\naddress = '127.0.0.1:0'\n".repeat(3) + "[[routes]]\npath = '/'\nanswer = {}\n";
+        let config = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap().config;
+        let families = bind::Families::Both;
+        let socket = |address: SocketAddr| bind::bind(address, families, true).unwrap();
+        let first = socket(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let address = first.local_addr().unwrap();
+        let (same, other) = (socket(address), socket(SocketAddr::from(([127, 0, 0, 1], 0))));
+        let last = other.local_addr().unwrap();
+        let more = socket(last);
+        let sockets = [(first, 0), (same, 1), (other, 2), (more, 2)];
+        let sockets = sockets.map(|(socket, index)| Listening { socket, worker: None, index, proxy_protocol: false });
+        let found: Vec<SocketAddr> = listening(&config, &sockets).unwrap().iter().map(|it| it.address).collect();
+        assert_eq!(found, [address, address, last]);
+    }
 }

@@ -218,8 +218,8 @@ pub fn start(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
         let shard = Arc::clone(&gateway.shards()[index]);
-        own_thread(index);
-        runtime.block_on(run(gateway, shard, receiver, load, drain, stop));
+        let _own = own_thread(std::ptr::from_ref(&*gateway).addr(), index);
+        runtime.block_on(run(Arc::clone(&gateway), shard, receiver, load, drain, stop));
         // Tasks that still hold connections are dropped with the runtime.
         runtime.shutdown_background();
     })?;

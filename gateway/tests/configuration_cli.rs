@@ -346,3 +346,44 @@ fn openapi_of_a_listener_leaves_out_what_it_does_not_reach() {
     assert_eq!(wrong.status.code(), Some(2));
     assert_eq!(text(&wrong.stderr), "error: no listener is called \"publik\": public, inside\n");
 }
+
+#[test]
+fn a_result_that_cannot_be_written_is_not_done() {
+    let folder = folder();
+    std::fs::write(folder.path().join("a.toml"), "[[routes]]\npath = \"/\"\nanswer = {}\n").expect("written");
+    for arguments in [
+        &["schema"][..],
+        &["schema", "--markdown"],
+        &["defaults"],
+        &["man"],
+        &["completions", "bash"],
+        &["--help"],
+        &["--version"],
+        &["check", "--help"],
+        &["check", "a.toml"],
+        &["check", "a.toml", "--json"],
+        &["diff", "a.toml", "a.toml"],
+        &["diff", "a.toml", "a.toml", "--format", "json"],
+        &["explain", "--config", "a.toml", "GET", "/"],
+        &["explain", "--config", "a.toml", "GET", "/", "--json"],
+        &["explain", "--config", "a.toml", "GET", "/none"],
+        &["openapi", "--config", "a.toml"],
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").expect("a full device");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+        let output = command.current_dir(folder.path()).args(arguments).stdout(full).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}");
+        let told = text(&output.stderr);
+        assert!(told.contains("error: cannot write to standard output: No space left"), "{arguments:?} {told}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_has_what_it_wanted() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let folder = folder();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gateway"));
+    let output = command.current_dir(folder.path()).arg("schema").stdout(writer).output().expect("the binary runs");
+    assert_eq!((output.status.code(), text(&output.stderr)), (Some(0), ""));
+}

@@ -32,6 +32,22 @@ fn the_contract_fits_the_schema() {
 }
 
 #[test]
+fn the_schema_takes_a_choice_from_a_variable() {
+    let schema = schema();
+    let provider = |kind: &str, more: &str| format!("[identity.providers.p]\nkind = \"{kind}\"\n{more}");
+    let (keys, users) = ("file = \"keys.toml\"", "users_file = \"users\"");
+    for (text, is_good) in [
+        ("[upstreams.a]\nendpoints = [\"a:1\"]\nprotocol = \"${PROTOCOL}\"".to_owned(), true),
+        ("[upstreams.a]\nendpoints = [\"a:1\"]\nprotocol = \"http9\"".to_owned(), false),
+        (provider("api_key", keys), true),
+        (provider("basic", users), true),
+        (provider("jwt", keys), false),
+    ] {
+        assert_eq!(schema.is_valid(&json(&text)), is_good, "{text}");
+    }
+}
+
+#[test]
 fn the_schema_refuses_what_the_gateway_refuses() {
     let schema = schema();
     let bad = [

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio::task::JoinError;
 
 use super::State;
 use super::view::{place, refusal};
@@ -82,21 +83,28 @@ pub(super) async fn explain<N: Network>(
     }
 }
 
-/// Asked on a thread of its own, one question after the other: a password that is tried may take a second to be hashed,
-/// and probes, health checks and keys wait for the runtime of the admin.
-async fn answered<N: Network>(state: Arc<State<N>>, question: Question) -> Result<Answer, tokio::task::JoinError> {
-    static TURN: Semaphore = Semaphore::const_new(1);
-    // It is never closed.
-    let turn = TURN.acquire().await.ok();
-    let answer = tokio::task::spawn_blocking(move || {
+async fn answered<N: Network>(state: Arc<State<N>>, question: Question) -> Result<Answer, JoinError> {
+    in_turn(move || {
         let snapshot = state.gateway.snapshot();
         let clock = &state.gateway.shared().clock;
         let judge = |route: &Route| snapshot.routes.iter().find(|it| it.settings.name == route.name)?.auth.clone();
         explain::answer_with(&snapshot.config, &question, &judge, clock.unix_seconds(clock.now()))
+    })
+    .await
+}
+
+/// Answers on a thread of its own, one question after the other: a password that is tried may take a second to be
+/// hashed, and probes, health checks and keys wait for the runtime of the admin.
+async fn in_turn<T: Send + 'static>(answer: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
+    static TURN: Semaphore = Semaphore::const_new(1);
+    // It is never closed.
+    let turn = TURN.acquire().await.ok();
+    let answer = tokio::task::spawn_blocking(move || {
+        // Who asked may leave, and the answer is made all the same: its turn ends with it.
+        let _turn = turn;
+        answer()
     });
-    let answer = answer.await;
-    drop(turn);
-    answer
+    answer.await
 }
 
 /// What a configuration cannot tell, a line for each endpoint and store.
@@ -153,4 +161,31 @@ fn at_present<N: Network>(state: &State<N>, policies: &Policies, routing: Option
         now["stores"] = modes.into();
     }
     now
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::in_turn;
+
+    #[tokio::test]
+    async fn a_question_has_its_turn_until_it_is_answered_though_nobody_waits_any_more() {
+        let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let (go_on, goes_on) = mpsc::channel::<()>();
+        let first = tokio::spawn(in_turn(move || {
+            begin.send(()).unwrap();
+            goes_on.recv().unwrap();
+        }));
+        begun.recv().await.unwrap();
+        first.abort();
+        assert!(first.await.unwrap_err().is_cancelled());
+        let mut second = std::pin::pin!(in_turn(|| 2));
+        for _ in 0..100 {
+            assert!(futures_util::poll!(&mut second).is_pending());
+            tokio::task::yield_now().await;
+        }
+        go_on.send(()).unwrap();
+        assert_eq!(second.await.unwrap(), 2);
+    }
 }

@@ -43,8 +43,7 @@ fn report(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
             for warning in &loaded.warnings {
                 output::problem(&format!("{}\n", warning.render(colour)));
             }
-            output::result(&summary(file, loaded));
-            DONE
+            output::result(&summary(file, loaded))
         }
         Err(error) => output::unusable(error),
     }
@@ -112,6 +111,5 @@ fn report_json(file: &Path, loaded: &Result<Loaded, LoadError>) -> u8 {
         Err(LoadError::Invalid(problems)) => (BAD, json!({"file": file, "ok": false, "problems": problems})),
         Err(error) => (COULD_NOT_RUN, json!({"file": file, "ok": false, "error": error.to_string()})),
     };
-    output::result(&document.to_string());
-    code
+    output::result(&document.to_string()).max(code)
 }

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::{Shell, generate};
 
-use super::{DONE, output};
+use super::output;
 
 /// Print completions for a shell.
 #[derive(Debug, Args)]
@@ -20,7 +20,6 @@ impl Completions {
     pub(super) fn run(&self) -> u8 {
         let mut text = Vec::new();
         generate(self.shell, &mut super::Arguments::command(), "gateway", &mut text);
-        output::result(&String::from_utf8_lossy(&text));
-        DONE
+        output::result(&String::from_utf8_lossy(&text))
     }
 }

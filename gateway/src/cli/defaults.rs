@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DONE, output};
+use super::output;
 use crate::config::publish;
 
 /// Print every key with its default, commented.
@@ -12,7 +12,6 @@ pub(super) struct Defaults {}
 
 impl Defaults {
     pub(super) fn run(&self) -> u8 {
-        output::result(publish::DEFAULTS);
-        DONE
+        output::result(publish::DEFAULTS)
     }
 }

@@ -60,17 +60,17 @@ impl Diff {
             }
         };
         let same = items.is_empty() && replayed.as_ref().is_none_or(|it| it.differing == 0);
-        match self.format {
+        let said = match self.format {
             Format::Json => {
                 let mut told = json!({ "schema": 1, "same": same, "changes": items });
                 if let Some(replayed) = &replayed {
                     told["replay"] = json!(replayed);
                 }
-                output::result(&told.to_string());
+                told.to_string()
             }
-            Format::Text => output::result(text(&items, replayed.as_ref()).trim_end()),
-        }
-        if same { DONE } else { BAD }
+            Format::Text => text(&items, replayed.as_ref()),
+        };
+        output::result(said.trim_end()).max(if same { DONE } else { BAD })
     }
 }
 

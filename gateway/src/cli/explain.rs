@@ -14,7 +14,7 @@ use crate::identity::Trial;
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page, or a\ncredential that is not good enough; that none is given is no refusal here), or the configuration is bad, 3 the file cannot be read."
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page, or a\ncredential that is not good enough; that none is given is no refusal here), or the configuration is bad, 3 the file cannot be read or the answer not be written."
 )]
 pub(super) struct Explain {
     /// The configuration.
@@ -61,27 +61,28 @@ impl Explain {
             Err(error) => return output::unusable(&error),
         };
         let answer = answer(&loaded.config, &question);
-        if self.json {
-            output::result(&serde_json::to_string_pretty(&answer).unwrap_or_default());
+        let told = if self.json {
+            serde_json::to_string_pretty(&answer).unwrap_or_default()
         } else {
-            output::result(in_words(&answer).trim_end());
+            let mut told = in_words(&answer).trim_end().to_owned();
             let has_listeners = loaded.config.routes.iter().any(|route| !route.matches.listeners.is_empty());
             if self.listener.is_none() && has_listeners && question.over_tls().is_none() {
-                output::result("listener   none is given, so the first: --listener NAME asks for another");
+                told.push_str("\nlistener   none is given, so the first: --listener NAME asks for another");
             }
             let has_clients = loaded.config.routes.iter().any(|route| !route.matches.clients.is_empty());
             if self.client.is_none() && has_clients {
-                output::result("client     none is given: --client ADDRESS asks for routes that are for some alone");
+                told.push_str("\nclient     none is given: --client ADDRESS asks for routes that are for some alone");
             }
             if !question.names_a_host() && loaded.config.routes.iter().any(|route| !route.matches.hosts.is_empty()) {
-                output::result("host       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
+                told.push_str("\nhost       none is given: a whole URL, or -H 'host: NAME', asks for routes of one");
             }
-        }
+            told
+        };
         // Who is sent elsewhere first is asked nothing here; and a question without a credential is about the route.
         let is_refused = |trial: &Trial| trial.refuses() && !trial.has_no_credential();
         let is_let_in = |policies: &Policies| policies.to_https || !policies.auth.as_ref().is_some_and(is_refused);
         let passes = answer.refused.is_none() && answer.policies.as_ref().is_some_and(is_let_in);
-        if passes { DONE } else { BAD }
+        output::result(&told).max(if passes { DONE } else { BAD })
     }
 
     fn question(&self) -> Result<Question, String> {

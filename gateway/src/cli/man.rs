@@ -18,7 +18,7 @@ pub(super) struct Man {
 impl Man {
     pub(super) fn run(&self) -> u8 {
         match self.write() {
-            Ok(()) => DONE,
+            Ok(code) => code,
             Err(why) => {
                 output::problem(&format!("error: {why}"));
                 COULD_NOT_RUN
@@ -26,16 +26,17 @@ impl Man {
         }
     }
 
-    fn write(&self) -> Result<(), String> {
+    /// The exit code, or why there is no page.
+    fn write(&self) -> Result<u8, String> {
         let command = Arguments::command();
         let Some(folder) = &self.out else {
             let mut page = Vec::new();
             clap_mangen::Man::new(command).render(&mut page).map_err(|error| error.to_string())?;
-            output::result(&String::from_utf8_lossy(&page));
-            return Ok(());
+            return Ok(output::result(&String::from_utf8_lossy(&page)));
         };
         let place = |error: std::io::Error| format!("{}: {error}", folder.display());
         std::fs::create_dir_all(folder).map_err(place)?;
-        clap_mangen::generate_to(command, folder).map_err(place)
+        clap_mangen::generate_to(command, folder).map_err(place)?;
+        Ok(DONE)
     }
 }

@@ -69,10 +69,8 @@ impl Openapi {
             output::problem(&format!("error: cannot write {}: {error}", file.display()));
             return COULD_NOT_RUN;
         }
-        if self.out.is_none() {
-            output::result(&text);
-        }
-        self.report(&document)
+        let written = if self.out.is_none() { output::result(&text) } else { DONE };
+        self.report(&document).max(written)
     }
 
     fn listener(&self) -> Option<&str> {

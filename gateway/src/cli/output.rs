@@ -1,22 +1,37 @@
 //! What commands print. Results go to standard output, problems to standard error.
 //!
-//! A reader that goes away (`gateway defaults | head`) is no failure of the command.
+//! A reader that goes away (`gateway defaults | head`) is no failure of the command; a full disk is one, as who comes
+//! next would take a torn result for a whole one.
 
-use std::io::{ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 
-use super::{BAD, COULD_NOT_RUN};
+use super::{BAD, COULD_NOT_RUN, DONE};
 use crate::config::LoadError;
 
-/// Prints a result.
-pub fn result(text: &str) {
-    // The reader has what it wanted.
-    let _ = writeln!(std::io::stdout().lock(), "{}", text.trim_end_matches('\n'));
+/// Prints a result; the exit code that says whether that could be, [`DONE`] or [`COULD_NOT_RUN`].
+#[must_use]
+pub fn result(text: &str) -> u8 {
+    let mut out = io::stdout().lock();
+    written(writeln!(out, "{}", text.trim_end_matches('\n')).and_then(|()| out.flush()))
+}
+
+/// The exit code of what was written to standard output; where it could not be, that is told.
+#[must_use]
+pub fn written(outcome: io::Result<()>) -> u8 {
+    match outcome {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            problem(&format!("error: cannot write to standard output: {error}"));
+            COULD_NOT_RUN
+        }
+        // A reader that went away has what it wanted.
+        _ => DONE,
+    }
 }
 
 /// Prints what is wrong.
 pub fn problem(text: &str) {
     // There is nowhere left to say that standard error is closed.
-    let _ = writeln!(std::io::stderr().lock(), "{}", text.trim_end_matches('\n'));
+    let _ = writeln!(io::stderr().lock(), "{}", text.trim_end_matches('\n'));
 }
 
 /// Prints why there is no configuration to work with; the exit code that says the same.
@@ -45,5 +60,5 @@ fn unreadable(error: &LoadError) {
 
 /// Whether problems may have colour: on a terminal, unless `NO_COLOR` is set (no-color.org).
 pub fn problems_have_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }

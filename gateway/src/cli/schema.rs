@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::{DONE, output};
+use super::output;
 use crate::config::publish;
 
 /// Print the JSON Schema of a configuration, for editors and other tools.
@@ -18,7 +18,6 @@ pub(super) struct Schema {
 
 impl Schema {
     pub(super) fn run(&self) -> u8 {
-        output::result(&if self.markdown { publish::markdown() } else { publish::json_schema() });
-        DONE
+        output::result(&if self.markdown { publish::markdown() } else { publish::json_schema() })
     }
 }

@@ -42,12 +42,12 @@ impl Status {
             }
         };
         let problems = told["problems"].as_array().cloned().unwrap_or_default();
-        if self.json {
-            output::result(&serde_json::to_string_pretty(&problems).unwrap_or_default());
+        let said = if self.json {
+            serde_json::to_string_pretty(&problems).unwrap_or_default()
         } else {
-            output::result(&in_words(&told, &problems));
-        }
-        if wrong(&problems) == 0 { DONE } else { BAD }
+            in_words(&told, &problems)
+        };
+        output::result(&said).max(if wrong(&problems) == 0 { DONE } else { BAD })
     }
 
     fn ask(&self) -> Result<Value, String> {

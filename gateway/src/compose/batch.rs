@@ -216,6 +216,7 @@ mod tests {
             numbers,
             method: Method::POST,
             call: batch_call::target(path, &parameters).unwrap(),
+            written: path.into(),
             body: batch_call::body(body, &parameters),
             items: Vec::new(),
             key: Vec::new(),

@@ -92,6 +92,7 @@ mod tests {
             numbers: false,
             method: Method::POST,
             call: Vec::new(),
+            written: Box::default(),
             body: Vec::new(),
             items: names(items),
             key: names(key),

@@ -4,6 +4,8 @@
 //! Tables that have a name or an address are objects under it, whatever their order; lists whose order means nothing
 //! are sorted; a table that is turned off is `"off"`. Variables of the environment stay names, as do files.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value, json};
 
 use super::build;
@@ -33,11 +35,15 @@ pub(crate) fn of(context: &Context<'_>, root: &Reader<'_>) -> Value {
     for key in ROOT.keys.iter().filter(|key| !WRITING.contains(&key.name)) {
         all.extend(walk.key(root, key).map(|value| (key.name.to_owned(), value)));
     }
-    let mut listeners = Map::new();
+    let (mut listeners, mut seen) = (Map::new(), HashMap::<String, usize>::new());
     let default = [Reader::new(None, None, &LISTENER, root.at)];
     let written: Vec<Reader<'_>> = root.nodes("listeners").iter().filter_map(|node| plain(node, &LISTENER)).collect();
     for listener in if written.is_empty() { &default[..] } else { &written[..] } {
-        listeners.insert(listener.text("address").into_owned(), walk.table(listener));
+        let address = listener.text("address").into_owned();
+        // Port 0 may be there several times: which of them comes behind the address.
+        let number = seen.entry(address.clone()).and_modify(|number| *number += 1).or_insert(1);
+        let key = if *number == 1 { address } else { format!("{address} #{number}") };
+        listeners.insert(key, walk.table(listener));
     }
     all.insert("listeners".to_owned(), listeners.into());
     let mut upstreams = all.remove("upstreams").and_then(as_object).unwrap_or_default();
@@ -344,6 +350,18 @@ mod tests {
         let other = effective(&(of("GET", "10.0.0.3") + &of("POST", "10.0.0.2")));
         assert_ne!(all["routes"]["/a"], other["routes"]["/a"]);
         assert_eq!(all["routes"]["POST /a"], other["routes"]["POST /a"]);
+    }
+
+    #[test]
+    fn listeners_of_one_address_are_several() {
+        let listener = |proxy: bool| format!("[[listeners]]\naddress = '127.0.0.1:0'\nproxy_protocol = {proxy}\n");
+        let route = "[server]\ntrusted_proxies = ['10.0.0.0/8']\n[[routes]]\npath = '/'\nanswer = {}\n";
+        let of = |all: [bool; 3]| effective(&(all.map(listener).concat() + route))["listeners"].clone();
+        let all = of([true, false, false]);
+        let keys: Vec<&String> = all.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["127.0.0.1:0", "127.0.0.1:0 #2", "127.0.0.1:0 #3"]);
+        assert_eq!(all["127.0.0.1:0"]["proxy_protocol"], true);
+        assert_ne!(all, of([false; 3]));
     }
 
     #[test]

@@ -15,8 +15,10 @@ use serde::Serialize;
 use super::fingerprint::{Files, Held};
 use super::source::{Place, Sources, Span};
 
-/// Problems kept of one run; those beyond are counted only. Far more than anyone reads.
+/// Problems kept of one run, far more than anyone reads; of the errors beyond it is told how many they are.
 const MAX_KEPT: usize = 10_000;
+/// Where warnings end before that: many of them push no error away.
+const MAX_WITH_WARNINGS: usize = MAX_KEPT / 2;
 
 /// Whether a problem stops the configuration from being used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -184,7 +186,8 @@ impl Report {
     }
 
     fn add(&mut self, finding: Finding) {
-        if self.findings.len() >= MAX_KEPT {
+        let most = if finding.severity == Severity::Error { MAX_KEPT } else { MAX_WITH_WARNINGS };
+        if self.findings.len() >= most {
             self.not_kept += usize::from(finding.severity == Severity::Error);
         } else if self.seen.insert(finding.clone()) {
             self.keep(finding);
@@ -279,4 +282,24 @@ pub(crate) fn nearest<'a>(written: &str, candidates: impl Iterator<Item = &'a st
 /// `did you mean "x"?`, where something is near.
 pub(crate) fn did_you_mean<'a>(written: &str, candidates: impl Iterator<Item = &'a str>) -> Option<String> {
     nearest(written, candidates).map(|best| format!("did you mean {}?", quoted(best)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_warnings_push_no_error_away() {
+        let mut report = Report::default();
+        for number in 0..MAX_KEPT + 1 {
+            report.warning(Span::default(), format!("warning {number}"), "");
+        }
+        for number in 0..MAX_KEPT {
+            report.error(Span::default(), format!("error {number}"));
+        }
+        let problems = report.finish(&Sources::default());
+        assert_eq!(problems.iter().filter(|problem| problem.severity == Severity::Warning).count(), MAX_WITH_WARNINGS);
+        assert_eq!(problems.iter().next().unwrap().message, "error 0");
+        assert_eq!((problems.iter().count(), problems.not_kept()), (MAX_KEPT, MAX_KEPT - MAX_WITH_WARNINGS));
+    }
 }

@@ -122,6 +122,11 @@ impl Node {
         }
     }
 
+    /// Whether variables filled in some of it: it may be secret, whatever it is called.
+    pub(crate) fn is_filled_in(&self) -> bool {
+        matches!(&self.value, Value::Text(text) if text.written.is_some())
+    }
+
     /// The elements, if it is a list.
     pub(crate) fn list(&self) -> Option<&[Node]> {
         match &self.value {

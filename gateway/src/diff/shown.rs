@@ -73,6 +73,12 @@ fn mask_text((key, name): (&str, &str), text: &str) -> String {
     if key.contains("otlp_headers.") {
         return MASK.to_owned();
     }
+    // Some take their users' keys in the path; where a variable writes it, its name stands here.
+    if key.ends_with("otlp_endpoint") && !text.contains("${") {
+        let origin = target::origin(text);
+        let has_path = text.len() > origin.len() + 1;
+        return if has_path { format!("{origin}/{MASK}") } else { text.to_owned() };
+    }
     if key.ends_with("request.body") {
         return target::shown_body(text);
     }
@@ -134,6 +140,14 @@ mod tests {
         let shown = masked(&whole).to_string();
         assert!(!shown.contains("s3") && !shown.contains("c0ffee"), "{shown}");
         assert!(shown.contains("{ids}") && shown.contains("\"2\""), "{shown}");
+        let sent = |to: &str| json!({ "telemetry": { "tracing": { "otlp_endpoint": to } } });
+        for (to, expected) in [
+            ("http://c.test:4318/hook/s3", "http://c.test:4318/(not shown)"),
+            ("http://c.test:4318/", "http://c.test:4318/"),
+            ("http://c.test:4318/${KEY}", "http://c.test:4318/${KEY}"),
+        ] {
+            assert_eq!(masked(&sent(to)), sent(expected));
+        }
     }
 
     #[test]

@@ -16,7 +16,11 @@ use crate::routing::Params;
 /// was asked for, in its one form, where the route's parameters are.
 pub(super) fn target(route: &Route, question: &Question, (path, params): (&str, &Params), sent: String) -> String {
     // A path that could not be rewritten is no target.
-    if route.request_query.is_empty() || !sent.starts_with('/') {
+    if !sent.starts_with('/') {
+        return sent;
+    }
+    let sent = if route.hides_path { without_path(&sent) } else { sent };
+    if route.request_query.is_empty() {
         return sent;
     }
     let (begun, came) = sent.split_once('?').map_or((&*sent, None), |(begun, query)| (begun, Some(query)));
@@ -25,6 +29,14 @@ pub(super) fn target(route: &Route, question: &Question, (path, params): (&str, 
     let Some(edits) = QueryEdits::new(&shown) else { return sent };
     let query = edits.apply(came, |piece, out| write(question, (path, params), piece, out));
     query.map_or_else(|| begun.to_owned(), |query| format!("{begun}?{}", readable(&query)))
+}
+
+/// The same where a variable wrote a part of the path: some services are let in by it.
+fn without_path(sent: &str) -> String {
+    match sent.split_once('?') {
+        Some((_, query)) => format!("/{NOT_SHOWN}?{query}"),
+        None => format!("/{NOT_SHOWN}"),
+    }
 }
 
 /// A piece of a value, or its name where that takes a request.
@@ -63,8 +75,8 @@ fn readable(query: &str) -> String {
 
 /// The parameters that are written, without secrets.
 fn shown(written: &[Parameter]) -> Vec<Parameter> {
-    let shown = |one: &Parameter| match may_be_secret(&one.name) {
-        true => Parameter { name: one.name.clone(), value: [ValuePiece::Literal(NOT_SHOWN.into())].into() },
+    let shown = |one: &Parameter| match one.is_filled_in || may_be_secret(&one.name) {
+        true => Parameter { value: [ValuePiece::Literal(NOT_SHOWN.into())].into(), ..one.clone() },
         false => one.clone(),
     };
     written.iter().map(shown).collect()
@@ -76,7 +88,48 @@ mod tests {
 
     use super::super::answer;
     use super::*;
-    use crate::config::{Purpose, load_text};
+    use crate::config::{Environment, Purpose, load_text, load_text_with};
+    use crate::explain::told::in_words;
+
+    /// An environment in which every variable is a secret.
+    struct Secrets;
+
+    impl Environment for Secrets {
+        fn get(&self, _: &str) -> Option<String> {
+            Some("hunter2".to_owned())
+        }
+    }
+
+    #[test]
+    fn what_variables_write_is_told_nowhere() {
+        let text = "[upstreams.u]\nendpoints = ['127.0.0.1:1']\n[identity.providers.p]\nkind = 'custom'\nname = 'p'\n\
+                    [[routes]]\npath = '/t/{*rest}'\nupstream = 'u'\nrewrite = { path = '/bot${KEY}/{rest}' }\n\
+                    request_query.set = { appid = '${KEY}', v = '2' }\n\
+                    forward_auth = { upstream = 'u', path = '/check/${KEY}' }\n\
+                    [[routes]]\npath = '/only'\nupstream = 'u'\nrewrite = { path = '/bot${KEY}' }\n\
+                    [[routes]]\npath = '/edge'\nupstream = 'u'\nheaders = { x-edge = '${KEY}' }\nquery = { edge = '${KEY}' }\n\
+                    [[routes]]\npath = '/who'\nupstream = 'u'\nauth = { providers = ['p'], claims = { tenant = '${KEY}' } }\n\
+                    [[batches]]\npath = '/b/{id}'\nupstream = 'u'\nrequest = { path = '/b/${KEY}?ids={ids}' }\n\
+                    response = { items = '/items', key = '/id' }\n";
+        let config = load_text_with(text, Path::new("gateway.toml"), Purpose::Check, &Secrets);
+        let config = config.unwrap_or_else(|problems| panic!("{problems:?}")).config;
+        let told =
+            |url: &str, headers: &[&str]| in_words(&answer(&config, &Question::parse("GET", url, headers).unwrap()));
+        for (url, headers, expected) in [
+            ("/t/x?y=1", &[][..], &["/(not shown)?y=1&appid=(not shown)&v=2", "u/check/${KEY} within"][..]),
+            ("/only?y=1", &[], &["/(not shown)?y=1"]),
+            ("/only", &[], &["/(not shown)"]),
+            ("/edge?edge=hunter", &["x-edge: hunter"], &["header x-edge is there, but not (not shown)"]),
+            ("/edge?edge=hunter2", &["x-edge: hunter2"], &["x-edge (not shown)", "edge (not shown)"]),
+            ("/who", &[], &["tenant = ${KEY}"]),
+            ("/b/1", &[], &["/b/${KEY}?ids={ids}"]),
+        ] {
+            let text = told(url, headers);
+            assert!(expected.iter().all(|words| text.contains(words)), "{text}");
+            let asked = text.replacen("edge=hunter2", "", 1);
+            assert!(!asked.contains("hunter2"), "{text}");
+        }
+    }
 
     #[test]
     fn the_query_is_told_as_it_is_sent_without_secrets_and_with_names_of_what_is_not_known() {

@@ -2,6 +2,7 @@
 
 use http::HeaderMap;
 
+use crate::config::settings::target::origin;
 use crate::config::settings::telemetry::Tracing;
 use crate::context::{TraceContext, TracePolicy};
 
@@ -38,12 +39,6 @@ pub(super) fn told(settings: &Tracing, headers: &HeaderMap) -> Option<String> {
         Some(endpoint) => format!("{text}; spans go to {endpoint}"),
         None => format!("{text}; no spans are made"),
     })
-}
-
-/// An address without its path, in which some collectors take a secret.
-fn origin(endpoint: &str) -> &str {
-    let host = endpoint.find("://").map_or(0, |at| at + 3);
-    endpoint[host..].find('/').map_or(endpoint, |end| &endpoint[..host + end])
 }
 
 #[cfg(test)]

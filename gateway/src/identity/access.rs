@@ -12,7 +12,7 @@ use super::ledger::Ledger;
 use super::places;
 use super::proven::Identity;
 use super::provider::{Place, Provider};
-use crate::config::settings::identity::{Auth, TokenPlace};
+use crate::config::settings::identity::{Auth, TokenPlace, WantedClaim};
 use crate::store::Store;
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
@@ -41,8 +41,8 @@ pub struct RouteAuth {
 pub(super) enum Lack<'a> {
     /// This scope.
     Scope(&'a str),
-    /// This claim with this value.
-    Claim(&'a str, &'a Value),
+    /// This claim.
+    Claim(&'a WantedClaim),
 }
 
 impl Lack<'_> {
@@ -60,7 +60,7 @@ impl fmt::Display for Lack<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Scope(scope) => write!(f, "the scope {scope}"),
-            Self::Claim(name, expected) => write!(f, "the claim {name}, which has to be {expected}"),
+            Self::Claim(wanted) => write!(f, "the claim {}, which has to be {}", wanted.name, wanted.shown),
         }
     }
 }
@@ -191,12 +191,12 @@ impl RouteAuth {
         if let Some(scope) = self.settings.scopes.iter().find(|scope| !identity.scopes.contains(scope)) {
             return Some(Lack::Scope(scope));
         }
-        let fails = |(name, expected): &&(Box<str>, Value)| match claim(&identity.claims, name) {
-            Some(Value::Array(list)) => !list.contains(expected),
-            Some(value) => value != expected,
+        let fails = |wanted: &&WantedClaim| match claim(&identity.claims, &wanted.name) {
+            Some(Value::Array(list)) => !list.contains(&wanted.value),
+            Some(value) => *value != wanted.value,
             None => true,
         };
-        self.settings.claims.iter().find(fails).map(|(name, expected)| Lack::Claim(name, expected))
+        self.settings.claims.iter().find(fails).map(Lack::Claim)
     }
 
     /// Takes credentials away that other providers would have looked at.
@@ -286,7 +286,14 @@ mod tests {
         let settings = Auth {
             providers: Vec::new(),
             scopes: scopes.iter().map(|scope| Box::from(*scope)).collect(),
-            claims: claims.iter().map(|(name, value)| (Box::from(*name), value.clone())).collect(),
+            claims: claims
+                .iter()
+                .map(|(name, value)| WantedClaim {
+                    name: Box::from(*name),
+                    value: value.clone(),
+                    shown: value.to_string().into(),
+                })
+                .collect(),
             optional: false,
             single_use: false,
         };

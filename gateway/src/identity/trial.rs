@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::access::{Lack, RouteAuth};
 use super::claims::{claim, names_us};
 use super::proven::Identity;
-use crate::config::settings::identity::ProviderKind;
+use crate::config::settings::identity::{ProviderKind, WantedClaim};
 use crate::jws::{decode_base64url, parse_json};
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
@@ -84,7 +84,7 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<C
     let mut trial = Trial {
         providers: auth.providers.iter().map(|provider| provider.name().to_string()).collect(),
         scopes: auth.settings.scopes.iter().map(ToString::to_string).collect(),
-        claims: auth.settings.claims.iter().map(|(name, value)| format!("{name} = {value}")).collect(),
+        claims: auth.settings.claims.iter().map(|claim| format!("{} = {}", claim.name, claim.shown)).collect(),
         optional: auth.settings.optional,
         decided_by: None,
         result: AuthResult::Granted.as_str(),
@@ -148,7 +148,7 @@ pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<C
 
 /// What is lacking, and what the credential has in its place.
 fn beside_what_is_there(lack: Lack<'_>, identity: &Identity) -> String {
-    let Lack::Claim(name, _) = lack else { return lack.to_string() };
+    let Lack::Claim(WantedClaim { name, .. }) = lack else { return lack.to_string() };
     format!("{lack} and {}", there(&identity.claims, name))
 }
 

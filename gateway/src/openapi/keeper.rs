@@ -272,5 +272,36 @@ fn wanted(config: &Config) -> BTreeMap<Key, PathAndQuery> {
         Some(document @ ApiDocument::Upstream(path)) => Some((document.key(route), path.clone())),
         Some(ApiDocument::File(_)) | None => None,
     });
-    asked.take(MAX_DOCUMENTS).collect()
+    let mut wanted = BTreeMap::new();
+    for (key, path) in asked {
+        // Many routes may be of one document.
+        if wanted.len() < MAX_DOCUMENTS || wanted.contains_key(&key) {
+            wanted.insert(key, path);
+        }
+    }
+    wanted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Purpose, load_text};
+
+    #[test]
+    fn many_routes_of_one_service_leave_room_for_others() {
+        let route = |number: usize, upstream: &str| {
+            format!(
+                "[[routes]]\npath = '/{number}/{{*rest}}'\nupstream = 'http://{upstream}'\nopenapi = '/openapi.json'\n"
+            )
+        };
+        let text = (0..MAX_DOCUMENTS + 1).map(|number| route(number, "127.0.0.1:1")).collect::<String>();
+        let text = text + &(1000..1300).map(|number| route(number, &format!("127.0.0.1:{number}"))).collect::<String>();
+        let config = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap().config;
+        let wanted = wanted(&config);
+        assert_eq!(wanted.len(), MAX_DOCUMENTS);
+        let is_asked = |name: &str| wanted.keys().any(|key| matches!(key, Key::Upstream(it, _) if **it == *name));
+        assert!(is_asked("127.0.0.1:1") && is_asked("127.0.0.1:1000"));
+    }
 }

@@ -256,6 +256,7 @@ fn wanted(name: &str, value: &ValueMatch) -> String {
     match value {
         ValueMatch::Present => "Any value".to_owned(),
         // The document is for others than those who know it.
+        ValueMatch::Hidden(_) => "A value that is not shown".to_owned(),
         _ if may_be_secret(name) => "A value that is not shown".to_owned(),
         ValueMatch::Exact(text) => format!("`{text}`"),
         // Another language's regular expressions than JSON Schema's: told in words.
@@ -287,14 +288,15 @@ pub(super) fn when(matches: &RouteMatch) -> Option<String> {
     {
         parts.push(match value {
             ValueMatch::Present => format!("with the {place} `{name}`"),
+            ValueMatch::Hidden(_) => format!("with a value of the {place} `{name}` that is not shown"),
             _ if may_be_secret(name) => format!("with a value of the {place} `{name}` that is not shown"),
             ValueMatch::Exact(text) => format!("with the {place} `{name}` = `{text}`"),
             ValueMatch::Pattern(pattern) => format!("with a {place} `{name}` that matches `{pattern}`"),
         });
     }
-    parts.extend(matches.body.iter().map(|(pointer, value)| match may_be_secret(pointer) {
-        true => format!("with a value at `{pointer}` in the body that is not shown"),
-        false => format!("with `{value}` at `{pointer}` in the body"),
+    parts.extend(matches.body.iter().map(|wanted| match wanted.may_be_secret() {
+        true => format!("with a value at `{}` in the body that is not shown", wanted.pointer),
+        false => format!("with `{}` at `{}` in the body", wanted.value, wanted.pointer),
     }));
     (!parts.is_empty()).then(|| parts.join(", "))
 }

@@ -166,7 +166,7 @@ pub(super) fn in_words(route: &Route) -> Option<String> {
         text.push_str(&format!("; scopes {}", quoted(auth.scopes.iter().map(|scope| format!("`{scope}`")).collect())));
     }
     if !auth.claims.is_empty() {
-        let claims = auth.claims.iter().map(|(name, value)| format!("`{name}` = `{value}`")).collect();
+        let claims = auth.claims.iter().map(|claim| format!("`{}` = `{}`", claim.name, claim.shown)).collect();
         text.push_str(&format!("; claims {}", quoted(claims)));
     }
     if auth.single_use {

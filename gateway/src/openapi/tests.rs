@@ -221,6 +221,31 @@ fn conditions_that_may_be_secrets_are_not_shown() {
 }
 
 #[test]
+fn what_variables_fill_in_is_not_shown_whatever_it_is_called() {
+    let document = document(&format!(
+        "{UP}[identity.providers.p]\nkind = 'custom'\nname = 'p'\n\
+         [[routes]]\nname = 'edge'\npath = '/{{*rest}}'\nmethods = ['POST']\nupstream = 'up'\n\
+         path_regex = '/${{PLACE:-hunter2}}/.*'\nauth = {{ providers = ['p'], claims = {{ tenant = '${{WHO:-hunter2}}' }} }}\n\
+         headers = {{ x-edge = '${{EDGE:-hunter2}}', x-some = '${{ANY:-*}}' }}\n\
+         query = {{ edge = '~${{EDGE:-hunter2}}.*' }}\nbody = {{ '/kind' = '${{KIND:-hunter2}}' }}\n"
+    ));
+    let post = &document["paths"]["/{rest}"]["post"];
+    let text = document.to_string().replace("${PLACE:-hunter2}", "").replace("${WHO:-hunter2}", "");
+    assert!(!text.contains("hunter2"), "{text}");
+    let parameter = |name: &str| post["parameters"].as_array().unwrap().iter().find(|it| it["name"] == name).unwrap();
+    for name in ["x-edge", "edge"] {
+        assert_eq!(parameter(name)["schema"], json!({ "type": "string" }));
+        assert_eq!(parameter(name)["description"], "A value that is not shown.");
+    }
+    assert_eq!(parameter("x-some")["description"], "Any value.");
+    let said = post["description"].as_str().unwrap();
+    let places =
+        ["header `x-edge` that is not shown", "`edge` that is not shown", "`/kind` in the body that is not shown"];
+    assert!(places.iter().all(|place| said.contains(place)), "{said}");
+    assert!(said.contains("claims `tenant` = `${WHO:-hunter2}`"), "{said}");
+}
+
+#[test]
 fn who_is_protected_is_not_told_as_open_since_another_route_that_nobody_reaches_is() {
     let keys = "[identity.providers.main]\nkind = 'jwt'\nissuer = 'https://idp.test'\naudiences = ['api']\n\
                 algorithms = ['ES256']\njwks = { discovery = 'https://idp.test' }\n";

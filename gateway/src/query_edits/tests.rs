@@ -7,7 +7,7 @@ use super::*;
 
 fn parameter((name, value): (&str, &str)) -> Parameter {
     let literal = (!value.is_empty()).then(|| ValuePiece::Literal(value.into()));
-    Parameter { name: name.into(), value: literal.into_iter().collect() }
+    Parameter { name: name.into(), value: literal.into_iter().collect(), is_filled_in: false }
 }
 
 fn names(list: &[&str]) -> Vec<Box<str>> {
@@ -103,7 +103,7 @@ fn of_what_is_kept_by_name_nothing_else_passes() {
 
 #[test]
 fn values_of_a_request_are_encoded_and_none_that_is_empty_is_sent() {
-    let made = |pieces: &[ValuePiece]| Parameter { name: "v v".into(), value: pieces.into() };
+    let made = |pieces: &[ValuePiece]| Parameter { name: "v v".into(), value: pieces.into(), is_filled_in: false };
     let literal = |text: &str| ValuePiece::Literal(text.into());
     for (value, pieces, expected) in [
         ("a&b=c#d", &[ValuePiece::Param(0)][..], Some("q&v%20v=a%26b%3Dc%23d")),

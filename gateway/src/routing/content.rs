@@ -19,7 +19,7 @@ use serde_json::Value;
 
 use super::clients::Clients;
 use super::tree::Params;
-use crate::config::settings::route::{RouteMatch, ValueMatch};
+use crate::config::settings::route::{BodyMatch, RouteMatch, ValueMatch};
 use crate::query::{decoded, decodes_to, pairs};
 
 /// What is known of a request's body.
@@ -44,7 +44,7 @@ pub struct Content {
     path: Option<Regex>,
     pub(super) headers: Vec<(HeaderName, ValueMatch)>,
     pub(super) query: Vec<(String, ValueMatch)>,
-    body: Vec<(Box<str>, Value)>,
+    body: Vec<BodyMatch>,
     body_limit: usize,
 }
 
@@ -56,7 +56,7 @@ pub enum Unmet<'a> {
     /// On this query parameter.
     Query(&'a str, &'a ValueMatch),
     /// On this place in the body.
-    Body(&'a str, &'a Value),
+    Body(&'a BodyMatch),
 }
 
 impl Content {
@@ -149,15 +149,15 @@ impl Content {
     }
 
     fn unmet_body(&self, body: Body<'_>) -> Option<Unmet<'_>> {
-        let holds = |(pointer, wanted): &&(Box<str>, Value)| match body {
+        let holds = |wanted: &&BodyMatch| match body {
             Body::Absent => false,
             Body::Unread => true,
             Body::Json(value, length) => {
-                length <= self.body_limit && value.pointer(pointer).is_some_and(|found| is(found, wanted))
+                length <= self.body_limit
+                    && value.pointer(&wanted.pointer).is_some_and(|found| is(found, &wanted.value))
             }
         };
-        let (pointer, wanted) = self.body.iter().find(|condition| !holds(condition))?;
-        Some(Unmet::Body(pointer, wanted))
+        self.body.iter().find(|wanted| !holds(wanted)).map(Unmet::Body)
     }
 
     /// The largest body in which its conditions on one can hold, bytes; `None` where it has none.
@@ -190,6 +190,7 @@ fn header_is(wanted: &ValueMatch, value: &[u8]) -> bool {
         ValueMatch::Present => true,
         ValueMatch::Exact(exact) => exact.as_bytes() == value,
         ValueMatch::Pattern(regex) => std::str::from_utf8(value).is_ok_and(|value| regex.is_match(value)),
+        ValueMatch::Hidden(wanted) => header_is(wanted, value),
     }
 }
 
@@ -208,6 +209,7 @@ fn query_is(wanted: &ValueMatch, value: &str) -> bool {
             Some(value) => regex.is_match(&value),
             None => false,
         },
+        ValueMatch::Hidden(wanted) => query_is(wanted, value),
     }
 }
 
@@ -242,7 +244,7 @@ mod tests {
     #[test]
     fn a_body_leads_where_the_pointer_says_or_holds_nothing() {
         let content = |pointer: &str, wanted: Value| Content {
-            body: vec![(pointer.into(), wanted)],
+            body: vec![BodyMatch { pointer: pointer.into(), value: wanted, is_hidden: false }],
             body_limit: 10,
             ..Content::default()
         };

@@ -135,5 +135,9 @@ fn exact(content: &Content) -> impl Iterator<Item = (Key, &str)> {
 }
 
 fn value(wanted: &ValueMatch) -> Option<&str> {
-    if let ValueMatch::Exact(exact) = wanted { Some(exact) } else { None }
+    match wanted {
+        ValueMatch::Exact(exact) => Some(exact),
+        ValueMatch::Hidden(wanted) => value(wanted),
+        ValueMatch::Present | ValueMatch::Pattern(_) => None,
+    }
 }

@@ -302,7 +302,7 @@ fn because(route: &Route, ask: &Ask<'_>) -> Vec<String> {
     let headers = matches.headers.iter().map(|(name, value)| (name.as_str(), value));
     because.extend(headers.map(|(name, value)| format!("header {name} {}", value_text(name, value))));
     because.extend(matches.query.iter().map(|(name, value)| format!("query {name} {}", value_text(name, value))));
-    because.extend(matches.body.iter().map(|(pointer, value)| format!("body {pointer} {}", body_text(pointer, value))));
+    because.extend(matches.body.iter().map(|wanted| format!("body {} {}", wanted.pointer, body_text(wanted))));
     if matches.priority != 0 {
         because.push(format!("priority {}", matches.priority));
     }

@@ -16,7 +16,7 @@ use crate::config::settings::Route;
 use crate::config::settings::clients::Clients;
 use crate::config::settings::header_edits::HeaderEdits;
 use crate::config::settings::query_edits::QueryEdits;
-use crate::config::settings::route::{HostPattern, HostPolicy, PathRegex, Retry, RouteMatch, ValueMatch};
+use crate::config::settings::route::{BodyMatch, HostPattern, HostPolicy, PathRegex, Retry, RouteMatch, ValueMatch};
 
 /// A route that matches this path, and no more.
 pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
@@ -44,6 +44,7 @@ pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route
         forward_auth: None,
         origin: None,
         rewrite: None,
+        hides_path: false,
         request_headers: HeaderEdits::default(),
         response_headers: HeaderEdits::default(),
         request_query: QueryEdits::default(),
@@ -171,7 +172,8 @@ fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
         HostPattern::Wildcard("a.t".into()),
         HostPattern::Wildcard("t".into()),
     ];
-    let values = [ValueMatch::Present, ValueMatch::Exact("1".into()), ValueMatch::Exact("2".into())];
+    let hidden = ValueMatch::Hidden(Box::new(ValueMatch::Exact("1".into())));
+    let values = [ValueMatch::Present, ValueMatch::Exact("1".into()), ValueMatch::Exact("2".into()), hidden];
     let method = [Method::GET, Method::HEAD, Method::POST, Method::from_bytes(b"PURGE").unwrap()];
     let body = prop::option::weighted(0.2, prop::sample::select(vec![1, 2]));
     let listeners = prop::option::weighted(0.2, prop::sample::select(vec!["l", "m"]));
@@ -199,7 +201,8 @@ fn routes() -> impl Strategy<Value = Vec<Arc<Route>>> {
             matches.methods = methods;
             matches.headers = headers.into_iter().map(|value| (HeaderName::from_static("x-v"), value)).collect();
             matches.query = query.into_iter().map(|value| ("v".to_owned(), value)).collect();
-            matches.body = body.map(|value| ("/v".into(), value.into())).into_iter().collect();
+            let at_v = |value: i32| BodyMatch { pointer: "/v".into(), value: value.into(), is_hidden: false };
+            matches.body = body.map(at_v).into_iter().collect();
             // Most routes share a priority.
             matches.priority = priority / 2;
         })

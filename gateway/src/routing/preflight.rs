@@ -83,6 +83,7 @@ fn may_be_any_pages(wanted: &ValueMatch) -> bool {
             let begins = value_match::begins(regex).to_ascii_lowercase();
             OF_ANY_PAGE.iter().any(|any| any.starts_with(&begins) || begins.starts_with(any))
         }
+        ValueMatch::Hidden(wanted) => may_be_any_pages(wanted),
     }
 }
 

@@ -77,10 +77,10 @@ mod tests {
     use super::super::naive::route;
     use super::super::table::Found;
     use super::*;
-    use crate::config::settings::route::RouteMatch;
+    use crate::config::settings::route::{BodyMatch, RouteMatch};
 
     fn wants(pointer: &str, value: Value, limit: usize) -> impl FnOnce(&mut RouteMatch) + use<> {
-        let condition = (pointer.into(), value);
+        let condition = BodyMatch { pointer: pointer.into(), value, is_hidden: false };
         move |matches| (matches.body, matches.body_limit) = (vec![condition], limit)
     }
 

@@ -2,11 +2,10 @@
 //! route wants it or a request has it.
 
 use http::HeaderMap;
-use serde_json::Value;
 
 use super::content::Unmet;
 use super::pattern::Segment;
-use crate::config::settings::route::{HostPattern, ValueMatch};
+use crate::config::settings::route::{BodyMatch, HostPattern, ValueMatch};
 use crate::config::settings::target::{NOT_SHOWN, may_be_secret};
 
 /// The longest piece of a request that is repeated in a reason, in characters.
@@ -29,14 +28,15 @@ pub(super) fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
         Unmet::Header(name, _) => format!("header {name} is absent"),
         Unmet::Query(name, ValueMatch::Present) => format!("query {name} is absent"),
         Unmet::Query(name, wanted) => format!("query {name} is absent, or not {}", value_text(name, wanted)),
-        Unmet::Body(pointer, wanted) => format!("body {pointer} is absent, or not {}", body_text(pointer, wanted)),
+        Unmet::Body(wanted) => format!("body {} is absent, or not {}", wanted.pointer, body_text(wanted)),
     }
 }
 
-/// What is wanted of a header or a parameter: a secret, which variables filled in, is for nobody's eyes.
+/// What is wanted of a header or a parameter: what variables filled in, or is called a secret, is for nobody's eyes.
 pub(super) fn value_text(name: &str, value: &ValueMatch) -> String {
     match value {
         ValueMatch::Present => "present".to_owned(),
+        ValueMatch::Hidden(_) => NOT_SHOWN.to_owned(),
         _ if may_be_secret(name) => NOT_SHOWN.to_owned(),
         ValueMatch::Exact(exact) => format!("\"{exact}\""),
         ValueMatch::Pattern(regex) => format!("like {}", regex.as_str()),
@@ -44,8 +44,8 @@ pub(super) fn value_text(name: &str, value: &ValueMatch) -> String {
 }
 
 /// The same of a place in the body.
-pub(super) fn body_text(pointer: &str, value: &Value) -> String {
-    if may_be_secret(pointer) { NOT_SHOWN.to_owned() } else { value.to_string() }
+pub(super) fn body_text(wanted: &BodyMatch) -> String {
+    if wanted.may_be_secret() { NOT_SHOWN.to_owned() } else { wanted.value.to_string() }
 }
 
 pub(super) fn host_text(host: &HostPattern) -> String {
@@ -74,6 +74,7 @@ pub(super) fn quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use http::{HeaderName, HeaderValue, Method};
+    use serde_json::{Value, json};
 
     use super::super::content::Body;
     use super::super::explain::explain;
@@ -88,40 +89,55 @@ mod tests {
             matches.headers = vec![
                 (HeaderName::from_static("x-edge-secret"), wanted("hunter2")),
                 (HeaderName::from_static("x-tenant"), wanted("blue")),
+                (HeaderName::from_static("x-edge"), ValueMatch::Hidden(Box::new(wanted("hunter2")))),
             ];
             matches.query = vec![
                 ("token".to_owned(), ValueMatch::Pattern(regex::Regex::new("hunter2").unwrap())),
                 ("sig".to_owned(), ValueMatch::Present),
+                ("edge".to_owned(), ValueMatch::Hidden(Box::new(wanted("hunter2")))),
             ];
-            matches.body = vec![("/login/password".into(), "hunter2".into()), ("/kind".into(), "b".into())];
+            let at = |pointer: &str, value: &str| BodyMatch {
+                pointer: pointer.into(),
+                value: value.into(),
+                is_hidden: pointer == "/word",
+            };
+            matches.body = vec![at("/login/password", "hunter2"), at("/word", "hunter2"), at("/kind", "b")];
         });
         let table = RouteTable::build(&[one]);
-        let explained = |secret: &'static str, tenant: &'static str, query, body: &Value| {
+        let explained = |[secret, tenant, edge]: [&'static str; 3], query, body: &Value| {
             let mut headers = HeaderMap::new();
             headers.insert("x-edge-secret", HeaderValue::from_static(secret));
             headers.insert("x-tenant", HeaderValue::from_static(tenant));
+            headers.insert("x-edge", HeaderValue::from_static(edge));
             let body = Body::Json(body, 50);
             let (listener, host, method, client) = ("", "", &Method::POST, None);
             explain(&table, &Ask { listener, host, method, path: "/a", query, client, headers: &headers, body })
         };
-        let body = |password: &str| serde_json::json!({ "login": { "password": password }, "kind": "b" });
-        let good = Some("token=hunter2&sig=1");
-        let chosen = explained("hunter2", "blue", good, &body("hunter2"));
+        let body = |password: &str, word: &str| json!({ "login": { "password": password }, "word": word, "kind": "b" });
+        let (good, query, fine) = (["hunter2", "blue", "hunter2"], Some("token=hunter2&sig=1&edge=hunter2"), "hunter2");
+        let chosen = explained(good, query, &body(fine, fine));
         let shown = [
             "header x-edge-secret (not shown)",
             "header x-tenant \"blue\"",
+            "header x-edge (not shown)",
             "query token (not shown)",
             "query sig present",
+            "query edge (not shown)",
             "body /login/password (not shown)",
+            "body /word (not shown)",
             "body /kind \"b\"",
         ];
         assert_eq!(chosen.because[3..], shown);
-        for (missed, reason) in [
-            (explained("guess", "blue", good, &body("hunter2")), "header x-edge-secret is there, but not (not shown)"),
-            (explained("hunter2", "red", good, &body("hunter2")), "header x-tenant is there, but not \"blue\""),
-            (explained("hunter2", "blue", None, &body("hunter2")), "query token is absent, or not (not shown)"),
-            (explained("hunter2", "blue", good, &body("guess")), "body /login/password is absent, or not (not shown)"),
+        for (headers, query, body, reason) in [
+            (["guess", "blue", fine], query, body(fine, fine), "header x-edge-secret is there, but not (not shown)"),
+            ([fine, "red", fine], query, body(fine, fine), "header x-tenant is there, but not \"blue\""),
+            ([fine, "blue", "guess"], query, body(fine, fine), "header x-edge is there, but not (not shown)"),
+            (good, None, body(fine, fine), "query token is absent, or not (not shown)"),
+            (good, Some("token=hunter2&sig&edge=a"), body(fine, fine), "query edge is absent, or not (not shown)"),
+            (good, query, body("guess", fine), "body /login/password is absent, or not (not shown)"),
+            (good, query, body(fine, "guess"), "body /word is absent, or not (not shown)"),
         ] {
+            let missed = explained(headers, query, &body);
             assert_eq!(missed.misses[0].reason, reason);
         }
     }

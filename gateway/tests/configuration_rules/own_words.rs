@@ -39,6 +39,15 @@ fn headers_in_records_are_no_secrets() {
     let keyed = log("request_headers = [\"x-own\"]");
     let keyed = keyed.replace("kind = \"api_key\"", "kind = \"api_key\"\nheader = \"X-Own\"");
     assert!(errors(&keyed).contains(&"2:20: \"x-own\" carries credentials".to_owned()), "{:?}", errors(&keyed));
+    let asked = |keys: &str, value: &str| {
+        format!(
+            "[telemetry.access_log]\n{keys}\n[policies.edge]\nheaders = {{ X-Door = \"{value}\" }}\n\
+             [[routes]]\npath = \"/\"\nanswer = {{}}\npolicies = [\"edge\"]"
+        )
+    };
+    check(&asked("request_headers = [\"x-door\"]", "front"), &[]);
+    check(&asked("request_headers = [\"x-door\"]", "${DOOR:-front}"), &["2:20: \"x-door\" carries credentials"]);
+    check(&asked("response_headers = [\"x-door\"]", "${DOOR:-front}"), &[]);
 }
 
 #[test]

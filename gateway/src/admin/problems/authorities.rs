@@ -15,26 +15,31 @@ use crate::upstream::Upstream;
 /// at.
 const STILL_FAILING: i64 = 10_000_000_000;
 
-/// Of each route that asks, what was counted: requests that were refused, and those that passed unasked.
+/// Of each route that asks, what was counted: requests that were refused, and those that passed unasked. `None` before
+/// the first look.
 #[derive(Debug, Default)]
-pub(super) struct AuthorityWatch(HashMap<Arc<str>, [Rising; 2]>);
+pub(super) struct AuthorityWatch(Option<HashMap<Arc<str>, [Rising; 2]>>);
 
 /// Adds each service that lately did not say whether requests may pass. Of a route that is gone nothing is kept.
 pub(super) fn of<N: Network>(snapshot: &Snapshot<N>, watch: &mut AuthorityWatch, now: i64, found: &mut Vec<Problem>) {
-    let mut before = std::mem::take(&mut watch.0);
+    let is_first = watch.0.is_none();
+    let (mut before, mut looked) = (watch.0.take().unwrap_or_default(), HashMap::new());
     let mut silent: BTreeMap<&str, (&Upstream<N>, bool)> = BTreeMap::new();
     for route in &snapshot.routes {
         let Some(authority) = &route.authority else { continue };
         let name = route.series.name();
-        let mut counted = watch.0.remove(name).or_else(|| before.remove(name)).unwrap_or_default();
         let totals = route.series.unheard();
+        // Counters live as long as the process: one that a reload brought back has a past.
+        let new = || if is_first { <[Rising; 2]>::default() } else { totals.map(Rising::from) };
+        let mut counted: [Rising; 2] = looked.remove(name).or_else(|| before.remove(name)).unwrap_or_else(new);
         let grows = [0, 1].map(|at| counted[at].look(totals[at], STILL_FAILING, now));
-        watch.0.insert(Arc::clone(name), counted);
+        looked.insert(Arc::clone(name), counted);
         if grows != [false; 2] {
             let upstream = &*authority.upstream;
             silent.entry(&*upstream.name).or_insert((upstream, false)).1 |= grows[0];
         }
     }
+    watch.0 = Some(looked);
     found.extend(silent.into_values().map(|(upstream, refuses)| silence_of(upstream, refuses)));
 }
 

@@ -28,6 +28,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         id: id_of(&parameters)?.to_owned(),
         numbers: request.flag("numbers"),
         call: batch_call::target(&request.text("path"), &parameters).ok()?,
+        written: request.get("path").map_or("", |node| node.shown()).into(),
         body: batch_call::body(&request.text("body"), &parameters),
         method: method.clone(),
         items: batch_call::names(&response.text("items")),

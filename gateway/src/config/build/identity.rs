@@ -13,7 +13,7 @@ use crate::config::schema::identity::{API_KEY, BASIC, CUSTOM, INTROSPECTION, JWT
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::{
     ApiKeys, Auth, Basic, ClientCa, Custom, FetchedKeys, FixedKeys, HeaderPattern, Introspection, Jwt, KeySource, Keys,
-    Mtls, Passport, Provider, ProviderKind, Revocation, Secret, SecretKeys, TokenPlace,
+    Mtls, Passport, Provider, ProviderKind, Revocation, Secret, SecretKeys, TokenPlace, WantedClaim,
 };
 use crate::config::settings::mirror::MARK;
 use crate::config::tree::{Entry, Node, Value as Written};
@@ -219,7 +219,11 @@ pub(crate) fn passport(context: &Context<'_>, identity: &Reader<'_>) -> Option<A
 pub(crate) fn auth(route: &Reader<'_>) -> Option<Auth> {
     route.get("auth")?;
     let table = route.table("auth");
-    let claim = |entry: &Entry| Some((Box::from(&*entry.key), scalar(&entry.node)?));
+    let claim = |entry: &Entry| {
+        let value = scalar(&entry.node)?;
+        let shown = if entry.node.is_filled_in() { entry.node.shown().into() } else { value.to_string().into() };
+        Some(WantedClaim { name: Box::from(&*entry.key), value, shown })
+    };
     Some(Auth {
         providers: table.texts("providers").iter().map(|name| Arc::from(&**name)).collect(),
         scopes: boxed(table.texts("scopes")),

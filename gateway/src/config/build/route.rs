@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
-use serde_json::Value;
 
 use super::{identity, mirror, rate_limit, split, upstream};
 use crate::algorithms::criticality::Criticality;
@@ -21,8 +20,8 @@ use crate::config::settings::intercept::Intercept;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer, Redirect};
 use crate::config::settings::query_edits::{Parameter, QueryEdits};
 use crate::config::settings::route::{
-    EarlyHints, Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, PathRegex, Retry, Rewrite,
-    RouteMatch, ValueMatch,
+    BodyMatch, EarlyHints, Fallback, FixedAnswer, Hedge, HedgeAfter, HostPattern, HostPolicy, PathRegex, Retry,
+    Rewrite, RouteMatch, ValueMatch,
 };
 use crate::config::settings::{Cors, Route};
 use crate::config::source::Span;
@@ -38,7 +37,7 @@ pub(crate) fn build(table: &Reader<'_>, name: &str) -> Option<Route> {
         hosts: hosts(table)?,
         path: Arc::from(&*path),
         path_regex: match table.get("path_regex") {
-            Some(node) => Some(path_regex::parse(node.text()?).ok()?),
+            Some(node) => Some(PathRegex { written: node.shown().into(), ..path_regex::parse(node.text()?).ok()? }),
             None => None,
         },
         methods: methods(&texts(table, "methods")?)?,
@@ -82,6 +81,7 @@ fn with(table: &Reader<'_>, name: &str, matches: RouteMatch) -> Route {
         own_answer: own_answer(table),
         origin: origin(table),
         rewrite: rewrite(table),
+        hides_path: table.table("rewrite").get("path").is_some_and(Node::is_filled_in),
         request_headers,
         response_headers,
         request_query,
@@ -183,14 +183,20 @@ pub(super) fn methods(written: &[&str]) -> Option<Vec<Method>> {
 }
 
 fn headers(table: &Reader<'_>) -> Option<Vec<(HeaderName, ValueMatch)>> {
-    let condition =
-        |entry: &Entry| Some((text::header_name(&entry.key).ok()?, value_match::parse(entry.node.text()?).ok()?));
+    let condition = |entry: &Entry| Some((text::header_name(&entry.key).ok()?, wanted(&entry.node)?));
     entries(table, "headers")?.iter().map(condition).collect()
 }
 
 fn query(table: &Reader<'_>) -> Option<Vec<(String, ValueMatch)>> {
-    let condition = |entry: &Entry| Some((entry.key.clone(), value_match::parse(entry.node.text()?).ok()?));
+    let condition = |entry: &Entry| Some((entry.key.clone(), wanted(&entry.node)?));
     entries(table, "query")?.iter().map(condition).collect()
+}
+
+/// What a header or a parameter must be, hidden where a variable says it.
+fn wanted(node: &Node) -> Option<ValueMatch> {
+    let wanted = value_match::parse(node.text()?).ok()?;
+    let is_hidden = node.is_filled_in() && !matches!(wanted, ValueMatch::Present);
+    Some(if is_hidden { ValueMatch::Hidden(Box::new(wanted)) } else { wanted })
 }
 
 /// Where clients are; `None` where a network is not understood, as without it others would be taken.
@@ -203,8 +209,11 @@ fn clients(table: &Reader<'_>) -> Option<Clients> {
     Some(clients)
 }
 
-fn body(table: &Reader<'_>) -> Option<Vec<(Box<str>, Value)>> {
-    let condition = |entry: &Entry| Some((entry.key.as_str().into(), identity::scalar(&entry.node)?));
+fn body(table: &Reader<'_>) -> Option<Vec<BodyMatch>> {
+    let condition = |entry: &Entry| {
+        let (pointer, is_hidden) = (entry.key.as_str().into(), entry.node.is_filled_in());
+        Some(BodyMatch { pointer, value: identity::scalar(&entry.node)?, is_hidden })
+    };
     entries(table, "body")?.iter().map(condition).collect()
 }
 
@@ -242,7 +251,7 @@ fn all_edits(table: &Reader<'_>, matches: &RouteMatch) -> ([HeaderEdits; 2], Que
 fn query_edits(table: &Reader<'_>, parameters: &[&str]) -> QueryEdits {
     let one = |entry: &Entry| {
         let value = edit_value::pieces(entry.node.text()?, parameters)?.into();
-        Some(Parameter { name: entry.key.as_str().into(), value })
+        Some(Parameter { name: entry.key.as_str().into(), value, is_filled_in: entry.node.is_filled_in() })
     };
     let written = |key: &str| table.map(key).iter().filter_map(one).collect();
     let names = |key: &str| table.texts(key).iter().map(|name| name.as_str().into()).collect();
@@ -298,6 +307,7 @@ fn forward_auth(table: &Reader<'_>) -> Option<ForwardAuth> {
     Some(ForwardAuth {
         upstream: Arc::from(&*table.text("upstream")),
         path: table.text("path").parse().ok()?,
+        written: table.get("path").map_or("", |node| node.shown()).into(),
         timeout: table.duration("timeout"),
         request_headers: names("request_headers"),
         response_headers: names("response_headers"),

@@ -9,6 +9,9 @@ use crate::config::parse::document;
 use crate::config::schema::{Key, Kind, ROOT, TableDef};
 use crate::config::tree;
 
+/// What a text holds that a variable fills in before it is read.
+const VARIABLE: &str = r"\$\{";
+
 /// The schema as text, with a newline at its end.
 pub fn json_schema() -> String {
     let mut schema = table(&ROOT, true);
@@ -58,7 +61,7 @@ fn kind(kind: Kind) -> Value {
         Kind::Duration(..) | Kind::DurationOrZero(..) => text("^[0-9]+(ms|s|m|h)$", "250ms"),
         Kind::Size(..) | Kind::SizeOrZero(..) => text("^(0+|[0-9]+(B|KiB|MiB|GiB))$", "64KiB"),
         Kind::Rate => text("^[0-9]+/(s|m|h)$", "100/s"),
-        Kind::Choice(words) => json!({"enum": words}),
+        Kind::Choice(words) => json!({"anyOf": [{"enum": words}, {"type": "string", "pattern": VARIABLE}]}),
         Kind::Text(text) => json!({"type": "string", "examples": [text.example]}),
         Kind::File | Kind::FileOrWord(_) => json!({"type": "string"}),
         Kind::Scalar => json!({"type": ["string", "number", "boolean"]}),
@@ -68,8 +71,14 @@ fn kind(kind: Kind) -> Value {
         Kind::Shared(def, without) => fields(def, false, without),
         Kind::Tables(def) => json!({"type": "array", "items": table(def, true)}),
         Kind::Map(_, element) => json!({"type": "object", "additionalProperties": self::kind(*element)}),
-        Kind::Tagged(_, variants) => {
-            json!({"oneOf": variants.iter().map(|(_, def)| table(def, true)).collect::<Vec<_>>()})
+        Kind::Tagged(tag, variants) => {
+            let variant = |(word, def): &(&str, &'static TableDef)| {
+                let mut schema = table(def, true);
+                // Which of them it is has to be written, or each would be one that it may be.
+                schema["properties"][tag]["const"] = json!(word);
+                schema
+            };
+            json!({"oneOf": variants.iter().map(variant).collect::<Vec<_>>()})
         }
         Kind::OrFalse(def) => json!({"anyOf": [table(def, true), {"const": false}]}),
         Kind::Short(short, def) => json!({"anyOf": [self::kind(*short), table(def, true)]}),
@@ -78,7 +87,7 @@ fn kind(kind: Kind) -> Value {
 
 /// A quantity: its pattern also lets a variable through, which is filled in before the value is read.
 fn text(pattern: &str, example: &str) -> Value {
-    json!({"type": "string", "pattern": format!(r"{pattern}|\$\{{"), "examples": [example]})
+    json!({"type": "string", "pattern": format!("{pattern}|{VARIABLE}"), "examples": [example]})
 }
 
 fn value(value: &tree::Value) -> Value {

@@ -9,7 +9,9 @@ use super::server::{ADMIN, LISTENER, SERVER};
 use super::telemetry::TELEMETRY;
 use super::upstream::UPSTREAM;
 use super::{Key, Kind, TableDef, key};
-use crate::config::validate::{addresses, grpc_web, limits, mounted, own_answer, recorded_query, route, shared_edits};
+use crate::config::validate::{
+    addresses, grpc_web, limits, mounted, own_answer, recorded_headers, recorded_query, route, shared_edits,
+};
 use crate::config::value::text;
 
 /// Everything that a configuration may hold.
@@ -24,6 +26,7 @@ pub(crate) static ROOT: TableDef = TableDef::plain("the file", "A gateway's conf
     route::slash_is_meant,
     route::buffers_have_room,
     grpc_web::upstreams_speak_http2,
+    recorded_headers::tell_no_secret,
     recorded_query::tells_no_secret,
     shared_edits::are_lost,
 ]);

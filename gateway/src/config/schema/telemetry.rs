@@ -1,7 +1,7 @@
 //! `[telemetry.*]`.
 
 use super::{Kind, TableDef, key};
-use crate::config::validate::{recorded_headers, tracing};
+use crate::config::validate::tracing;
 use crate::config::value::text;
 
 /// `[telemetry]`
@@ -49,8 +49,7 @@ static ACCESS_LOG: TableDef = TableDef::plain(
         )
         .default("[]"),
     ],
-)
-.rules(&[recorded_headers::tell_no_secret]);
+);
 
 static RECORDER: TableDef = TableDef::plain(
     "[telemetry.recorder]",

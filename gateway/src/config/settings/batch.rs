@@ -27,6 +27,8 @@ pub struct Batch {
     pub method: Method,
     /// What is called.
     pub call: Vec<BatchPiece>,
+    /// The same as the file has it, where variables stand by their names.
+    pub written: Box<str>,
     /// The call's body, JSON; empty = it has none.
     pub body: Vec<BatchPiece>,
     /// The names that lead to the answer's items.
@@ -59,7 +61,7 @@ impl Batch {
         }
         how.push_str(if self.across_subjects { "; of all subjects together" } else { "; of one subject" });
         let shown = |pieces: &[BatchPiece]| pieces.iter().map(ToString::to_string).collect::<String>();
-        let mut call = format!("{} {}", self.method, target::shown(&shown(&self.call)));
+        let mut call = format!("{} {}", self.method, target::shown(&self.written));
         if !self.body.is_empty() {
             call.push_str(&format!(" with {}", target::shown_body(&shown(&self.body))));
         }

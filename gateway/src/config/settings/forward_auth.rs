@@ -15,6 +15,8 @@ pub struct ForwardAuth {
     pub upstream: Arc<str>,
     /// What it is asked for.
     pub path: PathAndQuery,
+    /// The same as the file has it, where variables stand by their names.
+    pub written: Box<str>,
     /// Until its answer's head.
     pub timeout: Duration,
     /// Headers of the client that it is sent.
@@ -43,12 +45,6 @@ pub struct AnswerCache {
 impl std::fmt::Display for ForwardAuth {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let otherwise = if self.allows_on_error { "passes" } else { "is refused" };
-        write!(
-            f,
-            "{}{} within {:?}, else it {otherwise}",
-            self.upstream,
-            target::shown(self.path.as_str()),
-            self.timeout
-        )
+        write!(f, "{}{} within {:?}, else it {otherwise}", self.upstream, target::shown(&self.written), self.timeout)
     }
 }

@@ -361,6 +361,17 @@ impl fmt::Debug for Passport {
     }
 }
 
+/// What a claim must be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedClaim {
+    /// Its name.
+    pub name: Box<str>,
+    /// The value that it equals or holds.
+    pub value: Value,
+    /// The same as people are shown it: variables stand by their names.
+    pub shown: Box<str>,
+}
+
 /// `auth` of a route.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Auth {
@@ -368,8 +379,8 @@ pub struct Auth {
     pub providers: Vec<Arc<str>>,
     /// All are needed.
     pub scopes: Vec<Box<str>>,
-    /// Claims, and the value that each equals or holds.
-    pub claims: Vec<(Box<str>, Value)>,
+    /// All are needed.
+    pub claims: Vec<WantedClaim>,
     /// A request without a credential passes.
     pub optional: bool,
     /// A token holds for one request.

@@ -25,6 +25,8 @@ pub struct Parameter {
     pub name: Box<str>,
     /// The pieces of its value, in order; none is the empty value.
     pub value: Box<[ValuePiece]>,
+    /// A variable filled in some of it: people are not shown it.
+    pub is_filled_in: bool,
 }
 
 impl QueryEdits {

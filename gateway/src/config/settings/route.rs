@@ -24,6 +24,7 @@ use super::own_answer::{Origin, OwnAnswer};
 use super::problems::Problems;
 use super::query_edits::QueryEdits;
 use super::split::Split;
+use super::target;
 use super::upstream::{Breaker, Failures};
 use crate::algorithms::criticality::Criticality;
 
@@ -46,6 +47,8 @@ pub struct Route {
     pub origin: Option<Box<Origin>>,
     /// What the upstream is sent instead of the path, or where a redirect leads.
     pub rewrite: Option<Rewrite>,
+    /// A variable filled in some of what is sent instead: people are not shown the path.
+    pub hides_path: bool,
     /// Edits of the request's headers, after hop-by-hop and identity headers went.
     pub request_headers: HeaderEdits,
     /// Edits of the response's headers.
@@ -246,8 +249,8 @@ pub struct RouteMatch {
     pub query: Vec<(String, ValueMatch)>,
     /// Where the client is, as trusted proxies tell it.
     pub clients: Clients,
-    /// JSON pointers (RFC 6901) into the body, and the string, number or boolean that each has to lead to.
-    pub body: Vec<(Box<str>, Value)>,
+    /// All must hold.
+    pub body: Vec<BodyMatch>,
     /// The largest body in which they can hold, bytes.
     pub body_limit: usize,
     /// The higher first among routes that match; then the more specific.
@@ -286,7 +289,7 @@ impl std::fmt::Display for HostPattern {
 pub struct PathRegex {
     /// Anchored already.
     pub regex: Regex,
-    /// As it is written.
+    /// As it is written, where variables stand by their names: people are shown this.
     pub written: Arc<str>,
 }
 
@@ -306,6 +309,26 @@ pub enum ValueMatch {
     Exact(String),
     /// `"~REGEX"`: the whole value matches; the pattern is anchored already.
     Pattern(Regex),
+    /// One of the others that a variable filled in: who knows it is let in, so nobody is shown it.
+    Hidden(Box<ValueMatch>),
+}
+
+/// What a place in a body must be.
+#[derive(Debug, Clone)]
+pub struct BodyMatch {
+    /// A JSON pointer (RFC 6901).
+    pub pointer: Box<str>,
+    /// The string, number or boolean that it has to lead to.
+    pub value: Value,
+    /// A variable filled it in.
+    pub is_hidden: bool,
+}
+
+impl BodyMatch {
+    /// Whether nobody is shown what is wanted.
+    pub fn may_be_secret(&self) -> bool {
+        self.is_hidden || target::may_be_secret(&self.pointer)
+    }
 }
 
 /// `rewrite`.

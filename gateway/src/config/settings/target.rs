@@ -14,6 +14,12 @@ pub fn may_be_secret(name: &str) -> bool {
     SECRET.iter().any(|secret| name.contains(secret))
 }
 
+/// A collector's address without its path, in which some take a secret.
+pub fn origin(endpoint: &str) -> &str {
+    let host = endpoint.find("://").map_or(0, |at| at + 3);
+    endpoint[host..].find('/').map_or(endpoint, |end| &endpoint[..host + end])
+}
+
 /// A path without the values of its query; what stands for a value of a request (`{id}`) is told.
 pub fn shown(path: &str) -> String {
     let Some((path, query)) = path.split_once('?') else { return path.to_owned() };
@@ -74,7 +80,7 @@ fn is_placeholder(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{as_written, may_be_secret, shown, shown_body};
+    use super::{as_written, may_be_secret, origin, shown, shown_body};
 
     #[test]
     fn secrets_are_known_by_their_names() {
@@ -83,6 +89,17 @@ mod tests {
         }
         for name in ["x-version", "page", "/kind", ""] {
             assert!(!may_be_secret(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn an_origin_has_no_path() {
+        for (endpoint, expected) in [
+            ("http://127.0.0.1:4318", "http://127.0.0.1:4318"),
+            ("http://127.0.0.1:4318/", "http://127.0.0.1:4318"),
+            ("https://otel.test/of/s3cret", "https://otel.test"),
+        ] {
+            assert_eq!(origin(endpoint), expected);
         }
     }
 

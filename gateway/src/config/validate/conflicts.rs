@@ -141,10 +141,10 @@ fn one_or_any<T>(list: &[T]) -> impl Iterator<Item = Option<&T>> {
 fn conditions(matches: &RouteMatch) -> Vec<String> {
     let headers = matches.headers.iter().map(|(name, value)| format!("h {name} {}", value_match::canonical(value)));
     let query = matches.query.iter().map(|(name, value)| format!("q {name} {}", value_match::canonical(value)));
-    let body = matches.body.iter().map(|(pointer, value)| format!("b {pointer} {value}"));
+    let body = matches.body.iter().map(|wanted| format!("b {} {}", wanted.pointer, wanted.value));
     let within = matches.clients.within.iter().map(|net| format!("c {}", net.trunc()));
     let clients = within.chain(matches.clients.but.iter().map(|net| format!("c !{}", net.trunc())));
-    let path = matches.path_regex.iter().map(|regex| format!("p {}", regex.written));
+    let path = matches.path_regex.iter().map(|regex| format!("p {}", regex.regex.as_str()));
     let distinct: HashSet<String> = headers.chain(query).chain(clients).chain(body).chain(path).collect();
     let mut sorted: Vec<String> = distinct.into_iter().collect();
     sorted.sort_unstable();

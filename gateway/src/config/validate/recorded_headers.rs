@@ -1,5 +1,6 @@
 //! `request_headers` and `response_headers` of the access log: records are read by many, and kept for long.
 
+use super::recorded_query::is_asked_as_secret;
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
 
@@ -12,8 +13,10 @@ const DOUBTFUL: [&str; 11] =
     ["api-key", "apikey", "auth", "credential", "csrf", "jwt", "password", "secret", "session", "signature", "token"];
 
 /// What is told is no secret, no claim of who asks, and not too much.
-pub(crate) fn tell_no_secret(context: &mut Context<'_>, log: &Reader<'_>) {
+pub(crate) fn tell_no_secret(context: &mut Context<'_>, root: &Reader<'_>) {
+    let log = root.table("telemetry").table("access_log");
     let credentials = context.credential_headers();
+    let is_asked = |name: &str| is_asked_as_secret(root, "headers", |key| key.eq_ignore_ascii_case(name));
     for key in ["request_headers", "response_headers"] {
         let nodes = log.nodes(key);
         let mut seen: Vec<String> = Vec::new();
@@ -23,6 +26,9 @@ pub(crate) fn tell_no_secret(context: &mut Context<'_>, log: &Reader<'_>) {
             let carries = SECRET.contains(&name.as_str()) || credentials.contains(&name);
             if carries {
                 let help = "records never hold credentials: `subject` and `auth` tell what became of them";
+                context.report.error_with(node.at, format!("{shown} carries credentials"), help);
+            } else if key == "request_headers" && is_asked(&name) {
+                let help = "a route asks for it with a value from the environment, and records never hold credentials";
                 context.report.error_with(node.at, format!("{shown} carries credentials"), help);
             } else if context.identity_headers.iter().any(|pattern| pattern.names(&name)) {
                 let help = "what a client says of it is not believed: `subject` tells who was proven";

@@ -3,7 +3,7 @@
 
 use crate::config::check::{Context, Reader};
 use crate::config::problem::quoted;
-use crate::config::tree::{Entry, Node, Value};
+use crate::config::tree::Node;
 
 /// Parameters that are told of one query.
 const MOST: usize = 16;
@@ -73,7 +73,7 @@ pub(crate) fn tells_no_secret(context: &mut Context<'_>, root: &Reader<'_>) {
         } else if is_secret {
             let help = "records never hold credentials: leave it out";
             context.report.error_with(node.at, format!("{shown} carries credentials"), help);
-        } else if is_asked_as_secret(root, name) {
+        } else if is_asked_as_secret(root, "query", |key| key == name) {
             let help = "a route asks for it with a value from the environment, and records never hold credentials";
             context.report.error_with(node.at, format!("{shown} carries credentials"), help);
         } else if seen.contains(&name) {
@@ -89,21 +89,18 @@ pub(crate) fn tells_no_secret(context: &mut Context<'_>, root: &Reader<'_>) {
     }
 }
 
-/// Whether a route takes a request by a value of this parameter that a variable fills in: who knows it is let in.
-fn is_asked_as_secret(root: &Reader<'_>, name: &str) -> bool {
+/// Whether a route takes a request by a value, in this table of it and of such a name, that a variable fills in: who
+/// knows it is let in.
+pub(super) fn is_asked_as_secret(root: &Reader<'_>, table: &str, is: impl Fn(&str) -> bool) -> bool {
     let shared = root.table("defaults").get("route");
     let policies = root.map("policies").iter().map(|entry| &entry.node);
     let all = root.nodes("routes").iter().chain(shared).chain(policies);
     let conditions = |node: &'_ Node| {
         node.table()
-            .and_then(|table| table.get("query")?.table())
-            .is_some_and(|query| query.entries.iter().any(|entry| entry.key == name && comes_from_a_variable(entry)))
+            .and_then(|route| route.get(table)?.table())
+            .is_some_and(|asked| asked.entries.iter().any(|entry| is(&entry.key) && entry.node.is_filled_in()))
     };
     all.into_iter().any(conditions)
-}
-
-fn comes_from_a_variable(entry: &Entry) -> bool {
-    matches!(&entry.node.value, Value::Text(text) if text.written.is_some())
 }
 
 /// The words of a name: `sortKey`, `sort-key` and `sort_key` are `sort` and `key`.

@@ -59,6 +59,7 @@ pub(crate) fn canonical(value: &ValueMatch) -> String {
         ValueMatch::Present => "*".to_owned(),
         ValueMatch::Exact(text) => format!("={text}"),
         ValueMatch::Pattern(pattern) => format!("~{}", pattern.as_str()),
+        ValueMatch::Hidden(wanted) => canonical(wanted),
     }
 }
 

@@ -147,8 +147,9 @@ impl Events {
         }
         let changed = self.changed.subscribe();
         let rings = self.lock();
-        // A number of another process' life is no place in these rings.
-        let next = after.map_or(rings.last, |after| after.min(rings.last)) + 1;
+        // A number that is not reached yet is of another process' life: all of this one is new to who has it.
+        let after = after.map_or(rings.last, |after| if after > rings.last { 0 } else { after });
+        let next = after + 1;
         let places = rings.both.each_ref().map(|ring| ring.place_from(next));
         drop(rings);
         Follower { events: Arc::clone(self), follows: followed(kinds), kinds, places, next, changed }
@@ -230,6 +231,11 @@ impl Follower {
                 std::future::pending::<()>().await;
             }
         }
+    }
+
+    /// Whether it has looked at all that is there: else what was taken last says nothing of what is behind it.
+    pub(super) fn is_at_end(&self) -> bool {
+        self.next > self.events.lock().last
     }
 
     /// What is there now, which may be nothing of interest.
@@ -398,12 +404,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_beyond_the_last_event_is_now() {
+    async fn who_comes_back_after_a_restart_sees_all_of_the_new_life() {
         let events = Arc::new(Events::default());
         events.report(1, Event::Drain);
         let mut follower = events.follow(Kinds::rare(), Some(900));
         events.report(2, Event::Drain);
-        assert_eq!(numbers(&follower.next().await), [2]);
+        assert_eq!(numbers(&follower.next().await), [1, 2]);
+        let mut follower = events.follow(Kinds::rare(), Some(2));
+        events.report(3, Event::Drain);
+        assert_eq!(numbers(&follower.next().await), [3]);
     }
 
     #[tokio::test]

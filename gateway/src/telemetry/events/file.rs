@@ -200,10 +200,13 @@ pub async fn write_to(
         }
         say(&mut file, &mut time, &batch.unwrap_or_default()).await;
     }
-    let mut rest = follower.take();
-    while rest.missed > 0 || !rest.events.is_empty() {
-        say(&mut file, &mut time, &rest).await;
-        rest = follower.take();
+    loop {
+        let rest = follower.take();
+        if rest.missed > 0 || !rest.events.is_empty() {
+            say(&mut file, &mut time, &rest).await;
+        } else if follower.is_at_end() {
+            break;
+        }
     }
 }
 
@@ -292,6 +295,26 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[1..], ["{\"ts_ns\":7,\"kind\":\"drain\"}", "{\"ts_ns\":8,\"kind\":\"drain\"}"]);
         assert!(lines[0].contains("\"kind\":\"clock\",\"ts\":\"2"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn the_last_event_of_a_kind_is_written_that_stands_behind_many_of_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("events.jsonl");
+        let events = Arc::new(Events::default());
+        let kinds = Kinds::parse("drain").unwrap();
+        let mut follower = events.follow(kinds, None);
+        for _ in 0..600 {
+            events.report(1, Event::ClockStep { stepped_ms: 1 });
+        }
+        events.report(7, Event::Drain);
+        let (_renew, renewals) = watch::channel(());
+        let file = EventFile::open(&path).unwrap();
+        // The end comes before the first look.
+        assert!(follower.take().events.is_empty() && !follower.is_at_end(), "others stand before it");
+        write_to(file, (follower, Clock::system()), renewals, std::future::ready(())).await;
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(text.ends_with("{\"ts_ns\":7,\"kind\":\"drain\"}\n"), "{text}");
     }
 
     #[tokio::test]

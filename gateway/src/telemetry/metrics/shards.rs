@@ -1,8 +1,8 @@
 //! One piece of memory for each worker, made when the worker first needs it.
 
 use std::cell::Cell;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// A value for each worker, in two parts: one that its own thread alone writes, without locked instructions, and one
 /// for whoever else counts on the worker's behalf (a sibling that took a connection over, a task that an embedding
@@ -17,9 +17,36 @@ thread_local! {
     static WORKER: Cell<usize> = const { Cell::new(usize::MAX) };
 }
 
-/// Makes this thread a worker's own: what it counts for that worker nobody else writes.
-pub(crate) fn own_thread(worker: usize) {
-    WORKER.set(worker);
+/// The gateway whose workers own their threads, and how many of them there are. A program may have several, and each
+/// may hand requests to one that is mounted in it: two workers of one number would both be alone with its shard.
+static OWNER: Mutex<(usize, usize)> = Mutex::new((0, 0));
+
+/// Makes this thread a worker's own, of the gateway that is at this address: what it counts for that worker nobody else
+/// writes. Not beside another gateway's workers: what is counted here is then shared, as it is by any other thread.
+#[must_use]
+pub(crate) fn own_thread(gateway: usize, worker: usize) -> OwnThread {
+    let mut owner = OWNER.lock().unwrap_or_else(PoisonError::into_inner);
+    let is_own = owner.1 == 0 || owner.0 == gateway;
+    if is_own {
+        *owner = (gateway, owner.1 + 1);
+        WORKER.set(worker);
+    }
+    OwnThread { is_own }
+}
+
+/// This thread is a worker's for as long as this is there.
+#[derive(Debug)]
+pub(crate) struct OwnThread {
+    is_own: bool,
+}
+
+impl Drop for OwnThread {
+    fn drop(&mut self) {
+        if self.is_own {
+            WORKER.set(usize::MAX);
+            OWNER.lock().unwrap_or_else(PoisonError::into_inner).1 -= 1;
+        }
+    }
 }
 
 /// Whether this thread is that worker's own.
@@ -128,7 +155,7 @@ mod tests {
         let shards = Shards::<AtomicU64>::new(2);
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                own_thread(1);
+                let _own = own_thread(7, 1);
                 for _ in 0..10_000 {
                     let (shard, alone) = shards.own(1);
                     alone.bump(shard, 1);
@@ -142,6 +169,31 @@ mod tests {
             });
         });
         assert_eq!(shards.used().map(|shard| shard.load(Ordering::Relaxed)).sum::<u64>(), 20_000);
+    }
+
+    #[test]
+    fn workers_of_two_gateways_that_count_for_a_third_lose_nothing() {
+        let shards = Shards::<AtomicU64>::new(1);
+        let both = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for gateway in [8, 9] {
+                let (shards, both) = (&shards, &both);
+                scope.spawn(move || {
+                    let _own = own_thread(gateway, 0);
+                    both.wait();
+                    for _ in 0..100_000 {
+                        let (shard, alone) = shards.own(0);
+                        alone.bump(shard, 1);
+                    }
+                    // Neither goes before the other has begun.
+                    both.wait();
+                });
+            }
+        });
+        assert_eq!(shards.used().map(|shard| shard.load(Ordering::Relaxed)).sum::<u64>(), 200_000);
+        let _own = own_thread(9, 0);
+        let is_alone = shards.own(0).1.0;
+        assert!(is_alone || OWNER.lock().unwrap().0 != 9, "those who had it have gone");
     }
 
     #[test]

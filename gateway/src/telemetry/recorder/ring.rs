@@ -11,7 +11,7 @@ const OVERHEAD: usize = 64;
 pub(super) struct Entry {
     /// What it is of note for: bits of [`super::Wanted`].
     pub(super) wanted: u8,
-    /// When it ended, microseconds since the Unix epoch.
+    /// When it ended, microseconds of the monotonic clock.
     pub(super) ended_us: i64,
     /// A hash of its id.
     pub(super) id: u64,

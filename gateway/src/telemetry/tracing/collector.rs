@@ -10,8 +10,9 @@ use reqwest::redirect::Policy;
 
 use super::exporter::Carrier;
 use super::verdict::Verdict;
+use crate::config::settings::target::{self, NOT_SHOWN};
 use crate::config::settings::telemetry::{Export, OtlpProtocol, TRACES};
-use crate::fetch_failure::{innermost, reason};
+use crate::fetch_failure::{innermost, place, reason};
 
 /// Opening a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -26,6 +27,8 @@ const PREFIX: usize = 5;
 pub(super) struct Wire {
     client: reqwest::Client,
     url: String,
+    /// As it is told.
+    place: String,
     protocol: OtlpProtocol,
     headers: HeaderMap,
 }
@@ -63,7 +66,8 @@ impl Wire {
         if export.protocol == OtlpProtocol::Grpc {
             headers.insert(TE, HeaderValue::from_static("trailers"));
         }
-        Ok(Self { client, url: format!("{base}{path}"), protocol: export.protocol, headers })
+        let place = told(base, path);
+        Ok(Self { client, url: format!("{base}{path}"), place, protocol: export.protocol, headers })
     }
 
     async fn send(&self, message: Bytes) -> Result<Verdict, reqwest::Error> {
@@ -102,8 +106,14 @@ impl Carrier for Wire {
             Ok(verdict) => verdict,
             Err(error) => Verdict::unanswered(reason(error)),
         };
-        verdict.at(&self.url)
+        verdict.at(&self.place)
     }
+}
+
+/// A collector's address as it may be told: some take a secret in its path.
+fn told(base: &str, path: &str) -> String {
+    let origin = target::origin(base);
+    if origin == base { place(&format!("{base}{path}")) } else { format!("{}{NOT_SHOWN}{path}", place(origin)) }
 }
 
 fn prefixed(message: &[u8]) -> Bytes {
@@ -164,6 +174,16 @@ mod tests {
         assert_eq!(of_grpc(200, &refused, &fields(&[]), b""), Verdict::Refused(why));
         assert!(matches!(of_grpc(503, &fields(&[]), &fields(&[]), b""), Verdict::Later { .. }));
         assert!(matches!(of_grpc(404, &fields(&[]), &fields(&[]), b""), Verdict::Refused(_)));
+    }
+
+    #[test]
+    fn a_collector_is_told_without_a_path_of_its_own() {
+        for (base, expected) in [
+            ("http://ada:word@127.0.0.1:4318", "http://127.0.0.1:4318/v1/traces"),
+            ("https://c.test/hook/s3cret", "https://c.test/(not shown)/v1/traces"),
+        ] {
+            assert_eq!(told(base, TRACES), expected);
+        }
     }
 
     #[test]

@@ -6,7 +6,6 @@ use std::time::Duration;
 use prost::Message as _;
 
 use super::message::{Any, RetryInfo, Status, TracesAnswer};
-use crate::fetch_failure::place;
 
 /// The longest reason that is told, bytes.
 const MOST_REASON: usize = 200;
@@ -73,8 +72,8 @@ impl Verdict {
     }
 
     /// The same, told with where that was.
-    pub(super) fn at(self, url: &str) -> Self {
-        let there = |why: String| format!("{}: {why}", place(url));
+    pub(super) fn at(self, place: &str) -> Self {
+        let there = |why: String| format!("{place}: {why}");
         match self {
             Self::Taken { rejected, why } if rejected > 0 => Self::Taken { rejected, why: there(why) },
             taken @ Self::Taken { .. } => taken,

