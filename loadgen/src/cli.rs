@@ -10,7 +10,7 @@ mod journey;
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -24,6 +24,7 @@ use journey::JourneyJob;
 use crate::clock::{rfc3339, unix_seconds};
 use crate::engine::RunError;
 use crate::environment::{CpuTicks, Environment};
+use crate::hold::hold;
 use crate::interrupt::end_on_interrupt;
 use crate::journey::{FileError, UsersError};
 use crate::plan::TraceError;
@@ -38,6 +39,10 @@ use crate::tls::TlsError;
 
 /// The one load's name in the result.
 const LOAD: &str = "main";
+/// The files of a result: itself, and the histograms of the load.
+const WRITTEN: [&str; 2] = ["result.json", "main.hlog"];
+/// What others have made of an earlier result.
+const OF_AN_EARLIER_RUN: &[&str] = &["report.html", "report.md", "junit.xml"];
 
 /// Why the command could not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -115,12 +120,14 @@ fn execute(arguments: &Arguments, command: String) -> Result<u8, CommandError> {
     let (measured, validity);
     if let Some(path) = &arguments.journey {
         let job = JourneyJob::of(arguments, path)?;
+        prepare(arguments)?;
         end_on_interrupt(&stop);
         (steal_before, started_at) = (CpuTicks::read(), rfc3339(unix_seconds()));
         let (seen, judged) = job.run(arguments, &stop)?;
         (measured, validity) = (seen, judged(CpuTicks::read().steal_since(&steal_before)));
     } else {
         let job = Job::of(arguments)?;
+        prepare(arguments)?;
         end_on_interrupt(&stop);
         (steal_before, started_at) = (CpuTicks::read(), rfc3339(unix_seconds()));
         measured = job.run(arguments, &stop)?;
@@ -174,30 +181,50 @@ fn judge(
         environment,
         validity,
         load: [(LOAD.to_owned(), load)].into(),
-        timeline: Moment::all_of(recorder),
+        timeline: Moment::all_of(recorder, *offered),
         expectations,
         verdict: verdict.to_owned(),
     }
 }
 
+/// Makes the folder of the result before anything is measured: one that cannot be written would cost the whole run, and
+/// what is there of an earlier one would be taken for this one's.
+fn prepare(arguments: &Arguments) -> Result<(), CommandError> {
+    let Some(folder) = &arguments.out else { return Ok(()) };
+    let file = |path: &Path| {
+        let path = path.to_path_buf();
+        move |source| CommandError::File { path, source }
+    };
+    std::fs::create_dir_all(folder).and_then(|()| hold(folder)).map_err(file(folder))?;
+    for path in WRITTEN.iter().chain(OF_AN_EARLIER_RUN).map(|name| folder.join(name)) {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(file(&path)(error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Prints what was measured and writes it: one is done though the other cannot be.
 fn write_result(arguments: &Arguments, document: &Document, measured: &Measured) -> Result<(), CommandError> {
     let json = serde_json::to_string_pretty(document)
         .unwrap_or_else(|error| unreachable!("a result is plain data and always JSON: {error}"));
-    if let Some(folder) = &arguments.out {
-        let file =
-            |path: PathBuf, written: std::io::Result<()>| written.map_err(|source| CommandError::File { path, source });
-        file(folder.clone(), std::fs::create_dir_all(folder))?;
-        let path = folder.join("result.json");
-        // Under another name first: a full disk leaves no half of it.
-        let new = folder.join("result.json.new");
-        let written = std::fs::write(&new, format!("{json}\n")).and_then(|()| std::fs::rename(&new, &path));
-        if written.is_err() {
-            let _ = std::fs::remove_file(&new);
-        }
-        file(path, written)?;
-        let path = folder.join(format!("{LOAD}.hlog"));
-        file(path.clone(), measured.recorder.write_hdr_log(&path))?;
-    }
+    let written = arguments.out.as_ref().map_or(Ok(()), |folder| write_files(folder, &json, measured));
     let shown = if arguments.json { format!("{json}\n") } else { text::summary(document) };
-    stdout::print(&shown).map_err(|source| CommandError::File { path: stdout::NAME.into(), source })
+    let printed = stdout::print(&shown).map_err(|source| CommandError::File { path: stdout::NAME.into(), source });
+    written.and(printed)
+}
+
+fn write_files(folder: &Path, json: &str, measured: &Measured) -> Result<(), CommandError> {
+    let file =
+        |path: PathBuf, written: std::io::Result<()>| written.map_err(|source| CommandError::File { path, source });
+    let [result, log] = WRITTEN.map(|name| folder.join(name));
+    // Under another name first: a full disk leaves no half of it.
+    let new = folder.join("result.json.new");
+    let written = std::fs::write(&new, format!("{json}\n")).and_then(|()| std::fs::rename(&new, &result));
+    if written.is_err() {
+        let _ = std::fs::remove_file(&new);
+    }
+    file(result, written)?;
+    file(log.clone(), measured.recorder.write_hdr_log(&log))
 }

@@ -19,6 +19,7 @@
 //! | [`interrupt`] | Ctrl-C, and what ends with it |
 //! | [`control`] | one request at a time, for control ports |
 //! | [`files`] | the limit of open files, which bounds connections |
+//! | [`hold`] | a folder that one command at a time writes into |
 //! | [`stdout`] | what commands print for others to read |
 //!
 //! Invariants: a request counts as answered only when its body was read to the end and was what was expected. The
@@ -32,6 +33,7 @@ pub mod control;
 pub mod engine;
 pub mod environment;
 pub mod files;
+pub mod hold;
 pub mod interrupt;
 pub mod journey;
 pub mod plan;

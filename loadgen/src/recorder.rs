@@ -123,7 +123,7 @@ impl Recorder {
         &self.phases
     }
 
-    /// All seconds in which requests ended, in order, those of silence between them too.
+    /// All seconds in which requests that ended were to be sent, in order, those of silence between them too.
     #[must_use]
     pub fn intervals(&self) -> Vec<Interval> {
         self.intervals.all()
@@ -172,7 +172,7 @@ impl Observer for Recorder {
     fn sample(&mut self, sample: &Sample) {
         let Some(phase) = self.phase_of(sample.intended_ns) else { return };
         phase.record(sample);
-        self.intervals.record(sample.end_ns, sample.latency_ns(), sample.outcome != Outcome::Ok);
+        self.intervals.record(sample.intended_ns, sample.latency_ns(), sample.outcome != Outcome::Ok);
         self.note_intended(sample.intended_ns);
         self.last_ns = self.last_ns.max(sample.end_ns);
     }

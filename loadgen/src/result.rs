@@ -54,12 +54,12 @@ pub struct Document {
     pub verdict: String,
 }
 
-/// Figures of one second, of the requests that ended in it.
+/// Figures of one second, of the requests that were to be sent in it. The last part of a run may be shorter.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Moment {
     /// Its start, milliseconds from the start of what is measured.
     pub t_ms: u64,
-    /// Requests that ended, a second.
+    /// Of its requests those that ended, a second.
     pub rps: f64,
     /// Median latency, microseconds.
     pub p50: f64,
@@ -273,21 +273,61 @@ fn sending_ns(recorder: &Recorder, offered: Option<Offered>) -> f64 {
     span_ns + recorder.merged("all").latency.value_at_quantile(0.5) as f64
 }
 
+/// A rest of less than this, nanoseconds, tells no rate: it counts with the second before it.
+const LEAST_REST_NS: f64 = 1e8;
+
 impl Moment {
     /// The figures over time of a run.
     #[must_use]
-    pub fn all_of(recorder: &Recorder) -> Vec<Self> {
-        let moment = |interval: &Interval| {
-            let latency = Quantiles::of(&interval.latency());
-            Self {
-                t_ms: interval.from_ns.saturating_sub(recorder.from_ns()) / 1_000_000,
-                rps: interval.requests as f64,
-                p50: latency.p50,
-                p99: latency.p99,
-                errors: interval.errors,
+    pub fn all_of(recorder: &Recorder, offered: Option<Offered>) -> Vec<Self> {
+        let mut parts: Vec<Part> = recorder.intervals().iter().map(Part::of).collect();
+        // A run need not end with a second: what is left has a rate of its own.
+        if let Some(last) = parts.last_mut() {
+            let rest_ns = sending_ns(recorder, offered) - last.from_ns.saturating_sub(recorder.from_ns()) as f64;
+            last.length_ns = if rest_ns > 0.0 { rest_ns.min(last.length_ns) } else { last.length_ns };
+        }
+        if let Some(rest) = parts.pop_if(|last| last.length_ns < LEAST_REST_NS) {
+            match parts.last_mut() {
+                Some(before) => before.add(&rest),
+                None => parts.push(rest),
             }
-        };
-        recorder.intervals().iter().map(moment).collect()
+        }
+        parts.iter().map(|part| part.moment(recorder.from_ns())).collect()
+    }
+}
+
+/// A part of a run's time.
+struct Part {
+    from_ns: u64,
+    length_ns: f64,
+    requests: u64,
+    errors: u64,
+    latency: Histogram<u64>,
+}
+
+impl Part {
+    /// A whole second.
+    fn of(interval: &Interval) -> Self {
+        let Interval { from_ns, errors, requests, .. } = *interval;
+        Self { from_ns, length_ns: 1e9, requests, errors, latency: interval.latency() }
+    }
+
+    fn add(&mut self, next: &Self) {
+        self.length_ns += next.length_ns;
+        (self.requests, self.errors) = (self.requests + next.requests, self.errors + next.errors);
+        // Both have the same shape.
+        let _ = self.latency.add(&next.latency);
+    }
+
+    fn moment(&self, start_ns: u64) -> Moment {
+        let latency = Quantiles::of(&self.latency);
+        Moment {
+            t_ms: self.from_ns.saturating_sub(start_ns) / 1_000_000,
+            rps: round(self.requests as f64 * 1e9 / self.length_ns.max(1.0), 10.0),
+            p50: latency.p50,
+            p99: latency.p99,
+            errors: self.errors,
+        }
     }
 }
 

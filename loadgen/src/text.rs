@@ -102,13 +102,16 @@ fn journey_lines(name: &str, journey: &JourneyResult) -> String {
 
 fn phase_lines(name: &str, phase: &PhaseResult) -> String {
     let mut text = format!("{name:<10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "p50", "p90", "p99", "p99.9", "max");
-    text += &quantile_line("latency", &phase.latency_us);
-    text += &quantile_line("service", &phase.service_us);
+    let outcome = &phase.outcome;
+    let ended = outcome.ok + outcome.rejected + outcome.failed + outcome.client_error;
+    // What has no value is no zero.
+    text += &quantile_line("latency", (ended > 0).then_some(&phase.latency_us));
+    text += &quantile_line("service", (ended > 0).then_some(&phase.service_us));
     if let Some(first_byte) = &phase.first_byte_us {
-        text += &quantile_line("1st byte", first_byte);
+        text += &quantile_line("1st byte", Some(first_byte));
     }
     if let Some(added) = &phase.added_us {
-        text += &quantile_line("added", added);
+        text += &quantile_line("added", Some(added));
     }
     let statuses: Vec<String> = phase
         .status
@@ -116,7 +119,6 @@ fn phase_lines(name: &str, phase: &PhaseResult) -> String {
         .map(|(status, count)| if status == "0" { format!("no answer: {count}") } else { format!("{status}: {count}") })
         .collect();
     text += &format!("  status   {}\n", statuses.join(", "));
-    let outcome = &phase.outcome;
     text += &format!(
         "  outcome  ok {}, rejected {}, failed {}, client error {}, dropped {}\n",
         outcome.ok, outcome.rejected, outcome.failed, outcome.client_error, outcome.dropped,
@@ -127,9 +129,9 @@ fn phase_lines(name: &str, phase: &PhaseResult) -> String {
     text
 }
 
-fn quantile_line(name: &str, quantiles: &Quantiles) -> String {
-    let Quantiles { p50, p90, p99, p999, max } = *quantiles;
-    let [p50, p90, p99, p999, max] = [p50, p90, p99, p999, max].map(micros);
+fn quantile_line(name: &str, quantiles: Option<&Quantiles>) -> String {
+    let told = quantiles.map(|Quantiles { p50, p90, p99, p999, max }| [*p50, *p90, *p99, *p999, *max].map(micros));
+    let [p50, p90, p99, p999, max] = told.unwrap_or_else(|| std::array::from_fn(|_| "-".to_owned()));
     format!("  {name:<8} {p50:>9} {p90:>9} {p99:>9} {p999:>9} {max:>9}\n")
 }
 
@@ -173,6 +175,12 @@ mod tests {
         assert!((share - 0.75).abs() < 1e-9, "{share}");
         let nothing = LoadResult::of(&Recorder::new("steady", 0), &Totals::default(), None);
         assert!(failed_share(&nothing).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_phase_without_requests_has_no_times() {
+        let lines = phase_lines("late", &PhaseResult::of(Recorder::new("late", 0).phases().first().unwrap()));
+        assert!(lines.contains("latency          -         -") && !lines.contains("0.0 us"), "{lines}");
     }
 
     fn sample(status: u16, outcome: Outcome) -> Sample {

@@ -46,12 +46,15 @@ fn wrong_usage_is_two() {
         &["--url", local, "--fail-if", "p99"],
         &["--url", local, "--fail-if", "spike.p99>1ms"],
         &["--url", local, "--phase", "a=2s..1s"],
+        &["--url", local, "-d", "1s", "--phase", "a=5s..6s"],
+        &["--url", local, "-d", "1s", "--rate", "5/s", "--phase", "a=1s..2s"],
         &["--url", local, "--phase", "a=1s..3s", "--phase", "b=2s..4s"],
         &["--url", "http://127.0.0.1:9/{zip(3)}"],
         &["--url", local, "-H", "authorization: {token(subject=a)}"],
         &["--url", local, "--rate", "5000"],
         &["--url", local, "--duration", "soon"],
         &["--url", local, "--duration", "0s"],
+        &["--url", local, "--timeout", "0s"],
         &["--url", local, "--requests", "0"],
         &[local, "--url", local],
         &["--url", local, "--rate", "5/s", "--requests", "5"],
@@ -318,7 +321,8 @@ fn phases_and_seconds_are_in_the_result() {
     };
     assert_eq!((all("peak"), all("rest")), (100, 30), "{phases}");
     let seconds = document["timeline"].as_array().unwrap();
-    assert_eq!(seconds.iter().map(|second| second["rps"].as_f64().unwrap()).sum::<f64>() as u64, 130);
+    // 130 requests in the two fifths of a second that the run had.
+    assert_eq!((seconds.len(), seconds[0]["rps"].as_f64().unwrap() as u64), (1, 325));
 }
 
 #[test]
@@ -407,4 +411,41 @@ fn a_header_that_is_expected_and_not_there_fails_the_run_that_asks_for_no_errors
     assert!(matches!(code, Some(1 | 4)), "{code:?} {text}");
     let (_, text) = run("X-Tenant: blue");
     assert!(!text.contains("failure") && text.contains("ok 20"), "{text}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_told_before_anything_is_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    std::fs::write(&file, "text").unwrap();
+    // An hour of load: it would be told only after it.
+    let output = loadgen(&["--url", &serve(), "--rate", "1/s", "-d", "1h", "--quiet", "--out", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("file: "), "{output:?}");
+}
+
+#[test]
+fn what_an_earlier_run_wrote_is_not_taken_for_this_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["result.json", "main.hlog", "report.html", "notes.txt"] {
+        std::fs::write(folder.path().join(name), "old").unwrap();
+    }
+    let out = folder.path().to_str().unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").map(|listener| listener.local_addr().unwrap()).unwrap();
+    let output = loadgen(&["--url", &format!("http://{nobody}/"), "-n", "1", "--quiet", "--out", out]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    let names: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["notes.txt"]);
+}
+
+#[test]
+fn what_was_measured_is_printed_though_its_file_cannot_be_written() {
+    let folder = tempfile::tempdir().unwrap();
+    // What is written first goes by this name, and a folder stands in its way.
+    std::fs::create_dir(folder.path().join("result.json.new")).unwrap();
+    let out = folder.path().to_str().unwrap();
+    let output = loadgen(&["--url", &serve(), "-n", "20", "-c", "1", "--quiet", "--out", out]);
+    assert_eq!(output.status.code(), Some(3), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("20 requests"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("result.json: "), "{output:?}");
 }

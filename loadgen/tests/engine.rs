@@ -261,3 +261,23 @@ fn a_stopped_run_ends_and_keeps_what_it_has() {
     let totals = run(settings, Clock::start(), &mut observer).unwrap();
     assert_eq!((totals.finished, observer.1), (100, 100));
 }
+
+#[test]
+fn who_waits_for_an_answer_in_vain_has_waited_for_the_limit_and_no_longer() {
+    struct Longest(u64, u64);
+    impl loadgen::sample::Observer for Longest {
+        fn sample(&mut self, sample: &Sample) {
+            assert_eq!(sample.failure, Some(loadgen::sample::Failure::Timeout));
+            (self.0, self.1) = (self.0.max(sample.service_ns()), self.1 + 1);
+        }
+        fn dropped(&mut self, _: u64) {}
+        fn lag(&mut self, _: u64, _: u64) {}
+        fn tick(&mut self, _: u64, _: &Totals) {}
+    }
+    let (target, _) = serve(|_| Some("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\ncut"));
+    let timeout = Duration::from_millis(130);
+    let mut longest = Longest(0, 0);
+    run(Settings { timeout, ..settings(target, closed(12)) }, Clock::start(), &mut longest).unwrap();
+    assert_eq!(longest.1, 12);
+    assert!(longest.0 <= 130_000_000, "{} ns", longest.0);
+}

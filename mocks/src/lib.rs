@@ -71,8 +71,8 @@ mod world;
 pub use calls::{Calls, Mode, Target};
 pub use counters::Counters;
 pub use faults::{
-    Act, Caching, Delay, Draws, Effect, Etag, Flap, Garbage, Glob, Match, Origin, Problem, Problems, Reset, Rule,
-    Station, WAITING_ROOM,
+    Act, Caching, Delay, Draws, Effect, Etag, Flap, Garbage, Glob, Match, Origin, Problem, Problems, Queue, Reset,
+    Rule, Station, Ticket, WAITING_ROOM,
 };
 pub use journal::{Ended, Entry, Hit, Protocol};
 pub use mock::{Builder, Mock, StartError};

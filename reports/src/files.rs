@@ -58,7 +58,9 @@ pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
 /// # Errors
 /// When a file is there and cannot be removed.
 pub fn clear(folder: &Path) -> io::Result<()> {
-    for name in [RESULT, PAGE, MARKDOWN, JUNIT] {
+    // Another run may have other loads, and whoever merges histograms takes all that there are.
+    let logs = histograms(&folder.join(RESULT));
+    for name in [RESULT, PAGE, MARKDOWN, JUNIT].into_iter().chain(logs.iter().map(String::as_str)) {
         match std::fs::remove_file(folder.join(name)) {
             Err(error) if ![io::ErrorKind::NotFound, io::ErrorKind::NotADirectory].contains(&error.kind()) => {
                 return Err(error);
@@ -67,6 +69,13 @@ pub fn clear(folder: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// The files beside a result that hold its loads' histograms. Only a plain name is that of a file there.
+fn histograms(result: &Path) -> Vec<String> {
+    let loads = ResultFile::read(result).map(|result| result.load).unwrap_or_default();
+    let is_plain = |name: &String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    loads.into_keys().filter(is_plain).map(|name| format!("{name}.hlog")).collect()
 }
 
 /// Writes what a CI system looks at where there is no result: that a command was not done, and why.
@@ -107,9 +116,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         clear(&folder.path().join("not/there")).unwrap();
         write(&ResultFile::default(), folder.path(), folder.path()).unwrap();
-        std::fs::write(folder.path().join("gateway.log"), "text").unwrap();
+        let mut result = ResultFile::default();
+        result.load.insert("old".to_owned(), crate::result::Load::default());
+        result.load.insert("../gateway".to_owned(), crate::result::Load::default());
+        std::fs::write(folder.path().join(RESULT), result.to_json()).unwrap();
+        for name in ["gateway.log", "old.hlog", "other.hlog"] {
+            std::fs::write(folder.path().join(name), "text").unwrap();
+        }
         clear(folder.path()).unwrap();
-        assert_eq!(names(folder.path()), ["gateway.log"]);
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, ["gateway.log", "other.hlog"], "histograms of the loads of the earlier run go, too");
         clear(&folder.path().join("gateway.log")).unwrap();
     }
 

@@ -229,8 +229,9 @@ fn limiters(result: &ResultFile, text: &mut String) {
     if result.limiters.is_empty() {
         return;
     }
+    let known = |value: Option<u64>| value.map_or_else(|| "-".to_owned(), count);
     let row =
-        |(rule, limiter): (&String, &Limiter)| std::iter::once(code(rule)).chain(limiter.counts().map(count)).collect();
+        |(rule, limiter): (&String, &Limiter)| std::iter::once(code(rule)).chain(limiter.counts().map(known)).collect();
     let head: Vec<&str> = std::iter::once("limit").chain(Limiter::COUNTS).collect();
     table(text, &head, &result.limiters.iter().map(row).collect::<Vec<_>>());
 }
@@ -271,9 +272,8 @@ fn foot(result: &ResultFile, text: &mut String) {
         plain(&machine.kernel),
         if result.validity.valid { "The run calls itself valid." } else { "The run calls itself not valid." }
     );
-    if result.validity.valid {
-        for reason in &result.validity.reasons {
-            line(text, &format!("- note: {}", plain(reason)));
-        }
+    let reasons = result.validity.reasons.iter().filter(|_| result.validity.valid);
+    for note in reasons.chain(&result.validity.notes) {
+        line(text, &format!("- note: {}", plain(note)));
     }
 }

@@ -40,7 +40,8 @@ pub fn of(result: &ResultFile) -> Story {
     sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
     // What is judged all the same is not all that there is to say; and of a run there may be something to know.
     let tells = !result.validity.valid || matches!(result.kind, Kind::Run | Kind::Demo);
-    sentences.extend(result.validity.reasons.iter().filter(|_| tells).map(|reason| sentence(reason)));
+    let reasons = result.validity.reasons.iter().filter(|_| tells);
+    sentences.extend(reasons.chain(&result.validity.notes).map(|reason| sentence(reason)));
     Story { headline: headline(result), sentences }
 }
 

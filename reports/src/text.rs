@@ -37,6 +37,7 @@ pub fn render(result: &ResultFile) -> String {
         lines.push("the figures are not valid as a measurement:".to_owned());
     }
     lines.extend(reasons.map(|reason| format!("  - {reason}")));
+    lines.extend(result.validity.notes.iter().map(|note| format!("note: {note}")));
     without_commands(&(lines.join("\n") + "\n"))
 }
 
@@ -100,7 +101,8 @@ fn loads(result: &ResultFile, lines: &mut Vec<String>) {
             // What is expected may be a refusal: its status alone tells.
             table.row(row.into_iter().chain([phase.answers()]));
             if let Some(added) = &phase.added_us {
-                table.row(added_row(&format!("{phase_name} added"), added));
+                // A refusal, which no service answered, is in the line above and not in this one.
+                table.row(added_row(&format!("{phase_name} added, of services' answers"), added));
             }
         }
         lines.extend(table.lines());
@@ -148,7 +150,10 @@ fn limiters(result: &ResultFile, lines: &mut Vec<String>) {
     let head: Vec<&str> = std::iter::once("limit").chain(Limiter::COUNTS).collect();
     let mut table = Table::of(&head);
     for (rule, limiter) in &result.limiters {
-        table.row(std::iter::once(rule.clone()).chain(limiter.counts().map(|count| count.to_string())));
+        table.row(
+            std::iter::once(rule.clone())
+                .chain(limiter.counts().map(|count| count.map_or_else(|| "-".to_owned(), |count| count.to_string()))),
+        );
     }
     lines.push(String::new());
     lines.extend(table.lines());

@@ -88,6 +88,16 @@ pub enum ChildError {
     },
 }
 
+impl ChildError {
+    /// The same of a child that goes by another name.
+    #[must_use]
+    pub fn of(mut self, other: &str) -> Self {
+        let (Self::Start { name, .. } | Self::NotReady { name, .. } | Self::Ready { name, .. }) = &mut self;
+        other.clone_into(name);
+        self
+    }
+}
+
 impl Programs {
     /// Starts a gateway with a configuration file and waits until it serves.
     ///
@@ -253,6 +263,7 @@ mod tests {
         let programs = Programs { gateway: Some("ls".into()), ..Programs::default() };
         let error = programs.start_gateway(Path::new("/nowhere"), &folder.path().join("log"), &[]).unwrap_err();
         assert!(matches!(&error, ChildError::NotReady { last_words, .. } if !last_words.is_empty()), "{error}");
+        assert!(error.of("head (ls)").to_string().starts_with("head (ls) did not start to serve"));
     }
 
     #[test]

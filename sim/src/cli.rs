@@ -289,7 +289,8 @@ fn done(asked: Command, out: Option<&Path>, command: String) -> Result<ExitCode,
     asked.check().map_err(|usage| (2, usage))?;
     // A gate reads its files once, since each may be a pipe, and clears when it knows whether it was asked rightly.
     let cleared_here = out.filter(|_| !matches!(asked, Command::Gate(_)));
-    cleared_here.map_or(Ok(()), folder::clear).map_err(|(path, error)| (3, format!("{}: {error}", path.display())))?;
+    let cleared = cleared_here.map_or(Ok(()), |out| folder::take(out).and_then(|()| folder::clear(out)));
+    cleared.map_err(|(path, error)| (3, format!("{}: {error}", path.display())))?;
     execute(asked, command)
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use loadgen::hold::hold;
 use reports::files;
 
 /// What a gate writes in the place of `report.md`.
@@ -16,8 +17,9 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder `out`, or a temporary one for this command. Its path is absolute and has no links: programs
-    /// read paths relative to their configuration, and people copy them from the output.
+    /// Makes the folder `out`, or a temporary one for this command, and holds it to the process's end. Its path is
+    /// absolute and has no links: programs read paths relative to their configuration, and people copy them from the
+    /// output.
     ///
     /// # Errors
     /// The path, and what the system said.
@@ -28,6 +30,7 @@ impl Folder {
         };
         let made = may_be_folder(&wanted)
             .and_then(|()| std::fs::create_dir_all(&wanted))
+            .and_then(|()| hold(&wanted))
             .and_then(|()| std::fs::canonicalize(&wanted));
         made.map(|path| Self { path, temporary: out.is_none() }).map_err(|error| (wanted, error))
     }
@@ -70,6 +73,15 @@ fn may_be_folder(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Holds a folder, where it is there already, to the process's end: what is in it is to be this command's alone.
+///
+/// # Errors
+/// The path, and that another command writes there.
+pub(crate) fn take(out: &Path) -> Result<(), (PathBuf, io::Error)> {
+    let taken = if out.is_dir() { hold(out) } else { Ok(()) };
+    taken.map_err(|error| (out.to_path_buf(), error))
+}
+
 /// Makes a folder ready for a result: what an earlier command reported there is gone, so that nobody takes it for this
 /// one's, however this one ends.
 ///
@@ -86,7 +98,8 @@ pub(crate) fn clear(out: &Path) -> Result<(), (PathBuf, io::Error)> {
 
 /// Reports that a command came to no result, where it has reported nothing.
 pub(crate) fn report_trouble(out: &Path, command: &str, why: &str) {
-    if !out.join(files::JUNIT).exists() {
+    // Where another command writes, nothing is said but what is its own.
+    if take(out).is_ok() && !out.join(files::JUNIT).exists() {
         // It is told on standard error already; a folder that cannot be written may be the very reason.
         let _ = files::write_trouble(out, command, why);
     }
@@ -118,6 +131,22 @@ mod tests {
         report_trouble(out.path(), "sim gate", "it broke");
         assert!(std::fs::read_to_string(out.path().join(files::JUNIT)).unwrap().contains("it broke"));
         clear(&out.path().join("not/there")).unwrap();
+    }
+
+    #[test]
+    fn a_folder_in_which_another_command_writes_is_left_to_it() {
+        let out = tempfile::tempdir().unwrap();
+        // A lock is of an opened file: this one is as good as another process.
+        let other = std::fs::File::open(out.path()).unwrap();
+        other.try_lock().unwrap();
+        let (_, error) = Folder::make(Some(out.path()), "test").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ResourceBusy, "{error}");
+        assert!(take(out.path()).is_err());
+        report_trouble(out.path(), "sim run", "it broke");
+        assert!(!out.path().join(files::JUNIT).exists(), "that would be taken for the other's");
+        drop(other);
+        take(out.path()).unwrap();
+        Folder::make(Some(out.path()), "test").unwrap();
     }
 
     #[test]

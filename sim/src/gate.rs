@@ -232,7 +232,8 @@ impl<'a> Plan<'a> {
 fn clear(options: &Options, plan: &Result<Plan<'_>, GateError>) -> Result<(), GateError> {
     let is_wrong_usage = plan.as_ref().is_err_and(|error| error.exit_code() == 2);
     let out = options.out.as_deref().filter(|_| !is_wrong_usage);
-    out.map_or(Ok(()), crate::folder::clear).map_err(|(path, source)| GateError::File { path, source })
+    let cleared = out.map_or(Ok(()), |out| crate::folder::take(out).and_then(|()| crate::folder::clear(out)));
+    cleared.map_err(|(path, source)| GateError::File { path, source })
 }
 
 /// Runs the gate. What an earlier command reported where its result goes is gone, unless it was asked wrongly.

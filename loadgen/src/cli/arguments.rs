@@ -169,8 +169,8 @@ pub struct Arguments {
     /// Time at the start that is left out of the result
     #[arg(long, value_parser = parse_duration, default_value = "0s")]
     pub(super) warm_up: Duration,
-    /// Longest time for one request
-    #[arg(long, value_parser = parse_duration, default_value = "10s")]
+    /// Longest time for one request; what has no whole answer by then has failed
+    #[arg(long, value_parser = parse_limit, default_value = "10s")]
     pub(super) timeout: Duration,
     /// How the open model waits for the next time
     #[arg(long, value_enum, default_value = "auto")]
@@ -225,6 +225,12 @@ impl PacingChoice {
 fn parse_length(text: &str) -> Result<Duration, String> {
     let length = parse_duration(text).map_err(|error| error.to_string())?;
     if length.is_zero() { Err("a run takes some time, as in 10s".to_owned()) } else { Ok(length) }
+}
+
+/// Without any time every request has failed before it is sent.
+fn parse_limit(text: &str) -> Result<Duration, String> {
+    let limit = parse_duration(text).map_err(|error| error.to_string())?;
+    if limit.is_zero() { Err("a request takes some time, as in 10s".to_owned()) } else { Ok(limit) }
 }
 
 fn parse_header(text: &str) -> Result<(String, String), String> {

@@ -71,6 +71,7 @@ impl Job {
         // Also checks the windows: a wrong one is refused before anything is sent.
         let phases = recorder(arguments, 0)?;
         check_thresholds(arguments, &phases)?;
+        check_phases(arguments, &model)?;
         open_files(arguments, &model)?;
         Ok(Self { mix, model, summary, pacing: arguments.pacing.pacing(target_is_local) })
     }
@@ -136,6 +137,21 @@ pub(super) fn check_thresholds(arguments: &Arguments, phases: &Recorder) -> Resu
     let mut names: Vec<&str> = phases.phases().iter().map(|phase| phase.name.as_str()).collect();
     names.push(REST);
     Ok(arguments.fail_if.iter().try_for_each(|threshold| threshold.check(&names))?)
+}
+
+/// Whether every phase begins within the run, where it is known how long that is: another never has a figure.
+fn check_phases(arguments: &Arguments, model: &Model) -> Result<(), CommandError> {
+    let length_ns = match model {
+        Model::Open(plan) => plan.end_ns(),
+        Model::Closed { duration, .. } => duration.map_or(u64::MAX, duration_ns),
+    };
+    match arguments.phases.iter().find(|phase| phase.from_ns >= length_ns) {
+        Some(Window { name, .. }) => {
+            let seconds = length_ns as f64 / 1e9;
+            Err(CommandError::Usage(format!("--phase {name}: it begins after the run's end, which is at {seconds} s")))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The recorder of a run that starts at `start_ns`.

@@ -307,10 +307,16 @@ impl Http2 {
         self.free.push(index);
     }
 
-    /// Ends the requests that were begun before `since_ns`; their streams are reset.
+    /// When the request was begun that has been under way for the longest time.
+    pub(crate) fn oldest_ns(&self) -> Option<u64> {
+        let open = self.streams.iter().flatten().map(|stream| stream.in_flight.started_ns);
+        open.chain(self.queue.iter().map(|(in_flight, ..)| in_flight.started_ns)).min()
+    }
+
+    /// Ends the requests that were begun at `since_ns` or before; their streams are reset.
     pub(crate) fn end_older(&mut self, since_ns: u64, now_ns: u64) {
         for index in 0..self.streams.len() {
-            let Some(stream) = self.streams[index].take_if(|stream| stream.in_flight.started_ns < since_ns) else {
+            let Some(stream) = self.streams[index].take_if(|stream| stream.in_flight.started_ns <= since_ns) else {
                 continue;
             };
             self.free.push(index);
@@ -324,7 +330,7 @@ impl Http2 {
         }
         // Those that come from other connections are older than their place.
         for (in_flight, message, expected) in std::mem::take(&mut self.queue) {
-            if in_flight.started_ns < since_ns {
+            if in_flight.started_ns <= since_ns {
                 self.end_unsent(in_flight, now_ns, Failure::Timeout);
             } else {
                 self.queue.push_back((in_flight, message, expected));

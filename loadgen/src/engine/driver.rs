@@ -1,6 +1,7 @@
 //! The loop itself: what is due is sent, news are taken, time is told.
 
 mod leaving;
+mod limits;
 mod links;
 
 use std::collections::VecDeque;
@@ -21,8 +22,13 @@ use leaving::Leaving;
 
 /// What is read in one go: most bodies take one read, and a large one does not make other requests late.
 const SCRATCH_BYTES: usize = 64 * 1024;
-/// How often progress is told, time limits are checked and lost connections are opened again.
+/// How often progress is told and lost connections are opened again.
 const TICK_NS: u64 = 100_000_000;
+/// Time limits are looked at when the first of them is reached, and not again before this time has passed: with many
+/// connections a look takes long. What is over by then ends with its limit all the same.
+const LEAST_LOOK_NS: u64 = 1_000_000;
+/// The same for each connection, so that looking takes little of the driver's time.
+const LOOK_NS: u64 = 1_000;
 /// How long the first connection to a target may take.
 const FIRST_CONNECT: Duration = Duration::from_secs(3);
 
@@ -126,6 +132,8 @@ struct Driver<'a, 'n> {
     begun: bool,
     /// The earliest arrival of all lanes, on the run's clock, and whose it is.
     next_due: Option<(u64, usize)>,
+    /// No request's time is over before, on the run's clock.
+    next_limit_ns: u64,
     slots: Vec<Slot>,
     /// Slots without a connection.
     empty: Vec<usize>,
@@ -153,6 +161,7 @@ impl<'a> Driver<'a, '_> {
             start_ns: schedule.start_ns.max(clock.now_ns()),
             begun: false,
             next_due: None,
+            next_limit_ns: 0,
             slots: Vec::new(),
             empty: Vec::new(),
             leaving: Vec::new(),
@@ -200,6 +209,8 @@ impl<'a> Driver<'a, '_> {
             if now_ns >= next_tick_ns {
                 next_tick_ns = now_ns + TICK_NS;
                 self.on_tick(now_ns);
+            } else if now_ns >= self.next_limit_ns {
+                self.end_overdue(now_ns);
             }
         }
         self.count_time(now_ns);
@@ -228,7 +239,9 @@ impl<'a> Driver<'a, '_> {
         worked |= self.send_due();
         let next_ns = self.next_due.map_or(u64::MAX, |(due_ns, _)| due_ns);
         let start_ns = if self.begun { u64::MAX } else { self.start_ns };
-        let next_ns = next_ns.min(start_ns).min(next_tick_ns);
+        let is_waiting = self.lanes.iter().any(|lane| lane.in_flight > 0);
+        let limit_ns = if is_waiting { self.next_limit_ns } else { u64::MAX };
+        let next_ns = next_ns.min(start_ns).min(next_tick_ns).min(limit_ns);
         // The closed model needs no pacing: news are all that it waits for.
         let in_flight = self.lanes.iter().any(|lane| lane.in_flight > 0 && !lane.is_closed_model());
         let wait = match self.neighbour {
@@ -379,25 +392,11 @@ impl<'a> Driver<'a, '_> {
         let before = unopened(self);
         for index in 0..self.slots.len() {
             // Where one finds no socket, thousands would find none either, and each costs a call.
-            let is_out_of_sockets = unopened(self) > before;
-            let slot = &mut self.slots[index];
-            let limit_ns = self.lanes[slot.lane].limit_ns(passed_ns);
-            let since_ns = now_ns.saturating_sub(limit_ns);
-            match &mut slot.link {
-                None if is_out_of_sockets => {}
-                None => self.reopen_closed(index),
-                Some(Link::Http1(connection)) => {
-                    if connection.in_flight.is_some_and(|in_flight| in_flight.started_ns < since_ns) {
-                        self.fail(index, Failure::Timeout);
-                    }
-                }
-                Some(Link::Http2(connection)) => {
-                    connection.end_older(since_ns, now_ns);
-                    self.settle(index);
-                }
+            if self.slots[index].link.is_none() && unopened(self) == before {
+                self.reopen_closed(index);
             }
         }
-        self.tick_leaving(now_ns);
+        self.end_overdue(now_ns);
         self.count_time(now_ns);
         let (begun, start_ns) = (self.begun, self.start_ns);
         for lane in &mut self.lanes {

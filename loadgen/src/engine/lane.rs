@@ -201,12 +201,23 @@ impl<'a> Lane<'a> {
         let ended = Ended { in_flight, head, body_bytes, end_ns };
         match failure {
             Some(failure) => self.failed(&ended, failure),
-            None => self.finished(&ended),
+            None => {
+                self.finished(&ended);
+            }
         }
     }
 
-    /// A whole answer came.
-    pub(super) fn finished(&mut self, ended: &Ended) {
+    /// When a request's time is over.
+    fn last_ns(&self, in_flight: &InFlight) -> u64 {
+        in_flight.started_ns.saturating_add(duration_ns(self.settings.timeout))
+    }
+
+    /// A whole answer came; whether it came in time. One that did not is no answer: its client has left.
+    pub(super) fn finished(&mut self, ended: &Ended) -> bool {
+        if ended.end_ns > self.last_ns(&ended.in_flight) {
+            self.failed(ended, Failure::Timeout);
+            return false;
+        }
         let prepared = &self.settings.mix.prepared[ended.in_flight.template];
         let expect = &prepared.expect;
         let status = ended.head.status;
@@ -242,19 +253,25 @@ impl<'a> Lane<'a> {
             refusal: ended.head.refusal,
         });
         self.in_flight -= 1;
+        true
     }
 
-    /// The connection broke under a request.
+    /// The connection broke under a request, or its time is over: then it has failed with its last moment, however much
+    /// later that is seen.
     pub(super) fn failed(&mut self, ended: &Ended, failure: Failure) {
-        let had_head = ended.in_flight.head_ns.is_some();
+        let last_ns = self.last_ns(&ended.in_flight);
+        let failure = if ended.end_ns > last_ns { Failure::Timeout } else { failure };
+        let end_ns = ended.end_ns.min(last_ns);
+        let in_time = |at_ns: &u64| *at_ns <= end_ns;
+        let head_ns = ended.in_flight.head_ns.filter(in_time);
         self.totals.given_up += u64::from(failure == Failure::Timeout && self.totals.stopped_ns.is_some());
         self.record(&Sample {
             template: ended.in_flight.template,
             intended_ns: ended.in_flight.intended_ns,
-            sent_ns: ended.in_flight.sent_ns.unwrap_or(ended.end_ns),
-            head_ns: ended.in_flight.head_ns.unwrap_or(ended.end_ns),
-            end_ns: ended.end_ns,
-            status: if had_head { ended.head.status } else { 0 },
+            sent_ns: ended.in_flight.sent_ns.filter(in_time).unwrap_or(end_ns),
+            head_ns: head_ns.unwrap_or(end_ns),
+            end_ns,
+            status: if head_ns.is_some() { ended.head.status } else { 0 },
             body_bytes: ended.body_bytes,
             outcome: Outcome::Failed,
             failure: Some(failure),
@@ -307,5 +324,48 @@ impl<'a> Lane<'a> {
     pub(super) fn tick(&mut self, now_ns: u64) {
         self.totals.in_flight = self.in_flight as u64;
         self.observer.tick(now_ns, &self.totals);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::recorder::Recorder;
+    use crate::request::{Mix, Template};
+    use crate::target::Target;
+
+    const MS: u64 = 1_000_000;
+
+    #[test]
+    fn an_answer_after_the_limit_is_none_and_its_client_has_waited_for_the_limit() {
+        let target = Target::parse("http://127.0.0.1:9/", true).unwrap();
+        let settings = Settings {
+            mix: Mix::new(&[Template::get("t", target)], 1).unwrap(),
+            model: Model::Closed { requests: Some(3), duration: None },
+            connections: 1,
+            max_in_flight: 1,
+            timeout: Duration::from_millis(20),
+            stop: Arc::new(AtomicBool::new(false)),
+        };
+        let mut recorder = Recorder::new("steady", 0);
+        let mut lane = Lane::new(Load { settings, observer: &mut recorder });
+        let head = Head { status: 200, ..Head::default() };
+        let mut in_time = Vec::new();
+        for end_ns in [19, 20, 30] {
+            lane.in_flight += 1;
+            let mut in_flight = InFlight::new(0, 0, 0, 0);
+            (in_flight.sent_ns, in_flight.head_ns) = (Some(MS), Some(end_ns * MS));
+            in_time.push(lane.finished(&Ended { in_flight, head, body_bytes: 0, end_ns: end_ns * MS }));
+        }
+        assert_eq!((in_time, lane.in_flight), (vec![true, true, false], 0));
+        let phase = &recorder.phases()[0];
+        assert_eq!((phase.ok, phase.failed, phase.failures["timeout"]), (2, 1, 1));
+        assert_eq!(phase.status[&0], 1, "nobody was there for its head");
+        let longest_ns = phase.latency.max();
+        assert!((20 * MS..21 * MS).contains(&longest_ns), "{longest_ns}");
     }
 }

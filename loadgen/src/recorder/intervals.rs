@@ -1,4 +1,5 @@
-//! Latency over time: a histogram for each second, of the requests that ended in it.
+//! Latency over time: a histogram for each second, of the requests that were to be sent in it. By when they ended, a
+//! server that stood still for a second would look idle, and then twice as busy as ever.
 //!
 //! A finished interval is kept as the few values that occurred, not as a histogram's whole table: an hour of intervals
 //! takes some megabytes, and closing one takes some tens of microseconds.
@@ -15,12 +16,12 @@ pub(super) const INTERVAL_NS: u64 = 1_000_000_000;
 pub struct Interval {
     /// Its start, nanoseconds of the run's clock.
     pub from_ns: u64,
-    /// Requests that ended otherwise than expected.
+    /// Of its requests, those that ended otherwise than expected.
     pub errors: u64,
-    /// Requests that ended.
+    /// Requests that were to be sent in it, and have ended.
     pub requests: u64,
     /// Each latency that occurred, nanoseconds, and how often.
-    values: Box<[(u64, u64)]>,
+    values: Vec<(u64, u64)>,
 }
 
 impl Interval {
@@ -32,6 +33,16 @@ impl Interval {
             latency.saturating_record_n(*value_ns, *count);
         }
         latency
+    }
+
+    /// One more request, by the value that stands for its latency.
+    fn add(&mut self, value_ns: u64, is_error: bool) {
+        self.requests += 1;
+        self.errors += u64::from(is_error);
+        match self.values.binary_search_by_key(&value_ns, |(value, _)| *value) {
+            Ok(at) => self.values[at].1 += 1,
+            Err(at) => self.values.insert(at, (value_ns, 1)),
+        }
     }
 }
 
@@ -49,10 +60,20 @@ impl Intervals {
         Self { finished: Vec::new(), from_ns, open: histogram(), errors: 0 }
     }
 
-    /// A request ended at `end_ns`. Ends come in order, but for the clock's grain.
-    pub(super) fn record(&mut self, end_ns: u64, latency_ns: u64, is_error: bool) {
-        while end_ns >= self.from_ns.saturating_add(INTERVAL_NS) {
+    /// A request that was to be sent at `intended_ns` has ended. Most do so within the second, or soon after it; one
+    /// that took longer is added to what is finished.
+    pub(super) fn record(&mut self, intended_ns: u64, latency_ns: u64, is_error: bool) {
+        while intended_ns >= self.from_ns.saturating_add(INTERVAL_NS) {
             self.close();
+        }
+        if intended_ns < self.from_ns {
+            let back = (self.from_ns - intended_ns).div_ceil(INTERVAL_NS) as usize;
+            // Nothing is recorded that was to be sent before the first.
+            if let Some(index) = self.finished.len().checked_sub(back) {
+                let value_ns = self.open.highest_equivalent(latency_ns.clamp(1, self.open.high()));
+                self.finished[index].add(value_ns, is_error);
+            }
+            return;
         }
         record(&mut self.open, latency_ns);
         self.errors += u64::from(is_error);
@@ -96,5 +117,21 @@ mod tests {
             [(500, 2, 1), (INTERVAL_NS + 500, 0, 0), (2 * INTERVAL_NS + 500, 0, 0), (3 * INTERVAL_NS + 500, 1, 0)];
         assert_eq!(shape, expected);
         assert_eq!((all[0].latency().max(), all[0].latency().min()), (300, 100));
+    }
+
+    #[test]
+    fn a_request_counts_in_the_second_in_which_it_was_to_be_sent_however_long_it_took() {
+        let mut intervals = Intervals::new(0);
+        intervals.record(2 * INTERVAL_NS, 1_000, false);
+        for late_ns in [1_900_000_000, 1_900_000_100, 7_200_000_000_000] {
+            intervals.record(INTERVAL_NS / 2, late_ns, late_ns % 200 == 100);
+        }
+        let all = intervals.all();
+        let shape: Vec<_> = all.iter().map(|one| (one.requests, one.errors)).collect();
+        assert_eq!(shape, [(3, 1), (0, 0), (1, 0)]);
+        let mut expected = histogram();
+        [1_900_000_000, 1_900_000_100].into_iter().for_each(|late_ns| record(&mut expected, late_ns));
+        assert_eq!(all[0].latency().min(), expected.min());
+        assert_eq!(all[0].latency().count_between(1, 2_000_000_000), 2);
     }
 }

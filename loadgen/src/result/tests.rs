@@ -125,3 +125,21 @@ fn a_closed_run_of_one_request_a_connection_lasts_as_long_as_an_answer() {
     let nothing = LoadResult::of(&Recorder::new("steady", 0), &totals(0, 0), None);
     assert!(nothing.achieved_rps.abs() < f64::EPSILON);
 }
+
+#[test]
+fn the_rest_of_a_second_has_the_rate_of_the_others() {
+    let rates = |requests: u64, length_ns: u64| {
+        let mut recorder = Recorder::new("steady", 0);
+        let each =
+            |number| Sample { intended_ns: number * 10_000_000, end_ns: number * 10_000_000 + 9, ..Sample::GOOD };
+        (0..requests).for_each(|number| recorder.sample(&each(number)));
+        let offered = Offered { arrivals: requests, rate: 100.0, length_ns: Some(length_ns), hash: 7 };
+        let moments = Moment::all_of(&recorder, Some(offered));
+        moments.iter().map(|moment| (moment.t_ms, moment.rps)).collect::<Vec<_>>()
+    };
+    assert_eq!(rates(150, 1_500_000_000), [(0, 100.0), (1_000, 100.0)]);
+    assert_eq!(rates(200, 2_000_000_000), [(0, 100.0), (1_000, 100.0)]);
+    assert_eq!(rates(102, 1_020_000_000), [(0, 100.0)], "two requests tell no rate");
+    assert_eq!(rates(3, 30_000_000), [(0, 100.0)]);
+    assert!(Moment::all_of(&Recorder::new("steady", 0), None).is_empty());
+}

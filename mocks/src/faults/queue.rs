@@ -44,9 +44,16 @@ impl fmt::Display for Station {
 
 /// What a queue gives a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Ticket {
+pub enum Ticket {
     /// It came, and is served from then to then.
-    Served { arrived_ns: u64, start_ns: u64, end_ns: u64 },
+    Served {
+        /// When it came.
+        arrived_ns: u64,
+        /// When a server takes it.
+        start_ns: u64,
+        /// When it is done.
+        end_ns: u64,
+    },
     /// The waiting room is full.
     Full,
 }
@@ -127,13 +134,15 @@ impl Line {
 
 /// A queue that several workers share.
 #[derive(Debug)]
-pub(crate) struct Queue {
+pub struct Queue {
     station: Station,
     line: Mutex<Line>,
 }
 
 impl Queue {
-    pub(crate) fn new(station: Station) -> Self {
+    /// An empty one.
+    #[must_use]
+    pub fn new(station: Station) -> Self {
         Self { line: Mutex::new(Line::new(&station)), station }
     }
 
@@ -142,8 +151,8 @@ impl Queue {
         self.arrive_for(now_ns, self.station.time.sample(draws))
     }
 
-    /// A request arrives whose service takes so long.
-    pub(crate) fn arrive_for(&self, now_ns: u64, service: Duration) -> Ticket {
+    /// A request arrives whose service takes so long; times are nanoseconds of any clock.
+    pub fn arrive_for(&self, now_ns: u64, service: Duration) -> Ticket {
         self.lock().arrive(now_ns, service)
     }
 

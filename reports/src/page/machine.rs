@@ -90,6 +90,7 @@ pub(super) fn validity(result: &ResultFile) -> Option<Markup> {
             @if !result.validity.reasons.is_empty() {
                 ul { @for reason in &result.validity.reasons { li { (marked(reason)) } } }
             }
+            @for note in &result.validity.notes { p.note { (note) } }
             dl.cards {
                 @for check in checks(result) {
                     div class=(if check.is_well == Some(false) { "card outside" } else { "card" }) {

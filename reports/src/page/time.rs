@@ -8,7 +8,7 @@ use super::section as page_section;
 use crate::plot::percentiles::Percentiles;
 use crate::plot::time_series::TimeSeries;
 use crate::plot::{Ink, Mark, Shape, both, key};
-use crate::result::ResultFile;
+use crate::result::{Kind, ResultFile};
 use crate::spectrum::{Log, of_load};
 
 /// The time series with faults and lanes.
@@ -39,7 +39,11 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                 (key(&marks))
                 (both(label, &series))
                 @if !states.is_empty() { (key(&states)) }
-                figcaption { "Latency counts from the intended send time. Point at the plot for the figures of a moment." }
+                figcaption {
+                    "Latency counts from the intended send time"
+                    @if result.kind == Kind::Load { ", and each second shows the requests that were to be sent in it" }
+                    ". Point at the plot for the figures of a moment."
+                }
             }
         },
     ))

@@ -37,8 +37,11 @@ pub struct Environment {
 pub struct Validity {
     /// It can.
     pub valid: bool,
-    /// Why not, or what to know.
+    /// Why not.
     pub reasons: Vec<String>,
+    /// What to know of it, whether it can or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// Arrivals dropped.
     pub dropped: u64,
     /// The pacer's lag.

@@ -63,10 +63,10 @@ pub struct Limiter {
     pub admitted: u64,
     /// Requests that the oracle let pass.
     pub oracle_admitted: u64,
-    /// Passed, though the oracle refused.
-    pub false_admits: u64,
-    /// Refused, though the oracle let pass.
-    pub false_refusals: u64,
+    /// Passed, though the oracle refused; absent where the rule's buckets are in a store that gateways share.
+    pub false_admits: Option<u64>,
+    /// Refused, though the oracle let pass; absent as those.
+    pub false_refusals: Option<u64>,
     /// The most that any window held above burst plus rate times its length, requests; at most 0 is right.
     pub bound_violation: Option<f64>,
     /// The admitted rate under twice the limit or more, against the limit, as a share.
@@ -84,10 +84,11 @@ impl Limiter {
     /// What a table tells of it first, where there is little room.
     pub const COUNTS: [&str; 5] = ["offered", "admitted", "oracle", "false admits", "false refusals"];
 
-    /// The same as numbers.
+    /// The same as numbers; what is not known has none.
     #[must_use]
-    pub fn counts(&self) -> [u64; 5] {
-        [self.offered, self.admitted, self.oracle_admitted, self.false_admits, self.false_refusals]
+    pub fn counts(&self) -> [Option<u64>; 5] {
+        let [offered, admitted, oracle] = [self.offered, self.admitted, self.oracle_admitted].map(Some);
+        [offered, admitted, oracle, self.false_admits, self.false_refusals]
     }
 }
 

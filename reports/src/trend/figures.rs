@@ -98,8 +98,11 @@ fn resilience(result: &ResultFile, figures: &mut Figures) {
         }
     }
     for (name, limiter) in &result.limiters {
-        figures.worse_when_more(format!("limiters.{name}.false_admits"), limiter.false_admits as f64);
-        figures.worse_when_more(format!("limiters.{name}.false_refusals"), limiter.false_refusals as f64);
+        for (figure, value) in [("false_admits", limiter.false_admits), ("false_refusals", limiter.false_refusals)] {
+            if let Some(value) = value {
+                figures.worse_when_more(format!("limiters.{name}.{figure}"), value as f64);
+            }
+        }
     }
     if let Some(retries) = &result.retries {
         figures.worse_when_more("retries.amplification".to_owned(), retries.amplification);

@@ -85,10 +85,10 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         reuse_ratio: round(findings.reuse_ratio(), 1e5),
         instructions_per_request: None,
     };
-    let mut validity = findings.validity();
+    let mut validity: reports::result::Validity = same(&findings.validity());
     let valid = validity.valid;
     // Whose they are is worth a sentence on every page, whether or not the figures are believed.
-    validity.reasons.extend(findings.refusals.told(INJECTED_STATUS));
+    validity.notes.extend(findings.refusals.told(INJECTED_STATUS));
     let failing = world.endpoints.name_of(world.endpoints.failing().port());
     ResultFile {
         kind: Kind::Demo,
@@ -99,7 +99,7 @@ pub(super) fn result_file(options: &Options, world: &World, findings: &Findings,
         command: options.command.clone(),
         environment: same(&findings.environment),
         verdict: verdict(valid, findings.holds()),
-        validity: same(&validity),
+        validity,
         load: [("main".to_owned(), same(&load))].into(),
         gateway: [("0".to_owned(), gateway)].into(),
         balance: balance(world, findings),

@@ -191,7 +191,8 @@ impl Track<'_> {
         std::fs::write(&config, self.config).map_err(|source| GateError::File { path: config.clone(), source })?;
         let log = self.folder.join(format!("{}.log", side.name));
         let programs = Programs { gateway: Some(side.program.clone()), ..Programs::default() };
-        let child = programs.start_gateway_with(&config, &log, &self.cores.contender(), &side.arguments)?;
+        let started = programs.start_gateway_with(&config, &log, &self.cores.contender(), &side.arguments);
+        let child = started.map_err(|error| error.of(&format!("{} ({})", side.name, side.program.display())))?;
         if child.ready.listeners.is_empty() {
             return Err(GateError::NotServing { name: side.name, log });
         }

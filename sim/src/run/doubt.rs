@@ -48,6 +48,8 @@ enum Kind {
     Compared,
     /// What limits decided: stamped by one thread when a request came, and counted when its turn came.
     Limited,
+    /// How many requests a limit let pass.
+    Admitted,
     /// A share of requests that went as expected.
     Share,
     /// A count of requests that ended in one way.
@@ -69,6 +71,7 @@ impl Kind {
                 Self::Exact
             }
             ("limiters", "false_admits" | "false_refusals" | "bound_violation") => Self::Limited,
+            ("limiters", "admitted") => Self::Admitted,
             ("breakers", "leaked_attempts" | "never_closed") | ("load", "answered") => Self::Compared,
             ("breakers", "trip_ms" | "recovery_ms") => Self::Time,
             ("load", "success_ratio") => Self::Share,
@@ -93,6 +96,11 @@ impl Doubt {
             Kind::Exact => !self.lost,
             Kind::Compared => is_near,
             Kind::Limited => is_near && !self.shared,
+            // A late driver brings requests later, and no limit to let more of them pass.
+            Kind::Admitted => {
+                let offered = part.and_then(|part| figure(figures, &offered(&part.figure))).unwrap_or(f64::INFINITY);
+                is_near && !self.shared && is_beyond(judged, part, BEYOND_SHARE * offered)
+            }
             Kind::Share => is_near && !self.unsent && is_beyond(judged, part, BEYOND_SHARE),
             Kind::Count => {
                 let requests = part.map_or(0.0, |part| requests(&part.figure, figures));
@@ -120,6 +128,11 @@ fn is_beyond(judged: &Expectation, part: Option<&ExpectPart>, by: f64) -> bool {
         // A breaker that tripped early is no sign of anything.
         _ => above,
     }
+}
+
+/// What was held against the limit of which a figure tells how much it let pass.
+fn offered(admitted: &str) -> String {
+    admitted.strip_suffix("admitted").map_or_else(String::new, |rule| format!("{rule}offered"))
 }
 
 /// All requests of the phase that a figure is about.
@@ -205,6 +218,29 @@ mod tests {
             assert!(!leaves(doubt, "load.a.phases.before.success_ratio", (Some(0.99), None), 0.0));
             assert!(leaves(doubt, "accounting.missing", most(0.0), 9.0), "it is the gateway's own count");
         }
+    }
+
+    #[test]
+    fn a_limit_that_lets_far_too_many_pass_is_judged_on_a_busy_machine() {
+        let figures =
+            json!({ "limiters": { "all": { "offered": 2_000, "phases": { "before": { "offered": 400 } } } } });
+        let judged = |doubt: Doubt, figure: &str, value: f64| {
+            let figure = figure.to_owned();
+            let part =
+                ExpectPart { figure: figure.clone(), min: Some(500.0), max: Some(521.0), above: None, per: None };
+            doubt.leaves(
+                &Expectation { figure, bound: String::new(), value: Some(value), holds: false },
+                Some(&part),
+                &figures,
+            )
+        };
+        let of = |value| judged(LATE, "limiters.all.admitted", value);
+        assert_eq!([of(1_013.0), of(600.0), of(0.0)], [true, false, false], "of two thousand");
+        assert!(judged(LATE, "limiters.all.phases.before.admitted", 545.0), "of four hundred");
+        for doubt in [Doubt { shared: true, ..LATE }, Doubt { lost: true, ..LATE }, Doubt { late_ms: 400.0, ..LATE }] {
+            assert!(!judged(doubt, "limiters.all.admitted", 1_013.0), "{doubt:?}");
+        }
+        assert!(!judged(LATE, "limiters.other.admitted", 1_013.0), "of who knows how many");
     }
 
     #[test]

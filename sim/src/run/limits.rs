@@ -15,7 +15,7 @@ use crate::history::{ClientRequest, EventKind, History, Name, Phase};
 use crate::oracle::limiter::{LimiterScore, judge_from};
 use crate::oracle::policy::{Policies, Tolerance};
 use crate::scenario::gateway::Checked;
-use crate::scenario::policy::limits;
+use crate::scenario::policy::{is_shared, limits};
 
 /// A decision of the measured part: nanoseconds from t = 0, the rules that were asked, and which refused.
 pub(super) type Judged = (u64, Vec<Name>, Option<Name>);
@@ -45,9 +45,8 @@ pub(super) fn judge(
     }
     let cost =
         |rule: &str| checked.config.rate_limits.iter().find(|limit| &*limit.name == rule).map_or(1, |one| one.cost);
-    let is_shared =
-        |rule: &str| checked.config.rate_limits.iter().any(|limit| &*limit.name == rule && limit.shared.is_some());
-    let events = requests(followers.iter().flat_map(|follower| follower.decided(cost, is_shared)));
+    let shared = |rule: &str| is_shared(&checked.config, rule);
+    let events = requests(followers.iter().flat_map(|follower| follower.decided(cost, shared)));
     // The gateways' times are the machine's.
     let shifted = |phase: Phase| Phase {
         from_ns: phase.from_ns.saturating_add(zero_ns),
@@ -69,8 +68,13 @@ pub(super) fn judge(
     Limited { scores, refusals: decided.collect(), events_missed: 0 }
 }
 
-/// Takes out what refused clients were told where that is no word of the rule alone.
+/// Takes out what refused clients were told where that is no word of the rule alone. And what is held against each
+/// single decision, where these are not in the order in which gateways tell of them: a store decides a little later
+/// than it is asked, and one that changed places with its neighbour shifts which of the later ones pass, for long.
 pub(super) fn leave_out_silent(config: &Config, scores: &mut BTreeMap<String, LimiterScore>) {
+    for (_, score) in scores.iter_mut().filter(|(rule, _)| is_shared(config, rule)) {
+        (score.false_admits, score.false_refusals) = (None, None);
+    }
     for (_, score) in scores.iter_mut().filter(|(rule, _)| !speaks_for_itself(config, rule)) {
         score.retry_after_error_ms = None;
     }

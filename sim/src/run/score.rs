@@ -107,8 +107,7 @@ impl Findings<'_> {
             validity.reasons.push(reason);
             (validity.valid, doubt.lost) = (false, true);
         }
-        // What to know of it, whether it is valid or not.
-        validity.reasons.extend(warnings(self.scenario));
+        validity.notes.extend(warnings(self.scenario));
         let mut result = ResultFile {
             kind: Kind::Run,
             name: self.scenario.name.clone(),

@@ -9,7 +9,7 @@ use loadgen::journey::Journeys;
 
 use super::gateway::Checked;
 use super::model::{ExpectPart, KEY_SERVER, Runtime, Scenario};
-use super::policy::limits;
+use super::policy::{is_shared, limits};
 use crate::hostile;
 use crate::metrics_page::Wanted;
 
@@ -236,7 +236,8 @@ fn journey_figures(load: &str, journeys: &Journeys, names: &mut Vec<String>) {
 
 fn limiter_figures(scenario: &Scenario, checked: &Checked, names: &mut Vec<String>) {
     for rule in limits(&checked.config).into_keys() {
-        names.extend(LIMITERS.map(|figure| format!("limiters.{rule}.{figure}")));
+        let is_told = |figure: &&str| !figure.starts_with("false_") || !is_shared(&checked.config, &rule);
+        names.extend(LIMITERS.into_iter().filter(is_told).map(|figure| format!("limiters.{rule}.{figure}")));
         for (phase, _) in scenario.phases() {
             names.extend(["offered", "admitted", "of_rate"].map(|one| format!("limiters.{rule}.phases.{phase}.{one}")));
         }

@@ -43,6 +43,11 @@ fn failures(settings: &Failures) -> Vec<Failure> {
     ways.chain(settings.statuses.iter().copied().map(Failure::Status)).collect()
 }
 
+/// Whether a rule's buckets are in a store that gateways share.
+pub(crate) fn is_shared(config: &Config, rule: &str) -> bool {
+    config.rate_limits.iter().any(|limit| &*limit.name == rule && limit.shared.is_some())
+}
+
 /// The rate limits that can be taken again from outside, by name. One with a rate of its own for those who proved no
 /// identity is left out: the gateway does not tell which of the two it went by.
 pub(crate) fn limits(config: &Config) -> BTreeMap<Name, LimitPolicy> {

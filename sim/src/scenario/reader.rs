@@ -136,7 +136,11 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         if found.is_none() {
-            report.error(node.at, format!("`{key}` is a number, not {}", node.value.type_name()));
+            let message = match &node.value {
+                Value::Number(number) => format!("`{key}` is a finite number, not {number}"),
+                other => format!("`{key}` is a number, not {}", other.type_name()),
+            };
+            report.error(node.at, message);
         }
         found
     }

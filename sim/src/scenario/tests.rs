@@ -215,7 +215,8 @@ fn all_problems_are_found_at_once() {
     let text = refused(
         "name = 'a b'\nrunntime = 'virtual'\nwarm_up = 3\nseed = -1\n[gateway]\nconfig = 'gateway.toml'\ninstances = 9\n\
          [mocks.orders]\nendpoints = 2\nservice_time = 'weibull(1ms, 2)'\n[redis]\ninstances = 2\n\
-         [[load]]\nmodel = 'closed'\nrate = '5/s'\nduration = '0s'\nrequest = { path = 'api', methd = 'GET' }\n",
+         [[load]]\nmodel = 'closed'\nrate = '5/s'\nduration = '0s'\ntimeout = '0s'\n\
+         request = { path = 'api', methd = 'GET' }\n",
         GATEWAY,
     );
     for expected in [
@@ -229,11 +230,19 @@ fn all_problems_are_found_at_once() {
         "12:13: error: `instances` is a whole number from 0 to 1",
         "15:8: error: a closed load has no `rate`",
         "16:12: error: from a moment to a day",
-        "17:20: error: a path starts with `/`",
-        "17:27: error: unknown key `methd`",
+        "17:11: error: a request takes some time",
+        "18:20: error: a path starts with `/`",
+        "18:27: error: unknown key `methd`",
     ] {
         assert!(text.contains(expected), "{expected:?} is not in:\n{text}");
     }
+}
+
+#[test]
+fn what_is_no_toml_is_all_that_is_told() {
+    let text = refused(&SCENARIO.replace("[mocks.", "[mocks.'"), GATEWAY);
+    assert!(!text.contains("is missing") && text.contains("s.toml"), "{text}");
+    says("[[expect]]\nfigure = 'load.steady.requests'\nmax = nan\n", &["`max` is a finite number, not NaN"]);
 }
 
 #[test]
@@ -306,6 +315,21 @@ fn what_is_not_followed_beyond_a_restart_is_refused_before_it() {
     let other = expect("load.steady.requests");
     let scenario = read(&format!("{SCENARIO}{restart}{other}"));
     assert!(!scenario.scores_breakers, "they are not shown as scored either");
+}
+
+#[test]
+fn single_decisions_of_a_shared_store_are_not_judged_and_whoever_expects_it_is_told() {
+    let limit = "[rate_limits.each]\nkey = 'header:x-who'\nrate = '9/s'\nburst = 9\nstore = 'shared'\n\
+                 [stores.shared]\nurl = 'mock://redis'\n";
+    let gateway = &format!("{GATEWAY}rate_limits = ['each']\n{limit}");
+    let scenario =
+        |figure: &str| format!("{SCENARIO}[[expect]]\nfigure = '{figure}'\nmax = 1\n[redis]\ninstances = 1\n");
+    for figure in ["limiters.each.false_admits", "limiters.each.false_refusals"] {
+        let text = refused(&scenario(figure), gateway);
+        assert!(text.contains("decides later than it is asked") && text.contains("each.bound_violation"), "{text}");
+    }
+    let folder = written(&scenario("limiters.each.bound_violation"), gateway);
+    load(&folder.path().join("s.toml")).unwrap();
 }
 
 #[test]

@@ -199,7 +199,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         result.claims.push(told);
         result.capacity.extend(done.capacity.map(|capacity| (claim.id.to_owned(), capacity)));
         result.environment = done.environment.unwrap_or_else(|| machine(&ticks, cores));
-        finish(&mut result, options);
+        finish(&mut result, options, &chosen[number + 1..]);
         write(&result, &folder)?;
     }
     drop(progress);
@@ -235,16 +235,28 @@ fn machine(ticks: &CpuTicks, cores: usize) -> reports::result::Environment {
 }
 
 /// What is said of all claims together. None of them is a failure of the run: whether a claim holds is what it finds
-/// out.
-fn finish(result: &mut ResultFile, options: &Options) {
+/// out. A result that is written before all that was asked for is measured says what is `left`: should nothing follow,
+/// nobody takes it for the whole.
+fn finish(result: &mut ResultFile, options: &Options, left: &[&Claim]) {
     let place = |id: &str| options.study.claims().iter().position(|claim| claim.id == id).unwrap_or(usize::MAX);
     result.claims.sort_by_key(|claim| place(&claim.id));
     result.seed = options.seed;
     result.started_at = rfc3339(unix_seconds());
     result.command.clone_from(&options.command);
     gateway::build::COMMIT.clone_into(&mut result.commit);
-    result.validity = Validity { valid: true, achieved_over_offered: 1.0, ..Validity::default() };
-    result.verdict = Verdict::Pass;
+    (result.validity, result.verdict) = whole(left);
+}
+
+/// Whether a result is whole of which these claims are left.
+fn whole(left: &[&Claim]) -> (Validity, Verdict) {
+    let valid = Validity { valid: true, achieved_over_offered: 1.0, ..Validity::default() };
+    if left.is_empty() {
+        return (valid, Verdict::Pass);
+    }
+    let names: Vec<&str> = left.iter().map(|claim| claim.id).collect();
+    let were = if left.len() == 1 { "was" } else { "were" };
+    let reasons = vec![format!("interrupted: {} {were} not measured", names.join(", "))];
+    (Validity { valid: false, reasons, ..valid }, Verdict::Invalid)
 }
 
 fn write(result: &ResultFile, folder: &Path) -> Result<(), StudyError> {

@@ -267,3 +267,13 @@ fn every_configuration_of_a_turn_is_right_with_its_edits() {
         }
     }
 }
+
+#[test]
+fn a_study_that_was_interrupted_says_what_is_missing() {
+    let claims = Study::Article.claims();
+    assert_eq!(super::whole(&[]).1, reports::result::Verdict::Pass);
+    let (validity, verdict) = super::whole(&claims[3..5]);
+    assert_eq!((validity.valid, verdict), (false, reports::result::Verdict::Invalid));
+    assert_eq!(validity.reasons, ["interrupted: A4, A5 were not measured"]);
+    assert_eq!(super::whole(&claims[15..16]).0.reasons, ["interrupted: A16 was not measured"]);
+}

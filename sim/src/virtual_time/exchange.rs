@@ -9,11 +9,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use turmoil::net::TcpStream;
 
 use super::answer::Answer;
+use super::fate::{self, Fate};
 use super::faults::Faults;
 use super::journal::{Journal, now_ns};
 use super::mock::Place;
 use super::request::{Parsed, Request, parse};
-use crate::history::{Attempt, Ending, Hit};
+use crate::history::{Attempt, Ending};
 
 /// A slow body goes in this many slices a second.
 const SLICES: u64 = 50;
@@ -120,7 +121,9 @@ impl Connection {
         place.requests.set(number);
         self.judge(request);
         let arrival_ns = self.began_ns;
-        let hit = faults.hit(&place.endpoint, place.number, number, now_ns());
+        let Fate { act, hit, mut draws, wait } = fate::of(&place, &faults, number, now_ns());
+        let full = Act { status: Some(503), ..Act::default() };
+        let act = act.unwrap_or(&full);
         let attempt = self.journal.attempt(Attempt {
             endpoint: place.endpoint.clone(),
             connection: self.number,
@@ -129,27 +132,14 @@ impl Connection {
             answer_ns: None,
             end_ns: None,
             ending: Ending::Abandoned,
-            hit: hit.map_or(Hit::None, |(rule, _)| Hit::Rule(rule)),
+            hit,
             health_check: request.health_check,
         });
-        let none = Act::default();
-        let (rule, act) = hit.unwrap_or((0, &none));
-        let mut draws = faults.draws_of(place.number, number, rule);
         if !matches!(act.effect, Effect::Refuse | Effect::Reset(Reset::BeforeHeaders)) {
             self.consume().await?;
         }
-        let wait = match (act.delay.as_ref().or(act.service.as_ref()), &place.service) {
-            (Some(delay), _) => delay.sample(&mut draws),
-            (None, Some(service)) => faults.service(service, place.number, number),
-            (None, None) => Duration::ZERO,
-        };
         let left = {
             let work = async {
-                // Never closed, so it is always given.
-                let _server = match &place.servers {
-                    Some(servers) => Some(servers.acquire().await),
-                    None => None,
-                };
                 if !wait.is_zero() {
                     // Virtual time: it passes as soon as nobody has anything else to do.
                     tokio::time::sleep(wait).await;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use mocks::{Act, Delay, Draws, Effect, Flap, Rule};
+use mocks::{Act, Delay, Draws, Effect, Flap, Queue, Rule, Station};
 
 use crate::history::{Endpoint, FaultWindow};
 use crate::scenario::Scenario;
@@ -22,6 +22,8 @@ pub(crate) struct Faults {
 struct Fault {
     window: FaultWindow,
     act: Act,
+    /// Where requests wait that it hits, if it is such a line.
+    line: Option<Queue>,
 }
 
 impl Fault {
@@ -69,7 +71,7 @@ impl Faults {
                     share: part.share.unwrap_or(1.0),
                     act: part.act.to_string().into(),
                 };
-                list.push(Fault { window, act: act.clone() });
+                list.push(Fault { window, act: act.clone(), line: line(&act) });
             }
         }
         Self { seed: scenario.seed, list }
@@ -88,6 +90,11 @@ impl Faults {
                 && (fault.window.share >= 1.0 || self.draws(number, request, at * 2 + 1).unit() < fault.window.share)
         };
         self.list.iter().enumerate().find(hits).map(|(at, fault)| (at, &fault.act))
+    }
+
+    /// The line of the fault at this place in the list.
+    pub(crate) fn line(&self, fault: usize) -> Option<&Queue> {
+        self.list.get(fault)?.line.as_ref()
     }
 
     /// The draws that a fault makes for a request.
@@ -122,6 +129,14 @@ fn act(act: &serde_json::Value) -> Act {
     rules.into_iter().next().map(|rule| rule.act).unwrap_or_default()
 }
 
+/// The line that an act lets requests stand in.
+fn line(act: &Act) -> Option<Queue> {
+    match &act.delay {
+        Some(Delay::Queue(station)) => Some(Queue::new(Station::clone(station))),
+        _ => None,
+    }
+}
+
 /// A duration in nanoseconds.
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
@@ -136,7 +151,7 @@ mod tests {
     fn fault(act: &serde_json::Value) -> Faults {
         let endpoint = Endpoint::new("orders", 0);
         let window = FaultWindow { endpoint, from_ns: 30 * MS, until_ns: 80 * MS, share: 1.0, act: "".into() };
-        Faults { seed: 1, list: vec![Fault { window, act: self::act(act) }] }
+        Faults { seed: 1, list: vec![Fault { window, act: self::act(act), line: None }] }
     }
 
     #[test]

@@ -10,8 +10,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use mocks::Delay;
-use tokio::sync::Semaphore;
+use mocks::{Delay, Queue, Station, WAITING_ROOM};
 use turmoil::net::TcpListener;
 
 use super::exchange::Connection;
@@ -37,8 +36,8 @@ pub(crate) struct Place {
     pub port: u16,
     /// Its own time for a request.
     pub service: Option<Delay>,
-    /// How many requests it works on at once; `None` for all.
-    pub servers: Option<Semaphore>,
+    /// Where requests wait for that, if it takes time.
+    pub line: Option<Queue>,
     /// Requests so far.
     pub requests: Cell<u64>,
     /// Connections so far.
@@ -49,13 +48,15 @@ pub(crate) struct Place {
 pub(crate) fn places(scenario: &Scenario) -> Vec<Rc<Place>> {
     let all = scenario.mocks.iter().flat_map(|mock| (0..mock.endpoints).map(move |index| (mock, index)));
     let place = |(number, (mock, index)): (usize, (&crate::scenario::model::MockPart, usize))| {
-        let servers = usize::try_from(mock.servers).unwrap_or(usize::MAX);
+        let service = mock.service_time.as_deref().and_then(|text| Delay::parse(text).ok());
+        let servers = u32::try_from(mock.servers).unwrap_or(u32::MAX);
+        let line = |time: &Delay| Queue::new(Station { servers, time: time.clone(), room: WAITING_ROOM });
         Rc::new(Place {
             endpoint: Endpoint::new(mock.name.as_str(), index),
             number: number as u64,
             port: FIRST_PORT + u16::try_from(number).unwrap_or(0),
-            service: mock.service_time.as_deref().and_then(|text| Delay::parse(text).ok()),
-            servers: (servers > 0).then(|| Semaphore::new(servers.min(Semaphore::MAX_PERMITS))),
+            line: service.as_ref().map(line),
+            service,
             requests: Cell::new(0),
             connections: Cell::new(0),
         })

@@ -6,7 +6,7 @@
 //! exact below that is tested on the pure algorithms.
 //!
 //! - `gateway_host`, `mock`, `load`: the three hosts; `network`: the gateway's seam;
-//! - `exchange`, `request`, `answer`, `faults`: a mock's connection; `client`, `texts`: a client's;
+//! - `exchange`, `request`, `answer`, `fate`, `faults`: a mock's connection; `client`, `texts`: a client's;
 //! - `journal`, `records`, `events`, `names`, `panics`, `trace`: what happened.
 //!
 //! Deliberately absent: Redis, several gateways, skewed clocks. A scenario that needs them is refused.
@@ -15,6 +15,7 @@ mod answer;
 mod client;
 mod events;
 mod exchange;
+mod fate;
 mod faults;
 mod gateway_host;
 mod journal;

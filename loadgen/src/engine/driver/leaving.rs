@@ -50,8 +50,14 @@ impl Driver<'_, '_> {
         }
     }
 
+    /// When the time of each one's oldest request is over.
+    pub(super) fn limits_of_leaving(&self, limit_of: impl Fn(usize) -> u64) -> impl Iterator<Item = u64> {
+        let limit = move |leaving: &Leaving| Some(leaving.link.oldest_ns()?.saturating_add(limit_of(leaving.lane)));
+        self.leaving.iter().filter_map(limit)
+    }
+
     /// Ends what takes too long.
-    pub(super) fn tick_leaving(&mut self, now_ns: u64) {
+    pub(super) fn end_overdue_of_leaving(&mut self, now_ns: u64) {
         // From the last: one that is done makes room for the last.
         for at in (0..self.leaving.len()).rev() {
             let leaving = &mut self.leaving[at];

@@ -135,8 +135,8 @@ impl Driver<'_, '_> {
         let (head, body_bytes) = (connection.reader.head(), connection.reader.body_bytes());
         let ended = Ended { in_flight, head, body_bytes, end_ns: self.clock.now_ns() };
         let lane = &mut self.lanes[slot.lane];
-        lane.finished(&ended);
-        if !reusable {
+        let in_time = lane.finished(&ended);
+        if !reusable || !in_time {
             self.close(index);
             self.reopen_closed(index);
         } else if lane.is_closed_model() {

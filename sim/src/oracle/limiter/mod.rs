@@ -28,9 +28,11 @@ pub struct LimiterScore {
     /// Those that an exact limiter admits.
     pub oracle_admitted: u64,
     /// Admitted though this rule had to refuse.
-    pub false_admits: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_admits: Option<u64>,
     /// Refused by this rule though every rule had to admit.
-    pub false_refusals: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub false_refusals: Option<u64>,
     /// The largest excess over `burst + rate * t`, of any key in any window, tokens; at most 0 when the bound holds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bound_violation: Option<f64>,
@@ -91,6 +93,7 @@ fn judge_rule(
     (clients, phases): (&HashMap<&Name, &ClientRequest>, &[Phase]),
 ) -> LimiterScore {
     let mut score = LimiterScore::default();
+    let (mut false_admits, mut false_refusals) = (0, 0);
     let mut dishonest: Option<u64> = None;
     for decision in decisions.iter().filter(|decision| decision.asked.iter().any(|asked| asked.rule == *rule)) {
         let ours = decision.refused_by == Some(rule);
@@ -98,9 +101,8 @@ fn judge_rule(
         score.admitted += u64::from(decision.refused_by.is_none());
         score.oracle_admitted += u64::from(decision.replayed_as_admitted());
         if !decision.agrees {
-            score.false_admits +=
-                u64::from(decision.refused_by.is_none() && decision.oracle_refused_by.contains(&rule));
-            score.false_refusals += u64::from(ours);
+            false_admits += u64::from(decision.refused_by.is_none() && decision.oracle_refused_by.contains(&rule));
+            false_refusals += u64::from(ours);
         }
         if ours && !decision.oracle_refused_by.is_empty() {
             let client = decision.request_id.and_then(|id| clients.get(id)).filter(|client| client.status.is_some());
@@ -108,6 +110,7 @@ fn judge_rule(
             dishonest = dishonest.max(error);
         }
     }
+    (score.false_admits, score.false_refusals) = (Some(false_admits), Some(false_refusals));
     let keys = keys::of_rule(decisions, rule);
     // A rule in shadow bounds nothing, so there is nothing that it could exceed.
     if !limit.shadow {
@@ -149,7 +152,7 @@ mod tests {
     fn an_exact_limiter_has_no_errors() {
         let score = score(greedy(|_| false));
         assert_eq!((score.offered, score.admitted, score.oracle_admitted), (1_000, 101, 101));
-        assert_eq!((score.false_admits, score.false_refusals), (0, 0));
+        assert_eq!((score.false_admits, score.false_refusals), (Some(0), Some(0)));
         assert!(score.bound_violation.unwrap() <= 0.0 && score.sustained_error.unwrap().abs() < 0.02);
         assert_eq!(score.fairness_jain, Some(1.0));
     }
@@ -173,21 +176,21 @@ mod tests {
         });
         let tolerance = Tolerance { stamp_ns: 1_000_000, ..Tolerance::default() };
         let score = judge(&story.end(), &policies, tolerance).remove("each").unwrap();
-        assert_eq!((score.offered, score.false_refusals), (10_000, 0));
+        assert_eq!((score.offered, score.false_refusals), (10_000, Some(0)));
         assert!(score.admitted.abs_diff(score.oracle_admitted) <= 1, "{score:?}");
     }
 
     #[test]
     fn a_limiter_that_lets_one_in_ten_through_by_mistake() {
         let score = score(greedy(|at| at % 10 == 5));
-        assert_eq!((score.false_admits, score.false_refusals), (100, 0));
+        assert_eq!((score.false_admits, score.false_refusals), (Some(100), Some(0)));
         assert!(score.bound_violation.unwrap() > 90.0 && score.sustained_error.unwrap() > 0.9, "{score:?}");
     }
 
     #[test]
     fn a_limiter_that_refuses_what_it_owes() {
         let score = score(greedy(|at| at == 500));
-        assert_eq!((score.false_admits, score.false_refusals), (0, 1));
+        assert_eq!((score.false_admits, score.false_refusals), (Some(0), Some(1)));
         assert_eq!(score.oracle_admitted, score.admitted + 1);
     }
 
@@ -220,14 +223,17 @@ mod tests {
         let score = |story: Story| judge_from(&story.end(), &policies, Tolerance::default(), 5_000_000).remove("each");
         let drained = || ask(ask(Story::new(), "ann", false), "ann", false).at_ms(5);
         let refused = score(ask(drained(), "ann", true)).unwrap();
-        assert_eq!((refused.offered, refused.admitted, refused.false_refusals), (1, 0, 0));
+        assert_eq!((refused.offered, refused.admitted, refused.false_refusals), (1, 0, Some(0)));
         let admitted = score(ask(drained(), "ann", false)).unwrap();
-        assert_eq!((admitted.offered, admitted.false_admits), (1, 1));
-        assert_eq!(score(ask(Story::new().at_ms(5), "ann", true)).unwrap().false_refusals, 1, "a full bucket refuses");
+        assert_eq!((admitted.offered, admitted.false_admits), (1, Some(1)));
+        let full = score(ask(Story::new().at_ms(5), "ann", true)).unwrap();
+        assert_eq!(full.false_refusals, Some(1), "a full bucket refuses");
     }
 
     #[test]
     fn a_rule_that_nobody_met_is_there_all_the_same() {
-        assert_eq!(score(Story::new().refused(503)), LimiterScore::default());
+        let (false_admits, false_refusals) = (Some(0), Some(0));
+        let nothing = LimiterScore { false_admits, false_refusals, ..LimiterScore::default() };
+        assert_eq!(score(Story::new().refused(503)), nothing);
     }
 }

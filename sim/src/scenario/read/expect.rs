@@ -108,6 +108,14 @@ fn check((key, figure): (&str, &str), told: Known<'_>, reader: &Reader<'_>, repo
         report.error(at, message);
         return;
     }
+    let of_rule = figure.strip_suffix(".false_admits").or_else(|| figure.strip_suffix(".false_refusals"));
+    if let Some(rule) = of_rule.filter(|rule| known.contains(&format!("{rule}.admitted"))) {
+        let why = "a store that gateways share decides later than it is asked";
+        let message = format!("the result will hold no `{figure}`: {why}");
+        let help = format!("expect `{rule}.bound_violation`, `.sustained_error` or `.admitted`");
+        report.error_with(at, message, help);
+        return;
+    }
     if section == "breakers" && !known.iter().any(|name| name.starts_with("breakers.")) {
         report.error(at, "breakers are scored where there is one gateway, whose breakers they are");
         return;

@@ -118,7 +118,7 @@ fn load(reader: &Reader<'_>, file: &Path, keys: &[String], report: &mut Report) 
         requests,
         connections: count(reader, "connections", 64, report),
         max_in_flight: count(reader, "max_in_flight", 1024, report),
-        timeout: reader.duration("timeout", report).unwrap_or(Duration::from_secs(10)),
+        timeout: timeout(reader, report),
         overload: reader.flag("overload", report),
         journey,
         way,
@@ -147,6 +147,15 @@ fn no_connection_headers(reader: &Reader<'_>, requests: &[RequestPart], report: 
     for name in names.filter(|name| ABOUT_CONNECTIONS.contains(&name.as_str())) {
         report.error(reader.place("http2"), format!("HTTP/2 has no header `{name}`"));
     }
+}
+
+/// The longest time for one request; without any, each has failed before it is sent.
+fn timeout(reader: &Reader<'_>, report: &mut Report) -> Duration {
+    let timeout = reader.duration("timeout", report).unwrap_or(Duration::from_secs(10));
+    if timeout.is_zero() {
+        report.error(reader.place("timeout"), "a request takes some time, as in \"10s\"");
+    }
+    timeout
 }
 
 /// When an open load begins.

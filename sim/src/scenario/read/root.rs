@@ -74,6 +74,10 @@ fn load_changed(file: &Path, change: impl FnOnce(&mut Table)) -> Result<Scenario
     let mut report = Report::default();
     let number = sources.add(file, text);
     let mut root = parse(&sources, number, &mut report);
+    if !report.is_clean() {
+        // What is missed in the half that was understood is there, perhaps.
+        return Err(LoadError::Invalid(report.finish(&sources)));
+    }
     change(&mut root);
     let reader = Reader::new(&root, Span::new(number, &(0..0)), KEYS, &mut report);
     let scenario = read(&reader, file, &mut sources, &mut report);
