@@ -243,6 +243,8 @@ async fn follow_wall_clock(shared: Arc<Shared<Sockets>>) {
 async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
     let mut health = access_log::Health::default();
     loop {
+        // What that comes to is seen at the next look.
+        shared.log.look();
         tokio::time::sleep(LOG_LOOK).await;
         let (failures, dropped) = (shared.log.write_failures(), shared.log.dropped());
         let news = health.look((failures, shared.log.is_failing()), dropped);
