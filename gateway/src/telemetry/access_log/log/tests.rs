@@ -135,11 +135,17 @@ fn a_file_that_was_removed_is_made_anew_at_the_next_look_and_where_it_cannot_be_
     assert_eq!(paths(&fs::read_to_string(&file).unwrap()), ["/0/1", "/0/2"], "it is there");
     fs::remove_file(&file).unwrap();
     log.look();
+    while !file.exists() {
+        thread::yield_now();
+    }
     submit(&log, 0, 3);
     assert!(log.flush(PATIENCE));
     assert_eq!((paths(&fs::read_to_string(&file).unwrap()), log.is_failing()), (vec!["/0/3".to_owned()], false));
     fs::remove_dir_all(&folder).unwrap();
     log.look();
+    while !log.is_failing() {
+        thread::yield_now();
+    }
     submit(&log, 0, 4);
     assert!(log.flush(PATIENCE), "into the file that has no name");
     assert!(log.is_failing() && log.last_failure().unwrap().detail.contains("its folder has to be there"));
