@@ -3,11 +3,12 @@
 //! The binary drives it from listeners and workers; an embedding program calls it as a tower service.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::beside;
 use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::context::OwnName;
@@ -199,8 +200,9 @@ impl<N: Network> Gateway<N> {
         self.shared.identity.keep_keys(&self.shared.events);
         for upstream in self.upstreams() {
             if let Some(claim) = upstream.claim_discovery() {
-                let network = self.shared.network.clone();
-                tokio::spawn(discovery::keep_fresh(Arc::downgrade(&upstream), network, claim));
+                let (network, upstream) = (self.shared.network.clone(), Arc::downgrade(&upstream));
+                let begin = move || discovery::keep_fresh(Weak::clone(&upstream), network.clone(), Arc::clone(&claim));
+                self.beside("discovery", begin);
             }
         }
     }
@@ -211,33 +213,46 @@ impl<N: Network> Gateway<N> {
     pub fn keep_watch(self: &Arc<Self>) {
         let shared = Arc::clone(&self.shared);
         if let Voice::Program(Some(takes)) = shared.events.voice() {
-            self.beside(told::tell(shared.events.follow(Kinds::rare(), Some(0)), takes.clone()));
+            let (takes, shared, mut from) = (takes.clone(), Arc::clone(&shared), Some(0));
+            let tell = move || told::tell(shared.events.follow(Kinds::rare(), from.take()), takes.clone());
+            self.beside("telling of events", tell);
         }
-        tokio::spawn(overload::watch::keep_watch(Arc::downgrade(self)));
+        let gateway = Arc::downgrade(self);
+        let watch = move || overload::watch::keep_watch(Weak::clone(&gateway));
+        tokio::spawn(beside::keep(Arc::clone(&shared), "watch over overload", watch));
         let shard = Arc::clone(&self.shards[0]);
-        let routes = move || {
-            let snapshot = shard.snapshot();
-            let series = snapshot.routes.iter().map(|route| Arc::clone(&route.series));
-            let series = series.chain([Arc::clone(&snapshot.unrouted)]).collect();
-            (snapshot.config.telemetry.recorder.slow, series)
-        };
-        self.beside(recorder::keep_pace(routes));
+        self.beside("pace of routes", move || {
+            let shard = Arc::clone(&shard);
+            recorder::keep_pace(move || {
+                let snapshot = shard.snapshot();
+                let series = snapshot.routes.iter().map(|route| Arc::clone(&route.series));
+                let series = series.chain([Arc::clone(&snapshot.unrouted)]).collect();
+                (snapshot.config.telemetry.recorder.slow, series)
+            })
+        });
         self.keep_sending();
-        self.beside(async move { upstream_watch::keep_watch(&shared.upstreams, &shared.network).await });
+        self.beside("watch over upstreams", move || {
+            let shared = Arc::clone(&shared);
+            async move { upstream_watch::keep_watch(&shared.upstreams, &shared.network).await }
+        });
         let (shared, shard) = (Arc::clone(&self.shared), Arc::clone(&self.shards[0]));
-        let rules = move || shard.snapshot().limits.to_vec();
-        self.beside(async move {
-            rate_limit::keep_house(&shared.limits, &shared.stores, &shared.clock, rules).await;
+        self.beside("limits", move || {
+            let (shared, shard) = (Arc::clone(&shared), Arc::clone(&shard));
+            let rules = move || shard.snapshot().limits.to_vec();
+            async move { rate_limit::keep_house(&shared.limits, &shared.stores, &shared.clock, rules).await }
         });
     }
 
-    /// Does something beside requests, on the current runtime, until the gateway is dropped. What is done may hold what
-    /// the gateway holds, and never the gateway.
-    pub(crate) fn beside(&self, work: impl Future<Output = ()> + Send + 'static) {
-        let gone = self.gone();
+    /// Does something beside requests, on the current runtime, until the gateway is dropped; after a panic it begins
+    /// again ([`beside::keep`]). What is done may hold what the gateway holds, and never the gateway.
+    pub(crate) fn beside<F>(&self, what: &'static str, begin: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let (gone, kept) = (self.gone(), beside::keep(Arc::clone(&self.shared), what, begin));
         tokio::spawn(async move {
             tokio::select! {
-                () = work => {}
+                () = kept => {}
                 () = gone => {}
             }
         });
@@ -245,9 +260,9 @@ impl<N: Network> Gateway<N> {
 
     /// Sends spans; once the gateway is dropped, the last of them.
     fn keep_sending(&self) {
-        let (gone, tracer) = (self.gone(), Arc::clone(&self.shared.tracer));
+        let (gone, tracer, shared) = (self.gone(), Arc::clone(&self.shared.tracer), Arc::clone(&self.shared));
         tokio::spawn(async move {
-            let sending = tracing::run(Arc::clone(&tracer));
+            let sending = beside::keep(shared, "spans", || tracing::run(Arc::clone(&tracer)));
             let ending = async {
                 gone.await;
                 tracer.finish(SPANS_FLUSH).await;

@@ -96,6 +96,7 @@ pub mod openapi;
 mod retry_after;
 #[doc(hidden)]
 pub mod terminal;
+mod threads;
 #[doc(hidden)]
 pub mod timer;
 #[doc(hidden)]
@@ -104,6 +105,7 @@ pub mod tls;
 // From a file to a running gateway.
 #[doc(hidden)]
 pub mod admin;
+mod beside;
 pub mod builder;
 #[doc(hidden)]
 pub mod cli;

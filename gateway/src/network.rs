@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -15,6 +15,7 @@ use rustix::process::{Resource, getrlimit};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, Interest};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
 
 /// What bytes come and go by.
 pub trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -126,6 +127,19 @@ pub(crate) fn ends_at(to: SocketAddr, listener: SocketAddr) -> bool {
     to.port() == listener.port() && (is_nowhere || is_any || to_ip == at)
 }
 
+/// Asks the system's resolver, on a thread of its own. Where the system gives none that is an error, and a panic where
+/// it is asked for by tokio: `pids.max` of a pod, or its user's processes.
+async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let (tell, told) = oneshot::channel();
+    let ask = move || {
+        let found = (&*host, port).to_socket_addrs().map(Iterator::collect);
+        // Who asked may have left.
+        let _ = tell.send(found);
+    };
+    std::thread::Builder::new().name("lookup".into()).spawn(ask)?;
+    told.await.unwrap_or_else(|_| Err(io::Error::other("its thread ended without a word")))
+}
+
 /// The real network: tokio's sockets.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Sockets;
@@ -145,7 +159,10 @@ impl Network for Sockets {
     }
 
     async fn resolve(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-        let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![SocketAddr::new(address, port)]);
+        }
+        let addresses = look_up(host.to_owned(), port).await?;
         if addresses.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address")));
         }
@@ -193,6 +210,14 @@ mod tests {
         assert_eq!(clients_part(56, 24), 14);
         assert_eq!(clients_part(56, 55), 1);
         assert_eq!(clients_part(56, 200), 1);
+    }
+
+    #[tokio::test]
+    async fn a_name_is_looked_up_beside_the_loop_and_an_address_is_no_name() {
+        assert_eq!(Sockets.resolve("::1", 80).await.unwrap(), ["[::1]:80".parse().unwrap()]);
+        let found = Sockets.resolve("localhost", 80).await.unwrap();
+        assert!(found.iter().all(|address| address.ip().is_loopback() && address.port() == 80), "{found:?}");
+        assert!(Sockets.resolve("no\0name", 80).await.is_err());
     }
 
     #[tokio::test]

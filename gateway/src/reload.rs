@@ -6,18 +6,19 @@ mod report;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::RecommendedWatcher;
 use tokio::sync::mpsc;
-use tokio::task::JoinError;
 
 use crate::config::settings::Config;
 use crate::config::{self, Files, Held, LoadError, Loaded, Problem, Problems};
 use crate::gateway::Gateway;
+use crate::locked::lock;
 use crate::network::Network;
 use crate::telemetry::events::Event;
+use crate::threads::off_the_loop;
 use crate::watched_folders::WatchedFolders;
 
 pub use report::{ReloadError, ReloadReport};
@@ -34,7 +35,7 @@ pub(crate) const TEXT: &str = "config_text";
 
 /// Problems that an event names; `/status` names all.
 const MAX_TOLD: usize = 20;
-/// Files that could not be looked at for want of a file descriptor are looked at again after this long.
+/// Files that could not be looked at for want of a file descriptor or a thread are looked at again after this long.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a reload changes nothing.
@@ -80,7 +81,7 @@ pub struct Reloads {
     /// What is perhaps not meant of the configuration in force.
     warnings: Mutex<Vec<Problem>>,
     /// Who watches the files: another reload may have named others.
-    watching: OnceLock<mpsc::Sender<()>>,
+    watching: Mutex<Option<mpsc::Sender<()>>>,
     /// One reload at a time: the last asked for is the last in force.
     turn: tokio::sync::Mutex<()>,
 }
@@ -101,7 +102,7 @@ impl<N: Network> Reloader<N> {
             looked: Mutex::new(Looked::at(files)),
             last: Mutex::new(None),
             warnings: Mutex::default(),
-            watching: OnceLock::new(),
+            watching: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
         });
         // The first says where the gateway's own reloads read.
@@ -171,7 +172,7 @@ impl<N: Network> Reloader<N> {
     /// Keeps and tells what a reload came to.
     fn report(&self, cause: &'static str, outcome: Result<Applied, Refused>) -> ReloadReport {
         // It may have named files in folders that were not watched while it read them.
-        if let Some(watching) = self.kept.watching.get() {
+        if let Some(watching) = &*lock(&self.kept.watching) {
             let _ = watching.try_send(());
         }
         let clock = &self.gateway.shared().clock;
@@ -302,21 +303,27 @@ impl<N: Network> Reloader<N> {
         loop {
             let all = self.all_files();
             match off_the_loop(move || Held::now(&all)).await {
-                Ok(now) if !now.is_whole() => tokio::time::sleep(LOOK_AGAIN).await,
-                now => return now.is_ok_and(|now| now != self.looked().seen),
+                Ok(now) if now.is_whole() => return now != self.looked().seen,
+                _ => tokio::time::sleep(LOOK_AGAIN).await,
             }
         }
     }
 
     /// The folders in which a change of the files shows.
     async fn folders(&self, within: &Path) -> BTreeSet<PathBuf> {
-        let (all, within) = (self.all_files(), within.to_path_buf());
-        let folders = move |file: &PathBuf| {
-            let mut folders = config::folders_of(file, &within);
-            folders.extend(config::folders_of_links(file));
-            folders
-        };
-        off_the_loop(move || all.iter().flat_map(folders).collect()).await.unwrap_or_default()
+        loop {
+            let (all, within) = (self.all_files(), within.to_path_buf());
+            let folders = move |file: &PathBuf| {
+                let mut folders = config::folders_of(file, &within);
+                folders.extend(config::folders_of_links(file));
+                folders
+            };
+            match off_the_loop(move || all.iter().flat_map(folders).collect()).await {
+                Ok(folders) => return folders,
+                // Those before are watched on meanwhile.
+                Err(_no_thread) => tokio::time::sleep(LOOK_AGAIN).await,
+            }
+        }
     }
 
     fn all_files(&self) -> Vec<PathBuf> {
@@ -330,7 +337,7 @@ impl<N: Network> Reloader<N> {
         let Some(within) = self.path().and_then(Path::parent) else { return };
         let voice = self.gateway.shared().events.voice().clone();
         let mut folders = WatchedFolders::<RecommendedWatcher>::new(voice.clone());
-        let _ = self.kept.watching.set(folders.teller());
+        *lock(&self.kept.watching) = Some(folders.teller());
         loop {
             // A folder may have come, of which nothing is told yet, and a reload may have named other files.
             folders.watch(&self.folders(within).await);
@@ -343,11 +350,6 @@ impl<N: Network> Reloader<N> {
             folders.changed().await;
         }
     }
-}
-
-/// Looks at files, off the loop that signals wait for: a disk may stand still.
-async fn off_the_loop<T: Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
-    tokio::task::spawn_blocking(look).await
 }
 
 #[cfg(test)]

@@ -3,13 +3,15 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use crate::admin;
+use crate::beside;
 use crate::clock::{self, Clock};
 use crate::config::Files;
 use crate::config::settings::Config;
@@ -107,20 +109,33 @@ pub(crate) async fn start_with(
     let reloader = Arc::new(Reloader::new(Arc::clone(&gateway), path, files));
     let (ask_drain, drain_asked) = watch::channel(false);
     let admin = serve_admin(admin_socket, &gateway, &reloader, (&connections, loads), (ask_drain, listening))?;
-    tokio::spawn(Arc::clone(&reloader).watch_files());
+    let watching = Arc::clone(&reloader);
+    let watch = move || Arc::clone(&watching).watch_files();
+    tokio::spawn(beside::keep(Arc::clone(gateway.shared()), "watch over files", watch));
     let switches = Switches { stop_accepting, close_idle, stop_workers };
     Ok(Running::new(Parts { gateway, reloader, switches, connections, threads, listeners, admin, drain_asked }))
 }
+
+/// What happens beside requests.
+type Beside = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Starts all that happens beside requests, on the current runtime.
 pub(crate) fn keep_up(gateway: &Arc<Gateway<Sockets>>) {
     gateway.keep_discovering();
     gateway.keep_watch();
-    gateway.beside(follow_wall_clock(Arc::clone(gateway.shared())));
-    gateway.beside(tell_of_log_failures(Arc::clone(gateway.shared())));
-    gateway.beside(expiry::keep_telling(Arc::clone(gateway.shared())));
+    let of = |work: fn(Arc<Shared<Sockets>>) -> Beside| {
+        let shared = Arc::clone(gateway.shared());
+        move || work(Arc::clone(&shared))
+    };
+    gateway.beside("clock", of(|shared| Box::pin(follow_wall_clock(shared))));
+    gateway.beside("watch over the access log", of(|shared| Box::pin(tell_of_log_failures(shared))));
+    gateway.beside("ends of certificates", of(|shared| Box::pin(expiry::keep_telling(shared))));
     if matches!(gateway.shared().events.voice(), Voice::StandardError) {
-        gateway.beside(events::say(gateway.shared().events.follow(events::said_aloud(), None)));
+        let events = Arc::clone(&gateway.shared().events);
+        let follow = move || events.follow(events::said_aloud(), None);
+        // The first from now on, whenever that is begun.
+        let mut first = Some(follow());
+        gateway.beside("events said aloud", move || events::say(first.take().unwrap_or_else(&follow)));
     }
 }
 
@@ -189,10 +204,13 @@ fn serve_admin(
     let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
     let socket = tokio::net::TcpListener::from_std(socket).map_err(|error| StartError(error.to_string()))?;
     let documents = Keeper::new(Arc::clone(gateway), listening);
-    tokio::spawn(Keeper::keep(Arc::downgrade(&documents)));
+    let (shared, keeper) = (gateway.shared(), Arc::downgrade(&documents));
+    tokio::spawn(beside::keep(Arc::clone(shared), "documents", move || Keeper::keep(Weak::clone(&keeper))));
     let state = admin::State::new(gateway, reloader, connections, loads, ask_drain, documents);
-    tokio::spawn(admin::keep_looking(Arc::downgrade(&state)));
-    tokio::spawn(admin::keep_counting(Arc::downgrade(&state)));
+    let looked = Arc::downgrade(&state);
+    tokio::spawn(beside::keep(Arc::clone(shared), "problems", move || admin::keep_looking(Weak::clone(&looked))));
+    let counted = Arc::downgrade(&state);
+    tokio::spawn(beside::keep(Arc::clone(shared), "counts", move || admin::keep_counting(Weak::clone(&counted))));
     // It ends with the process.
     tokio::spawn(admin::serve(socket, admin::router(state), refuse::overloaded));
     Ok(Some(address))
@@ -230,6 +248,8 @@ async fn follow_wall_clock(shared: Arc<Shared<Sockets>>) {
 async fn tell_of_log_failures(shared: Arc<Shared<Sockets>>) {
     let mut health = access_log::Health::default();
     loop {
+        // What that comes to is seen at the next look.
+        shared.log.look();
         tokio::time::sleep(LOG_LOOK).await;
         let (failures, dropped) = (shared.log.write_failures(), shared.log.dropped());
         let news = health.look((failures, shared.log.is_failing()), dropped);

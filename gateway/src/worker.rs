@@ -17,6 +17,7 @@ use crate::network::{Network, Sockets};
 use crate::overload::gate::Keeper;
 use crate::shard::Shard;
 use crate::telemetry::metrics::{Announcement, ListenerSeries, ShedReason, own_thread};
+use crate::threads;
 use crate::tls::Slot;
 
 /// How often idle connections are swept.
@@ -215,8 +216,7 @@ pub fn start(
     let (sender, receiver) = mpsc::channel(HANDED_OVER);
     let load = Arc::new(AtomicUsize::new(0));
     let worker = Worker { sender, load: Arc::clone(&load) };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let thread = std::thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
+    let thread = threads::with_runtime(format!("worker-{index}"), move |runtime| {
         let shard = Arc::clone(&gateway.shards()[index]);
         let _own = own_thread(std::ptr::from_ref(&*gateway).addr(), index);
         runtime.block_on(run(Arc::clone(&gateway), shard, receiver, load, drain, stop));

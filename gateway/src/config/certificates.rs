@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{InconsistentKeys, RootCertStore};
@@ -15,6 +15,9 @@ use super::key_files::read;
 
 /// The largest file of certificates; the whole of Mozilla's roots takes a quarter of a mebibyte.
 const MAX_BYTES: u64 = 4 << 20;
+
+/// Characters of a line that is shown.
+const MOST_SHOWN: usize = 60;
 
 /// A day, seconds.
 pub(crate) const DAY: i64 = 86_400;
@@ -79,8 +82,22 @@ pub(crate) fn with_key(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKe
 pub(crate) fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let bytes = read(file, MAX_BYTES)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let chain = chain.map_err(|error| format!("it is not PEM: {error}"))?;
+    let chain = chain.map_err(|error| no_pem(&error))?;
     if chain.is_empty() { Err("it holds no certificate in PEM".into()) } else { Ok(chain) }
+}
+
+/// Why a file is no PEM, in words: the parser's own have bytes in them.
+pub(super) fn no_pem(error: &pem::Error) -> String {
+    match error {
+        pem::Error::MissingSectionEnd { end_marker } => {
+            format!("it ends in the middle of a {}", String::from_utf8_lossy(end_marker).escape_debug())
+        }
+        pem::Error::IllegalSectionStart { line } => {
+            let line: String = String::from_utf8_lossy(line).trim_end().chars().take(MOST_SHOWN).collect();
+            format!("it is not PEM: the line \"{}\" begins nothing", line.escape_debug())
+        }
+        error => format!("it is not PEM: {error}"),
+    }
 }
 
 /// What a file of certificates holds, for who reads them itself.
@@ -206,6 +223,18 @@ mod tests {
         assert_eq!(fault(&key, &key), Fault::Certificate("it holds no certificate in PEM".into()));
         assert_eq!(roots(&nothing).unwrap_err(), "it holds no certificate in PEM");
         assert_eq!(roots(&certificate).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_file_that_is_torn_is_told_in_words_and_not_in_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap().cert.pem();
+        for half in [200, whole.len() - 10] {
+            let torn = written(folder.path(), "torn.pem", &whole[..half]);
+            assert_eq!(chain(&torn).unwrap_err(), "it ends in the middle of a CERTIFICATE", "{half}");
+        }
+        let odd = written(folder.path(), "odd.pem", "-----BEGIN CERTIFICATE\nAAAA\n");
+        assert_eq!(chain(&odd).unwrap_err(), "it is not PEM: the line \"-----BEGIN CERTIFICATE\" begins nothing");
     }
 
     fn certified_end(certified: &CertifiedKey) -> i64 {

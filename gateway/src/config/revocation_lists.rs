@@ -14,7 +14,7 @@ use rustls::server::WebPkiClientVerifier;
 use x509_parser::oid_registry::OID_X509_EXT_ISSUER_DISTRIBUTION_POINT;
 use x509_parser::prelude::{CertificateRevocationList, FromDer, X509Certificate};
 
-use super::certificates::span;
+use super::certificates::{no_pem, span};
 use super::key_files::read;
 
 /// The largest file; a million revoked certificates take about forty mebibytes.
@@ -31,7 +31,7 @@ pub(crate) fn of_file(file: &Path) -> Result<Vec<CertificateRevocationListDer<'s
         return Ok(vec![bytes.into()]);
     }
     let lists: Result<Vec<_>, _> = CertificateRevocationListDer::pem_slice_iter(&bytes).collect();
-    let lists = lists.map_err(|error| format!("it is not PEM: {error}"))?;
+    let lists = lists.map_err(|error| no_pem(&error))?;
     if lists.is_empty() { Err("it holds no revocation list (X509 CRL)".into()) } else { Ok(lists) }
 }
 

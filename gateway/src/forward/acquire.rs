@@ -86,7 +86,7 @@ pub(super) async fn open<N: Network>(
     let dialled = match until_expired(&exchange.connection.deadlines, connect).await? {
         Ok(Ok(dialled)) => dialled,
         Ok(Err(error)) => return Err(no_connection(error)),
-        Err(_elapsed) => return Err(late(endpoint, false)),
+        Err(_elapsed) => return Err(late(endpoint)),
     };
     let open = OpenConnection::new(permit, series, exchange.shard.index);
     Ok(Leg::Own(Connection::new::<N>(dialled, exchange.now(), open)))
@@ -169,7 +169,7 @@ fn full() -> GatewayError {
 
 /// The failure of one of those who waited for a connection. The first to say so says it for all.
 fn late_for<N: Network>(endpoint: &Endpoint<N>, awaited: Option<&Awaited>) -> GatewayError {
-    let error = late(endpoint, true);
+    let error = late(endpoint);
     if awaited.is_none_or(Awaited::is_mine_to_blame) { error } else { error.because(AlreadyTold) }
 }
 
@@ -178,9 +178,9 @@ fn late_for<N: Network>(endpoint: &Endpoint<N>, awaited: Option<&Awaited>) -> Ga
 #[error("others waited for the same connection")]
 pub(super) struct AlreadyTold;
 
-fn late<N: Network>(endpoint: &Endpoint<N>, by_somebody_else: bool) -> GatewayError {
+fn late<N: Network>(endpoint: &Endpoint<N>) -> GatewayError {
     let error = GatewayError::new(Code::ConnectTimeout, "The upstream did not accept a connection in time.");
-    match endpoint.unresolved(by_somebody_else) {
+    match endpoint.unresolved() {
         Some(why) => error.because(why),
         None => error,
     }
@@ -208,7 +208,11 @@ pub(super) fn refused_late<N: Network>(
 
 fn no_connection(error: impl Borrow<DialError> + std::error::Error + Send + Sync + 'static) -> GatewayError {
     if error.borrow().is_own_lack() {
-        let detail = "The gateway's machine has no socket left for a connection to the upstream.";
+        let detail = if error.borrow().is_lack_of_threads() {
+            "The gateway's machine has no thread left to look up the upstream's name."
+        } else {
+            "The gateway's machine has no socket left for a connection to the upstream."
+        };
         // Its connection holds one itself, which somebody can be served with.
         return GatewayError::shed(ShedReason::Sockets, detail).because(error).closing();
     }

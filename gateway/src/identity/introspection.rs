@@ -36,10 +36,11 @@ const WAITS: u32 = 2;
 const MAX_WAITING: u32 = 4096;
 /// The largest answer.
 const MAX_ANSWER_BYTES: usize = 64 << 10;
-/// Failures in a row after which the issuer is left alone, and for how long.
+/// Failures in a row after which the issuer is left alone, and for how long: at last a question every few seconds asks,
+/// which is no load, as all are refused until it does well.
 const FAILURES: u32 = 5;
 const OPEN_FOR: Duration = Duration::from_secs(1);
-const MAX_OPEN_FOR: Duration = Duration::from_secs(30);
+const MAX_OPEN_FOR: Duration = Duration::from_secs(5);
 /// Of an answer that says neither that a token holds nor that it does not.
 const NO_WORD: &str = "its answer is no JSON object with `active`, true or false";
 

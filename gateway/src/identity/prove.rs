@@ -21,6 +21,7 @@ use crate::network::Network;
 use crate::plugins::{AnyIdentityProvider, Around, Denied, Granted, IdentityRequest, What, guarded};
 use crate::shard::Shared;
 use crate::telemetry::metrics::{AuthResult, CacheResult};
+use crate::threads::off_the_loop;
 
 /// Proves a credential of a client at this address, for this request, on a worker; nobody waits for it any more after
 /// `until`.
@@ -188,7 +189,7 @@ async fn by_password<N: Network>(
     };
     let (provider, passwords, clock) = (Arc::clone(provider), Arc::clone(passwords), shared.clock.clone());
     let proof = provider.proof();
-    let hashed = tokio::task::spawn_blocking(move || {
+    let hashed = off_the_loop(move || {
         let judged = passwords.judge(&pair);
         let outcome = provider.remember(worker, &mark, (proof, clock.unix_seconds(clock.now())), judged);
         drop(place);

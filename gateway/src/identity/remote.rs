@@ -2,8 +2,10 @@
 //! elsewhere than it was told, and never without TLS but on this machine.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use reqwest::header::{ACCEPT, CACHE_CONTROL, HeaderMap};
 use reqwest::redirect::Policy;
 
@@ -65,6 +67,12 @@ pub(super) async fn get(client: &reqwest::Client, url: &str, most: usize) -> Res
 /// # Errors
 /// As [`get`].
 pub(super) async fn read(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, Failed> {
+    // The client looks names up on threads, and panics where there is none. Who asks again and again goes on.
+    let read = AssertUnwindSafe(read_whole(request, most)).catch_unwind().await;
+    read.unwrap_or_else(|_| Err(Failed::Other("it could not be asked: the machine may have no thread left".into())))
+}
+
+async fn read_whole(request: reqwest::RequestBuilder, most: usize) -> Result<Answer, Failed> {
     let broken = |error: reqwest::Error| Failed::Other(reason(error));
     let mut response = request.send().await.map_err(broken)?;
     if response.status() != reqwest::StatusCode::OK {

@@ -16,6 +16,7 @@ use crate::gateway::Gateway;
 use crate::network::{Sockets, is_of_one_client, is_reserved};
 use crate::overload::gate::LONGEST_HOLD;
 use crate::telemetry::metrics::{ListenerSeries, ShedReason};
+use crate::threads;
 use crate::tls::Slot;
 use crate::worker::{Accepted, Worker};
 
@@ -49,8 +50,7 @@ pub fn start(
     connections: Arc<Connections>,
     stop: watch::Receiver<bool>,
 ) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-    std::thread::Builder::new().name("accept".into()).spawn(move || {
+    threads::with_runtime("accept".into(), move |runtime| {
         runtime.block_on(async {
             let workers: Arc<[Worker]> = workers.into();
             let mut loops = tokio::task::JoinSet::new();

@@ -20,6 +20,7 @@ use crate::config::settings::{Config, target};
 use crate::gateway::Gateway;
 use crate::network::Network;
 use crate::telemetry::{notice, timestamp};
+use crate::threads::off_the_loop;
 use crate::upstream::document::fetch;
 
 /// How long one document may take.
@@ -164,7 +165,7 @@ impl<N: Network> Keeper<N> {
         let text: Arc<[u8]> = text.into();
         let read = {
             let text = Arc::clone(&text);
-            tokio::task::spawn_blocking(move || Source::read(&text).map(drop))
+            off_the_loop(move || Source::read(&text).map(drop))
         };
         read.await.map_err(|error| error.to_string())??;
         Ok(text)
@@ -230,7 +231,7 @@ impl<N: Network> Keeper<N> {
         let config = Arc::clone(&snapshot.config);
         // The control runtime has more to do, health checks among it. Who asked may leave: it goes on, and one at a
         // time.
-        let making = tokio::task::spawn_blocking(move || {
+        let making = off_the_loop(move || {
             let (listener, host) = (asked.listener.as_deref(), asked.host.as_deref());
             let wanted = Wanted { listeners: &listeners, listener, host, given: &given };
             let text = Bytes::from(merged(&config, &wanted).to_string());

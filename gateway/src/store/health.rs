@@ -338,8 +338,14 @@ impl Secrets {
     }
 }
 
-/// The reason, and what to do about it where it is that the store lets nobody in.
+/// The reason, and what to do about it where it is that the store lets nobody in, or that its sentinels lead nowhere.
 fn with_remedy(reason: &str, secrets: Secrets) -> Cow<'_, str> {
+    // So says the client of any master that the sentinels know and that is not up, as between its death and a vote.
+    if reason.contains("MasterNameNotFoundBySentinel") || reason.contains("Master with given name not found") {
+        let remedy =
+            "its sentinels know no master of that name that is up: a fail-over is under way, or the name is another";
+        return format!("{remedy} ({reason})").into();
+    }
     // Redis' own words have it in several forms; of a long command before a password it says "unauthenticated" alone.
     let is_refused = ["NOAUTH", "WRONGPASS", "uthenticat"].iter().any(|word| reason.contains(word));
     if !is_refused {
@@ -422,6 +428,13 @@ mod tests {
         assert!(one.contains("`password_env`") && one.contains("`maxclients`"), "{one}");
         let both = told(REFUSED, true, true, true);
         assert!(both.contains("`sentinel_password_env`") && both.contains("`maxclients`"), "{both}");
+    }
+
+    #[test]
+    fn a_fail_over_is_not_told_as_a_wrong_name_alone() {
+        let reason = "Master with given name not found in sentinel - MasterNameNotFoundBySentinel";
+        let told = told(reason, true, false, false);
+        assert!(told.starts_with("its sentinels know no master of that name that is up: a fail-over"), "{told}");
     }
 
     #[test]

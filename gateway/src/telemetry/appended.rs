@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
@@ -21,6 +21,12 @@ pub(super) fn open(path: &Path) -> io::Result<File> {
     // Writes are waited for: whoever writes has a thread for it.
     fcntl_setfl(&file, fcntl_getfl(&file)? - OFlags::NONBLOCK)?;
     Ok(file)
+}
+
+/// Whether an open file has no name any more: it was removed, alone or with its folder, and what is written to it is
+/// lost.
+pub(super) fn is_gone(file: &File) -> bool {
+    file.metadata().is_ok_and(|found| found.is_file() && found.nlink() == 0)
 }
 
 fn not_opened(path: &Path, error: &io::Error) -> io::Error {

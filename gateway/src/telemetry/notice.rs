@@ -250,6 +250,11 @@ pub fn upstream(line: Value) {
     event(line);
 }
 
+/// What happens beside requests has panicked, with these words; it begins again.
+pub(crate) fn panicked(voice: &Voice, task: &str, why: &str) {
+    by_itself(voice, json!({ "event": "panic", "task": task, "detail": why }));
+}
+
 /// The system's clock was set, by so much.
 pub fn clock(voice: &Voice, stepped_ms: i64) {
     beside_its_event(voice, json!({ "event": "clock", "stepped_ms": stepped_ms }));

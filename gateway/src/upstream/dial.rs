@@ -59,12 +59,16 @@ impl std::error::Error for DialError {}
 
 impl DialError {
     /// Whether it was the gateway's own machine that had nothing to open a connection with: no file descriptor, no
-    /// memory. That says nothing about the endpoint. Not an address that is not available: that is the endpoint's where
-    /// a machine speaks no IPv6, and ports run out for one endpoint at a time, beside which another serves.
+    /// memory, no thread to look a name up. That says nothing about the endpoint. Not an address that is not available:
+    /// that is the endpoint's where a machine speaks no IPv6, and ports run out for one endpoint at a time, beside
+    /// which another serves.
     pub(crate) fn is_own_lack(&self) -> bool {
-        const OF_THE_MACHINE: [i32; 4] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM];
-        let Self::Network(error) = self else { return false };
-        error.raw_os_error().is_some_and(|code| OF_THE_MACHINE.contains(&code))
+        matches!(self, Self::Network(error) if is_lack(error))
+    }
+
+    /// Whether it was a thread that it had not.
+    pub(crate) fn is_lack_of_threads(&self) -> bool {
+        matches!(self, Self::Network(error) if error.raw_os_error() == Some(libc::EAGAIN))
     }
 }
 
@@ -79,7 +83,7 @@ pub async fn dial<N: Network>(
     (clock, series): (&Clock, &UpstreamSeries),
     within: Duration,
 ) -> Result<Dialled<N::Stream>, DialError> {
-    let stream = connect(network, endpoint, within).await.map_err(DialError::Network)?;
+    let stream = connect(network, endpoint, clock, within).await.map_err(DialError::Network)?;
     let stream = match &way.tls {
         None => Transport::Plain(stream),
         Some(tls) => {
@@ -91,18 +95,41 @@ pub async fn dial<N: Network>(
     Ok(Dialled { stream, way: way.number })
 }
 
-async fn connect<N: Network>(network: &N, endpoint: &Endpoint<N>, within: Duration) -> io::Result<N::Stream> {
+async fn connect<N: Network>(
+    network: &N,
+    endpoint: &Endpoint<N>,
+    clock: &Clock,
+    within: Duration,
+) -> io::Result<N::Stream> {
     match &endpoint.target {
         Target::Socket(address) => {
             endpoint.closed.check(*address)?;
             network.connect(*address).await
         }
         Target::Name(host, port) => {
-            let mut addresses = endpoint.naming.watch(network.resolve(host, *port)).await?;
+            // Boxed, so that who dials an address has no room for it.
+            let found = Box::pin(endpoint.naming.find(network, (host, *port), within)).await?;
+            let (mut addresses, stale) = (found.addresses, found.stale);
             endpoint.closed.leave_out(&mut addresses)?;
-            connect_any(network, &addresses, within).await
+            let Some(why) = stale else { return connect_any(network, &addresses, within).await };
+            endpoint.naming.stood_in(clock.now(), why.clone());
+            connect_any(network, &addresses, within).await.map_err(|error| at_earlier(error, &why))
         }
     }
+}
+
+/// An error of addresses that may have moved. The machine's own lack stays what it is.
+fn at_earlier(error: io::Error, why: &str) -> io::Error {
+    if is_lack(&error) {
+        return error;
+    }
+    io::Error::new(error.kind(), format!("{error}, at the addresses that it had ({why})"))
+}
+
+/// Whether this is the system's word that it has nothing to open a connection or make a thread with.
+fn is_lack(error: &io::Error) -> bool {
+    const OF_THE_MACHINE: [i32; 5] = [libc::EMFILE, libc::ENFILE, libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN];
+    error.raw_os_error().is_some_and(|code| OF_THE_MACHINE.contains(&code))
 }
 
 /// The first address that answers. The next one is tried when one has failed, and beside one that is silent, so early

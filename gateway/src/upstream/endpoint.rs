@@ -43,7 +43,7 @@ pub struct Endpoint<N: Network> {
     /// Connections that are idle.
     pub pool: Pool<N::Stream>,
     /// Lookups of its name, where it has one.
-    pub(super) naming: Naming,
+    pub(super) naming: Arc<Naming>,
     /// Where its name may not lead.
     pub(super) closed: Closed,
     /// How connections are made.
@@ -89,7 +89,7 @@ impl<N: Network> Endpoint<N> {
             in_flight: Arc::default(),
             connections: Arc::default(),
             pool: Pool::new(workers),
-            naming: Naming::default(),
+            naming: Arc::default(),
             closed,
             workers,
             estimate: Mutex::default(),
@@ -148,13 +148,18 @@ impl<N: Network> Endpoint<N> {
         self.failures.load(Ordering::Relaxed)
     }
 
-    /// For operators, of a connection that took too long: that its name was not resolved by then, if that is so. Where
-    /// somebody else opens it, the lookup may be under way still.
+    /// For operators, of a connection that took too long: that its name was not resolved by then, if that is so.
     #[cold]
-    pub(crate) fn unresolved(&self, by_somebody_else: bool) -> Option<String> {
+    pub(crate) fn unresolved(&self) -> Option<String> {
         let Target::Name(host, _) = &self.target else { return None };
-        let is_late = self.naming.was_given_up() || by_somebody_else && self.naming.is_under_way();
-        is_late.then(|| format!("the name {host} was not resolved in time"))
+        self.naming.is_awaited().then(|| format!("the name {host} was not resolved in time"))
+    }
+
+    /// Since when connections are made to the addresses that its name had, and why, if they lately were: its resolver
+    /// fails.
+    pub fn stands_in(&self, now: Instant) -> Option<(Instant, String)> {
+        let Target::Name(..) = &self.target else { return None };
+        self.naming.stands_in(now)
     }
 
     /// How connections are made now.

@@ -185,7 +185,7 @@ async fn check<N: Network>(
         }
         Some(ask_plainly::<N>(endpoint, stream, settings).await)
     };
-    let late = || -> Arc<str> { endpoint.unresolved(false).map_or_else(|| Arc::from("no answer in time"), Arc::from) };
+    let late = || -> Arc<str> { endpoint.unresolved().map_or_else(|| Arc::from("no answer in time"), Arc::from) };
     tokio::time::timeout(settings.timeout, ask).await.unwrap_or_else(|_| Some(Err(late())))
 }
 
@@ -344,7 +344,7 @@ mod tests {
         let checked = check(&Mute, &upstream, &endpoint, settings.health.as_ref().unwrap()).await;
         let why = checked.unwrap().unwrap_err();
         assert_eq!(&*why, "the name direct.example was not resolved in time");
-        assert_eq!(endpoint.unresolved(false).as_deref(), Some(&*why), "requests are told so too");
+        assert_eq!(endpoint.unresolved().as_deref(), Some(&*why), "requests are told so too");
     }
 
     #[tokio::test(start_paused = true)]

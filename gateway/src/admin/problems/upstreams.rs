@@ -37,6 +37,7 @@ pub(super) fn of<N: Network>(upstream: &Upstream<N>, clock: &Clock, found: &mut 
             remedy: "mend the name or the resolver; the last good answer serves meanwhile, where there was one",
         });
     }
+    found.extend(unresolved(upstream, &active, clock));
     for scope in &active.scopes {
         found.extend(of_scope(upstream, &active, scope));
     }
@@ -53,6 +54,25 @@ pub(super) fn of<N: Network>(upstream: &Upstream<N>, clock: &Clock, found: &mut 
             remedy: "give the service room, or raise the limit where it can take more: GET /upstreams shows both",
         });
     }
+}
+
+/// Endpoints whose names are not resolved, while the addresses that they had serve.
+fn unresolved<N: Network>(upstream: &Upstream<N>, active: &Active<N>, clock: &Clock) -> Option<Problem> {
+    let now = clock.now();
+    let all = active.endpoints.iter().filter_map(|endpoint| Some((&endpoint.address, endpoint.stands_in(now)?)));
+    let all: Vec<_> = all.collect();
+    let since = all.iter().map(|(_, (since, _))| *since).min()?;
+    let named = all.iter().take(MOST_NAMED).map(|(address, (_, why))| format!("{address}: {why}"));
+    let more = if all.len() > MOST_NAMED { "; and more" } else { "" };
+    Some(Problem {
+        what: "discovery",
+        name: upstream.name.to_string(),
+        severity: Severity::Warn,
+        since: Some(ns(clock.monotonic_ns(since))),
+        why: format!("{}{more}", named.collect::<Vec<_>>().join("; ")),
+        feels: Feels::Upstream(Arc::clone(&upstream.name)),
+        remedy: "mend the name or the resolver; new connections go to the addresses of the last good answer meanwhile",
+    })
 }
 
 /// What stands in the way of requests under one breaker policy.

@@ -61,7 +61,8 @@ static ENDPOINT: TableDef = TableDef::plain(
         key(
             "address",
             Kind::Text(&text::HOST_PORT),
-            "Where to connect; a name is resolved when a connection is opened.",
+            "Where to connect; a name is resolved when a connection is opened, and where that fails its last addresses \
+             serve.",
         )
         .required(),
         key("weight", Kind::Integer(0, 1_000_000), "Its share; 0 gets no new requests.").default("1"),

@@ -190,7 +190,7 @@ pub struct Endpoint {
 pub enum Target {
     /// An IP address and port.
     Socket(SocketAddr),
-    /// A host name and port, resolved when a connection is opened.
+    /// A host name and port, resolved when a connection is opened; where that fails its last addresses serve.
     Name(Arc<str>, u16),
 }
 

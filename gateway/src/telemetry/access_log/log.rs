@@ -181,6 +181,12 @@ impl AccessLog {
         self.renewals.send_replace(());
     }
 
+    /// Looks whether the file is there still: one that was removed is opened anew, as if somebody had asked for it.
+    pub fn look(&self) {
+        self.shared.ask_to_look();
+        self.wake_for_control();
+    }
+
     /// Changes whenever the log's file is opened anew: for who has another file that is rotated with it.
     pub fn renewals(&self) -> watch::Receiver<()> {
         self.renewals.subscribe()

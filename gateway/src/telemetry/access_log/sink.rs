@@ -55,6 +55,14 @@ impl Sink {
         }
     }
 
+    /// Whether its file has no name any more: somebody has removed it, and whoever looks for it finds nothing.
+    pub(super) fn is_gone(&self) -> bool {
+        match (&self.place, &self.output) {
+            (Place::File(file), LogOutput::File(_)) => appended::is_gone(file),
+            _ => false,
+        }
+    }
+
     /// A sink for what is at the other end of a descriptor.
     #[cfg(test)]
     pub(super) fn of(file: File) -> Self {

@@ -53,6 +53,8 @@ struct Control {
     /// Another output; `Some(None)` = off.
     sink: Option<Option<Sink>>,
     reopen: bool,
+    /// To look whether the file is there still.
+    look: bool,
     stop: bool,
     /// Rounds finished in which everything that waited at their beginning was written.
     rounds: u64,
@@ -95,6 +97,10 @@ impl Shared {
 
     pub(super) fn ask_to_reopen(&self) {
         self.control().reopen = true;
+    }
+
+    pub(super) fn ask_to_look(&self) {
+        self.control().look = true;
     }
 
     pub(super) fn ask_to_stop(&self) {
@@ -200,7 +206,7 @@ impl Writer {
 
     fn is_asked(&self) -> bool {
         let control = self.shared.control();
-        control.sink.is_some() || control.reopen || control.stop
+        control.sink.is_some() || control.reopen || control.look || control.stop
     }
 
     /// Whether it is time to try again to open the file anew.
@@ -210,13 +216,15 @@ impl Writer {
 
     /// Does what the control runtime asked for, and what is owed of it.
     fn obey(&mut self) -> Obeyed {
-        let (sink, reopen, stop) = {
+        let (sink, reopen, look, stop) = {
             let mut control = self.shared.control();
-            (control.sink.take(), std::mem::take(&mut control.reopen), control.stop)
+            let (reopen, look) = (std::mem::take(&mut control.reopen), std::mem::take(&mut control.look));
+            (control.sink.take(), reopen, look, control.stop)
         };
+        let is_gone = || look && self.owed.is_none() && self.sink.as_ref().is_some_and(Sink::is_gone);
         let opened = match sink {
             Some(sink) => Some(sink),
-            None if reopen || self.is_due() => self.opened_anew(),
+            None if reopen || self.is_due() || is_gone() => self.opened_anew(),
             None => None,
         };
         let elsewhere = opened.is_some();

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::telemetry::timestamp::rfc3339;
 use crate::telemetry::told::Voice;
 use crate::telemetry::{appended, notice};
+use crate::threads;
 
 /// The wall clock was set where it goes off the clock of events by more, microseconds.
 const SET_US: u64 = 10_000;
@@ -120,7 +121,7 @@ fn take(mut file: impl io::Write, text: &[u8]) -> (usize, Option<io::Error>) {
 }
 
 async fn off_the_loop<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+    threads::off_the_loop(work).await?
 }
 
 /// What time of day it is by the clock of events, so that a file can be laid beside others when its process is gone.
@@ -191,7 +192,7 @@ pub async fn write_to(
     say(&mut file, &mut time, &Batch::default()).await;
     loop {
         let (batch, renews) = tokio::select! {
-            batch = follower.next() => (Some(batch), file.owes_renewal),
+            batch = follower.next() => (Some(batch), file.owes_renewal || appended::is_gone(&file.file)),
             Ok(()) = renewals.changed() => (None, true),
             _ = &mut end => break,
         };
@@ -289,12 +290,23 @@ mod tests {
         // Nothing was put aside: it goes on where it was.
         renew.send_replace(());
         events.report(8, Event::Drain);
+        while !text().ends_with("{\"ts_ns\":8,\"kind\":\"drain\"}\n") {
+            tokio::task::yield_now().await;
+        }
+        let before = text();
+        let lines: Vec<&str> = before.lines().collect();
+        assert_eq!(lines[1..], ["{\"ts_ns\":7,\"kind\":\"drain\"}", "{\"ts_ns\":8,\"kind\":\"drain\"}"]);
+        assert!(lines[0].contains("\"kind\":\"clock\",\"ts\":\"2"), "{before}");
+        // One that somebody has removed is made anew for what comes next.
+        std::fs::remove_file(&path).unwrap();
+        events.report(9, Event::Drain);
+        let text = || std::fs::read_to_string(&path).unwrap_or_default();
+        while !text().ends_with("{\"ts_ns\":9,\"kind\":\"drain\"}\n") {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(text().lines().count(), 2, "behind the time of day: {}", text());
         end.send(()).unwrap();
         writer.await.unwrap();
-        let text = text();
-        let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[1..], ["{\"ts_ns\":7,\"kind\":\"drain\"}", "{\"ts_ns\":8,\"kind\":\"drain\"}"]);
-        assert!(lines[0].contains("\"kind\":\"clock\",\"ts\":\"2"), "{text}");
     }
 
     #[tokio::test]

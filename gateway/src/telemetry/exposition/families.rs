@@ -477,7 +477,7 @@ fn gateway(page: &mut Page, registry: &Registry, inputs: &ScrapeInputs) {
     for (worker, totals) in gateway.loop_delays() {
         page.histogram(&[("worker", itoa::Buffer::new().format(worker))], &totals);
     }
-    page.family("gateway_panics_total", Kind::Counter, "Requests that met a bug and were answered with 500.");
+    page.family("gateway_panics_total", Kind::Counter, "Bugs met by requests, answered with 500, or beside them.");
     page.number(&[], gateway.panics_total());
     page.family("gateway_build_info", Kind::Gauge, "Always 1; the labels tell the build.");
     page.number(&[("version", crate::build::VERSION), ("commit", crate::build::COMMIT)], 1);

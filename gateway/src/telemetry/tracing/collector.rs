@@ -10,9 +10,11 @@ use reqwest::redirect::Policy;
 
 use super::exporter::Carrier;
 use super::verdict::Verdict;
+use crate::clock::Clock;
 use crate::config::settings::target::{self, NOT_SHOWN};
 use crate::config::settings::telemetry::{Export, OtlpProtocol, TRACES};
 use crate::fetch_failure::{innermost, place, reason};
+use crate::retry_after;
 
 /// Opening a connection.
 const CONNECT: Duration = Duration::from_secs(2);
@@ -94,7 +96,7 @@ impl Wire {
             }
         }
         Ok(match self.protocol {
-            OtlpProtocol::Http => Verdict::of_http(head.status.as_u16(), retry_after(&head.headers), &data),
+            OtlpProtocol::Http => of_http(head.status.as_u16(), &head.headers, &data),
             OtlpProtocol::Grpc => of_grpc(head.status.as_u16(), &head.headers, &trailers, &data),
         })
     }
@@ -148,9 +150,22 @@ fn details(text: Option<&str>) -> Vec<u8> {
     base64::engine::general_purpose::STANDARD_NO_PAD.decode(text).unwrap_or_default()
 }
 
-/// In seconds; a date is passed over, and then the usual time is waited.
-fn retry_after(head: &HeaderMap) -> Option<Duration> {
-    head.get(RETRY_AFTER)?.to_str().ok()?.trim().parse().ok().map(Duration::from_secs)
+/// What an answer over HTTP means. One of another kind than was asked for is no collector's: the page of a service that
+/// has taken its place.
+fn of_http(status: u16, head: &HeaderMap, body: &[u8]) -> Verdict {
+    let kind = head.get(CONTENT_TYPE).map(|kind| String::from_utf8_lossy(kind.as_bytes()));
+    // Some answer nothing at all, some say JSON; neither is a page.
+    let is_strange = |kind: &&str| !body.is_empty() && !["application/x-protobuf", "application/json"].contains(kind);
+    let kind = kind.as_deref().map(|kind| kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase());
+    match kind.as_deref().filter(is_strange) {
+        Some(kind) if (200..300).contains(&status) => Verdict::strange(status, kind),
+        _ => Verdict::of_http(status, retry_after(head, &Clock::system()), body),
+    }
+}
+
+/// In how long it wants to be asked again.
+fn retry_after(head: &HeaderMap, clock: &Clock) -> Option<Duration> {
+    head.get(RETRY_AFTER).and_then(|value| retry_after::retry_after(value.as_bytes(), clock, clock.now()))
 }
 
 #[cfg(test)]
@@ -200,8 +215,25 @@ mod tests {
     }
 
     #[test]
-    fn a_time_to_come_back_is_read_in_seconds() {
-        assert_eq!(retry_after(&fields(&[("retry-after", " 3 ")])), Some(Duration::from_secs(3)));
-        assert_eq!(retry_after(&fields(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")])), None);
+    fn a_time_to_come_back_is_seconds_or_a_date() {
+        let clock = Clock::starting_at(Duration::from_secs(784_111_777));
+        let of = |text| retry_after(&fields(&[("retry-after", text)]), &clock).map(|wait| wait.as_secs_f64().round());
+        assert_eq!(of(" 3 "), Some(3.0));
+        assert_eq!(of("Sun, 06 Nov 1994 08:49:57 GMT"), Some(20.0));
+        assert_eq!(of("soon"), None);
+    }
+
+    #[test]
+    fn a_page_is_no_word_of_a_collector() {
+        let of = |kind, status, body: &str| of_http(status, &fields(&[("content-type", kind)]), body.as_bytes());
+        let page = of("text/html; charset=utf-8", 200, "<html>hello</html>");
+        assert_eq!(page, Verdict::Refused("it answered 200 with text/html: is that a collector?".to_owned()));
+        for kind in ["application/x-protobuf", "Application/X-Protobuf; x=y"] {
+            assert_eq!(of(kind, 200, ""), Verdict::WHOLE, "{kind}");
+        }
+        assert_eq!(of("application/json", 200, "{}"), Verdict::WHOLE, "it was taken, and is answered in another form");
+        assert_eq!(of("text/plain", 200, ""), Verdict::WHOLE, "it says nothing");
+        assert_eq!(of_http(200, &fields(&[]), b"ok"), Verdict::WHOLE, "nor what it says it in");
+        assert!(matches!(of("text/html", 503, "<html>"), Verdict::Later { .. }), "a failure is one in any form");
     }
 }

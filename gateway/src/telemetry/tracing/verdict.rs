@@ -56,6 +56,11 @@ impl Verdict {
         }
     }
 
+    /// It answered as if all were well, with what no collector answers with.
+    pub(super) fn strange(status: u16, kind: &str) -> Self {
+        Self::Refused(told(&format!("it answered {status} with {kind}: is that a collector?")))
+    }
+
     /// What a call of gRPC came to: its status, message and details, and the message that was answered.
     pub(super) fn of_grpc(status: u32, message: &str, details: &[u8], body: &[u8]) -> Self {
         let message = if message.is_empty() { String::new() } else { format!(": {message}") };

@@ -121,6 +121,44 @@ fn a_rotated_file_is_followed() {
 }
 
 #[test]
+fn a_file_that_was_removed_is_made_anew_at_the_next_look_and_where_it_cannot_be_that_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("logs");
+    fs::create_dir(&folder).unwrap();
+    let file = folder.join("access.log");
+    let log = AccessLog::start(&settings(LogOutput::File(file.clone()), 100), 1).unwrap();
+    submit(&log, 0, 1);
+    assert!(log.flush(PATIENCE));
+    log.look();
+    submit(&log, 0, 2);
+    assert!(log.flush(PATIENCE));
+    assert_eq!(paths(&fs::read_to_string(&file).unwrap()), ["/0/1", "/0/2"], "it is there");
+    fs::remove_file(&file).unwrap();
+    log.look();
+    while !file.exists() {
+        thread::yield_now();
+    }
+    submit(&log, 0, 3);
+    assert!(log.flush(PATIENCE));
+    assert_eq!((paths(&fs::read_to_string(&file).unwrap()), log.is_failing()), (vec!["/0/3".to_owned()], false));
+    fs::remove_dir_all(&folder).unwrap();
+    log.look();
+    while !log.is_failing() {
+        thread::yield_now();
+    }
+    submit(&log, 0, 4);
+    assert!(log.flush(PATIENCE), "into the file that has no name");
+    assert!(log.is_failing() && log.last_failure().unwrap().detail.contains("its folder has to be there"));
+    fs::create_dir(&folder).unwrap();
+    while log.is_failing() {
+        thread::yield_now();
+    }
+    submit(&log, 0, 5);
+    assert!(log.flush(PATIENCE));
+    assert_eq!(paths(&fs::read_to_string(&file).unwrap()), ["/0/5"]);
+}
+
+#[test]
 fn a_reload_changes_the_output_and_a_bad_one_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let (first, second) = (directory.path().join("first"), directory.path().join("second"));
