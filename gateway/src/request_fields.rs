@@ -6,9 +6,9 @@
 //! (`to_map`), and nowhere else.
 //!
 //! Invariants: names are tokens in lower case, values are such as `http::HeaderValue` takes; fields of one name keep
-//! the order in which they came or were added. A look-up goes over all places, a few bytes of each: by estimate 300 instructions
-//! where there are a hundred fields (`max_headers` bounds them). Most look-ups are for names that are not there, and
-//! end before the first place, since the marks of all names that have ever been there are one number.
+//! the order in which they came or were added. A look-up goes over all places, a few bytes of each: by estimate 300
+//! instructions where there are a hundred fields (`max_headers` bounds them). Most look-ups are for names that are not
+//! there, and end before the first place, since the marks of all names that have ever been there are one number.
 
 mod conversions;
 mod place;
