@@ -5,10 +5,10 @@ use std::hint::black_box;
 use benches::headers::{From, Headers, REWRITTEN};
 use benches::messages::{clean_headers, hostile_headers, proxied_headers};
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
-use http::HeaderMap;
+use gateway::request_fields::RequestFields;
 
 /// A name, what makes the headers, and who sends them.
-type Case = (&'static str, fn() -> HeaderMap, From);
+type Case = (&'static str, fn() -> RequestFields, From);
 
 const SENT: [Case; 3] = [
     ("clean", clean_headers, From::Client),

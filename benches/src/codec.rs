@@ -6,8 +6,9 @@ use std::task::{Context, Poll, Waker};
 use gateway::http1::{Client, RequestHead};
 use gateway::network::Network as _;
 use gateway::request_body::RequestBody;
+use gateway::request_fields::RequestFields;
+use http::Method;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::memory::{Memory, OK, Stream, Wire};
@@ -23,7 +24,7 @@ pub struct Codec {
 
 impl Codec {
     /// A connection that is always answered with these bytes.
-    pub fn new(answer: &'static [u8], headers: HeaderMap) -> Self {
+    pub fn new(answer: &'static [u8], headers: RequestFields) -> Self {
         let wire = Arc::new(Wire::default());
         let client = Client::new(Memory::new(Arc::clone(&wire), answer).upstream(), Memory::is_quiet);
         let target = PathAndQuery::from_static("/api/service-17/items/123456?fields=name");

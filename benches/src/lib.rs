@@ -23,8 +23,9 @@ use gateway::config::settings::header_edits::HeaderEdits;
 use gateway::config::settings::query_edits::QueryEdits;
 use gateway::config::settings::route::{HostPolicy, RouteMatch};
 use gateway::config::settings::upstream::{Balance, ConsistentHash, HashKey};
+use gateway::request_fields::RequestFields;
 use gateway::routing::{Ask, Body, Found, PathRules, RouteTable};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 /// Requests in a set: a power of two.
 pub const REQUESTS: usize = 1024;
@@ -37,7 +38,7 @@ pub const RULES: PathRules = PathRules { keep_escaped_slash: false, merge_slashe
 pub struct Lookups {
     table: RouteTable,
     paths: Vec<String>,
-    headers: HeaderMap,
+    headers: RequestFields,
 }
 
 impl Lookups {
@@ -46,7 +47,7 @@ impl Lookups {
         let listed: Vec<Arc<Route>> = (0..routes).map(|number| route(&pattern(number))).collect();
         let mut draws = Draws::new(1);
         let paths = (0..REQUESTS).map(|_| path(draws.below(routes as u64) as usize, draws.below(1_000_000))).collect();
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for name in ["host", "user-agent", "accept", "accept-encoding", "authorization"] {
             headers.insert(name, HeaderValue::from_static("some value of a header"));
         }

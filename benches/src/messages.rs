@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use gateway::request_fields::RequestFields;
 
 /// Bytes of the body that the pipeline's upstream answers with; the size that `sim peers` uses.
 pub const BODY_BYTES: usize = 512;
@@ -57,7 +57,7 @@ fn whole(rest: &str) -> &'static [u8] {
 }
 
 /// What a browser sends: nothing in it has to go.
-pub fn clean_headers() -> HeaderMap {
+pub fn clean_headers() -> RequestFields {
     headers(&[
         ("host", "api.example.com"),
         ("user-agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"),
@@ -73,9 +73,9 @@ pub fn clean_headers() -> HeaderMap {
 }
 
 /// The same, with fields that concern one connection only, and with some that a client may not send.
-pub fn hostile_headers() -> HeaderMap {
+pub fn hostile_headers() -> RequestFields {
     let mut all = clean_headers();
-    all.extend(headers(&[
+    all.extend([
         ("connection", "keep-alive, x-hop"),
         ("keep-alive", "timeout=5"),
         ("x-hop", "1"),
@@ -83,26 +83,24 @@ pub fn hostile_headers() -> HeaderMap {
         ("x-auth-subject", "root"),
         ("x-auth-scopes", "all"),
         ("x-auth-tenant", "other"),
-    ]));
+    ]);
     all
 }
 
 /// As a trusted proxy sends it: with an id, a trace, and whom it speaks for.
-pub fn proxied_headers() -> HeaderMap {
+pub fn proxied_headers() -> RequestFields {
     let mut all = clean_headers();
-    all.extend(headers(&[
+    all.extend([
         ("x-request-id", "3f0c2c1e-5d8a-4a52-9a3e-0d6f6f0f9b11"),
         ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
         ("tracestate", "vendor=00f067aa0ba902b7,other=t61rcWkgMzE"),
         ("x-forwarded-for", "203.0.113.7, 10.2.2.2"),
         ("x-forwarded-proto", "https"),
         ("x-forwarded-host", "api.example.com"),
-    ]));
+    ]);
     all
 }
 
-fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-    let field =
-        |(name, value): &(&'static str, &'static str)| (HeaderName::from_static(name), HeaderValue::from_static(value));
-    fields.iter().map(field).collect()
+fn headers(fields: &[(&'static str, &'static str)]) -> RequestFields {
+    fields.iter().copied().collect()
 }

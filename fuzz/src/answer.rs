@@ -5,8 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use gateway::http1::{Client, Error, MAX_FIELDS, RequestHead};
 use gateway::request_body::RequestBody;
+use gateway::request_fields::RequestFields;
+use http::Method;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
 
 use super::wire::Wire;
 
@@ -36,7 +37,7 @@ pub fn read(bytes: &[u8], method: &Method, piece: usize) -> Seen {
     let mut client = Client::new(Wire::new(bytes, piece), |_| false);
     let target = PathAndQuery::from_static("/");
     let head =
-        RequestHead { method: method.clone(), target, headers: HeaderMap::new(), lines: Vec::new(), names: None };
+        RequestHead { method: method.clone(), target, headers: RequestFields::new(), lines: Vec::new(), names: None };
     client.begin(&head, RequestBody::Empty);
     let mut seen = Seen { head: None, body: Vec::new(), whole: false, rests: false };
     match client.poll_head(&mut cx) {

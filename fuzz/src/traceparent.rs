@@ -2,21 +2,22 @@
 
 use gateway::config::settings::telemetry::{Tracing, TrustTrace};
 use gateway::context::{TraceContext, TracePolicy};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use gateway::request_fields::RequestFields;
+use http::HeaderValue;
 
 /// The first byte says whether the peer is trusted; then `traceparent`, and behind the first line end `tracestate`.
 pub fn check(data: &[u8]) {
     let Some((first, text)) = data.split_first() else { return };
     let mut lines = text.splitn(2, |byte| *byte == b'\n');
-    let mut headers = HeaderMap::new();
+    let mut headers = RequestFields::new();
     for name in ["traceparent", "tracestate"] {
         if let Some(value) = lines.next().and_then(|value| HeaderValue::from_bytes(value).ok()) {
-            headers.insert(HeaderName::from_static(name), value);
+            headers.insert(name, value);
         }
     }
     let policy = TracePolicy::new(&Tracing { sample_ratio: 0.5, trust_incoming: TrustTrace::Always, export: None });
     let here = TraceContext::continue_or_start(&headers, &policy, first & 1 != 0, [1, 2, 3]);
-    let sent = HeaderMap::from_iter([(HeaderName::from_static("traceparent"), here.to_header_value())]);
+    let sent = RequestFields::from_iter([("traceparent", here.as_bytes())]);
     let there = TraceContext::continue_or_start(&sent, &policy, true, [4, 5, 6]);
     assert_eq!(here.trace_id_text(), there.trace_id_text());
     assert_eq!(here.sampled(), there.sampled());

@@ -323,7 +323,12 @@ impl Asked<'_> {
         let cache = kept::kept(route, (ask.method, headers), auth.zip(trial.as_ref()));
         let limits = limits(config, route, headers);
         let reads = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
-            if cors.allows(origin).is_some() { "may read the answer" } else { "may not read the answer" }.to_owned()
+            if cors.allows(&origin.to_header_value()).is_some() {
+                "may read the answer"
+            } else {
+                "may not read the answer"
+            }
+            .to_owned()
         });
         let told = match route.split.as_deref() {
             None => policies(config, (route, ask.method), target, limits),
@@ -388,7 +393,8 @@ fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answe
     let preflight = Preflight::of(ask.method, ask.headers)?;
     let asked = table.find_asked(ask, &preflight)?;
     let route = &config.routes[asked.speaker];
-    let allows = |index: &usize| config.routes[*index].cors.as_ref()?.allows(preflight.origin);
+    let origin = preflight.origin.to_header_value();
+    let allows = |index: &usize| config.routes[*index].cors.as_ref()?.allows(&origin);
     let refusing = asked.routes.iter().find(|index| allows(index).is_none());
     let page = match refusing {
         None => "may ask: the gateway answers this preflight with 204".to_owned(),

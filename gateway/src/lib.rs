@@ -181,6 +181,10 @@ pub mod reply;
 #[doc(hidden)]
 pub mod request_body;
 #[doc(hidden)]
+pub mod request_fields;
+#[doc(hidden)]
+pub mod request_parts;
+#[doc(hidden)]
 pub mod roll_call;
 
 // HTTP/1.1 on the wire.

@@ -7,10 +7,12 @@ use std::time::{Duration, Instant};
 use http::{HeaderMap, StatusCode};
 
 use crate::clock::Since;
+use crate::context::AnyFields;
 use crate::error::{Code, Fault, GatewayError};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, RequestHead};
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::{AttemptOutcome, AuthResult};
 use crate::telemetry::record::{AccessRecord, Ended};
 use crate::telemetry::recorder::{AttemptNote, Calls, Details, Failure, Lane, Notes, Wanted, fields};
@@ -78,7 +80,7 @@ impl<N: Network> Exchange<N> {
                 let colon = line.iter().position(|byte| *byte == b':')?;
                 Some((&line[..colon], line[colon + 1..].trim_ascii()))
             });
-            fields(of_map(&head.headers).chain(own))
+            fields(head.headers.all().chain(own))
         };
         let lane = Lane::of(wanted, failure);
         match self.calls.as_ref().filter(|calls| calls.is_of_call()) {
@@ -103,7 +105,7 @@ impl<N: Network> Exchange<N> {
 
     /// Notes why the request is answered with a problem; where it got no further, also what the client had sent.
     #[cold]
-    pub(crate) fn note_problem(&self, headers: &HeaderMap, error: &GatewayError) {
+    pub(crate) fn note_problem(&self, headers: &RequestFields, error: &GatewayError) {
         let by_client = self.fault_of(error.code) == Fault::Client;
         self.note_failure(headers, self.failure(Some(error.code), by_client), || self.cause(error));
     }
@@ -142,7 +144,7 @@ impl<N: Network> Exchange<N> {
 
     /// The same where another service said that the request may not pass.
     #[cold]
-    pub(crate) fn note_refusal(&self, headers: &HeaderMap) {
+    pub(crate) fn note_refusal(&self, headers: &RequestFields) {
         let asked = || self.route().and_then(|route| Some(route.authority.as_ref()?.upstream.name.to_string()));
         let cause = || format!("{} does not let it pass.", asked().unwrap_or_default());
         self.note_failure(headers, Failure::OfClient, cause);
@@ -152,17 +154,17 @@ impl<N: Network> Exchange<N> {
     #[cold]
     pub(crate) fn note_cut(&self, why: &str) {
         let cause = || format!("The answer broke off behind its head. ({why})");
-        self.note_failure(&HeaderMap::new(), by_whom(false), cause);
+        self.note_failure(&RequestFields::new(), by_whom(false), cause);
     }
 
     /// Notes what the client had sent, where the gateway's own answer of this status is of note.
     #[inline]
-    pub(crate) fn note_own(&self, status: StatusCode, headers: &HeaderMap) {
+    pub(crate) fn note_own(&self, status: StatusCode, headers: &RequestFields) {
         let took = self.now().saturating_duration_since(self.started);
         let wanted = self.wanted((status.as_u16(), false), took);
         if wanted != Wanted::default() {
             let lane = Lane::of(wanted, by_whom(status.is_client_error()));
-            self.note(lane, |notes| notes.received = fields(of_map(headers)));
+            self.note(lane, |notes| notes.received = fields(headers.all()));
         }
     }
 
@@ -182,10 +184,10 @@ impl<N: Network> Exchange<N> {
         if is_turned_away { Failure::TurnedAway } else { by_whom(by_client) }
     }
 
-    fn note_failure(&self, headers: &HeaderMap, failure: Failure, cause: impl FnOnce() -> String) {
+    fn note_failure(&self, headers: &RequestFields, failure: Failure, cause: impl FnOnce() -> String) {
         self.note(Lane::of(Wanted::FAILED, failure), |notes| {
             if !headers.is_empty() {
-                notes.received = fields(of_map(headers));
+                notes.received = fields(headers.all());
             }
             notes.cause = Some(cause().into());
         });
@@ -220,7 +222,7 @@ impl<N: Network> Exchange<N> {
 
     #[cold]
     fn note_answer(&self, head: &HeaderMap) {
-        self.note(Lane::Failed, |notes| notes.answered = fields(of_map(head)));
+        self.note(Lane::Failed, |notes| notes.answered = fields(head.all()));
     }
 
     /// Notes something, unless too much is going on for the request to be written down.
@@ -357,10 +359,6 @@ impl<N: Network> Exchange<N> {
 
 fn by_whom(by_client: bool) -> Failure {
     if by_client { Failure::OfClient } else { Failure::OfService }
-}
-
-fn of_map(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
 }
 
 /// A panic while something is noted leaves at worst half a note.

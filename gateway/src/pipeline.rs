@@ -6,6 +6,7 @@
 
 mod behind;
 mod cached;
+mod given;
 mod unbegun;
 
 use std::future::Future;
@@ -14,16 +15,18 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::Method;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method};
 
+use self::given::give;
 use crate::compose::Turn;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange};
 use crate::forward::Failure;
 use crate::forward::upgrade::Upgraded;
 use crate::http1::ResponseHead;
+use crate::http1::spare::keep_request_fields;
 use crate::identity::stage::Unproven;
 use crate::last_call::{self, LastCall};
 use crate::network::Network;
@@ -32,7 +35,9 @@ use crate::plugins::{Handler, RequestInfo};
 use crate::rate_limit::Phase;
 use crate::reply::Reply;
 use crate::request_body::{RequestBody, Source};
-use crate::response_body::{Answer, Behind, Document, Held};
+use crate::request_fields::RequestFields;
+use crate::request_parts::RequestParts;
+use crate::response_body::{Answer, Behind, Document};
 use crate::routing::{Body, Params};
 use crate::shard::{Local, Shared};
 use crate::snapshot::Steps;
@@ -81,7 +86,7 @@ impl<N: Network> From<Upgraded<N>> for Outcome<N> {
 
 async fn stages<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     mut source: Source,
 ) -> Result<Outcome<N>, Failure> {
     // context: is this one request, what is it about, and which of its headers may be believed?
@@ -177,7 +182,7 @@ async fn stages<N: Network>(
 /// identity: what has to be found out, which takes none but the request's own time.
 async fn proven<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     unproven: Box<Unproven>,
 ) -> Result<(), GatewayError> {
     forward::deadline::begin(exchange, headers);
@@ -186,7 +191,7 @@ async fn proven<N: Network>(
 
 /// split: one of the route's upstreams, and what proves to that one who asks. False where the route has none.
 #[cold]
-fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
+fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) -> bool {
     let has_chosen = upstream::split::choose(exchange, headers);
     if has_chosen {
         exchange.renew_passport();
@@ -196,7 +201,7 @@ fn splits<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
 
 /// upstream: an endpoint, or what the route gives where there is none.
 #[inline]
-fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Selected<N>, Failure> {
+fn select<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) -> Result<Selected<N>, Failure> {
     match upstream::stage::select(exchange, headers) {
         Ok(selected) => Ok(selected),
         Err(problem) => forward::fallback::instead(exchange, headers, problem),
@@ -205,7 +210,12 @@ fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result
 
 /// mirror: sends a copy of the request, where one is made, by a task of its own.
 #[cold]
-fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &PathAndQuery, body: &mut RequestBody) {
+fn mirrored<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &RequestFields,
+    target: &PathAndQuery,
+    body: &mut RequestBody,
+) {
     if let Some(copy) = forward::mirror::copy(exchange, headers, target, body) {
         tokio::spawn(forward::mirror::send(copy));
     }
@@ -216,7 +226,7 @@ fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &Pa
 #[cold]
 async fn last_words<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     (params, admitted): (&Params, &context::stage::Admitted),
     source: &mut Source,
 ) -> Result<Option<Outcome<N>>, Failure> {
@@ -252,7 +262,7 @@ async fn last_words<N: Network>(
 #[cold]
 async fn handled<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     params: &Params,
     (source, declared_length): (Source, Option<u64>),
     handler: &Handler,
@@ -269,7 +279,7 @@ async fn handled<N: Network>(
 #[cold]
 async fn without_upstream<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     params: &Params,
     body: (Source, Option<u64>),
 ) -> Result<Outcome<N>, Failure> {
@@ -293,7 +303,7 @@ async fn without_upstream<N: Network>(
 #[cold]
 async fn composed<N: Network>(
     exchange: &mut Exchange<N>,
-    mut headers: HeaderMap,
+    mut headers: RequestFields,
     params: &Params,
 ) -> Result<Outcome<N>, Failure> {
     forward::deadline::begin(exchange, &mut headers);
@@ -310,7 +320,7 @@ fn is_empty(body: &RequestBody) -> bool {
 #[cold]
 async fn shared<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     (params, target): (&Params, &PathAndQuery),
     (body, is_websocket): (&mut RequestBody, bool),
 ) -> Result<Option<Outcome<N>>, Failure> {
@@ -332,7 +342,7 @@ async fn shared<N: Network>(
 /// batch: an item of a call for many.
 async fn batched<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     params: &Params,
     body: RequestBody,
 ) -> Result<Outcome<N>, Failure> {
@@ -348,7 +358,7 @@ async fn batched<N: Network>(
 /// coalesce: a call that several requests may share. `None`: the request asks for itself.
 async fn coalesced<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     target: &PathAndQuery,
 ) -> Result<Option<Outcome<N>>, Failure> {
     forward::deadline::begin(exchange, headers);
@@ -389,7 +399,7 @@ async fn part<N: Network>(call: compose::Call<N>) -> compose::Called<N> {
 #[cold]
 async fn by_body<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     body: (&mut Source, Option<u64>),
 ) -> Result<Option<Params>, Failure> {
     // First: also what is refused from here on may be read by a page that any of its routes lets in.
@@ -406,7 +416,7 @@ async fn by_body<N: Network>(
 
 async fn answer<N: Network>(
     mut exchange: Box<Exchange<N>>,
-    mut headers: HeaderMap,
+    mut headers: RequestFields,
     source: Source,
     call: Option<&LastCall>,
 ) -> Reply<N> {
@@ -424,45 +434,23 @@ async fn answer<N: Network>(
     if exchange.seen.is_some() {
         return Box::pin(behind::shown(exchange, &headers, outcome)).await;
     }
-    give(exchange, &headers, outcome)
-}
-
-fn give<N: Network>(exchange: Box<Exchange<N>>, headers: &HeaderMap, outcome: Result<Outcome<N>, Failure>) -> Reply<N> {
-    match outcome {
-        Ok(Outcome::Relay(answer)) => response::relay(exchange, answer),
-        Ok(Outcome::Composed(document)) => response::composed(exchange, *document),
-        Ok(Outcome::Item(item)) => response::item(exchange, item),
-        Ok(Outcome::Given(given)) => response::given(exchange, given.0, given.1),
-        Ok(Outcome::Taken(taken)) => response::relay_behind(exchange, taken.0, taken.1),
-        Ok(Outcome::Switch(answer)) => response::switch(exchange, answer),
-        Ok(Outcome::Options) => response::options(exchange),
-        Ok(Outcome::Preflight) => response::preflight(exchange),
-        Ok(Outcome::Handled(response)) => response::handled(Held::Own(exchange), *response),
-        Ok(Outcome::Own(target)) => response::own(exchange, headers, &target),
-        Ok(Outcome::ToHttps(target)) => response::to_https(exchange, headers, &target),
-        Ok(Outcome::Refused(refused)) => {
-            exchange.note_refusal(headers);
-            response::refused(exchange, refused.head, refused.body)
-        }
-        Err(Failure::Problem(error)) => {
-            exchange.note_problem(headers, &error);
-            response::problem::answer(exchange, &error)
-        }
-        Err(Failure::Covered(error)) => {
-            exchange.note_problem(headers, &error);
-            response::fallback(exchange, &error)
-        }
-        Err(Failure::ClientLeft) => response::client_left(exchange),
-    }
+    let reply = give(exchange, &headers, outcome);
+    // Of a request that went nowhere they are still here.
+    keep_request_fields(headers);
+    reply
 }
 
 /// A request whose exchange has begun.
-pub struct Begun<N: Network>(Box<Exchange<N>>, HeaderMap);
+pub struct Begun<N: Network>(Box<Exchange<N>>, RequestFields);
 
 /// Begins the exchange of a request whose head has come, and takes from its parts what is in them. From here on it
 /// leaves a record, also where its client closes before anybody looks at it.
 #[inline]
-pub fn begin<N: Network>(snapshot: std::sync::Arc<Local<N>>, arrival: Arrival<N>, parts: &mut Parts) -> Begun<N> {
+pub fn begin<N: Network>(
+    snapshot: std::sync::Arc<Local<N>>,
+    arrival: Arrival<N>,
+    parts: &mut RequestParts,
+) -> Begun<N> {
     arrival.connection.begin();
     let (exchange, headers) = context::stage::begin(snapshot, arrival, parts);
     Begun(exchange, headers)
@@ -480,11 +468,11 @@ impl<N: Network> Begun<N> {
 /// Begins one request, at the call and not at the first poll, and serves it: as `begin` and `Begun::serve`.
 pub fn serve<N: Network>(
     arrival: Arrival<N>,
-    mut parts: Parts,
+    parts: Parts,
     source: Source,
     call: Option<&LastCall>,
 ) -> impl Future<Output = Reply<N>> + Send {
-    begin(arrival.shard.snapshot(), arrival, &mut parts).serve(source, call)
+    begin(arrival.shard.snapshot(), arrival, &mut parts.into()).serve(source, call)
 }
 
 /// Polls a request that is being served; after a panic, which is a bug and is counted, it is answered with 500.

@@ -85,12 +85,12 @@ fn ours(bytes: &[u8], piece: usize) -> Vec<Seen> {
     let mut taken = Vec::new();
     loop {
         let Poll::Ready(Next::Request) = server.poll_next(&mut cx) else { return taken };
-        let parts = std::mem::replace(server.request(), http::Request::new(()).into_parts().0);
+        let parts = std::mem::take(server.request());
         if check_framing(&Survey::of(&parts.headers), parts.version).is_err() {
             assert!(!server.stays_open(), "nothing may follow a request whose framing is in doubt");
             return taken;
         }
-        let mut seen = Seen::new(parts.method, parts.uri, parts.version, &parts.headers);
+        let mut seen = Seen::new(parts.method, parts.uri, parts.version, &parts.headers.to_map());
         let mut body = Vec::new();
         let whole = loop {
             match server.poll_body(&mut cx) {

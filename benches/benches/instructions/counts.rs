@@ -16,10 +16,10 @@ use benches::{Lookups, RULES, balancer, budget, policies, ring};
 use gateway::algorithms::balancer::{Balancer, Pick};
 use gateway::algorithms::hash_ring::{HashRing, stable_hash};
 use gateway::algorithms::rng::mix;
+use gateway::request_fields::RequestFields;
 use gateway::routing::normalise;
 use gungraun::prelude::*;
 use gungraun::{Callgrind, EventKind};
-use http::HeaderMap;
 
 /// Operations in a count.
 const OPERATIONS: u64 = 100;
@@ -92,9 +92,9 @@ fn key_hash(key: &'static [u8; 36]) -> u64 {
 }
 
 /// As many copies as there are operations: a step that changes its headers meets each of them once.
-type Copies = (&'static Headers, &'static mut [HeaderMap], From);
+type Copies = (&'static Headers, &'static mut [RequestFields], From);
 
-fn copies(made: fn() -> HeaderMap, from: From) -> Copies {
+fn copies(made: fn() -> RequestFields, from: From) -> Copies {
     let headers = Box::leak(Box::new(Headers::default()));
     (headers, (0..OPERATIONS).map(|_| made()).collect::<Vec<_>>().leak(), from)
 }

@@ -42,6 +42,28 @@ fn place_of(found: u64) -> usize {
     (found.trailing_zeros() / 8) as usize
 }
 
+/// Letters of lower case, digits and dashes only: what nearly all names of fields are made of.
+#[inline]
+pub fn is_plain_name(name: &[u8]) -> bool {
+    match name.last_chunk() {
+        // The last eight overlap with those before them.
+        Some(last) => name.chunks_exact(8).all(|eight| eight.try_into().is_ok_and(are_plain)) && are_plain(*last),
+        None => name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
+    }
+}
+
+/// The same of eight bytes at once: the high bit of each byte of `from(b)` tells whether that byte is at least `b`, and
+/// no sum carries into the next byte as long as all are ASCII.
+#[inline]
+fn are_plain(bytes: [u8; 8]) -> bool {
+    let word = u64::from_le_bytes(bytes);
+    let from = |least: u8| (word & !HIGH) + EACH * u64::from(0x80 - least);
+    let letters = from(b'a') & !from(b'z' + 1);
+    let digits = from(b'0') & !from(b'9' + 1);
+    let dashes = from(b'-') & !from(b'-' + 1);
+    (letters | digits | dashes) & !word & HIGH == HIGH
+}
+
 /// Eight bytes as a number, the first of them lowest; at the end fewer, and zeros.
 #[inline]
 pub fn word(text: &[u8], at: usize) -> Option<u64> {

@@ -4,10 +4,10 @@
 //! sets a cookie, whatever else it says; nor any whose status another client's request may have provoked (400, 431,
 //! 5xx).
 
+use http::HeaderName;
 use http::header::{
     AGE, CACHE_CONTROL, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, EXPIRES, LAST_MODIFIED, SET_COOKIE, TRAILER,
 };
-use http::{HeaderMap, HeaderName};
 
 use super::asked::Asked;
 use super::directives::{Directives, seconds};
@@ -18,6 +18,7 @@ use crate::clock::http_date_seconds;
 use crate::config::settings::cache::KEPT_STATUSES;
 use crate::context::names::streams;
 use crate::http1::Fields;
+use crate::request_fields::RequestFields;
 
 /// Those that the route's `default_ttl` gives a time.
 pub(super) const GIVEN_A_TIME: [u16; 6] = [200, 203, 301, 308, 404, 410];
@@ -37,7 +38,7 @@ pub struct Keeping {
 
 impl Keeping {
     /// Whether it may be given to a request of its key.
-    pub fn may_answer(&self, asked: &Asked, headers: &HeaderMap) -> bool {
+    pub fn may_answer(&self, asked: &Asked, headers: &RequestFields) -> bool {
         (self.is_for_authorized || !asked.is_authorized)
             && (self.is_for_all || asked.credentials.iter().all(|name| self.secondary.names(name.as_str())))
             && self.secondary.is_for(headers)
@@ -51,7 +52,7 @@ impl Keeping {
 pub(super) fn judge(
     status: u16,
     fields: &Fields,
-    (asked, headers): (&Asked, &HeaderMap),
+    (asked, headers): (&Asked, &RequestFields),
     (route, receipt): (&RouteCache, Receipt),
 ) -> Result<Keeping, &'static str> {
     if asked.control.no_store {
@@ -155,7 +156,7 @@ mod tests {
         RouteCache::new(&settings, &HeaderEdits::default(), 0)
     }
 
-    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn headers(lines: &[(&'static str, &'static str)]) -> RequestFields {
         lines.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
@@ -207,7 +208,7 @@ mod tests {
     #[test]
     fn a_status_may_have_a_time_of_its_own() {
         let route = with_times(vec![(404, 1), (302, 2), (410, 0)]);
-        let headers = HeaderMap::new();
+        let headers = RequestFields::new();
         let kept = |status, fields: &[(&str, &str)]| {
             let asked = (&Asked::of(&headers), &headers);
             judge(status, &Fields::of_lines(fields), asked, (&route, AT)).map(|kept| kept.freshness.lifetime)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, ETAG, LAST_MODIFIED};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 
 use super::answer::{Keeping, judge};
 use super::conditions;
@@ -17,6 +17,7 @@ use super::store::{Store, Stored};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, ResponseHead};
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::response_body::Answer;
 use crate::telemetry::metrics::CacheUse;
 
@@ -81,7 +82,7 @@ fn judged<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead, about: &A
 /// nothing, and there is nothing to give. The upstream is to be asked once more, with these headers, as if nothing were
 /// kept; what has come is not to be judged.
 #[cold]
-pub fn asks_anew<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead) -> Option<HeaderMap> {
+pub fn asks_anew<N: Network>(exchange: &mut Exchange<N>, head: &ResponseHead) -> Option<RequestFields> {
     let asking = exchange.cache.as_mut()?.asking.as_mut()?;
     let kept = asking.kept.as_ref().filter(|_| asking.confirms && head.status == StatusCode::NOT_MODIFIED)?;
     if !speaks_of_another(kept, &head.fields) {

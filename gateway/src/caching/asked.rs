@@ -1,14 +1,15 @@
 //! What a request is to a cache: what it says of caches, what it shows of who asks, and what else of it an answer may
 //! hang on though no `Vary` names it.
 
+use http::HeaderName;
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, COOKIE, IF_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, PRAGMA, PROXY_AUTHORIZATION, RANGE,
 };
-use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
 
 use super::directives::Directives;
 use crate::context::names::lists;
+use crate::request_fields::RequestFields;
 
 /// Headers that prove who asks, to services that see to that themselves, beside `authorization` and `cookie`.
 const KEYS: [&str; 8] = [
@@ -54,14 +55,13 @@ pub struct Asked {
 
 impl Asked {
     /// Looks at each header once.
-    pub fn of(headers: &HeaderMap) -> Self {
+    pub fn of(headers: &RequestFields) -> Self {
         let mut asked = Self::default();
-        for name in headers.keys() {
-            asked.see(name);
-        }
+        headers.names().for_each(|name| asked.see(name));
         asked.elsewhere.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        asked.elsewhere.dedup();
         if headers.contains_key(CACHE_CONTROL) {
-            asked.control = Directives::read(headers.get_all(CACHE_CONTROL).iter().map(HeaderValue::as_bytes));
+            asked.control = Directives::read(headers.get_all(CACHE_CONTROL).iter().map(|value| value.as_bytes()));
         } else if headers.get_all(PRAGMA).iter().any(|value| lists(value.as_bytes(), b"no-cache")) {
             // RFC 7234, section 5.4; RFC 9111 leaves it to who wants to.
             asked.control.no_cache = true;
@@ -69,19 +69,20 @@ impl Asked {
         asked
     }
 
-    fn see(&mut self, name: &HeaderName) {
-        const OF_A_PART: [HeaderName; 2] = [RANGE, IF_RANGE];
-        const OF_A_CHANGE: [HeaderName; 2] = [IF_MATCH, IF_UNMODIFIED_SINCE];
-        if OF_A_PART.contains(name) {
+    /// Looks at a field's name; one that is repeated is seen as often.
+    fn see(&mut self, name: &[u8]) {
+        let is = |known: &HeaderName| name == known.as_str().as_bytes();
+        if is(&RANGE) || is(&IF_RANGE) {
             self.passes_by = Some("range");
-        } else if OF_A_CHANGE.contains(name) {
+        } else if is(&IF_MATCH) || is(&IF_UNMODIFIED_SINCE) {
             self.passes_by = Some("condition");
-        } else if *name == AUTHORIZATION {
+        } else if is(&AUTHORIZATION) {
             self.is_authorized = true;
-        } else if *name == COOKIE || *name == PROXY_AUTHORIZATION || KEYS.contains(&name.as_str()) {
-            self.credentials.push(name.clone());
-        } else if leads_elsewhere(name.as_str()) {
-            self.elsewhere.push(name.clone());
+        } else if is(&COOKIE) || is(&PROXY_AUTHORIZATION) || KEYS.iter().any(|key| name == key.as_bytes()) {
+            let name = HeaderName::from_bytes(name).ok().filter(|name| !self.credentials.contains(name));
+            self.credentials.extend(name);
+        } else if leads_elsewhere(name) {
+            self.elsewhere.extend(HeaderName::from_bytes(name));
         }
     }
 
@@ -101,24 +102,29 @@ impl Asked {
 
 /// What a request shows that the service may know somebody by whom the gateway does not: what it is answered is kept
 /// for others only where the answer says that it may be. `lost` is what its route takes away.
-pub fn unproven(headers: &HeaderMap, is_proven: impl Fn(&HeaderName) -> bool, lost: &[HeaderName]) -> Vec<HeaderName> {
+pub fn unproven(
+    headers: &RequestFields,
+    is_proven: impl Fn(&HeaderName) -> bool,
+    lost: &[HeaderName],
+) -> Vec<HeaderName> {
     let mut asked = Asked::of(headers);
     asked.is_proven(is_proven);
     asked.loses(lost);
     asked.is_authorized.then_some(AUTHORIZATION).into_iter().chain(asked.credentials).collect()
 }
 
-fn leads_elsewhere(name: &str) -> bool {
+fn leads_elsewhere(name: &[u8]) -> bool {
     // Whose request it is: each client has its own.
-    name != "x-forwarded-for" && LEADS_ELSEWHERE.iter().any(|begin| name.starts_with(begin))
+    name != b"x-forwarded-for" && LEADS_ELSEWHERE.iter().any(|begin| name.starts_with(begin.as_bytes()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderValue;
 
     fn asked(lines: &[(&'static str, &'static str)]) -> Asked {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_static(value));
         }
@@ -173,7 +179,7 @@ mod tests {
         assert_eq!(all.credentials.iter().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-api-key"]);
         all.loses(&[AUTHORIZATION, HeaderName::from_static("x-api-key")]);
         assert!(!all.is_authorized && all.credentials.is_empty());
-        let headers: HeaderMap = lines
+        let headers: RequestFields = lines
             .iter()
             .map(|&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
             .collect();

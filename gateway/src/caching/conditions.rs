@@ -1,27 +1,28 @@
 //! What a client knows already: conditions of a request, judged by an answer that is kept (RFC 9110, section 13).
 
 use http::header::{ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::directives::elements;
 use crate::clock::http_date_seconds;
 use crate::http1::Fields;
+use crate::request_fields::RequestFields;
 
 /// Whether the client has this answer: it is told 304 then. A date is looked at only where no tag is named.
-pub(super) fn has_it(asked: &HeaderMap, kept: &Fields) -> bool {
+pub(super) fn has_it(asked: &RequestFields, kept: &Fields) -> bool {
     let mut tags = asked.get_all(IF_NONE_MATCH).iter().peekable();
     if tags.peek().is_some() {
         let own = kept.get(ETAG.as_str());
         return tags
             .any(|line| elements(line.as_bytes()).any(|tag| tag == b"*" || own.is_some_and(|own| is_same(tag, own))));
     }
-    let since = asked.get(IF_MODIFIED_SINCE).map(HeaderValue::as_bytes).and_then(http_date_seconds);
+    let since = asked.get(IF_MODIFIED_SINCE).map(|value| value.as_bytes()).and_then(http_date_seconds);
     let modified = kept.get(LAST_MODIFIED.as_str()).and_then(http_date_seconds);
     since.zip(modified).is_some_and(|(since, modified)| modified <= since)
 }
 
 /// Whether a client says what it knows.
-pub(super) fn are_there(asked: &HeaderMap) -> bool {
+pub(super) fn are_there(asked: &RequestFields) -> bool {
     asked.contains_key(IF_NONE_MATCH) || asked.contains_key(IF_MODIFIED_SINCE)
 }
 
@@ -33,14 +34,14 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 }
 
 /// Takes a client's own conditions out of what the upstream is asked.
-pub(super) fn forget(headers: &mut HeaderMap) {
+pub(super) fn forget(headers: &mut RequestFields) {
     headers.remove(IF_NONE_MATCH);
     headers.remove(IF_MODIFIED_SINCE);
 }
 
 /// What asks the upstream whether a kept answer still holds; false where nothing of the answer's can, and then nothing
 /// has changed.
-pub(super) fn ask_whether_it_holds(headers: &mut HeaderMap, kept: &Fields) -> bool {
+pub(super) fn ask_whether_it_holds(headers: &mut RequestFields, kept: &Fields) -> bool {
     let value = |name: HeaderName| kept.get(name.as_str()).and_then(|value| HeaderValue::from_bytes(value).ok());
     let told = [(IF_NONE_MATCH, value(ETAG)), (IF_MODIFIED_SINCE, value(LAST_MODIFIED))];
     if told.iter().all(|(_, value)| value.is_none()) {
@@ -55,8 +56,8 @@ pub(super) fn ask_whether_it_holds(headers: &mut HeaderMap, kept: &Fields) -> bo
 mod tests {
     use super::*;
 
-    fn asked(lines: &[(&'static str, &'static str)]) -> HeaderMap {
-        lines.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
+    fn asked(lines: &[(&'static str, &'static str)]) -> RequestFields {
+        lines.iter().fold(RequestFields::new(), |mut map, (name, value)| {
             map.append(*name, HeaderValue::from_static(value));
             map
         })
@@ -91,7 +92,7 @@ mod tests {
     fn the_upstream_is_asked_by_what_the_answer_came_with() {
         let mut headers = asked(&[("if-none-match", "\"x\""), ("a", "b")]);
         assert!(ask_whether_it_holds(&mut headers, &Fields::of_lines(&[("etag", "\"v1\"")])));
-        assert_eq!((headers["if-none-match"].as_bytes(), headers.len()), (&b"\"v1\""[..], 2));
+        assert_eq!((headers.get("if-none-match").unwrap().as_bytes(), headers.len()), (&b"\"v1\""[..], 2));
         assert!(!ask_whether_it_holds(&mut headers, &Fields::of_lines(&[("date", "x")])));
         assert_eq!(headers.len(), 2, "nothing has changed");
         forget(&mut headers);

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::answer::Keeping;
 use super::lease::Lease;
 use super::store::{Parcel, Place, Stamp, Store, Stored};
 use crate::http1::Fields;
+use crate::request_fields::RequestFields;
 
 /// The least that is taken at once, bytes.
 const STEP: usize = 1024;
@@ -41,7 +42,7 @@ pub(super) struct Destination {
     pub(super) path: Option<Box<str>>,
     pub(super) variants: usize,
     /// The request's headers.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: RequestFields,
 }
 
 impl Destination {

@@ -3,13 +3,13 @@
 //! The part about the URI comes first, so that all that is kept of one can be found at once; then what the route sends
 //! of a request beside it; then who asks. No two lists of parts come to the same bytes.
 
-use http::HeaderMap;
 use http::uri::PathAndQuery;
 
 use super::asked::Asked;
 use crate::context::{ToldOfUrl, told_of_url};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 
 /// A key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Key {
     pub fn of<N: Network>(
         exchange: &Exchange<N>,
         (tag, target): (u64, &PathAndQuery),
-        (asked, headers): (&Asked, &HeaderMap),
+        (asked, headers): (&Asked, &RequestFields),
     ) -> Self {
         let Self { mut bytes, uri, .. } = Self::of_uri(exchange, (tag, target));
         bytes.push(u8::from(exchange.secure));
@@ -87,7 +87,7 @@ impl Key {
 /// What trusted proxies say of the host and the scheme that were asked for (RFC 7239, section 5), of which upstreams
 /// are told in older words too, each with the number of its element: upstreams may read any. For whom and by whom is
 /// each client's own. What cannot be read is told as it is, and is in the key as it is.
-fn told_by_proxies<'h, N: Network>(exchange: &Exchange<N>, headers: &'h HeaderMap) -> ToldOfUrl<'h> {
+fn told_by_proxies<'h, N: Network>(exchange: &Exchange<N>, headers: &'h RequestFields) -> ToldOfUrl<'h> {
     if !exchange.peer_trusted {
         return ToldOfUrl::new();
     }

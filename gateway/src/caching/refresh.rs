@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 
 use super::answered::{answered, instead};
 use super::conditions;
@@ -13,6 +13,7 @@ use super::state::{Asking, Caching, Told};
 use super::store::Store;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::{AttemptOutcome, CacheUse};
 
@@ -25,7 +26,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct Refresh {
     /// What the upstream is sent.
-    pub headers: HeaderMap,
+    pub headers: RequestFields,
     /// For the exchange that asks.
     pub caching: Box<Caching>,
     place: InFlight,
@@ -62,7 +63,7 @@ impl Refresh {
     }
 
     /// What is sent, for whom, and what is held until it is over.
-    pub fn into_parts(self) -> (HeaderMap, Box<Caching>, impl Send + 'static) {
+    pub fn into_parts(self) -> (RequestFields, Box<Caching>, impl Send + 'static) {
         (self.headers, self.caching, self.place)
     }
 }

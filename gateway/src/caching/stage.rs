@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use tokio::sync::watch;
 
 use super::asked::Asked;
@@ -21,6 +21,7 @@ use super::wait::{Patience, Waited};
 use crate::exchange::Exchange;
 use crate::http1::{Fields, ResponseHead};
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::CacheUse;
 use crate::timer::Wait;
 
@@ -46,7 +47,7 @@ struct Search<'a> {
     key: Key,
     place: Place,
     asked: Asked,
-    headers: &'a HeaderMap,
+    headers: &'a RequestFields,
     is_get: bool,
 }
 
@@ -147,7 +148,11 @@ impl Search<'_> {
 }
 
 /// Looks for what is kept for this request. What the upstream is to be asked, if it is, is in `headers` then.
-pub async fn look<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap, target: &PathAndQuery) -> Looked {
+pub async fn look<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &mut RequestFields,
+    target: &PathAndQuery,
+) -> Looked {
     let Some(route) = exchange.route().and_then(|route| route.cache.clone()) else { return Looked::Ask };
     let mut asked = Asked::of(headers);
     if let Some(identity) = &exchange.identity {
@@ -200,7 +205,7 @@ fn passes_by<N: Network>(exchange: &mut Exchange<N>, asked: &Asked, route: &Rout
 /// The upstream is to be asked, unless the client wants nothing of it.
 fn ask<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     mut asking: Asking,
     forward: &'static str,
 ) -> Looked {
@@ -217,7 +222,7 @@ fn ask<N: Network>(
 }
 
 /// What is kept, as the client gets it.
-pub(super) fn give<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, kept: &Stored, told: Told) -> Kept {
+pub(super) fn give<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields, kept: &Stored, told: Told) -> Kept {
     let age = kept.age(exchange.shard.shared.clock.ticks_ms(exchange.now()));
     let left = kept.keeping.freshness.left(age);
     let came_by = match told.status {
@@ -233,7 +238,7 @@ pub(super) fn give<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, 
 }
 
 /// The whole, or that the client has it.
-pub(super) fn as_asked(headers: &HeaderMap, status: StatusCode, mut fields: Box<Fields>, body: Bytes) -> Kept {
+pub(super) fn as_asked(headers: &RequestFields, status: StatusCode, mut fields: Box<Fields>, body: Bytes) -> Kept {
     if status == StatusCode::OK && conditions::has_it(headers, &fields) {
         merge::without_body(&mut fields);
         return (ResponseHead { status: StatusCode::NOT_MODIFIED, fields }, Bytes::new());

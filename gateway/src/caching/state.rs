@@ -3,8 +3,6 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use http::HeaderMap;
-
 use super::asked::Asked;
 use super::filling::Filling;
 use super::key::Key;
@@ -13,6 +11,7 @@ use super::route::RouteCache;
 use super::store::{Place, Stamp, Stored};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::CacheUse;
 
 /// One request's.
@@ -55,7 +54,7 @@ pub(super) struct Asking {
     pub(super) stamp: Stamp,
     pub(super) asked: Asked,
     /// The request's headers as they came here.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: RequestFields,
     /// What is kept for it, and may not be given as it is.
     pub(super) kept: Option<Arc<Stored>>,
     /// The upstream is asked whether that still holds.

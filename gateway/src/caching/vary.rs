@@ -4,11 +4,12 @@
 //! An answer that was coded for its client, or that lets one origin in, hangs on what that client sent, whether or not
 //! its service says so.
 
+use http::HeaderName;
 use http::header::{ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_ENCODING, ORIGIN, VARY};
-use http::{HeaderMap, HeaderName};
 
 use crate::context::names;
 use crate::http1::Fields;
+use crate::request_fields::RequestFields;
 
 /// The most headers that an answer may hang on.
 const MOST: usize = 16;
@@ -23,7 +24,7 @@ pub struct Secondary(Box<[Named]>);
 impl Secondary {
     /// Of an answer to this request, of which its upstream could not see what is under the names `unseen`: an answer
     /// that varies on one of those is the same for all. `None` where it hangs on what no other request has.
-    pub fn of(answer: &Fields, asked: &HeaderMap, unseen: &[HeaderName]) -> Option<Self> {
+    pub fn of(answer: &Fields, asked: &RequestFields, unseen: &[HeaderName]) -> Option<Self> {
         let mut named: Vec<HeaderName> = Vec::new();
         for line in answer.all(&VARY) {
             for name in line.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|name| !name.is_empty()) {
@@ -49,7 +50,7 @@ impl Secondary {
     }
 
     /// Whether it is for this request too.
-    pub fn is_for(&self, asked: &HeaderMap) -> bool {
+    pub fn is_for(&self, asked: &RequestFields) -> bool {
         self.0.iter().all(|(name, value)| says(asked, name, value.as_deref()))
     }
 
@@ -73,7 +74,7 @@ fn is_ones_own(name: &HeaderName) -> bool {
 }
 
 /// All values under a name, as one.
-fn said(asked: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {
+fn said(asked: &RequestFields, name: &HeaderName) -> Option<Box<[u8]>> {
     let mut values = asked.get_all(name).iter();
     let mut all = values.next()?.as_bytes().trim_ascii().to_vec();
     for value in values {
@@ -84,7 +85,7 @@ fn said(asked: &HeaderMap, name: &HeaderName) -> Option<Box<[u8]>> {
 }
 
 /// The same compared, without putting it together.
-fn says(asked: &HeaderMap, name: &HeaderName, expected: Option<&[u8]>) -> bool {
+fn says(asked: &RequestFields, name: &HeaderName, expected: Option<&[u8]>) -> bool {
     let mut values = asked.get_all(name).iter().map(|value| value.as_bytes().trim_ascii());
     let (Some(first), Some(expected)) = (values.next(), expected) else {
         return asked.contains_key(name) == expected.is_some();
@@ -105,9 +106,9 @@ mod tests {
 
     use super::*;
 
-    fn asked(lines: &[(&str, &str)]) -> HeaderMap {
-        lines.iter().fold(HeaderMap::new(), |mut map, (name, value)| {
-            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+    fn asked(lines: &[(&str, &str)]) -> RequestFields {
+        lines.iter().fold(RequestFields::new(), |mut map, (name, value)| {
+            map.append(name.parse::<HeaderName>().unwrap(), value);
             map
         })
     }

@@ -16,7 +16,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
+use http::{HeaderValue, StatusCode, Uri, header};
 use tokio::sync::Notify;
 
 use super::aggregate::Parameters;
@@ -31,6 +31,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::shard::Shard;
 use crate::telemetry::recorder::Calls;
 use crate::telemetry::tracing::Value;
@@ -145,7 +146,7 @@ fn tell<N: Network>(handles: impl IntoIterator<Item = Handle<N>>) {
 struct Gathered<N: Network> {
     batch: Arc<Batch>,
     exchange: Box<Exchange<N>>,
-    headers: HeaderMap,
+    headers: RequestFields,
     /// The parameters of its first request's path.
     ranges: Box<[(u32, u32)]>,
     signal: Arc<Signal>,
@@ -167,7 +168,7 @@ enum Place {
 /// 400 and 414 of an id that cannot be asked for, 404 of one that is not there; why the call failed.
 pub async fn gather<N, F>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     params: &[(u32, u32)],
     send: impl FnOnce(Call<N>) -> F + Send + 'static,
 ) -> Result<Bytes, Box<GatewayError>>
@@ -203,7 +204,7 @@ fn join<N, F>(
     exchange: &Exchange<N>,
     batch: &Arc<Batch>,
     (id, weight): (&Arc<str>, usize),
-    headers: &HeaderMap,
+    headers: &RequestFields,
     params: &[(u32, u32)],
     send: impl FnOnce(Call<N>) -> F + Send + 'static,
 ) -> (Handle<N>, Option<u64>, bool)
@@ -345,7 +346,7 @@ type Landing<N> = (Option<Box<Exchange<N>>>, Result<Items, Box<GatewayError>>);
 async fn ask<N, F>(
     batch: &Batch,
     mut exchange: Box<Exchange<N>>,
-    (headers, ranges): (HeaderMap, &[(u32, u32)]),
+    (headers, ranges): (RequestFields, &[(u32, u32)]),
     ids: Vec<Arc<str>>,
     send: impl FnOnce(Call<N>) -> F,
 ) -> Landing<N>
@@ -388,10 +389,10 @@ fn for_all(mut problem: Box<GatewayError>) -> Box<GatewayError> {
 }
 
 /// What the call is sent of a client's headers.
-fn headers_of_call(headers: HeaderMap, batch: &Batch) -> HeaderMap {
+fn headers_of_call(headers: RequestFields, batch: &Batch) -> RequestFields {
     let mut headers = headers_of_parts(headers);
     if batch.settings.across_subjects {
-        OF_ONE_SUBJECT.iter().for_each(|name| drop(headers.remove(name)));
+        headers.retain(|name, _| !OF_ONE_SUBJECT.iter().any(|own| own.as_str().as_bytes() == name));
     }
     if !batch.settings.body.is_empty() {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, StatusCode};
 
 use crate::algorithms::json_scan::JsonScan;
 use crate::error::{Code, FailedPart, GatewayError};
@@ -17,6 +17,7 @@ use crate::held_bytes::{Gathered, Kept};
 use crate::http1;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::response_body::{Answer, Source, how_it_broke};
 use crate::retry_after::retry_after;
 use crate::telemetry::metrics::{AttemptOutcome, PartResult, PartSeries, ShedReason};
@@ -34,7 +35,7 @@ pub struct Call<N: Network> {
     /// Its exchange.
     pub exchange: Box<Exchange<N>>,
     /// Its headers.
-    pub headers: HeaderMap,
+    pub headers: RequestFields,
     /// What is asked for.
     pub target: PathAndQuery,
     /// With this body.

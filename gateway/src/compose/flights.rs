@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use http::HeaderMap;
 use http::uri::PathAndQuery;
 
 use super::all_flights::{AllFlights, Course, Key, Place};
@@ -32,6 +31,7 @@ use crate::exchange::Exchange;
 use crate::http1::ResponseHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::response_body::{Answer, Behind};
 use crate::telemetry::metrics::CoalesceResult;
 use crate::telemetry::recorder::Calls;
@@ -112,7 +112,7 @@ impl<N: Network> Flight<N> {
     /// the call began.
     fn begin<F>(
         exchange: &Exchange<N>,
-        (headers, target): (&HeaderMap, &PathAndQuery),
+        (headers, target): (&RequestFields, &PathAndQuery),
         (key, now, oldest): (&Key, Instant, Duration),
         send: impl FnOnce(Call<N>) -> F + Send + 'static,
     ) -> (Arc<Self>, Instant)
@@ -190,7 +190,7 @@ impl<N: Network> Drop for Seat<'_, N> {
 /// Joins the call that this request may share, or begins it, and waits for its answer. `send` makes calls.
 pub async fn share<N, F>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     target: &PathAndQuery,
     send: impl FnOnce(Call<N>) -> F + Send + 'static,
 ) -> Turn<N>

@@ -1,12 +1,12 @@
 //! Which requests are alike.
 
-use http::HeaderMap;
 use http::uri::PathAndQuery;
 use smallvec::SmallVec;
 
 use crate::context::names::lists;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 
 /// Headers that tell one client, or one request, from another that asks for the same. Everything else has to be alike.
 const APART: [&str; 22] = [
@@ -36,7 +36,7 @@ const APART: [&str; 22] = [
 
 /// Whether a request wants what no other may have: an answer only if a cache has it. One that would take trailers
 /// (`te`, which Firefox sends with each over HTTP/2) does without them like any other (RFC 9110, section 6.5.1).
-pub(super) fn is_for_itself(headers: &HeaderMap) -> bool {
+pub(super) fn is_for_itself(headers: &RequestFields) -> bool {
     let values = headers.get_all(http::header::CACHE_CONTROL);
     values.iter().any(|value| lists(value.as_bytes(), b"only-if-cached"))
 }
@@ -53,7 +53,7 @@ pub(super) fn is_ones_own(name: &[u8]) -> bool {
 }
 
 /// All that an answer may hang on, in a form in which no two requests look alike that are not.
-pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target: &PathAndQuery) -> Box<[u8]> {
+pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, target: &PathAndQuery) -> Box<[u8]> {
     let snapshot = exchange.snapshot.version.to_be_bytes();
     let route = exchange.route.unwrap_or(usize::MAX).to_be_bytes();
     let secure: &[u8] = if exchange.secure { b"s" } else { b"c" };
@@ -80,7 +80,7 @@ pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, target
 /// that are no id. Who asks says nothing where subjects share calls, which carry nobody's identity then.
 pub(super) fn of_batch<'p, N: Network>(
     exchange: &Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     others: impl Iterator<Item = &'p str>,
     across_subjects: bool,
 ) -> Box<[u8]> {
@@ -100,18 +100,15 @@ pub(super) fn of_batch<'p, N: Network>(
     written(&about, headers)
 }
 
-fn written(about: &[&[u8]], headers: &HeaderMap) -> Box<[u8]> {
+fn written(about: &[&[u8]], headers: &RequestFields) -> Box<[u8]> {
     let mut key = Vec::with_capacity(512);
     about.iter().for_each(|part| add(&mut key, part));
-    let mut fields: Vec<(&str, &[u8])> = headers
-        .iter()
-        .map(|(name, value)| (name.as_str(), value.as_bytes()))
-        .filter(|(name, _)| !tells_apart(name.as_bytes()))
-        .collect();
+    let mut fields: Vec<(&[u8], &[u8])> =
+        headers.iter().map(|(name, value)| (name, value.as_bytes())).filter(|(name, _)| !tells_apart(name)).collect();
     // Their order among each other means nothing; that of one name's values does, and stays.
     fields.sort_by_key(|(name, _)| *name);
     for (name, value) in fields {
-        add(&mut key, name.as_bytes());
+        add(&mut key, name);
         add(&mut key, value);
     }
     key.into_boxed_slice()
@@ -132,11 +129,11 @@ mod tests {
 
     use super::*;
 
-    fn map(fields: &[(String, String)]) -> HeaderMap {
+    fn map(fields: &[(String, String)]) -> RequestFields {
         let field = |(name, value): &(String, String)| {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         };
-        fields.iter().map(field).fold(HeaderMap::new(), |mut map, (name, value)| {
+        fields.iter().map(field).fold(RequestFields::new(), |mut map, (name, value)| {
             map.append(name, value);
             map
         })

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use smallvec::SmallVec;
 
 use super::aggregate::{Aggregate, Parameters, Part};
@@ -18,6 +18,7 @@ use crate::exchange::{Exchange, Parts};
 use crate::header_edits;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::PartResult;
 use crate::telemetry::recorder::{Calls, MissingPart};
 
@@ -45,7 +46,7 @@ const NOT_PASSED: [http::HeaderName; 11] = [
 /// What a required part failed with, in its name.
 pub async fn gather<N, F>(
     exchange: &mut Exchange<N>,
-    headers: HeaderMap,
+    headers: RequestFields,
     params: &[(u32, u32)],
     send: impl Fn(Call<N>) -> F,
 ) -> Result<Document<N>, Box<GatewayError>>
@@ -120,7 +121,7 @@ fn begin<N: Network>(
     number: usize,
     params: &[(u32, u32)],
     places: &[Option<Place<N>>],
-    headers: &HeaderMap,
+    headers: &RequestFields,
 ) -> Result<Call<N>, Lost> {
     let part = &aggregate.parts[number];
     let passed = exchange.now().saturating_duration_since(exchange.started);
@@ -187,7 +188,7 @@ fn fit<N: Network>(mut document: Document<N>) -> Result<Document<N>, Box<Gateway
 }
 
 /// What parts, or a call for many, are sent of the client's headers.
-pub(super) fn headers_of_parts(mut headers: HeaderMap) -> HeaderMap {
+pub(super) fn headers_of_parts(mut headers: RequestFields) -> RequestFields {
     for name in &NOT_PASSED {
         headers.remove(name);
     }

@@ -6,12 +6,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use http::HeaderMap;
-
 use super::elements::{Element, Elements};
 use super::names::X_FORWARDED_FOR;
 use super::peer::{AddressText, Peer, address_text};
 use super::trusted_proxies::TrustedProxies;
+
+use crate::request_fields::RequestFields;
 
 /// The address that a request is counted and recorded under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl ClientAddress {
 
 /// Finds the client behind a screened request. Costs one clone where the peer is not a trusted proxy.
 #[inline]
-pub fn client_address(headers: &HeaderMap, peer: &Peer, proxies: &TrustedProxies) -> ClientAddress {
+pub fn client_address(headers: &RequestFields, peer: &Peer, proxies: &TrustedProxies) -> ClientAddress {
     if !proxies.contains(peer.ip) || peer.is_behind {
         return ClientAddress { ip: peer.ip, is_hidden: false, text: peer.text };
     }
@@ -49,7 +49,7 @@ pub fn client_address(headers: &HeaderMap, peer: &Peer, proxies: &TrustedProxies
 }
 
 /// The last address that can be vouched for, and whether whoever stands behind it is hidden.
-fn behind_proxies(headers: &HeaderMap, peer: IpAddr, proxies: &TrustedProxies) -> (IpAddr, bool) {
+fn behind_proxies(headers: &RequestFields, peer: IpAddr, proxies: &TrustedProxies) -> (IpAddr, bool) {
     let mut lines = headers.get_all(&X_FORWARDED_FOR).iter().rev().peekable();
     if lines.peek().is_some() {
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|b| *b == b','));
@@ -116,12 +116,12 @@ mod tests {
     #[track_caller]
     fn check(peer: &str, for_lines: &[&str], forwarded: &[&str], expected: &str) {
         let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()]);
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for line in for_lines {
-            headers.append(&X_FORWARDED_FOR, line.parse().unwrap());
+            headers.append(&X_FORWARDED_FOR, line);
         }
         for line in forwarded {
-            headers.append(&FORWARDED, line.parse().unwrap());
+            headers.append(&FORWARDED, line);
         }
         let peer = Peer::new(peer.parse().unwrap(), Scheme::Http);
         let client = client_address(&headers, &peer, &proxies);
@@ -139,7 +139,7 @@ mod tests {
     fn whoever_is_behind_a_balancer_is_not_believed_as_the_balancer_is() {
         let balancer = "10.0.0.1:1".parse().unwrap();
         let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
-        let headers = HeaderMap::from_iter([(X_FORWARDED_FOR.clone(), "203.0.113.7".parse().unwrap())]);
+        let headers = RequestFields::from_iter([(&X_FORWARDED_FOR, "203.0.113.7")]);
         for (caller, expected) in [(Caller::Behind(balancer), "10.0.0.1"), (Caller::At(balancer), "203.0.113.7")] {
             assert_eq!(client_address(&headers, &Peer::of(caller, Scheme::Http), &proxies).as_str(), expected);
         }
@@ -185,9 +185,9 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_chains_do_no_harm(line in "[0-9a-fx.:,;=\"\\\\ \\[\\]]{0,80}", which in any::<bool>()) {
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             let name = if which { &X_FORWARDED_FOR } else { &FORWARDED };
-            headers.append(name, line.parse().unwrap());
+            headers.append(name, line);
             let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
             let proxies = TrustedProxies::new(&["0.0.0.0/0".parse().unwrap()]);
             let client = client_address(&headers, &peer, &proxies);
@@ -207,8 +207,8 @@ mod tests {
         #[test]
         fn a_client_cannot_choose_its_address(forged in "[0-9., a-z]{0,60}") {
             // The proxy appends what it saw; whatever stands before must not matter.
-            let mut headers = HeaderMap::new();
-            headers.append(&X_FORWARDED_FOR, format!("{forged}, 203.0.113.7").parse().unwrap());
+            let mut headers = RequestFields::new();
+            headers.append(&X_FORWARDED_FOR, format!("{forged}, 203.0.113.7"));
             let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
             let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
             let client = client_address(&headers, &peer, &proxies);

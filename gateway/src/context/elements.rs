@@ -5,8 +5,9 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
 use smallvec::SmallVec;
+
+use crate::request_fields::RequestFields;
 
 use super::client_address::parse_node;
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
@@ -24,7 +25,7 @@ pub(super) struct Element<'h>(&'h [u8]);
 
 impl<'h> Elements<'h> {
     /// Reads them; `None` where a quote is left open, or there are too many.
-    pub(super) fn of(headers: &'h HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &'h RequestFields) -> Option<Self> {
         let mut elements: SmallVec<[Element<'h>; 8]> = SmallVec::new();
         for line in headers.get_all(&FORWARDED) {
             if !split_quoted(line.as_bytes(), b',', |element| elements.push(Element(element))) {
@@ -37,7 +38,7 @@ impl<'h> Elements<'h> {
     /// The same where none of the older headers came: a proxy that speaks those may pass on a `forwarded` that its
     /// client made up.
     #[cold]
-    pub(super) fn alone(headers: &'h HeaderMap) -> Option<Self> {
+    pub(super) fn alone(headers: &'h RequestFields) -> Option<Self> {
         let older = [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST];
         if older.into_iter().any(|name| headers.contains_key(name)) { None } else { Self::of(headers) }
     }
@@ -79,7 +80,7 @@ pub(crate) type ToldOfUrl<'h> = SmallVec<[(u8, &'h [u8]); 4]>;
 
 /// All that `forwarded` tells of the scheme and the host that were asked for: whole pairs, each with the number of its
 /// element. `None` where it cannot be read.
-pub(crate) fn told_of_url(headers: &HeaderMap) -> Option<ToldOfUrl<'_>> {
+pub(crate) fn told_of_url(headers: &RequestFields) -> Option<ToldOfUrl<'_>> {
     let mut told = ToldOfUrl::new();
     for (number, element) in (0..).zip(Elements::of(headers)?.iter()) {
         split_quoted(element.0, b';', |pair| {
@@ -120,7 +121,7 @@ mod tests {
 
     fn of_client(lines: &[&'static str]) -> Option<String> {
         let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for &line in lines {
             headers.append(&FORWARDED, HeaderValue::from_static(line));
         }
@@ -160,7 +161,7 @@ mod tests {
     #[test]
     fn scheme_and_host_are_told_whole_and_element_by_element() {
         let told = |line: &'static str| {
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             headers.append(&FORWARDED, HeaderValue::from_static(line));
             let told = told_of_url(&headers)?;
             Some(told.iter().map(|(number, pair)| format!("{number} {}", pair.escape_ascii())).collect::<Vec<_>>())
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn it_is_not_read_beside_the_older_headers() {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         headers.append(&FORWARDED, HeaderValue::from_static("for=203.0.113.7;proto=https"));
         assert!(Elements::alone(&headers).is_some());
         for name in [&X_FORWARDED_FOR, &X_FORWARDED_PROTO, &X_FORWARDED_HOST] {

@@ -4,15 +4,15 @@
 //! proxy's chains are appended to, and its word on scheme and host stands where it is one plain value. Each chain that
 //! came alone is told in the words of the other too, scheme and host with it: a service may read either.
 
-use bytes::Bytes;
-use http::header::GetAll;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::client_address::parse_node;
 use super::elements::Elements;
 use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::peer::{Peer, Scheme, address_text, write_node, write_words};
 use super::trusted_proxies::TrustedProxies;
+
+use crate::request_fields::{FieldValue, RequestFields, Values};
 
 /// Between two entries of a list.
 const SEPARATOR: &[u8] = b", ";
@@ -22,7 +22,7 @@ const ELEMENT_BYTES: usize = 104;
 /// Writes the four headers. `trusted`: the proxies that are believed, where the peer is one of them; `headers` were
 /// screened for the same. `host` is what the client asked for.
 pub fn set_forwarded(
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     peer: &Peer,
     trusted: Option<&TrustedProxies>,
     host: Option<&HeaderValue>,
@@ -31,12 +31,12 @@ pub fn set_forwarded(
         extend(headers, peer, proxies, host);
         return;
     }
-    set(headers, &X_FORWARDED_FOR, peer.text.as_bytes().to_vec());
-    headers.insert(&X_FORWARDED_PROTO, peer.scheme.header_value());
+    headers.insert(&X_FORWARDED_FOR, peer.text.as_bytes());
+    headers.insert(&X_FORWARDED_PROTO, peer.scheme.as_str());
     match host {
-        Some(host) => headers.insert(&X_FORWARDED_HOST, host.clone()),
-        None => headers.remove(&X_FORWARDED_HOST),
-    };
+        Some(host) => headers.insert(&X_FORWARDED_HOST, host),
+        None => drop(headers.remove(&X_FORWARDED_HOST)),
+    }
     let mut element = Vec::with_capacity(ELEMENT_BYTES + host.map_or(0, HeaderValue::len));
     peer.write_element(&mut element, host);
     set(headers, &FORWARDED, element);
@@ -44,14 +44,14 @@ pub fn set_forwarded(
 
 /// Whether the client's own connection is encrypted: the word of a trusted proxy, where it is one plain value.
 #[inline]
-pub fn is_secure(headers: &HeaderMap, peer: &Peer, trusted: Option<&TrustedProxies>) -> bool {
+pub fn is_secure(headers: &RequestFields, peer: &Peer, trusted: Option<&TrustedProxies>) -> bool {
     let told = trusted.and_then(|proxies| told_scheme(headers, proxies));
     told.unwrap_or(peer.scheme == Scheme::Https)
 }
 
 #[cold]
-fn told_scheme(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<bool> {
-    let mut values = headers.get_all(&X_FORWARDED_PROTO).iter().map(HeaderValue::as_bytes);
+fn told_scheme(headers: &RequestFields, proxies: &TrustedProxies) -> Option<bool> {
+    let mut values = headers.get_all(&X_FORWARDED_PROTO).iter().map(|value| value.as_bytes());
     let told = match values.next() {
         Some(value) => Some(value).filter(|_| values.next().is_none()),
         None => Elements::alone(headers)?.of_client(proxies)?.value(b"proto="),
@@ -62,10 +62,10 @@ fn told_scheme(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<bool> {
 /// The host that the client asked a trusted proxy for, port and all, where it is told in one plain value: what
 /// `set_forwarded` tells an upstream.
 #[cold]
-pub fn told_host(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<HeaderValue> {
+pub fn told_host(headers: &RequestFields, proxies: &TrustedProxies) -> Option<HeaderValue> {
     let mut values = headers.get_all(&X_FORWARDED_HOST).iter();
     let told = match values.next() {
-        Some(value) => value.clone(),
+        Some(value) => value.to_header_value(),
         None => HeaderValue::from_bytes(Elements::alone(headers)?.of_client(proxies)?.value(b"host=")?).ok()?,
     };
     (values.next().is_none() && is_host(told.as_bytes())).then_some(told)
@@ -73,7 +73,7 @@ pub fn told_host(headers: &HeaderMap, proxies: &TrustedProxies) -> Option<Header
 
 /// One buffer of the right size for each header that is written.
 #[inline(never)]
-fn extend(headers: &mut HeaderMap, peer: &Peer, proxies: &TrustedProxies, host: Option<&HeaderValue>) {
+fn extend(headers: &mut RequestFields, peer: &Peer, proxies: &TrustedProxies, host: Option<&HeaderValue>) {
     let own = peer.text.as_bytes();
     let mut chain = joined(&headers.get_all(&X_FORWARDED_FOR), own.len());
     let room = ELEMENT_BYTES + host.map_or(0, HeaderValue::len);
@@ -93,12 +93,12 @@ fn extend(headers: &mut HeaderMap, peer: &Peer, proxies: &TrustedProxies, host: 
     separate(&mut chain);
     chain.extend_from_slice(own);
     set(headers, &X_FORWARDED_FOR, chain);
-    keep_or_set(headers, &X_FORWARDED_PROTO, is_scheme, Some(peer.scheme.header_value()));
-    keep_or_set(headers, &X_FORWARDED_HOST, is_host, host.cloned());
+    keep_or_set(headers, &X_FORWARDED_PROTO, is_scheme, Some(peer.scheme.as_str().as_bytes()));
+    keep_or_set(headers, &X_FORWARDED_HOST, is_host, host.map(HeaderValue::as_bytes));
 }
 
 /// All lines of a list as one, with room for more; empty where there is nothing.
-fn joined(lines: &GetAll<'_, HeaderValue>, room: usize) -> Vec<u8> {
+fn joined(lines: &Values<'_>, room: usize) -> Vec<u8> {
     let length: usize = lines.iter().map(|line| line.len() + SEPARATOR.len()).sum();
     let mut list = if length == 0 { Vec::new() } else { Vec::with_capacity(length + room) };
     for line in lines {
@@ -111,7 +111,7 @@ fn joined(lines: &GetAll<'_, HeaderValue>, room: usize) -> Vec<u8> {
 /// `forwarded` in the words of the older headers, where none of those came: writes scheme and host as they are told of
 /// the client's own connection, and gives the chain, with room for more. Whoever reads either header learns the same.
 #[cold]
-fn tell_in_older_words(headers: &mut HeaderMap, proxies: &TrustedProxies, room: usize) -> Vec<u8> {
+fn tell_in_older_words(headers: &mut RequestFields, proxies: &TrustedProxies, room: usize) -> Vec<u8> {
     let Some(elements) = Elements::alone(headers) else { return Vec::new() };
     let mut chain = Vec::with_capacity(ELEMENT_BYTES + room);
     for element in elements.iter() {
@@ -140,7 +140,7 @@ fn tell_in_older_words(headers: &mut HeaderMap, proxies: &TrustedProxies, room: 
 /// newer header tells the whole way. Where scheme or host are told of the client's own connection, its element has them
 /// and no other: ours would say the opposite, and some services read the last one.
 fn in_newer_words(
-    headers: &HeaderMap,
+    headers: &RequestFields,
     peer: &Peer,
     proxies: &TrustedProxies,
     chain: &[u8],
@@ -149,10 +149,10 @@ fn in_newer_words(
     let scheme = only(headers, &X_FORWARDED_PROTO, is_scheme);
     let told_host = only(headers, &X_FORWARDED_HOST, is_host);
     let is_told = scheme.is_some() || told_host.is_some();
-    let scheme = scheme.map_or(peer.scheme.as_str().as_bytes(), HeaderValue::as_bytes);
-    let host = told_host.or(host);
+    let scheme = scheme.map_or(peer.scheme.as_str().as_bytes(), |value| value.as_bytes());
+    let host = told_host.map(|told| told.as_bytes()).or(host.map(HeaderValue::as_bytes));
     // An address of eleven bytes, and it is mostly longer, has room for `for="[]"`.
-    let mut list = Vec::with_capacity(chain.len() * 2 + ELEMENT_BYTES + host.map_or(0, HeaderValue::len));
+    let mut list = Vec::with_capacity(chain.len() * 2 + ELEMENT_BYTES + host.map_or(0, <[u8]>::len));
     let client_end = convert(&mut list, chain, proxies);
     separate(&mut list);
     peer.write_for(&mut list);
@@ -196,26 +196,23 @@ fn separate(list: &mut Vec<u8>) {
 }
 
 /// Replaces a header by what was made of valid values, and so is one.
-fn set(headers: &mut HeaderMap, name: &HeaderName, value: Vec<u8>) {
-    match HeaderValue::from_maybe_shared(Bytes::from(value)) {
-        Ok(value) => headers.insert(name, value),
-        Err(_) => headers.remove(name),
-    };
+fn set(headers: &mut RequestFields, name: &HeaderName, value: Vec<u8>) {
+    headers.insert(name, value);
 }
 
 /// Leaves a single valid value as it is; else writes ours, or removes the field where we have none.
-fn keep_or_set(headers: &mut HeaderMap, name: &HeaderName, valid: fn(&[u8]) -> bool, own: Option<HeaderValue>) {
+fn keep_or_set(headers: &mut RequestFields, name: &HeaderName, valid: fn(&[u8]) -> bool, own: Option<&[u8]>) {
     if only(headers, name, valid).is_some() {
         return;
     }
     match own {
         Some(own) => headers.insert(name, own),
-        None => headers.remove(name),
-    };
+        None => drop(headers.remove(name)),
+    }
 }
 
 /// A trusted proxy's word, where it is one valid value.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName, valid: fn(&[u8]) -> bool) -> Option<&'h HeaderValue> {
+fn only<'h>(headers: &'h RequestFields, name: &HeaderName, valid: fn(&[u8]) -> bool) -> Option<FieldValue<'h>> {
     let mut values = headers.get_all(name).iter();
     values.next().filter(|value| valid(value.as_bytes()) && values.next().is_none())
 }

@@ -9,6 +9,7 @@ use http::{HeaderName, header};
 use smallvec::SmallVec;
 
 use super::hop_by_hop;
+use crate::algorithms::words::is_plain_name;
 use crate::config::settings::identity::{HeaderPattern, IdentityHeaders};
 use crate::config::settings::server::Underscores;
 
@@ -59,12 +60,6 @@ macro_rules! usual_names {
     ($($name:ident)*) => {
         /// Names that most requests have, which mean the same on every hop, and which no proxy vouches for.
         static USUAL: [HeaderName; [$(stringify!($name)),*].len()] = [$(header::$name),*];
-
-        /// Whether this is one of those: a number to the library, so that it takes one look, whatever its letters.
-        #[inline]
-        fn is_usual(name: &HeaderName) -> bool {
-            matches!(*name, $(header::$name)|*)
-        }
     };
 }
 
@@ -72,6 +67,28 @@ usual_names! {
     ACCEPT ACCEPT_CHARSET ACCEPT_ENCODING ACCEPT_LANGUAGE AUTHORIZATION CACHE_CONTROL CONTENT_ENCODING CONTENT_LENGTH
     CONTENT_TYPE COOKIE DNT HOST IF_MATCH IF_MODIFIED_SINCE IF_NONE_MATCH IF_RANGE ORIGIN PRAGMA RANGE REFERER
     UPGRADE_INSECURE_REQUESTS USER_AGENT
+}
+
+/// Whether this is one of those. By length first, so that most names cost one comparison.
+#[inline]
+fn is_usual(name: &[u8]) -> bool {
+    match name.len() {
+        3 => name == b"dnt",
+        4 => name == b"host",
+        5 => name == b"range",
+        6 => matches!(name, b"accept" | b"cookie" | b"origin" | b"pragma"),
+        7 => name == b"referer",
+        8 => matches!(name, b"if-match" | b"if-range"),
+        10 => name == b"user-agent",
+        12 => name == b"content-type",
+        13 => matches!(name, b"authorization" | b"cache-control" | b"if-none-match"),
+        14 => matches!(name, b"accept-charset" | b"content-length"),
+        15 => matches!(name, b"accept-encoding" | b"accept-language"),
+        16 => name == b"content-encoding",
+        17 => name == b"if-modified-since",
+        25 => name == b"upgrade-insecure-requests",
+        _ => false,
+    }
 }
 
 impl HeaderRules {
@@ -103,19 +120,23 @@ impl HeaderRules {
     /// Whether nothing has to be asked of this name: it is a usual one, speaks of no connection, and passes from
     /// whatever peer.
     #[inline]
-    pub(super) fn passes_at_once(&self, name: &HeaderName) -> bool {
+    pub(super) fn passes_at_once(&self, name: &[u8]) -> bool {
         self.passes_usual && is_usual(name)
     }
 
     /// Whether only the gateway may set this header, `name` in lower case.
     pub fn is_identity(&self, name: &str) -> bool {
-        if is_plain(name.as_bytes()) { self.matches_folded(name.as_bytes()) } else { self.matches_folded(&fold(name)) }
+        if is_plain_name(name.as_bytes()) {
+            self.matches_folded(name.as_bytes())
+        } else {
+            self.matches_folded(&fold(name))
+        }
     }
 
     /// Judges one name of a request, in lower case. `hop_by_hop` names are not judged here, their look-alikes are.
     #[inline]
     pub(super) fn judge(&self, name: &[u8], peer_trusted: bool) -> Verdict {
-        if is_plain(name) {
+        if is_plain_name(name) {
             let remove = self.matches_folded(name) || (!peer_trusted && is_for_proxies(name));
             if remove { Verdict::Remove } else { Verdict::Keep }
         } else {
@@ -179,30 +200,6 @@ fn is_for_proxies(name: &[u8]) -> bool {
     }
 }
 
-/// Letters of lower case, digits and dashes only. Every name of every request is looked at, so eight bytes at a time.
-#[inline]
-fn is_plain(name: &[u8]) -> bool {
-    match name.last_chunk() {
-        // The last eight overlap with those before them.
-        Some(last) => name.chunks_exact(8).all(|eight| eight.try_into().is_ok_and(are_plain)) && are_plain(*last),
-        None => name.iter().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-')),
-    }
-}
-
-/// The same of eight bytes at once: the high bit of each byte of `from(b)` tells whether that byte is at least `b`, and
-/// no sum carries into the next byte as long as all are ASCII.
-#[inline]
-fn are_plain(bytes: [u8; 8]) -> bool {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = EACH * 0x80;
-    let word = u64::from_le_bytes(bytes);
-    let from = |least: u8| (word & !HIGH) + EACH * u64::from(0x80 - least);
-    let letters = from(b'a') & !from(b'z' + 1);
-    let digits = from(b'0') & !from(b'9' + 1);
-    let dashes = from(b'-') & !from(b'-' + 1);
-    (letters | digits | dashes) & !word & HIGH == HIGH
-}
-
 fn fold_byte(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
@@ -220,12 +217,12 @@ mod tests {
     proptest! {
         #[test]
         fn plain_names_are_told_apart_byte_by_byte(mut name in "[a-z0-9-]{0,30}", odd in any::<(bool, char, u8)>()) {
-            prop_assert!(is_plain(name.as_bytes()));
+            prop_assert!(is_plain_name(name.as_bytes()));
             if odd.0 {
                 let at = usize::from(odd.2) % (name.len() + 1);
                 name.insert(at, odd.1);
                 let expected = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-                prop_assert_eq!(is_plain(name.as_bytes()), expected);
+                prop_assert_eq!(is_plain_name(name.as_bytes()), expected);
             }
         }
     }
@@ -237,7 +234,7 @@ mod tests {
             for (length, at) in [(1, 0), (8, 0), (8, 7), (13, 4), (13, 9), (13, 12)] {
                 let mut name = vec![b'a'; length];
                 name[at] = byte;
-                assert_eq!(is_plain(&name), expected, "{byte:#x} at {at} of {length}");
+                assert_eq!(is_plain_name(&name), expected, "{byte:#x} at {at} of {length}");
             }
         }
     }
@@ -246,16 +243,17 @@ mod tests {
     fn usual_names_pass_as_all_rules_say_unless_one_is_taken() {
         let rules = rules(Underscores::Drop);
         for name in &USUAL {
-            assert!(is_usual(name) && rules.passes_at_once(name), "{name}");
+            let text = name.as_str().as_bytes();
+            assert!(is_usual(text) && rules.passes_at_once(text), "{name}");
             assert_eq!(rules.why_taken(name, false), None, "{name}");
             assert_eq!(hop_by_hop::kind(name.as_str().as_bytes()), hop_by_hop::Kind::EndToEnd, "{name}");
         }
         for other in ["te", "connection", "forwarded", "expect", "upgrade", "trailer", "x-user-id", "accept-x"] {
-            assert!(!rules.passes_at_once(&HeaderName::from_static(other)), "{other}");
+            assert!(!rules.passes_at_once(other.as_bytes()), "{other}");
         }
         let strip = vec![HeaderPattern::Prefix("accept-".into())];
         let taken = HeaderRules::new(&IdentityHeaders { strip, ..IdentityHeaders::usual() }, Underscores::Drop);
-        assert!(!USUAL.iter().any(|name| taken.passes_at_once(name)), "each is asked about then");
+        assert!(!USUAL.iter().any(|name| taken.passes_at_once(name.as_str().as_bytes())), "each is asked about then");
         assert_eq!(taken.judge(b"accept-language", true), Verdict::Remove);
     }
 

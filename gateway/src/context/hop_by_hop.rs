@@ -12,7 +12,9 @@ use http::header::{CONNECTION, TE, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 use smallvec::SmallVec;
 
+use super::any_fields::AnyFields;
 use crate::http1::Fields;
+use crate::request_fields::{FieldValue, RequestFields};
 
 /// Names to remove, gathered before any is removed; most messages have at most a few.
 pub(super) type Names = SmallVec<[HeaderName; 4]>;
@@ -39,13 +41,19 @@ impl Kind {
     }
 }
 
+/// Whether a name, in lower case, is of one connection and passes in no form.
+#[inline]
+pub(super) fn is_of_connection(name: &[u8]) -> bool {
+    matches!(kind_of_lower(name), Kind::Hop | Kind::Connection)
+}
+
 /// Classifies a name, which case does not matter to.
 #[inline]
 pub(super) fn kind(name: &[u8]) -> Kind {
     classify(name.len(), |other| name[0] | 0x20 == other[0] && name.eq_ignore_ascii_case(other))
 }
 
-/// Classifies a name that is lower case already, as those of a `HeaderMap` are.
+/// Classifies a name that is lower case already, as those of a `RequestFields` are.
 #[inline]
 fn kind_of_lower(name: &[u8]) -> Kind {
     classify(name.len(), |other| name == other)
@@ -87,29 +95,30 @@ fn may_be_named(name: &[u8]) -> bool {
 }
 
 /// Removes the fields that the message's `Connection` values name.
-pub(super) fn remove_named(headers: &mut HeaderMap) {
-    // The values are taken out of the map, so that it can change while they are read.
-    let values: SmallVec<[HeaderValue; 2]> = headers.get_all(CONNECTION).iter().cloned().collect();
-    for value in &values {
-        for name in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
+#[cold]
+pub(super) fn remove_named(headers: &mut impl AnyFields) {
+    let mut named: SmallVec<[String; 2]> = SmallVec::new();
+    for value in headers.values_of(&CONNECTION) {
+        for name in value.split(|b| *b == b',').map(<[u8]>::trim_ascii) {
             let common = name.eq_ignore_ascii_case(b"keep-alive") || name.eq_ignore_ascii_case(b"close");
             if !common
                 && may_be_named(name)
                 && let Ok(name) = std::str::from_utf8(name)
             {
-                headers.remove(name);
+                named.push(name.to_ascii_lowercase());
             }
         }
     }
+    named.iter().for_each(|name| headers.remove_all(name));
 }
 
 /// Leaves `te: trailers` where the message accepts trailers, and nothing else of `te`.
-pub(super) fn reduce_te(headers: &mut HeaderMap) {
-    let accepts = |value: &HeaderValue| {
+pub(super) fn reduce_te(headers: &mut RequestFields) {
+    let accepts = |value: FieldValue<'_>| {
         value.as_bytes().split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     };
     if headers.get_all(TE).iter().any(accepts) {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
+        headers.insert(TE, "trailers");
     } else {
         headers.remove(TE);
     }
@@ -146,17 +155,15 @@ impl Found {
         }
     }
 
-    /// Removes the fields found, `doomed` among them.
+    /// Removes what `connection` names, and of `te` what does not pass. `connection` itself is removed with all others
+    /// that are of a connection.
     #[inline]
-    pub(super) fn act(&self, headers: &mut HeaderMap, doomed: &Names) {
+    pub(super) fn act(&self, headers: &mut RequestFields) {
         if self.connection {
             remove_named(headers);
         }
         if self.te {
             reduce_te(headers);
-        }
-        for name in doomed {
-            headers.remove(name);
         }
     }
 }
@@ -196,9 +203,9 @@ fn named_by_connection(fields: &Fields) -> Vec<Vec<u8>> {
 }
 
 /// Whether a request asks for a WebSocket (RFC 6455, section 4.1).
-pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> bool {
+pub fn is_websocket(method: &Method, version: Version, headers: &RequestFields) -> bool {
     let upgrade = headers.get(UPGRADE);
-    let names_upgrade = |value: &HeaderValue| {
+    let names_upgrade = |value: FieldValue<'_>| {
         value.as_bytes().split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     };
     *method == Method::GET
@@ -209,10 +216,10 @@ pub fn is_websocket(method: &Method, version: Version, headers: &HeaderMap) -> b
 
 /// Marks a head as a switch to WebSocket (RFC 6455, section 4.1), after the fields of the connection behind are gone.
 /// No trailers follow, and some servers read one line of `connection` alone.
-pub fn mark_websocket(headers: &mut HeaderMap) {
-    headers.remove(TE);
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+pub fn mark_websocket(headers: &mut impl AnyFields) {
+    headers.remove_all(TE.as_str());
+    headers.set(&CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.set(&UPGRADE, HeaderValue::from_static("websocket"));
 }
 
 #[cfg(test)]

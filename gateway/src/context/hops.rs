@@ -2,14 +2,15 @@
 //!
 //! Of OPTIONS alone: TRACE is served by nobody here, and to every other method the field means nothing.
 
+use http::HeaderValue;
 use http::header::MAX_FORWARDS;
-use http::{HeaderMap, HeaderValue};
 
 use crate::http1::decimal;
+use crate::request_fields::RequestFields;
 
 /// Whether it ends here; else one hop is taken off. What is no number means nothing.
 #[cold]
-pub(super) fn is_last(headers: &mut HeaderMap) -> bool {
+pub(super) fn is_last(headers: &mut RequestFields) -> bool {
     let Some(left) = headers.get(MAX_FORWARDS).and_then(|value| decimal(value.as_bytes())) else { return false };
     if let Some(left) = left.checked_sub(1) {
         headers.insert(MAX_FORWARDS, HeaderValue::from(left));
@@ -27,11 +28,11 @@ mod tests {
         for (told, is_at_its_end, passed_on) in
             [("0", true, "0"), ("1", false, "0"), ("070", false, "69"), ("-1", false, "-1"), ("", false, "")]
         {
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             headers.insert(MAX_FORWARDS, HeaderValue::from_static(told));
             assert_eq!(is_last(&mut headers), is_at_its_end, "{told}");
-            assert_eq!(headers[MAX_FORWARDS], passed_on, "{told}");
+            assert_eq!(headers.get(MAX_FORWARDS).unwrap(), passed_on, "{told}");
         }
-        assert!(!is_last(&mut HeaderMap::new()));
+        assert!(!is_last(&mut RequestFields::new()));
     }
 }

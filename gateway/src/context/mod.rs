@@ -11,7 +11,8 @@
 //! 4. [`forwarded::set_forwarded`] and the callers' own `insert`s write the gateway's own headers. They come last, so
 //!    that no `Connection: x-forwarded-for` of a client can take them away.
 
-pub mod client_address;
+pub mod any_fields;
+mod client_address;
 mod elements;
 pub mod forwarded;
 pub mod header_rules;
@@ -33,6 +34,7 @@ pub mod trusted_proxies;
 mod via;
 mod websocket_key;
 
+pub use any_fields::AnyFields;
 pub use client_address::{ClientAddress, client_address};
 pub(crate) use elements::{ToldOfUrl, told_of_url};
 pub use forwarded::set_forwarded;

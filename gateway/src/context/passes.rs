@@ -23,14 +23,12 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue};
-
 use super::hex;
 use super::names::FORWARDED;
 use super::peer::Peer;
 use crate::config::settings::Config;
 use crate::error::{Code, GatewayError};
+use crate::request_fields::RequestFields;
 
 /// So often a request may come by: a service behind the gateway may ask another one by the gateway, and so on, and pass
 /// on the headers that it got itself.
@@ -84,7 +82,7 @@ impl OwnName {
     /// # Errors
     /// 508: it comes again and again.
     #[cold]
-    pub fn passes(&self, headers: &HeaderMap) -> Result<Passes, GatewayError> {
+    pub fn passes(&self, headers: &RequestFields) -> Result<Passes, GatewayError> {
         let lines = headers.get_all(&FORWARDED).iter();
         let passes = lines.fold(Passes::default(), |most, line| self.most_of(line.as_bytes()).max(most));
         if passes.all < MOST { Ok(passes) } else { Err(in_a_circle()) }
@@ -187,16 +185,14 @@ fn in_a_circle() -> GatewayError {
 
 /// Tells the next one of a request that has come by before. The gateway's own element was written last, and its name
 /// ends it.
-pub fn tell(headers: &mut HeaderMap, peer: &Peer, passes: Passes) {
+pub fn tell(headers: &mut RequestFields, peer: &Peer, passes: Passes) {
     if passes.is_first() || peer.own_name.is_none() {
         return;
     }
     let Some(value) = headers.get(&FORWARDED) else { return };
     let mut counted = value.as_bytes().to_vec();
     passes.tell(&mut counted);
-    if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(counted)) {
-        headers.insert(&FORWARDED, value);
-    }
+    headers.insert(&FORWARDED, counted);
 }
 
 /// A number behind a dot, and what follows it.
@@ -211,13 +207,14 @@ fn number(text: &[u8]) -> (Option<u32>, &[u8]) {
 mod tests {
     use super::super::{Scheme, TrustedProxies, set_forwarded};
     use super::*;
+    use http::HeaderValue;
 
     const NAME: &str = "_00000000000000ff";
 
     fn passes(lines: &[&str]) -> Option<u32> {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for line in lines {
-            headers.append(&FORWARDED, line.parse().unwrap());
+            headers.append(&FORWARDED, line);
         }
         OwnName::made_of(255).passes(&headers).ok().map(|passes| passes.all)
     }
@@ -252,9 +249,9 @@ mod tests {
     fn what_becomes_several_calls_comes_to_its_end_sooner() {
         let own = OwnName::made_of(255);
         let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http).named(own);
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for (line, likely) in [("", true), (".1.1", false), (".2.2", false)] {
-            let told = headers.get(&FORWARDED).map_or("", |line: &HeaderValue| line.to_str().unwrap());
+            let told = headers.get(&FORWARDED).map_or("", |line| line.to_str().unwrap());
             assert!(told.ends_with(line), "{told}");
             let passes = own.passes(&headers).unwrap();
             let mut lines = format!("a: b\r\nforwarded: for=a;by={NAME}\r\n").into_bytes();
@@ -266,7 +263,7 @@ mod tests {
             tell(&mut headers, &peer, passes.widened());
         }
         let line = format!("by={NAME}.3, by={NAME}.2.1, by=\"{NAME}.1.99999\"");
-        headers.insert(&FORWARDED, line.parse().unwrap());
+        headers.insert(&FORWARDED, line);
         let passes = own.passes(&headers).unwrap();
         assert_eq!(passes, Passes { all: 3, wide: 9999 }, "the most of each");
     }
@@ -277,7 +274,7 @@ mod tests {
         let proxies = TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]);
         let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http).named(own);
         for trusted in [None, Some(&proxies)] {
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             for pass in 0..MOST {
                 let passes = own.passes(&headers).unwrap();
                 assert_eq!(passes, Passes { all: pass, wide: 0 });
@@ -286,7 +283,7 @@ mod tests {
             }
             let refused = own.passes(&headers).unwrap_err();
             assert_eq!((refused.code, refused.status().as_u16()), (Code::RequestLoop, 508));
-            let line = headers[&FORWARDED].to_str().unwrap();
+            let line = headers.get(&FORWARDED).unwrap().to_str().unwrap();
             assert!(line.ends_with(&format!("for=10.0.0.1;host=a.test;proto=http;by={NAME}.{MOST}")), "{line}");
         }
     }

@@ -2,10 +2,12 @@
 //!
 //! Minting allocates nothing and reads no randomness: 128 random bits come in.
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use super::hex;
 use super::names::X_REQUEST_ID;
+
+use crate::request_fields::RequestFields;
 
 /// The longest id that is taken over from a trusted peer, bytes. A UUID has 36; others in use (ULID, Amazon's
 /// `Root=1-...`, base64 of a digest) stay below 100.
@@ -42,16 +44,16 @@ impl RequestId {
     /// The peer's `x-request-id` where the peer is trusted and the id is one value of 1 to 128 bytes of
     /// `[A-Za-z0-9._~+/=-]`; else a new one.
     #[inline]
-    pub fn accept_or_mint(headers: &HeaderMap, peer_trusted: bool, random: [u64; 2]) -> Self {
+    pub fn accept_or_mint(headers: &RequestFields, peer_trusted: bool, random: [u64; 2]) -> Self {
         if peer_trusted && let Some(id) = Self::accepted(headers) { id } else { Self::mint(random) }
     }
 
-    fn accepted(headers: &HeaderMap) -> Option<Self> {
+    fn accepted(headers: &RequestFields) -> Option<Self> {
         let mut values = headers.get_all(&X_REQUEST_ID).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         let bytes = value.as_bytes();
         let valid = (1..=ACCEPTED_MAX).contains(&bytes.len()) && bytes.iter().all(|b| is_id_byte(*b));
-        valid.then(|| Self(Repr::Accepted(value.clone())))
+        valid.then(|| Self(Repr::Accepted(value.to_header_value())))
     }
 
     /// The id as bytes of ASCII.
@@ -95,7 +97,7 @@ mod tests {
     use super::*;
 
     fn from_peer(values: &[&[u8]], trusted: bool) -> RequestId {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for value in values {
             headers.append(&X_REQUEST_ID, HeaderValue::from_bytes(value).unwrap());
         }

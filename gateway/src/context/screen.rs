@@ -4,14 +4,16 @@
 //! Invariants: no client-sent identity header survives, from whatever peer, however it is spelled (security.md, B2 to
 //! B4); the walk costs no allocation for a request that has nothing to remove; trailers pass the same rules.
 
-use http::header::TRAILER;
+use http::header::{CONNECTION, TRAILER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use super::any_fields::AnyFields;
 use super::header_rules::{HeaderRules, Verdict};
-use super::hop_by_hop::{Found, Kind, Names, kind};
+use super::hop_by_hop::{Found, Kind, Names, is_of_connection, kind, remove_named};
 use super::names::is_own;
 use crate::error::{Code, GatewayError};
 use crate::http1::Fields;
+use crate::request_fields::RequestFields;
 
 /// Why a request is refused by its header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,25 +39,32 @@ impl From<Refused> for GatewayError {
 ///
 /// [`Refused`] when the request must be answered with 400; the headers are then as they came.
 #[inline]
-pub fn screen_request_headers(headers: &mut HeaderMap, rules: &HeaderRules, peer_trusted: bool) -> Result<(), Refused> {
+pub fn screen_request_headers(
+    headers: &mut RequestFields,
+    rules: &HeaderRules,
+    peer_trusted: bool,
+) -> Result<(), Refused> {
     let mut found = Found::default();
-    let mut doomed = Names::new();
-    for name in headers.keys() {
+    let mut dooms = false;
+    for name in headers.names() {
         if rules.passes_at_once(name) {
             continue;
         }
-        let text = name.as_str().as_bytes();
-        if found.see(text) {
-            doomed.push(name.clone());
+        if found.see(name) {
+            dooms = true;
             continue;
         }
-        match rules.judge(text, peer_trusted) {
+        match rules.judge(name, peer_trusted) {
             Verdict::Keep => {}
-            Verdict::Remove => doomed.push(name.clone()),
+            Verdict::Remove => dooms = true,
             Verdict::Refuse => return Err(Refused::Underscore),
         }
     }
-    found.act(headers, &doomed);
+    found.act(headers);
+    if dooms {
+        let goes = |name: &[u8]| is_of_connection(name) || rules.judge(name, peer_trusted) == Verdict::Remove;
+        headers.retain(|name, _| rules.passes_at_once(name) || !goes(name));
+    }
     if found.trailer {
         announce_what_passes(headers, rules);
     }
@@ -66,13 +75,12 @@ pub fn screen_request_headers(headers: &mut HeaderMap, rules: &HeaderRules, peer
 /// message are dropped (RFC 9110, section 6.5.1), and so is all that a client may not say. A trailer cannot be refused
 /// any more, so a name with an underscore is dropped unless it may be kept.
 pub fn screen_trailers(trailers: &mut HeaderMap, rules: &HeaderRules) {
-    let mut found = Found::default();
-    let doomed: Names = trailers
-        .keys()
-        .filter(|name| found.see(name.as_str().as_bytes()) || !may_be_trailer(name, rules))
-        .cloned()
-        .collect();
-    found.act(trailers, &doomed);
+    let doomed: Names = trailers.keys().filter(|name| !may_be_trailer(name, rules)).cloned().collect();
+    if trailers.contains_key(CONNECTION) {
+        remove_named(trailers);
+    }
+    // What is of a connection, `te` too, is among them.
+    doomed.iter().for_each(|name| drop(trailers.remove(name)));
 }
 
 /// Whether a field of this name passes behind a body.
@@ -84,11 +92,11 @@ fn may_be_trailer(name: &HeaderName, rules: &HeaderRules) -> bool {
 /// Leaves of `trailer` the names that pass behind the body: who is told of others would wait for them in vain, or take
 /// their announcement for the gateway's word.
 #[cold]
-pub fn announce_what_passes(headers: &mut HeaderMap, rules: &HeaderRules) {
-    match told_of(headers.get_all(TRAILER).iter().map(HeaderValue::as_bytes), rules) {
+pub fn announce_what_passes(headers: &mut impl AnyFields, rules: &HeaderRules) {
+    match told_of(headers.values_of(&TRAILER), rules) {
         Told::AsItIs => {}
-        Told::Less(told) => drop(headers.insert(TRAILER, told)),
-        Told::Nothing => drop(headers.remove(TRAILER)),
+        Told::Less(told) => headers.set(&TRAILER, told),
+        Told::Nothing => headers.remove_all(TRAILER.as_str()),
     }
 }
 

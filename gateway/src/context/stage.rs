@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{self, HeaderValue};
-use http::request::Parts;
-use http::{HeaderMap, Method, Version};
+use http::{Method, Version};
 
 use super::screen::screen_request_headers;
 use super::survey::Survey;
@@ -13,6 +12,8 @@ use crate::algorithms::grpc_web::Web;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
 use crate::network::Network;
+use crate::request_fields::RequestFields;
+use crate::request_parts::RequestParts;
 use crate::shard::Local;
 use crate::telemetry::metrics::AuthResult;
 
@@ -25,8 +26,8 @@ const BESIDE: usize = " ".len() + " HTTP/1.1\r\n".len() + "\r\n".len();
 pub fn begin<N: Network>(
     snapshot: Arc<Local<N>>,
     arrival: Arrival<N>,
-    parts: &mut Parts,
-) -> (Box<Exchange<N>>, HeaderMap) {
+    parts: &mut RequestParts,
+) -> (Box<Exchange<N>>, RequestFields) {
     let trusted = snapshot.trusts(&arrival.connection.peer);
     let [id_high, id_low, draws @ ..]: [u64; 5] = arrival.shard.draw();
     let request_id = RequestId::accept_or_mint(&parts.headers, trusted, [id_high, id_low]);
@@ -65,7 +66,7 @@ pub struct Admitted {
 ///
 /// # Errors
 /// The problem to answer; after it the connection is closed wherever the request's end is in doubt.
-pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) -> Result<Admitted, GatewayError> {
+pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields) -> Result<Admitted, GatewayError> {
     let survey = Survey::of(headers);
     exchange.traced = survey.traced;
     exchange.timed = survey.timed;
@@ -83,7 +84,7 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
             && survey.upgrade.first.is_some()
             && is_websocket(&exchange.method, exchange.version, headers);
     if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {
-        headers.insert(header::HOST, host.value.clone());
+        headers.insert(header::HOST, &host.value);
     }
     exchange.host = host;
     if has_been_passed_on && let Some(own_name) = exchange.connection.peer.own_name {
@@ -101,8 +102,8 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) ->
 
 /// How a web page writes its call of gRPC, and how it wants the answer.
 #[cold]
-fn of_page(headers: &HeaderMap) -> Option<Web> {
-    let accept = headers.get_all(header::ACCEPT).iter().map(HeaderValue::as_bytes);
+fn of_page(headers: &RequestFields) -> Option<Web> {
+    let accept = headers.get_all(header::ACCEPT).iter().map(|value| value.as_bytes());
     Web::of(headers.get(header::CONTENT_TYPE)?.as_bytes(), accept)
 }
 
@@ -127,7 +128,7 @@ fn is_vouched_for<N: Network>(exchange: &Exchange<N>) -> bool {
 #[inline]
 fn check<N: Network>(
     exchange: &Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     survey: &Survey<'_>,
 ) -> Result<(Option<u64>, Option<Arc<Host>>), GatewayError> {
     http2::check(exchange.version, headers)?;
@@ -152,7 +153,7 @@ fn told_host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Option<
 fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Option<Arc<Host>>, GatewayError> {
     let peer = &exchange.connection.peer;
     let plain = survey.host.first.filter(|_| survey.host.count == 1 && exchange.uri.authority().is_none());
-    if let Some(known) = plain.and_then(|value| peer.recall(value)) {
+    if let Some(known) = plain.and_then(|value| peer.recall(value.as_bytes())) {
         return Ok(Some(known));
     }
     let value = target::host_of(survey, &exchange.uri, exchange.version)?;
@@ -207,8 +208,8 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) 
 /// # Errors
 /// 417
 #[cold]
-pub(crate) fn check_expectation(headers: &HeaderMap) -> Result<(), GatewayError> {
-    let lines = headers.get_all(header::EXPECT).iter().map(HeaderValue::as_bytes);
+pub(crate) fn check_expectation(headers: &RequestFields) -> Result<(), GatewayError> {
+    let lines = headers.get_all(header::EXPECT).iter().map(|value| value.as_bytes());
     let mut words = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     // Elements of a list may be empty (RFC 9110, section 5.6.1).
     if words.all(|word| word.is_empty() || word.eq_ignore_ascii_case(b"100-continue")) {

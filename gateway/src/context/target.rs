@@ -58,7 +58,7 @@ pub fn host_of(survey: &Survey<'_>, uri: &Uri, version: Version) -> Result<Optio
         None => None,
     };
     match (uri.authority(), stated) {
-        (None, Some(stated)) => Ok(Some(stated.clone())),
+        (None, Some(stated)) => Ok(Some(stated.to_header_value())),
         (None, None) if version == Version::HTTP_10 => Ok(None),
         (None, None) => Err(bad("The host header is missing.")),
         (Some(_), None) if version == Version::HTTP_11 => Err(bad("The host header is missing.")),
@@ -174,7 +174,7 @@ pub fn check_framing(survey: &Survey<'_>, version: Version) -> Result<Option<u64
     if survey.content_length.count > 1 {
         return Err(bad("Content-Length is repeated."));
     }
-    let declared = match survey.content_length.first.map(HeaderValue::as_bytes) {
+    let declared = match survey.content_length.first.map(|value| value.as_bytes()) {
         None => None,
         Some(digits) if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => {
             return Err(bad("Content-Length is not a number."));
@@ -202,10 +202,11 @@ fn bad(detail: &'static str) -> GatewayError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::{HeaderMap, header};
+    use crate::request_fields::RequestFields;
+    use http::header;
 
     fn host(uri: &str, hosts: &[&str], version: Version) -> Result<Option<String>, Code> {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for host in hosts {
             headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
         }
@@ -282,7 +283,7 @@ mod tests {
     #[test]
     fn a1_a2_a3_framing_in_doubt_is_refused() {
         let framing = |fields: &[(&str, &str)], version| {
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             for (name, value) in fields {
                 headers.append(
                     http::HeaderName::from_bytes(name.as_bytes()).unwrap(),

@@ -9,13 +9,14 @@
 use std::num::NonZeroU64;
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 use memchr::memmem;
 
 use super::names::TRACEPARENT;
 use super::{hex, tracestate};
 use crate::config::settings::telemetry::{Tracing, TrustTrace};
 use crate::http1::RequestHead;
+use crate::request_fields::RequestFields;
 
 /// `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 const LEN: usize = 55;
@@ -66,7 +67,12 @@ pub struct TraceContext {
 impl TraceContext {
     /// Continues the request's trace as the policy allows, or starts one from these random bits.
     #[inline]
-    pub fn continue_or_start(headers: &HeaderMap, policy: &TracePolicy, peer_trusted: bool, random: [u64; 3]) -> Self {
+    pub fn continue_or_start(
+        headers: &RequestFields,
+        policy: &TracePolicy,
+        peer_trusted: bool,
+        random: [u64; 3],
+    ) -> Self {
         let continues = match policy.trust {
             TrustTrace::Always => true,
             TrustTrace::Trusted => peer_trusted,
@@ -74,8 +80,7 @@ impl TraceContext {
         };
         // An id of zeros is invalid; one chance in 2^64 is not worth a loop.
         let span_id = random[2].max(1).to_be_bytes();
-        // A look at each name costs less than one look-up.
-        let told = continues && headers.keys().any(|name| *name == TRACEPARENT);
+        let told = continues && headers.contains_key(&TRACEPARENT);
         match if told { Incoming::read(headers) } else { None } {
             Some(incoming) => {
                 let sampled = if peer_trusted { incoming.sampled } else { policy.samples(&incoming.trace_id) };
@@ -133,9 +138,7 @@ impl TraceContext {
         } else if head.headers.get(&TRACEPARENT).is_some_and(|told| told.as_bytes().starts_with(trace)) {
             let mut text = self.text;
             text[SPAN].copy_from_slice(&digits);
-            if let Ok(value) = HeaderValue::from_bytes(&text) {
-                head.headers.insert(TRACEPARENT.clone(), value);
-            }
+            head.headers.insert(&TRACEPARENT, text);
         }
     }
 
@@ -167,9 +170,9 @@ struct Incoming {
 }
 
 impl Incoming {
-    fn read(headers: &HeaderMap) -> Option<Self> {
+    fn read(headers: &RequestFields) -> Option<Self> {
         let first = headers.get(&TRACEPARENT)?;
-        if headers.get_all(&TRACEPARENT).iter().nth(1).is_some() {
+        if headers.repeats(&TRACEPARENT) {
             return None;
         }
         Self::parse(first.as_bytes())

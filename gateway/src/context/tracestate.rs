@@ -3,10 +3,11 @@
 //! The gateway has no member of its own, so nothing is moved to the left. A list that is invalid or too large is
 //! dropped as a whole, as the standard allows; a trace goes on without it.
 
-use http::header::GetAll;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use super::names::TRACESTATE;
+
+use crate::request_fields::{RequestFields, Values};
 
 /// Members of a list (section 3.3.1.1).
 const MEMBERS_MAX: usize = 32;
@@ -16,15 +17,15 @@ const BYTES_MAX: usize = 512;
 const PART_MAX: usize = 256;
 
 /// The request's combined `tracestate`; `None` where there is none, or where it must be dropped.
-pub(super) fn combined(headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn combined(headers: &RequestFields) -> Option<HeaderValue> {
     let values = headers.get_all(&TRACESTATE);
     let mut lines = values.iter();
     let first = lines.next()?;
-    let joined = if lines.next().is_none() { first.clone() } else { join(&values)? };
+    let joined = if lines.next().is_none() { first.to_header_value() } else { join(&values)? };
     is_valid(joined.as_bytes()).then_some(joined)
 }
 
-fn join(values: &GetAll<'_, HeaderValue>) -> Option<HeaderValue> {
+fn join(values: &Values<'_>) -> Option<HeaderValue> {
     let mut text = Vec::with_capacity(BYTES_MAX);
     for value in values {
         if text.len() + value.len() >= BYTES_MAX {
@@ -78,9 +79,9 @@ mod tests {
 
     #[track_caller]
     fn check(lines: &[&str], expected: Option<&str>) {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for line in lines {
-            headers.append(&TRACESTATE, line.parse().unwrap());
+            headers.append(&TRACESTATE, line);
         }
         let combined = combined(&headers);
         assert_eq!(combined.as_ref().map(|value| value.to_str().unwrap()), expected, "{lines:?}");

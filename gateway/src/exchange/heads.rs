@@ -1,12 +1,14 @@
 //! What a record tells of the heads of a request and of its answer, where the configuration names headers or parameters
 //! of the query. Written down as they pass: when the record is made they are gone.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 
 use super::Exchange;
+use crate::context::AnyFields;
 use crate::http1::Fields;
 use crate::network::Network;
 use crate::query;
+use crate::request_fields::RequestFields;
 use crate::telemetry::record::HeadFields;
 
 /// Of both heads, what the record is to tell.
@@ -23,9 +25,9 @@ pub(super) struct Heads {
 impl<N: Network> Exchange<N> {
     /// Keeps what the record is to tell of the request's head, before anything of it is believed or taken away.
     #[cold]
-    pub(crate) fn record_sent(&mut self, head: &HeaderMap) {
+    pub(crate) fn record_sent(&mut self, head: &RequestFields) {
         let recorded = &self.snapshot.config.telemetry.recorded;
-        let sent = HeadFields::of(&recorded.request, |name| values(head, name));
+        let sent = HeadFields::of(&recorded.request, |name| head.values_of(name));
         let query = query::only(self.uri.query().unwrap_or(""), &recorded.query).into();
         self.heads = Some(Box::new(Heads { query, sent, answered: HeadFields::default() }));
     }
@@ -49,7 +51,7 @@ impl<N: Network> Exchange<N> {
     #[cold]
     fn record_answer(&mut self, head: &HeaderMap) {
         let names = &self.snapshot.config.telemetry.recorded.response;
-        let answered = HeadFields::of(names, |name| values(head, name));
+        let answered = HeadFields::of(names, |name| head.values_of(name));
         self.set_answered(answered);
     }
 
@@ -64,8 +66,4 @@ impl<N: Network> Exchange<N> {
             heads.answered = answered;
         }
     }
-}
-
-fn values<'a>(head: &'a HeaderMap, name: &'a HeaderName) -> impl Iterator<Item = &'a [u8]> {
-    head.get_all(name).into_iter().map(HeaderValue::as_bytes)
 }

@@ -1,19 +1,20 @@
 //! Which web pages may open a WebSocket on a route, in words: the rule of `identity/page.rs`, what it hangs on, and
 //! what becomes of the page that a question names.
 
-use http::{HeaderMap, header};
+use http::header;
 
 use super::Question;
 use crate::config::settings::Route;
 use crate::error::GatewayError;
 use crate::identity::RouteAuth;
 use crate::identity::page::{ambient_ways, may_open, refused, shown_origin, shows_ambient};
+use crate::request_fields::RequestFields;
 
 /// The rule and its verdict, where the route has the one and the other; the refusal, where the question is such a
 /// handshake. `headers` are the question's, as stages see them.
 pub(super) fn told(
     (route, auth): (&Route, Option<&RouteAuth>),
-    (question, headers): (&Question, &HeaderMap),
+    (question, headers): (&Question, &RequestFields),
     secure: bool,
 ) -> (Option<String>, Option<GatewayError>) {
     let askers = (auth, route.forward_auth.as_deref());

@@ -3,13 +3,14 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use crate::config::settings::Config;
 use crate::config::settings::server::EscapedSlash;
 use crate::context::ClientAddress;
 use crate::context::target::routing_host;
 use crate::origin::Origin;
+use crate::request_fields::RequestFields;
 pub(crate) use crate::routing::conditions;
 use crate::routing::explain::could_be_instead;
 use crate::routing::{Ask, Body, CompiledRewrite, Found, Params, PathError, PathRules, RouteTable, normalise};
@@ -133,7 +134,7 @@ impl<'a> Judge<'a> {
             return Decision { verdict: Verdict::BadPath, sent: None, instead: Vec::new() };
         };
         let host = HeaderValue::from_str(past.host).unwrap_or(HeaderValue::from_static(""));
-        let (host, headers) = (routing_host(&host), HeaderMap::new());
+        let (host, headers) = (routing_host(&host), RequestFields::new());
         // What a listener decides is as unknown as what headers do.
         let (listener, query, client, body) = ("", past.query, past.client, Body::Absent);
         let (host, method) = (&*host, past.method);

@@ -1,15 +1,16 @@
 //! Where a route keeps answers: what that is to a request which shows a credential that nobody has proven.
 
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderName, Method};
 
 use crate::caching::unproven;
 use crate::config::settings::Route;
 use crate::identity::{RouteAuth, Trial};
+use crate::request_fields::RequestFields;
 
 /// Which answers are kept, and whether this request's are.
 pub(super) fn kept(
     route: &Route,
-    (method, headers): (&Method, &HeaderMap),
+    (method, headers): (&Method, &RequestFields),
     proven: Option<(&RouteAuth, &Trial)>,
 ) -> Option<String> {
     let cache = route.cache.as_deref()?;

@@ -1,11 +1,11 @@
 //! The limits that hold for a request, and what it is counted by.
 
-use http::HeaderMap;
 use serde::Serialize;
 
 use crate::config::settings::rate_limit::{LimitKey, Mode, Rate};
 use crate::config::settings::{Config, InFlightLimit, RateLimit, Route};
 use crate::rate_limit::Key;
+use crate::request_fields::RequestFields;
 
 /// A limit that holds for a request.
 #[derive(Debug, Serialize)]
@@ -29,7 +29,7 @@ pub struct Limited {
 }
 
 /// The limits of a route, and who this request counts as.
-pub(super) fn limits(config: &Config, route: &Route, headers: &HeaderMap) -> Vec<Limited> {
+pub(super) fn limits(config: &Config, route: &Route, headers: &RequestFields) -> Vec<Limited> {
     let find = |name: &std::sync::Arc<str>| config.rate_limits.iter().find(|rule| rule.name == *name);
     let counted_by = |(key, prefix): (&LimitKey, u8), rule: &str| {
         let address = || format!("the client's address (IPv6: its /{prefix})");

@@ -1,8 +1,9 @@
 //! The routes that a request which is over did not take, for the flight recorder.
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use crate::context::target::routing_host;
+use crate::request_fields::RequestFields;
 use crate::routing::{Ask, Body, RouteTable};
 
 /// Why a request that is over did not take the other routes; of it method, host and path are known still, the path with
@@ -14,7 +15,7 @@ pub fn look_back(
     parameters: &[Box<str>],
 ) -> (Vec<crate::routing::explain::Miss>, usize) {
     let host = HeaderValue::from_str(host).unwrap_or(HeaderValue::from_static(""));
-    let (host, headers) = (routing_host(&host), HeaderMap::new());
+    let (host, headers) = (routing_host(&host), RequestFields::new());
     let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
     match Method::from_bytes(method.as_bytes()) {
         Ok(method) if path.starts_with('/') => {

@@ -1,7 +1,6 @@
 //! The query that an upstream is sent, where its route edits it: with the values that a question tells, and the names
 //! of those that only a request has. What may be a secret is not shown.
 
-use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 
 use super::Question;
@@ -48,7 +47,7 @@ fn write(question: &Question, (path, params): (&str, &Params), piece: &ValuePiec
             out.extend(percent_decode_str(range.and_then(|range| path.get(range)).unwrap_or("")));
         }
         ValuePiece::Header(name) => {
-            let lines: Vec<&[u8]> = question.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+            let lines: Vec<&[u8]> = question.headers.get_all(name).map(|value| value.as_bytes()).collect();
             out.extend(lines.join(&b", "[..]));
         }
         ValuePiece::Known(known) => {

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Uri, Version};
 use rustls::pki_types::CertificateDer;
 
 use super::proxied::Told;
 use crate::context::is_websocket;
 use crate::context::target::routing_host;
+use crate::request_fields::RequestFields;
 use crate::tls::ClientCertificate;
 
 /// A request to be explained.
@@ -16,7 +17,7 @@ use crate::tls::ClientCertificate;
 pub struct Question {
     pub(super) method: Method,
     pub(super) uri: Uri,
-    pub(super) headers: HeaderMap,
+    pub(super) headers: RequestFields,
     pub(super) certificate: Option<Arc<ClientCertificate>>,
     pub(super) client: Option<IpAddr>,
     /// What the trusted proxy says of it that asks.
@@ -48,7 +49,7 @@ impl Question {
         });
         let asked = of_http.as_deref().unwrap_or(url);
         let uri: Uri = asked.parse().map_err(|error| format!("{url:?} is not a URL: {error}"))?;
-        let mut map = HeaderMap::new();
+        let mut map = RequestFields::new();
         for header in headers {
             let (name, value) = header.split_once(':').ok_or_else(|| format!("{header:?} is not `name: value`"))?;
             let name = HeaderName::from_bytes(name.trim().as_bytes())
@@ -108,7 +109,7 @@ impl Question {
 
     /// The host with its port, as it is written.
     pub(super) fn stated_host(&self) -> Option<HeaderValue> {
-        let header = self.headers.get(http::header::HOST).cloned();
+        let header = self.headers.get(http::header::HOST).map(|host| host.to_header_value());
         let authority = || HeaderValue::from_str(self.uri.authority()?.as_str()).ok();
         header.or_else(authority)
     }

@@ -1,7 +1,7 @@
 //! What the gateway's first stage leaves of a question: the headers that all other stages see, or a refusal.
 
+use http::HeaderName;
 use http::header::HOST;
-use http::{HeaderMap, HeaderName};
 
 use super::Question;
 use crate::config::settings::Config;
@@ -9,11 +9,12 @@ use crate::context::stage::check_expectation;
 use crate::context::target::{check_host, check_method_and_target};
 use crate::context::{HeaderRules, Taken, screen_request_headers};
 use crate::error::GatewayError;
+use crate::request_fields::RequestFields;
 
 /// Headers as routes, limits and identity see them, and what was taken away before.
 pub(super) struct Screened {
     /// What is left.
-    pub(super) headers: HeaderMap,
+    pub(super) headers: RequestFields,
     /// Names of headers that are gone, each with the reason.
     pub(super) removed: Vec<String>,
 }
@@ -31,9 +32,9 @@ pub(super) fn screen(config: &Config, question: &Question) -> Result<Screened, G
     check_expectation(&headers)?;
     let is_trusted = question.told.is_some();
     if let Err(refused) = screen_request_headers(&mut headers, &rules, is_trusted) {
-        let is_cause = |name: &&HeaderName| rules.why_taken(name, is_trusted) == Some(Taken::Refused);
+        let is_cause = |name: &HeaderName| rules.why_taken(name, is_trusted) == Some(Taken::Refused);
         let error = GatewayError::from(refused);
-        return Err(match question.headers.keys().find(is_cause) {
+        return Err(match question.headers.header_names().find(is_cause) {
             Some(name) => GatewayError::new(error.code, format!("{} ({name})", error.detail)),
             None => error,
         });
@@ -42,8 +43,8 @@ pub(super) fn screen(config: &Config, question: &Question) -> Result<Screened, G
     if let Some(host) = question.stated_host().filter(|_| !headers.contains_key(HOST)) {
         headers.insert(HOST, host);
     }
-    let removed = question.headers.keys().filter(|name| !headers.contains_key(*name));
-    let removed = removed.map(|name| format!("{name}: {}", why(rules.why_taken(name, is_trusted)))).collect();
+    let removed = question.headers.header_names().filter(|name| !headers.contains_key(name));
+    let removed = removed.map(|name| format!("{name}: {}", why(rules.why_taken(&name, is_trusted)))).collect();
     Ok(Screened { headers, removed })
 }
 

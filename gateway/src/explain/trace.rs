@@ -1,16 +1,15 @@
 //! Whether a request would be traced.
 
-use http::HeaderMap;
-
 use crate::config::settings::target::origin;
 use crate::config::settings::telemetry::Tracing;
 use crate::context::{TraceContext, TracePolicy};
+use crate::request_fields::RequestFields;
 
 /// Any numbers: what they come to is not told.
 const DRAWN: [u64; 3] = [1, 1, 1];
 
 /// What becomes of the trace that a request brings, or of its own; `None` where nobody would ask.
-pub(super) fn told(settings: &Tracing, headers: &HeaderMap) -> Option<String> {
+pub(super) fn told(settings: &Tracing, headers: &RequestFields) -> Option<String> {
     let policy = TracePolicy::new(settings);
     let brought = |trusted| {
         let trace = TraceContext::continue_or_start(headers, &policy, trusted, DRAWN);
@@ -54,8 +53,8 @@ mod tests {
     fn ask(keys: &str, traceparent: Option<&str>) -> Option<String> {
         let text = format!("[telemetry.tracing]\n{keys}\n");
         let config = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap().config;
-        let mut headers = HeaderMap::new();
-        headers.extend(traceparent.map(|value| (http::HeaderName::from_static("traceparent"), value.parse().unwrap())));
+        let mut headers = RequestFields::new();
+        headers.extend(traceparent.map(|value| ("traceparent", value)));
         told(&config.telemetry.tracing, &headers)
     }
 

@@ -1,13 +1,14 @@
 //! Preflights that no `cors` answers, on routes that ask who asks. Browsers put no credential to them, so that a
 //! service behind such a route never sees one, and pages of other origins cannot call it.
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use crate::config::settings::Route;
+use crate::request_fields::RequestFields;
 use crate::routing::Preflight;
 
 /// What becomes of one, and what to do about it.
-pub(super) fn told(route: &Route, (method, headers): (&Method, &HeaderMap)) -> Option<String> {
+pub(super) fn told(route: &Route, (method, headers): (&Method, &RequestFields)) -> Option<String> {
     let asks = route.auth.as_ref().is_some_and(|auth| !auth.optional);
     if !asks || route.cors.is_some() || Preflight::of(method, headers).is_none() {
         return None;

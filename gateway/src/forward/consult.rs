@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 use super::attempt::{Failure, Manner, Tried, attempt};
 use super::deadline;
@@ -25,6 +25,7 @@ use crate::fetch_failure::innermost;
 use crate::http1::{RequestHead, ResponseHead, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::response_body::Source;
 use crate::telemetry::metrics::WordResult;
 use crate::upstream::stage::select_authority;
@@ -72,7 +73,7 @@ pub struct Refused {
 #[cold]
 pub async fn consult<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
 ) -> Result<Option<Box<Refused>>, Failure> {
     let Some(authority) = exchange.route().and_then(|route| route.authority.clone()) else { return Ok(None) };
     if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
@@ -170,13 +171,13 @@ fn heard<N: Network>(exchange: &Exchange<N>, result: WordResult) {
 }
 
 /// What the service is sent of the request, but for ids.
-fn question<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, settings: &ForwardAuth) -> HeaderMap {
+fn question<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, settings: &ForwardAuth) -> RequestFields {
     let told = [&names::X_FORWARDED_FOR, &names::X_FORWARDED_PROTO, &names::X_FORWARDED_HOST, &names::FORWARDED];
     let told = told.into_iter().filter(|_| exchange.peer_trusted);
-    let mut sent = HeaderMap::with_capacity(settings.request_headers.len() + 8);
+    let mut sent = RequestFields::with_capacity(settings.request_headers.len() + 8);
     for name in settings.request_headers.iter().chain(told) {
         if !sent.contains_key(name) {
-            sent.extend(headers.get_all(name).iter().map(|value| (name.clone(), value.clone())));
+            sent.extend(headers.get_all(name).map(|value| (name, value)));
         }
     }
     let host = exchange.host.as_ref().map(|host| &host.value);
@@ -196,10 +197,10 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap, settings: &
 }
 
 /// All that its answer may depend on, in a form in which no two questions look alike.
-fn key<N: Network>(exchange: &Exchange<N>, sent: &HeaderMap) -> Vec<u8> {
+fn key<N: Network>(exchange: &Exchange<N>, sent: &RequestFields) -> Vec<u8> {
     let mut key = Vec::with_capacity(512);
     for (name, value) in sent {
-        key.extend_from_slice(name.as_str().as_bytes());
+        key.extend_from_slice(name);
         key.push(b':');
         key.extend_from_slice(value.as_bytes());
         key.push(b'\n');
@@ -235,17 +236,17 @@ fn of_answer(head: &ResponseHead, names: &[HeaderName]) -> Copied {
     head.fields.iter().filter_map(named).collect()
 }
 
-fn add(headers: &mut HeaderMap, copied: &[(HeaderName, HeaderValue)]) {
-    headers.extend(copied.iter().cloned());
+fn add(headers: &mut RequestFields, copied: &[(HeaderName, HeaderValue)]) {
+    headers.extend(copied.iter().map(|(name, value)| (name, value)));
 }
 
 /// Asks an endpoint of the service, and another one where that one could not be reached: the question changes nothing,
 /// so it may be put twice.
 async fn ask_one_or_another<N: Network>(
     exchange: &Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     authority: &Authority<N>,
-    mut sent: HeaderMap,
+    mut sent: RequestFields,
 ) -> Result<(ResponseHead, Bytes), GatewayError> {
     let first = select_authority(exchange, headers, &authority.upstream, &[])?;
     let tried = [Arc::clone(&first.endpoint)];
@@ -268,11 +269,11 @@ async fn ask_one_or_another<N: Network>(
 async fn ask<N: Network>(
     exchange: &Exchange<N>,
     selected: Selected<N>,
-    sent: &mut HeaderMap,
+    sent: &mut RequestFields,
     settings: &ForwardAuth,
 ) -> Result<(ResponseHead, Bytes), GatewayError> {
     let mut headers = std::mem::take(sent);
-    headers.insert(header::HOST, selected.endpoint.host.clone());
+    headers.insert(header::HOST, &selected.endpoint.host);
     let mut lines = Vec::with_capacity(256);
     write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_bytes());
     write_field(&mut lines, &names::TRACEPARENT, exchange.trace.as_bytes());

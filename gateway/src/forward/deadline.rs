@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 
 use crate::clock::Since;
 use crate::context::names::{GRPC_TIMEOUT, X_REQUEST_TIMEOUT_MS};
@@ -13,6 +13,7 @@ use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_field};
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::ShedReason;
 use crate::timer::Wait;
 
@@ -21,21 +22,21 @@ const GRPC_MOST_MS: u128 = 99_999_999;
 
 /// The exchange has the time that its route gives, or less where its client says so; it is watched from now on. Several
 /// stages may begin: what the client said is read once, and holds for all of them.
-pub fn begin<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
+pub fn begin<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields) {
     exchange.timeout = exchange.given_time();
     read(exchange, headers);
     arm(exchange);
 }
 
 /// Reads, and takes away, what the client says of its time.
-pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
+pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields) {
     if !exchange.timed {
         return;
     }
     let text = |value: http::HeaderValue| value.to_str().ok().map(str::to_owned);
-    let plain = headers.remove(&X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
+    let plain = headers.take(&X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
     // To what is no call of gRPC it is a field like any other, which its service may want.
-    let grpc = if exchange.is_grpc { headers.remove(&GRPC_TIMEOUT) } else { None };
+    let grpc = if exchange.is_grpc { headers.take(&GRPC_TIMEOUT) } else { None };
     let grpc = grpc.and_then(text).and_then(|text| grpc_timeout(&text));
     let [plain, grpc] = [plain.map(Duration::from_millis), grpc].map(|asked| asked.filter(|asked| !asked.is_zero()));
     // The other header is until response headers alone, as a gateway in front tells it. What was read before holds.
@@ -56,7 +57,7 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderM
 }
 
 /// Forgets how long the client means to wait: a copy has the route's time, also of a client that is in a hurry.
-pub(super) fn forget<N: Network>(exchange: &mut Exchange<N>, headers: &mut HeaderMap) {
+pub(super) fn forget<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields) {
     if std::mem::take(&mut exchange.timed) {
         headers.remove(&X_REQUEST_TIMEOUT_MS);
         if exchange.is_grpc {

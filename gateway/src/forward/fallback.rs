@@ -9,8 +9,6 @@
 //! of the exchange's time, and only where sending the request a second time is safe. Where it fails too, or answers
 //! 5xx, the client is told of the first problem, which is the one that somebody has to mend.
 
-use http::HeaderMap;
-
 use super::attempt::{Failure, Tried};
 use super::retry::{can_go_again, take_body};
 use super::{head, retry};
@@ -21,6 +19,7 @@ use crate::exchange::Exchange;
 use crate::http1::RequestHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::response_body::Answer;
 use crate::telemetry::metrics::FallbackResult;
 use crate::upstream::Selected;
@@ -56,7 +55,7 @@ fn covers<N: Network>(exchange: &Exchange<N>, problem: &GatewayError) -> bool {
 #[cold]
 pub fn instead<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     mut problem: GatewayError,
 ) -> Result<Selected<N>, Failure> {
     exchange.count_shed(&mut problem);
@@ -151,7 +150,7 @@ pub(super) fn conclude<N: Network>(exchange: &mut Exchange<N>, tried: Tried<N>) 
 /// Picks an endpoint of the upstream that stands in for this problem; the problem again where it has none.
 fn stand_in<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     problem: Box<GatewayError>,
 ) -> Result<Selected<N>, Box<GatewayError>> {
     match select_stand_in(exchange, headers) {

@@ -1,11 +1,12 @@
 //! Calls of web pages on routes that translate them (`grpc_web`): to the service they are calls of gRPC like any other.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use crate::algorithms::grpc_web::{Web, type_of_request};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 
 impl<N: Network> Exchange<N> {
     /// How a call of a web page is written, where its route translates it.
@@ -25,7 +26,7 @@ pub(super) fn read<N: Network>(exchange: &Exchange<N>, body: &mut RequestBody) {
 
 /// Makes its head that of a call.
 #[cold]
-pub(super) fn address<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
+pub(super) fn address<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) {
     if exchange.translated().is_none() {
         return;
     }

@@ -4,7 +4,7 @@
 use axum::extract::MatchedPath;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Request, Uri, Version, header};
 
 use super::{deadline, grpc_web};
 use crate::config::settings::route::HostPolicy;
@@ -13,6 +13,7 @@ use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::upstream::{Endpoint, Selected};
 
 /// Enough for the usual context without growing.
@@ -31,7 +32,7 @@ pub struct Outgoing {
 pub fn build<N: Network>(
     exchange: &mut Exchange<N>,
     selected: &Selected<N>,
-    mut headers: HeaderMap,
+    mut headers: RequestFields,
     target: PathAndQuery,
     body: RequestBody,
 ) -> Outgoing {
@@ -52,7 +53,7 @@ pub fn build<N: Network>(
     }
     if let Some(route) = exchange.route() {
         if let HostPolicy::Fixed(host) = &route.settings.host {
-            headers.insert(header::HOST, host.clone());
+            headers.insert(header::HOST, host);
         }
         if let Some(edits) = &route.edits.request {
             edits.apply(&mut headers, exchange.made_for_upstream());
@@ -69,20 +70,20 @@ pub fn build<N: Network>(
 
 /// Names the endpoint that is asked now as the host, where its route says so, or nobody has said another: an HTTP/1.0
 /// client may leave it out, and an HTTP/1.1 request must have one. No edit has to do with it.
-pub(super) fn name_endpoint<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, endpoint: &Endpoint<N>) {
+pub(super) fn name_endpoint<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields, endpoint: &Endpoint<N>) {
     let is_named = match exchange.route().map(|route| &route.settings.host) {
         Some(HostPolicy::Upstream) => true,
         Some(HostPolicy::Fixed(_)) => false,
         Some(HostPolicy::Client) | None => exchange.host.is_none(),
     };
     if is_named {
-        headers.insert(header::HOST, endpoint.host.clone());
+        headers.insert(header::HOST, &endpoint.host);
     }
 }
 
 /// Says that the gateway has passed it on, behind all who have before.
 #[cold]
-fn tell_via(name: &str, version: Version, headers: &mut HeaderMap) {
+fn tell_via(name: &str, version: Version, headers: &mut RequestFields) {
     if let Some(value) = via(name, version) {
         headers.append(header::VIA, value);
     }
@@ -117,11 +118,11 @@ pub(super) fn keep_passport_fresh<N: Network>(exchange: &mut Exchange<N>, head: 
 }
 
 /// The request for a handler, in the form of `http`, with what the program and its stages have put beside it.
-pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMap, target: PathAndQuery) -> Parts {
+pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestFields, target: PathAndQuery) -> Parts {
     deadline::read(exchange, &mut headers);
     add_to_headers(exchange, &mut headers);
     if let Some(host) = exchange.host.as_ref().filter(|_| !headers.contains_key(header::HOST)) {
-        headers.insert(header::HOST, host.value.clone());
+        headers.insert(header::HOST, &host.value);
     }
     if let Some(edits) = exchange.route().and_then(|route| route.edits.request.as_ref()) {
         edits.apply(&mut headers, exchange.made_for_upstream());
@@ -133,7 +134,7 @@ pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: HeaderMa
     parts.method = exchange.method.clone();
     parts.uri = Uri::from(target);
     parts.version = exchange.version;
-    parts.headers = headers;
+    parts.headers = headers.to_map();
     parts.extensions = std::mem::take(&mut exchange.extensions);
     // It is of the router around the gateway: a handler that is a router would take itself for nested in that one.
     parts.extensions.remove::<MatchedPath>();
@@ -156,7 +157,7 @@ fn is_edited<N: Network>(exchange: &Exchange<N>) -> bool {
 
 /// Adds what the gateway says of a request. As plain lines, which cost no look-ups, wherever nothing is there that they
 /// have to be merged with; else among the headers.
-fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Vec<u8> {
+fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) -> Vec<u8> {
     if exchange.peer_trusted || is_edited(exchange) {
         add_to_headers(exchange, headers);
         return Vec::new();
@@ -183,11 +184,11 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> V
     lines
 }
 
-fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) {
-    headers.insert(names::X_REQUEST_ID.clone(), exchange.request_id.to_header_value());
-    headers.insert(names::TRACEPARENT.clone(), exchange.trace.to_header_value());
+fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) {
+    headers.insert(&names::X_REQUEST_ID, exchange.request_id.as_bytes());
+    headers.insert(&names::TRACEPARENT, exchange.trace.as_bytes());
     match &exchange.trace.tracestate {
-        Some(state) => drop(headers.insert(names::TRACESTATE.clone(), state.clone())),
+        Some(state) => headers.insert(&names::TRACESTATE, state),
         None => drop(headers.remove(&names::TRACESTATE)),
     }
     let host = exchange.host.as_ref().map(|host| &host.value);

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use super::attempt::{Manner, attempt};
 use super::{deadline, head};
@@ -26,6 +26,7 @@ use crate::held_bytes::Gathered;
 use crate::http1::write_field;
 use crate::network::Network;
 use crate::request_body::{NotCopied, RequestBody, Tapped};
+use crate::request_fields::RequestFields;
 use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::{MirrorResult, RouteSeries};
 use crate::upstream::stage::select;
@@ -67,7 +68,7 @@ impl Mirroring {
 pub struct Copy<N: Network> {
     /// Its exchange: it leaves no record.
     pub exchange: Box<Exchange<N>>,
-    headers: HeaderMap,
+    headers: RequestFields,
     target: PathAndQuery,
     body: Tapped,
     tally: Tally,
@@ -89,7 +90,7 @@ impl Drop for Tally {
 /// A copy of this request, if one is to be made. Its body is copied as it passes.
 pub fn copy<N: Network>(
     exchange: &Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     target: &PathAndQuery,
     body: &mut RequestBody,
 ) -> Option<Copy<N>> {
@@ -165,7 +166,7 @@ async fn sent<N: Network>(copy: Copy<N>) {
 /// Asks one endpoint, once.
 async fn asked<N: Network>(
     exchange: &mut Exchange<N>,
-    mut headers: HeaderMap,
+    mut headers: RequestFields,
     target: PathAndQuery,
     body: RequestBody,
     tally: &mut Tally,

@@ -1,6 +1,6 @@
 //! WebSocket upgrades (RFC 6455): the tunnel starts after the upstream's 101, never before.
 
-use http::{HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::attempt::Failure;
 use super::head::Outgoing;
@@ -35,14 +35,14 @@ pub async fn upgrade<N: Network>(
     if let Some(key) = &key {
         request.head.headers.insert(header::SEC_WEBSOCKET_KEY, key.value());
     }
-    let asked = request.head.headers.get(header::SEC_WEBSOCKET_KEY).cloned();
+    let asked = request.head.headers.get(header::SEC_WEBSOCKET_KEY).map(|key| key.as_bytes().to_vec());
     let mut answer = forward_to_switch(exchange, selected, request).await?;
     if answer.source.leg.is_shared() {
         if !answer.head.status.is_success() {
             return Ok(Upgraded::Refused(answer));
         }
         let own = key.is_some();
-        prove(&mut answer.head, asked.filter(|_| !own).as_ref());
+        prove(&mut answer.head, asked.filter(|_| !own).as_deref());
         return Ok(Upgraded::Switched(answer));
     }
     if answer.head.status != StatusCode::SWITCHING_PROTOCOLS {
@@ -79,10 +79,10 @@ fn switches(head: &ResponseHead) -> bool {
 
 /// Makes an answer of HTTP/2 the one that a client of HTTP/1 waits for: its 200 is 101 there, and proves nothing (RFC
 /// 8441, section 5), so that the gateway answers the client's key.
-fn prove(head: &mut ResponseHead, asked: Option<&HeaderValue>) {
+fn prove(head: &mut ResponseHead, asked: Option<&[u8]>) {
     head.status = StatusCode::SWITCHING_PROTOCOLS;
     head.fields.retain(|name| !name.eq_ignore_ascii_case(header::SEC_WEBSOCKET_ACCEPT.as_str().as_bytes()));
     if let Some(key) = asked {
-        head.fields.push_more(&[(&header::SEC_WEBSOCKET_ACCEPT, &answer_to(key.as_bytes()))]);
+        head.fields.push_more(&[(&header::SEC_WEBSOCKET_ACCEPT, &answer_to(key))]);
     }
 }

@@ -6,10 +6,8 @@
 //!
 //! Bytes are looked at eight at a time, as one number (`algorithms/words.rs`).
 
-use http::{HeaderName, header};
-
 use super::fields::Known;
-use crate::algorithms::words::{self, HIGH, below, equal, find, word};
+use crate::algorithms::words::{HIGH, below, equal, find, is_plain_name, word};
 
 /// The first line of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -76,25 +74,13 @@ pub(super) struct Field {
 /// Reads a field that begins here. Its name may be none: what asks for that finds out.
 #[inline]
 pub(super) fn field(head: &[u8], at: usize) -> Option<Field> {
-    field_to(head, at, text_end)
-}
-
-/// The same for whoever makes a `HeaderValue` of what it holds, which looks at every byte of that anyway: here they are
-/// passed over.
-#[inline]
-pub(super) fn unchecked_field(head: &[u8], at: usize) -> Option<Field> {
-    field_to(head, at, line_end)
-}
-
-#[inline]
-fn field_to(head: &[u8], at: usize, end_of: impl Fn(&[u8], usize) -> Option<usize>) -> Option<Field> {
     let name_end = find(head, at, |word| equal(word, b':'))?;
     let key = Key::of(head, at, name_end - at)?;
     let mut value = name_end + 1;
     while is_space(*head.get(value)?) {
         value += 1;
     }
-    let mut value_end = end_of(head, value)?;
+    let mut value_end = value_end(head, value)?;
     let next = value_end + 2;
     while value_end > value && is_space(head[value_end - 1]) {
         value_end -= 1;
@@ -109,10 +95,19 @@ pub(super) fn is_end(head: &[u8], at: usize) -> bool {
 }
 
 impl Field {
-    /// Its name; `None` where it has none that is valid.
+    /// Its name, which is in small letters from here on; `None` where it has none that is valid.
     #[inline]
-    pub(super) fn name(&self, head: &[u8]) -> Option<HeaderName> {
-        usual_name(self.key).or_else(|| HeaderName::from_bytes(valid(&head[self.at..self.name_end])?).ok())
+    pub(super) fn small_name<'h>(&self, head: &'h mut [u8]) -> Option<&'h [u8]> {
+        let name = &mut head[self.at..self.name_end];
+        if !is_plain_name(name) {
+            for byte in &mut *name {
+                if !is_token(*byte) {
+                    return None;
+                }
+                byte.make_ascii_lowercase();
+            }
+        }
+        (1..=LONGEST_NAME).contains(&name.len()).then_some(name)
     }
 
     /// What its name means to a connection; `None` where it has none that is valid.
@@ -182,54 +177,21 @@ impl Key {
     }
 }
 
-macro_rules! usual_names {
-    ($($key:ident = $spelled:literal: $name:expr;)*) => {
-        $(const $key: Key = Key::of_name($spelled);)*
-
-        /// The name that a key is of, where it is one that many requests have.
-        #[inline]
-        fn usual_name(key: Key) -> Option<HeaderName> {
-            Some(match key {
-                $($key => const { $name },)*
-                _ => return None,
-            })
-        }
-
-        #[cfg(test)]
-        fn usual() -> Vec<(&'static [u8], HeaderName)> {
-            vec![$((&$spelled[..], $name),)*]
-        }
-    };
-}
-
-usual_names! {
-    ACCEPT = b"accept": header::ACCEPT;
-    ACCEPT_ENCODING = b"accept-encoding": header::ACCEPT_ENCODING;
-    ACCEPT_LANGUAGE = b"accept-language": header::ACCEPT_LANGUAGE;
-    AUTHORIZATION = b"authorization": header::AUTHORIZATION;
-    CACHE_CONTROL = b"cache-control": header::CACHE_CONTROL;
-    CONNECTION = b"connection": header::CONNECTION;
-    CONTENT_ENCODING = b"content-encoding": header::CONTENT_ENCODING;
-    CONTENT_LENGTH = b"content-length": header::CONTENT_LENGTH;
-    CONTENT_TYPE = b"content-type": header::CONTENT_TYPE;
-    COOKIE = b"cookie": header::COOKIE;
-    HOST = b"host": header::HOST;
-    IF_NONE_MATCH = b"if-none-match": header::IF_NONE_MATCH;
-    ORIGIN = b"origin": header::ORIGIN;
-    REFERER = b"referer": header::REFERER;
-    TRACEPARENT = b"traceparent": HeaderName::from_static("traceparent");
-    USER_AGENT = b"user-agent": header::USER_AGENT;
-    X_FORWARDED_FOR = b"x-forwarded-for": HeaderName::from_static("x-forwarded-for");
-    X_REQUEST_ID = b"x-request-id": HeaderName::from_static("x-request-id");
-}
-
-// Of answers.
+// What answers have.
+const CACHE_CONTROL: Key = Key::of_name(b"cache-control");
+const CONNECTION: Key = Key::of_name(b"connection");
+const CONTENT_ENCODING: Key = Key::of_name(b"content-encoding");
+const CONTENT_LENGTH: Key = Key::of_name(b"content-length");
+const CONTENT_TYPE: Key = Key::of_name(b"content-type");
 const DATE: Key = Key::of_name(b"date");
 const ETAG: Key = Key::of_name(b"etag");
 const LAST_MODIFIED: Key = Key::of_name(b"last-modified");
 const SERVER: Key = Key::of_name(b"server");
 const SET_COOKIE: Key = Key::of_name(b"set-cookie");
 const VARY: Key = Key::of_name(b"vary");
+
+/// What the library holds of a name at most.
+const LONGEST_NAME: usize = u16::MAX as usize;
 
 /// A letter or another byte of a name (RFC 9110, section 5.6.2).
 #[inline]
@@ -270,13 +232,22 @@ fn text_end(head: &[u8], mut at: usize) -> Option<usize> {
 /// So near do most values end: it takes less to look there than to call what sees more at once.
 const NEAR: usize = 32;
 
-/// Where a line ends, whatever it holds.
+/// Where a value ends, as `text_end`: for one that may be long.
 #[inline]
-fn line_end(head: &[u8], at: usize) -> Option<usize> {
-    let rest = head.get(at..)?;
-    let near = rest.first_chunk::<NEAR>().and_then(|near| words::position(near, b'\r'));
-    let end = at + near.or_else(|| memchr::memchr(b'\r', rest))?;
-    (head.get(end + 1) == Some(&b'\n')).then_some(end)
+fn value_end(head: &[u8], at: usize) -> Option<usize> {
+    let near = head.get(at..)?.first_chunk::<NEAR>();
+    let is_far = near.is_some_and(|near| find(near, 0, |word| below(word, b' ') | equal(word, DELETE)).is_none());
+    if is_far { far_end(head, at) } else { text_end(head, at) }
+}
+
+/// The same where it is farther away than that.
+#[inline(never)]
+fn far_end(head: &[u8], at: usize) -> Option<usize> {
+    let end = at + NEAR + memchr::memchr(b'\r', &head[at + NEAR..])?;
+    let is_bad = |byte: u8| u8::from((byte < b' ') & (byte != b'\t')) | u8::from(byte == DELETE);
+    // Without a branch for each byte.
+    let bad = head[at + NEAR..end].iter().fold(0, |bad, byte| bad | is_bad(*byte));
+    (bad == 0 && head.get(end + 1) == Some(&b'\n')).then_some(end)
 }
 
 const DELETE: u8 = 0x7f;
@@ -306,30 +277,23 @@ pub(super) fn piece() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::HeaderName;
     use proptest::prelude::*;
 
-    #[test]
-    fn usual_names_are_what_the_library_makes_of_them_in_any_case() {
-        for (spelled, name) in usual() {
-            for spelled in [spelled.to_vec(), spelled.to_ascii_uppercase()] {
-                let head = [&spelled, &b": a\r\n"[..]].concat();
-                let field = field(&head, 0).unwrap();
-                assert_eq!(usual_name(field.key), Some(name.clone()), "{spelled:?}");
-                assert_eq!(HeaderName::from_bytes(&spelled).unwrap(), name);
-            }
-        }
-    }
+    const USUAL: [&[u8]; 6] =
+        [b"cache-control", b"connection", b"content-encoding", b"content-type", b"date", b"last-modified"];
 
     #[test]
     fn what_differs_from_a_usual_name_in_a_byte_is_another() {
-        for (spelled, name) in usual() {
+        for spelled in USUAL {
+            let key = Key::of_name(spelled);
             for at in 0..spelled.len() {
                 for byte in (0..=u8::MAX).filter(|byte| *byte != b':') {
                     let mut head = [spelled, &b": a\r\n"[..]].concat();
                     head[at] = byte;
                     let is_same = byte.eq_ignore_ascii_case(&spelled[at]);
-                    let found = field(&head, 0).and_then(|field| usual_name(field.key));
-                    assert_eq!(found.as_ref() == Some(&name), is_same, "{:?}", head.escape_ascii().to_string());
+                    let found = field(&head, 0).is_some_and(|field| field.key == key);
+                    assert_eq!(found, is_same, "{:?}", head.escape_ascii().to_string());
                 }
             }
         }
@@ -340,8 +304,7 @@ mod tests {
         let others =
             ["x-date", "transfer-encoding", "Transfer-Encoding", "te", "age", "a-name-of-many-letters-is-other"];
         let answers = ["date", "etag", "last-modified", "server", "set-cookie", "vary", "Content-Length", "CONNECTION"];
-        let usual = usual();
-        let usual = usual.iter().map(|(name, _)| std::str::from_utf8(name).unwrap());
+        let usual = USUAL.iter().map(|name| std::str::from_utf8(name).unwrap());
         for name in usual.chain(others).chain(answers) {
             let head = format!("{name}: a\r\n").into_bytes();
             let field = field(&head, 0).unwrap();
@@ -353,6 +316,28 @@ mod tests {
         #[test]
         fn a_token_is_what_the_library_takes_as_a_name(byte in any::<u8>()) {
             prop_assert_eq!(is_token(byte), HeaderName::from_bytes(&[b'a', byte]).is_ok());
+        }
+
+        #[test]
+        fn a_name_is_small_as_the_library_has_it(name in "[ -~]{0,20}") {
+            let mut head = format!("{name}: a\r\n").into_bytes();
+            let expected = HeaderName::from_bytes(name.as_bytes()).ok();
+            let field = field(&head, 0).filter(|_| !name.contains(':'));
+            let small = field.and_then(|field| field.small_name(&mut head).map(<[u8]>::to_vec));
+            let expected = expected.map(|name| name.as_str().as_bytes().to_vec());
+            prop_assert_eq!(small, expected);
+        }
+
+        #[test]
+        fn a_value_ends_where_it_is_text_up_to_a_line_end(
+            value in "[ -~\t\u{e9}]{0,90}", bad in any::<(bool, u8, u8)>(),
+        ) {
+            let mut line = format!("{value}\r\n").into_bytes();
+            if bad.0 {
+                let at = usize::from(bad.1) % line.len();
+                line[at] = bad.2;
+            }
+            prop_assert_eq!(value_end(&line, 0), text_end(&line, 0), "{:?}", line);
         }
     }
 }

@@ -3,12 +3,14 @@
 //! The head is written anew from its parts: one framing field that fits the body, CRLF, token names (security.md, A9).
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, Method, header};
 
 use super::bound_auth::proves_connection;
 use super::spare;
 use super::wire_names::WireNames;
 use super::write_queue::Framing;
+
+use crate::request_fields::RequestFields;
 
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
 #[derive(Debug, Clone)]
@@ -18,7 +20,7 @@ pub struct RequestHead {
     /// The target, in origin-form.
     pub target: PathAndQuery,
     /// The fields; those that frame the body are left to the codec.
-    pub headers: HeaderMap,
+    pub headers: RequestFields,
     /// Further fields as they are written, each with its line end; made by `write_field`.
     pub lines: Vec<u8>,
     /// How the client wrote the names, where they are kept.
@@ -27,7 +29,7 @@ pub struct RequestHead {
 
 impl RequestHead {
     /// A GET beside all requests, on a connection of its own that ends with it.
-    pub fn alone(target: PathAndQuery, headers: HeaderMap) -> Self {
+    pub fn alone(target: PathAndQuery, headers: RequestFields) -> Self {
         Self { method: Method::GET, target, headers, lines: b"connection: close\r\n".to_vec(), names: None }
     }
 
@@ -38,30 +40,18 @@ impl RequestHead {
         out.push(b' ');
         out.extend_from_slice(self.target.as_str().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let (mut had_length, mut has_te, mut binds) = (false, false, false);
+        let mut told = Told::default();
         match &self.names {
-            None => {
-                for (name, value) in &self.headers {
-                    let spelled = name.as_str().as_bytes();
-                    had_length |= write_unless_framing(out, spelled, name, value);
-                    match spelled.len() {
-                        2 => has_te |= *name == header::TE,
-                        13 | 19 => binds |= is_bound(name, value),
-                        _ => {}
-                    }
-                }
-            }
+            None => self.headers.write_lines(out, |name, value| told.see(name, value)),
             Some(names) => {
                 for (spelled, name, value) in names.spell(&self.headers) {
-                    had_length |= write_unless_framing(out, spelled, name, value);
-                    match spelled.len() {
-                        2 => has_te |= *name == header::TE,
-                        13 | 19 => binds |= is_bound(name, value),
-                        _ => {}
+                    if !told.see(name, value.as_bytes()) {
+                        write_line(out, spelled, value.as_bytes());
                     }
                 }
             }
         }
+        let Told { had_length, has_te, binds } = told;
         if has_te {
             // RFC 9110, section 10.1.4: it is of this connection, whatever it says.
             self.write_own(out, &header::CONNECTION, b"te");
@@ -86,7 +76,7 @@ impl RequestHead {
     /// Keeps what it took for another request.
     #[inline]
     pub fn recycle(&mut self) {
-        spare::keep_map(std::mem::take(&mut self.headers));
+        spare::keep_request_fields(std::mem::take(&mut self.headers));
         spare::keep_write_buffer(std::mem::take(&mut self.lines));
     }
 
@@ -100,28 +90,38 @@ impl RequestHead {
     }
 }
 
-/// Whether a field proves who is at the connection.
-fn is_bound(name: &HeaderName, value: &HeaderValue) -> bool {
-    (*name == header::AUTHORIZATION || *name == header::PROXY_AUTHORIZATION) && proves_connection(value.as_bytes())
+/// What the fields of a head say of its connection.
+#[derive(Default)]
+struct Told {
+    had_length: bool,
+    has_te: bool,
+    /// It proves who is at the connection.
+    binds: bool,
+}
+
+impl Told {
+    /// Looks at a field; whether it frames the body, and so is written by itself.
+    #[inline]
+    fn see(&mut self, name: &[u8], value: &[u8]) -> bool {
+        match name.len() {
+            2 => self.has_te |= name == b"te",
+            13 if name == b"authorization" => self.binds |= proves_connection(value),
+            19 if name == b"proxy-authorization" => self.binds |= proves_connection(value),
+            14 if name == b"content-length" => {
+                self.had_length = true;
+                return true;
+            }
+            17 => return name == b"transfer-encoding",
+            _ => {}
+        }
+        false
+    }
 }
 
 /// Appends one field as a line. The value must be one that `HeaderValue` would take.
 #[inline]
 pub fn write_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     write_line(out, name.as_str().as_bytes(), value);
-}
-
-/// Appends a field of the head, in these letters, unless it frames the body, which is written by itself; whether it is
-/// a length.
-#[inline]
-fn write_unless_framing(out: &mut Vec<u8>, spelled: &[u8], name: &HeaderName, value: &HeaderValue) -> bool {
-    if *name == header::CONTENT_LENGTH {
-        return true;
-    }
-    if *name != header::TRANSFER_ENCODING {
-        write_line(out, spelled, value.as_bytes());
-    }
-    false
 }
 
 #[inline]
@@ -143,7 +143,7 @@ mod tests {
     }
 
     fn write(method: Method, fields: &[(&'static str, &'static str)], framing: Framing) -> (String, bool) {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }

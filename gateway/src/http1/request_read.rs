@@ -2,22 +2,22 @@
 //!
 //! What can be judged of the head as a whole (host, target, framing) is left to `context`, which judges requests of
 //! whatever origin; here a head is refused that cannot be told from bytes to fields. What the fields say of the body is
-//! in `request_fields.rs`, and in what words a head is refused in `request_refusal.rs`.
+//! in `request_framing.rs`, and in what words a head is refused in `request_refusal.rs`.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::request::Parts;
 use http::{HeaderName, Method, Uri};
 
 use super::lines::{Lines, all_end_with_cr};
 use super::plain;
-use super::request_fields::{Gathered, RequestRead};
+use super::request_framing::{Gathered, RequestRead};
 use super::request_refusal::{
     BARE_LINE_FEED, ROUND_IT, Refusal, refusal_of, request_line, target_too_long, too_large, wrong_with,
 };
 use super::wire_names::WireNames;
+use crate::request_parts::RequestParts;
 
 /// Fields for which there is room without asking the allocator.
 const USUAL_FIELDS: usize = 128;
@@ -52,7 +52,7 @@ pub(super) fn take(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
-    parts: &mut Parts,
+    parts: &mut RequestParts,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     if buffer.is_empty() {
         return Ok(None);
@@ -79,15 +79,15 @@ pub(super) fn take(
 fn take_at_once(
     buffer: &mut BytesMut,
     limits: &HeadLimits,
-    parts: &mut Parts,
+    parts: &mut RequestParts,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
-    let bytes = buffer.split().freeze();
-    let (request, length) = match parse(&bytes, limits, parts) {
+    let bytes = buffer.split();
+    let (request, behind) = match parse(bytes, limits, parts) {
         Ok(parsed) => parsed,
-        Err(refusal) => return Err(put_back(buffer, bytes, refusal)),
+        Err((refusal, bytes)) => return Err(put_back(buffer, bytes, refusal)),
     };
-    if length < bytes.len() {
-        buffer.extend_from_slice(&bytes[length..]);
+    if !behind.is_empty() {
+        buffer.extend_from_slice(&behind);
     }
     Ok(Some(request))
 }
@@ -104,7 +104,7 @@ fn take_whole(
     buffer: &mut BytesMut,
     lines: &mut Lines,
     limits: &HeadLimits,
-    parts: &mut Parts,
+    parts: &mut RequestParts,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
     let first = lines.count() == 0;
     let found = lines.find_end(buffer).map_err(|_| Refusal::bad(BARE_LINE_FEED))?;
@@ -117,10 +117,9 @@ fn take_whole(
         return if first { check_beginning(buffer) } else { Ok(None) };
     };
     *lines = Lines::default();
-    let head = buffer.split_to(length).freeze();
-    match parse(&head, limits, parts) {
+    match parse(buffer.split_to(length), limits, parts) {
         Ok((request, _)) => Ok(Some(request)),
-        Err(refusal) => Err(put_back(buffer, head, refusal)),
+        Err((refusal, head)) => Err(put_back(buffer, head, refusal)),
     }
 }
 
@@ -134,44 +133,67 @@ fn check_beginning(buffer: &[u8]) -> Result<Option<RequestRead>, Box<Refusal>> {
     }
 }
 
-/// Parses the head that these bytes begin with, and hold whole; its length as well.
+/// Parses the head that these bytes begin with, and hold whole; what is behind it as well.
 #[inline]
-fn parse(head: &Bytes, limits: &HeadLimits, parts: &mut Parts) -> Result<(RequestRead, usize), Box<Refusal>> {
+fn parse(
+    mut head: BytesMut,
+    limits: &HeadLimits,
+    parts: &mut RequestParts,
+) -> Result<(RequestRead, Bytes), (Box<Refusal>, Bytes)> {
     let mut gathered = Gathered::new();
-    match read_plain(head, limits, &mut gathered) {
-        Some((line, http_11, length)) => Ok((gathered.conclude(line, http_11, parts), length)),
+    let plain = read_plain(&mut head, limits, &mut gathered);
+    let mut head = head.freeze();
+    match plain.and_then(|(line, length)| Some((first_line_of(&head, &line)?, line.http_11, length))) {
+        Some((line, http_11, length)) => {
+            let behind = if length < head.len() { head.split_off(length) } else { Bytes::new() };
+            Ok((gathered.conclude(line, http_11, head, parts), behind))
+        }
         None => {
             gathered.give_up();
-            parse_any(head, limits, parts)
+            match parse_any(&head, limits, parts) {
+                Ok((request, length)) => Ok((request, head.slice(length..))),
+                Err(refusal) => Err((refusal, head)),
+            }
         }
     }
 }
 
-/// Reads a head as most are written; `None` where it is not, or wrong. Its first line, whether that is one of HTTP/1.1,
-/// and the head's length.
+/// Reads a head as most are written; `None` where it is not, or wrong. Its first line, and the head's length. Names are
+/// in small letters then, those that were read.
 #[inline]
-fn read_plain(head: &Bytes, limits: &HeadLimits, gathered: &mut Gathered) -> Option<((Method, Uri), bool, usize)> {
+fn read_plain(head: &mut [u8], limits: &HeadLimits, gathered: &mut Gathered) -> Option<(plain::RequestLine, usize)> {
     if limits.keep_names {
         return None;
     }
-    let plain::RequestLine { method_end, target_end, http_11, end } = plain::request_line(head)?;
-    let method = Method::from_bytes(&head[..method_end]).ok()?;
-    let uri = Uri::from_maybe_shared(head.slice(method_end + 1..target_end)).ok()?;
-    let mut at = end;
+    let line = plain::request_line(head)?;
+    let mut at = line.end;
     while !plain::is_end(head, at) {
-        let field = plain::unchecked_field(head, at)?;
-        if gathered.map.len() == limits.fields {
+        let field = plain::field(head, at)?;
+        if gathered.fields.len() == limits.fields {
             return None;
         }
-        gathered.add(field.name(head)?, head.slice(field.value..field.value_end), http_11)?;
+        field.small_name(head)?;
+        gathered.note(head, &field, line.http_11);
         at = field.next;
     }
-    Some(((method, uri), http_11, at + 2))
+    Some((line, at + 2))
+}
+
+/// Method and target of a first line that was found to be one.
+#[inline]
+fn first_line_of(head: &Bytes, line: &plain::RequestLine) -> Option<(Method, Uri)> {
+    let method = Method::from_bytes(&head[..line.method_end]).ok()?;
+    let uri = Uri::from_maybe_shared(head.slice(line.method_end + 1..line.target_end)).ok()?;
+    Some((method, uri))
 }
 
 /// Parses any head, and says what is wrong with one.
 #[cold]
-fn parse_any(head: &Bytes, limits: &HeadLimits, parts: &mut Parts) -> Result<(RequestRead, usize), Box<Refusal>> {
+fn parse_any(
+    head: &Bytes,
+    limits: &HeadLimits,
+    parts: &mut RequestParts,
+) -> Result<(RequestRead, usize), Box<Refusal>> {
     let mut usual = [const { MaybeUninit::uninit() }; USUAL_FIELDS];
     let mut many = Vec::new();
     let space = if limits.fields <= USUAL_FIELDS {
@@ -197,11 +219,11 @@ fn parse_any(head: &Bytes, limits: &HeadLimits, parts: &mut Parts) -> Result<(Re
     let (method, target) = (parsed.method.unwrap_or_default(), parsed.path.unwrap_or_default());
     let http_11 = parsed.version == Some(1);
     let line = first_line(head, method, target, limits)?;
-    let gathered = collect(head, http_11, parsed.headers)?;
+    let gathered = collect(http_11, parsed.headers)?;
     if limits.keep_names {
         parts.extensions.insert(wire_names(head, parsed.headers));
     }
-    Ok((gathered.conclude(line, http_11, parts), length))
+    Ok((gathered.conclude(line, http_11, Bytes::new(), parts), length))
 }
 
 fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> Result<(Method, Uri), Box<Refusal>> {
@@ -226,13 +248,13 @@ fn place(head: &Bytes, part: &[u8]) -> Range<usize> {
     if part.is_empty() || start > head.len() { 0..0 } else { start..start + part.len() }
 }
 
-fn collect(head: &Bytes, http_11: bool, fields: &[httparse::Header<'_>]) -> Result<Gathered, Box<Refusal>> {
+fn collect(http_11: bool, fields: &[httparse::Header<'_>]) -> Result<Gathered, Box<Refusal>> {
     let mut gathered = Gathered::new();
     for field in fields {
         let name = HeaderName::from_bytes(field.name.as_bytes())
             .map_err(|_| Refusal::bad("A header field's name is malformed."))?;
         gathered
-            .add(name, head.slice(place(head, field.value)), http_11)
+            .add(&name, field.value, http_11)
             .ok_or_else(|| Refusal::bad("A header field's value is malformed."))?;
     }
     Ok(gathered)
@@ -257,7 +279,7 @@ mod tests {
     /// A request, and what its head says of what follows.
     #[derive(Debug)]
     struct Whole {
-        parts: Parts,
+        parts: RequestParts,
         read: RequestRead,
     }
 
@@ -268,12 +290,8 @@ mod tests {
         }
     }
 
-    fn blank() -> Parts {
-        http::Request::new(()).into_parts().0
-    }
-
     fn take(buffer: &mut BytesMut, lines: &mut Lines, limits: &HeadLimits) -> Result<Option<Whole>, Box<Refusal>> {
-        let mut parts = blank();
+        let mut parts = RequestParts::default();
         Ok(super::take(buffer, lines, limits, &mut parts)?.map(|read| Whole { parts, read }))
     }
 
@@ -306,7 +324,7 @@ mod tests {
             let head = head.unwrap();
             assert_eq!((&head.parts.method, head.parts.uri.to_string()), (&Method::POST, "/a?b".to_owned()));
             assert_eq!(head.parts.headers.get_all("x-a").iter().collect::<Vec<_>>(), ["one", "t w o"]);
-            assert_eq!(head.parts.headers["empty"], "");
+            assert_eq!(head.parts.headers.get("empty").unwrap(), "");
             assert_eq!((head.body.length_left(), head.keep_alive), (Some(5), true));
             assert_eq!(&buffer[..], b"hello");
         }
@@ -406,12 +424,16 @@ mod tests {
 
     /// What a head is read as by the plain way, and by the one that takes any.
     fn read_twice(text: &[u8], limits: &HeadLimits) -> (Option<String>, Option<String>) {
-        let head = Bytes::copy_from_slice(text);
+        let mut head = BytesMut::from(text);
         let mut gathered = Gathered::new();
-        let plain = read_plain(&head, limits, &mut gathered);
-        let (mut parts, mut others) = (blank(), blank());
-        let plain = plain.map(|(line, http_11, length)| (gathered.conclude(line, http_11, &mut parts), length));
-        let any = parse_any(&head, limits, &mut others).ok();
+        let plain = read_plain(&mut head, limits, &mut gathered);
+        let head = head.freeze();
+        let (mut parts, mut others) = (RequestParts::default(), RequestParts::default());
+        let plain = plain.and_then(|(line, length)| {
+            let first = first_line_of(&head, &line)?;
+            Some((gathered.conclude(first, line.http_11, head.clone(), &mut parts), length))
+        });
+        let any = parse_any(&Bytes::copy_from_slice(text), limits, &mut others).ok();
         (plain.map(|read| format!("{read:?} {parts:?}")), any.map(|read| format!("{read:?} {others:?}")))
     }
 

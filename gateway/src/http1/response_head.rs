@@ -7,7 +7,7 @@ use http::{Method, StatusCode};
 
 use super::fields::{Fields, Known, MAX_BLOCK};
 use super::lines::{Lines, all_end_with_cr};
-use super::request_fields::decimal;
+use super::request_framing::decimal;
 use super::{plain, spare};
 
 /// Fields that an answer may have.

@@ -7,7 +7,6 @@ use std::io;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, Version};
 use http_body::{Body, Frame};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -21,6 +20,7 @@ use super::request_refusal::Refusal;
 use super::response_write::{self, AnswerHead, Circumstances, write_head};
 use super::write_queue::{Framing, WriteQueue};
 use crate::request_body::BodyFault;
+use crate::request_parts::RequestParts;
 
 /// What a client may send ahead of its turn before nobody reads on.
 const AHEAD_BYTES: usize = 16 * 1024;
@@ -37,7 +37,7 @@ pub struct Server<S> {
     lines: Lines,
     limits: HeadLimits,
     /// The head of the request that was read last, until somebody takes what is in it.
-    request: Parts,
+    request: RequestParts,
     /// The body of the request that is being served.
     incoming: BodyReader,
     expects_continue: bool,
@@ -86,7 +86,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
             waits: false,
             lines: Lines::default(),
             limits,
-            request: http::Request::new(()).into_parts().0,
+            request: RequestParts::default(),
             incoming: BodyReader::Over,
             expects_continue: false,
             keep_alive: true,
@@ -137,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Server<S> {
     }
 
     /// The head of the request that came last. It stays here, and is not handed on by value: it is large.
-    pub fn request(&mut self) -> &mut Parts {
+    pub fn request(&mut self) -> &mut RequestParts {
         &mut self.request
     }
 

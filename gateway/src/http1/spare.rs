@@ -9,6 +9,7 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 use super::fields::Fields;
+use crate::request_fields::RequestFields;
 
 /// What is read at once, unless a body keeps its buffer full.
 pub(super) const READ_BYTES: usize = 8 * 1024;
@@ -25,6 +26,7 @@ thread_local! {
     static READ: Stock<BytesMut> = const { RefCell::new(Vec::new()) };
     static WRITE: Stock<Vec<u8>> = const { RefCell::new(Vec::new()) };
     static MAPS: Stock<HeaderMap> = const { RefCell::new(Vec::new()) };
+    static REQUESTS: Stock<RequestFields> = const { RefCell::new(Vec::new()) };
     static FIELDS: Stock<Box<Fields>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -74,18 +76,33 @@ pub(super) fn keep_write_buffer(mut buffer: Vec<u8>) {
     }
 }
 
-/// An empty map, with room if one was kept.
+/// An empty map for an answer of the gateway's own, with room if one was kept.
 #[inline]
 pub(crate) fn map() -> HeaderMap {
     lend(&MAPS).unwrap_or_default()
 }
 
-/// Takes back a map of a request's fields that is of no more use.
+/// Takes back the map of an answer that has been written.
 #[inline]
 pub(super) fn keep_map(mut map: HeaderMap) {
     if (1..=MAP_FIELDS_MAX).contains(&map.capacity()) {
         map.clear();
         keep(&MAPS, map);
+    }
+}
+
+/// No fields of a request, with room for some if that was kept.
+#[inline]
+pub(crate) fn request_fields() -> RequestFields {
+    lend(&REQUESTS).unwrap_or_default()
+}
+
+/// Takes back fields of a request that are of no more use.
+#[inline]
+pub(crate) fn keep_request_fields(mut fields: RequestFields) {
+    if fields.has_room() {
+        fields.clear();
+        keep(&REQUESTS, fields);
     }
 }
 
@@ -141,5 +158,7 @@ mod tests {
         assert_eq!(write_buffer().capacity(), 0);
         keep_map(HeaderMap::with_capacity(1000));
         assert_eq!(map().capacity(), 0);
+        keep_request_fields(RequestFields::new());
+        assert!(!request_fields().has_room(), "there is nothing to keep");
     }
 }

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, header};
 
+use crate::request_fields::{FieldValue, RequestFields};
+
 /// The names of a request's fields, in order for each name.
 #[derive(Debug, Clone, Default)]
 pub struct WireNames(Arc<HeaderMap<Spelled>>);
@@ -36,9 +38,9 @@ impl WireNames {
 
     /// Forgets the names of fields that are not there any more, but for those that say how the body is framed: they are
     /// written anew for the same body.
-    pub fn keep<V>(&mut self, fields: &HeaderMap<V>) {
+    pub fn keep(&mut self, fields: &RequestFields) {
         let frames = |name: &HeaderName| matches!(*name, header::TRANSFER_ENCODING | header::CONTENT_LENGTH);
-        let gone = self.0.keys().filter(|name| !fields.contains_key(*name) && !frames(name));
+        let gone = self.0.keys().filter(|name| !fields.contains_key(name) && !frames(name));
         let gone: Vec<HeaderName> = gone.cloned().collect();
         gone.iter().for_each(|name| self.forget(name));
     }
@@ -48,19 +50,21 @@ impl WireNames {
         self.0.get(name).map_or(name.as_str().as_bytes(), |spelled| &spelled.0)
     }
 
-    /// How the fields of a map were written, one by one. A map gives the fields of one name one after another, in their
-    /// order; one of which there are more than came is written like the last of them.
-    pub(super) fn spell<'n, V>(
+    /// How fields were written, one by one, with their names and values. One of which there are more than came is
+    /// written like the last of them.
+    pub(super) fn spell<'n>(
         &'n self,
-        fields: &'n HeaderMap<V>,
-    ) -> impl Iterator<Item = (&'n [u8], &'n HeaderName, &'n V)> {
-        fields.keys().flat_map(move |name| {
-            let mut spelled = self.0.get_all(name).iter();
-            let mut last = name.as_str().as_bytes();
-            fields.get_all(name).iter().map(move |value| {
-                last = spelled.next().map_or(last, |spelled| &spelled.0);
-                (last, name, value)
-            })
+        fields: &'n RequestFields,
+    ) -> impl Iterator<Item = (&'n [u8], &'n [u8], FieldValue<'n>)> {
+        fields.iter().enumerate().map(move |(at, (name, value))| {
+            let text = std::str::from_utf8(name).unwrap_or_default();
+            let mut spelled = self.0.get_all(text).iter().peekable();
+            if spelled.peek().is_none() {
+                return (name, name, value);
+            }
+            let before = fields.names().take(at).filter(|other| *other == name).count();
+            let last = spelled.take(before + 1).last();
+            (last.map_or(name, |spelled| &spelled.0[..]), name, value)
         })
     }
 }
@@ -75,12 +79,14 @@ mod tests {
         let came =
             came.iter().map(|(name, spelled)| (HeaderName::from_static(name), Bytes::from_static(spelled.as_bytes())));
         let names = WireNames::of(came);
-        let mut fields = HeaderMap::<&str>::default();
+        let mut fields = RequestFields::new();
         for (name, value) in [("x-a", "1"), ("x-a", "2"), ("x-a", "3"), ("host", "a"), ("x-new", "b")] {
-            fields.append(HeaderName::from_static(name), value);
+            fields.append(name, value);
         }
-        let written: Vec<_> =
-            names.spell(&fields).map(|(name, _, value)| (std::str::from_utf8(name).unwrap(), *value)).collect();
+        let written: Vec<_> = names
+            .spell(&fields)
+            .map(|(name, _, value)| (std::str::from_utf8(name).unwrap(), value.to_str().unwrap()))
+            .collect();
         assert_eq!(written, [("X-A", "1"), ("x-a", "2"), ("x-a", "3"), ("HOST", "a"), ("x-new", "b")]);
         assert_eq!(names.first(&header::HOST), b"HOST");
         assert_eq!(names.first(&header::CONTENT_LENGTH), b"content-length");

@@ -41,17 +41,14 @@ pub(super) enum Declared {
 pub(super) fn request(head: &RequestHead, declared: Declared, encrypted: bool) -> Result<Request<()>, h2::Error> {
     let mut headers = HeaderMap::with_capacity(head.headers.len() + 8);
     let (mut authority, mut had_length, mut switches) = (None, false, false);
-    for (name, value) in &head.headers {
-        if *name == HOST {
-            authority = Authority::from_maybe_shared(value.clone()).ok();
-        } else if *name == CONTENT_LENGTH {
-            had_length = true;
-        } else if OF_CONNECTIONS.contains(name) {
-            switches |= *name == http::header::UPGRADE;
-        } else {
-            headers.append(name.clone(), value.clone());
-        }
+    if let Some(host) = head.headers.get(HOST) {
+        authority = Authority::try_from(host.as_bytes()).ok();
     }
+    head.headers.append_to(&mut headers, |name| {
+        had_length |= *name == CONTENT_LENGTH;
+        switches |= *name == http::header::UPGRADE;
+        !(*name == HOST || *name == CONTENT_LENGTH || OF_CONNECTIONS.contains(name))
+    });
     append_lines(&mut headers, &head.lines);
     match declared {
         Declared::Length(length) => drop(headers.insert(CONTENT_LENGTH, HeaderValue::from(length))),

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 use serde_json::Value;
 
 use super::claims::claim;
@@ -13,6 +13,7 @@ use super::places;
 use super::proven::Identity;
 use super::provider::{Place, Provider};
 use crate::config::settings::identity::{Auth, TokenPlace, WantedClaim};
+use crate::request_fields::RequestFields;
 use crate::store::Store;
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
@@ -100,7 +101,7 @@ impl RouteAuth {
     /// What is there is not one credential.
     pub(super) fn present(
         &self,
-        headers: &mut HeaderMap,
+        headers: &mut RequestFields,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
         let mut place = None;
@@ -115,7 +116,7 @@ impl RouteAuth {
     #[inline]
     pub(super) fn present_into<'p, 'c>(
         &'p self,
-        headers: &mut HeaderMap,
+        headers: &mut RequestFields,
         certificate: Option<&Arc<ClientCertificate>>,
         place: &'c mut Option<Credential>,
     ) -> Result<Option<(&'p Arc<Provider>, &'c Credential)>, Malformed> {
@@ -133,7 +134,7 @@ impl RouteAuth {
     /// The same of several providers, each of which has one place.
     fn present_in_order(
         &self,
-        headers: &mut HeaderMap,
+        headers: &mut RequestFields,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
         // The token, once it has been looked for, and that it is none of the providers' so far.
@@ -201,7 +202,7 @@ impl RouteAuth {
 
     /// Takes credentials away that other providers would have looked at.
     #[inline]
-    pub(super) fn strip(&self, headers: &mut HeaderMap, proven_by: &Arc<Provider>) {
+    pub(super) fn strip(&self, headers: &mut RequestFields, proven_by: &Arc<Provider>) {
         // A single provider's has been taken out; `Authorization` of another scheme was for none of them.
         if self.providers.len() == 1 {
             return;
@@ -210,7 +211,7 @@ impl RouteAuth {
             match provider.place() {
                 Place::Header(name) => drop(headers.remove(name)),
                 Place::Bearer | Place::Password if !proven_by.forwards_token() => {
-                    drop(headers.remove(header::AUTHORIZATION));
+                    headers.remove(header::AUTHORIZATION);
                 }
                 Place::Bearer | Place::Password => places::strip(headers, places::BEARER, proven_by),
                 Place::Tokens(places) => places::strip(headers, places, proven_by),

@@ -4,9 +4,10 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 use crate::jws::{decode_base64url, parse_json};
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
 
@@ -32,9 +33,9 @@ pub(super) enum Credential {
 impl Credential {
     /// Puts it back where it is in `Authorization`, for an upstream that is to see it. Another one was left where it
     /// was.
-    pub(super) fn put_back(&self, headers: &mut HeaderMap) {
+    pub(super) fn put_back(&self, headers: &mut RequestFields) {
         if let Self::Bearer(field, _) = self {
-            headers.insert(header::AUTHORIZATION, field.clone());
+            headers.insert(header::AUTHORIZATION, field);
         }
     }
 }
@@ -59,7 +60,7 @@ impl Deref for Credential {
 /// # Errors
 /// There are two `Authorization` fields, the token is empty, or its scheme does not end where it begins: other parsers
 /// find a token there, so it passes for no other scheme, whose credentials go on unverified.
-pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
+pub(super) fn bearer(headers: &mut RequestFields) -> Result<Option<Credential>, Malformed> {
     let mut place = None;
     bearer_into(headers, &mut place)?;
     Ok(place)
@@ -71,11 +72,11 @@ pub(super) fn bearer(headers: &mut HeaderMap) -> Result<Option<Credential>, Malf
 /// As there.
 #[inline]
 pub(super) fn bearer_into<'c>(
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     place: &'c mut Option<Credential>,
 ) -> Result<Option<&'c Credential>, Malformed> {
     check_once(headers, &header::AUTHORIZATION)?;
-    let Some(field) = headers.remove(header::AUTHORIZATION) else { return Ok(None) };
+    let Some(field) = headers.take(header::AUTHORIZATION) else { return Ok(None) };
     match bearer_at(field.as_bytes()) {
         Ok(Some(at)) => Ok(Some(place.insert(Credential::Bearer(field, at)))),
         other => {
@@ -91,10 +92,8 @@ pub(super) fn bearer_into<'c>(
 /// # Errors
 /// There are two.
 #[inline]
-fn check_once(headers: &HeaderMap, name: &HeaderName) -> Result<(), Malformed> {
-    // In most heads no name is there twice, so that nobody has to look this one up.
-    let may_be_twice = headers.len() > headers.keys_len();
-    if may_be_twice && headers.get_all(name).iter().nth(1).is_some() { Err(Malformed) } else { Ok(()) }
+fn check_once(headers: &RequestFields, name: &HeaderName) -> Result<(), Malformed> {
+    if headers.repeats(name) { Err(Malformed) } else { Ok(()) }
 }
 
 /// Where the bearer token begins in the one `Authorization` field.
@@ -116,9 +115,9 @@ pub(super) fn bearer_at(value: &[u8]) -> Result<Option<usize>, Malformed> {
 ///
 /// # Errors
 /// As there.
-pub(super) fn basic(headers: &mut HeaderMap) -> Result<Option<Credential>, Malformed> {
+pub(super) fn basic(headers: &mut RequestFields) -> Result<Option<Credential>, Malformed> {
     check_once(headers, &header::AUTHORIZATION)?;
-    let Some(value) = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes) else { return Ok(None) };
+    let Some(value) = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()) else { return Ok(None) };
     let Some((scheme, rest)) = value.split_at_checked(5) else { return Ok(None) };
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return Ok(None);
@@ -130,7 +129,7 @@ pub(super) fn basic(headers: &mut HeaderMap) -> Result<Option<Credential>, Malfo
             if pair.is_empty() {
                 return Err(Malformed);
             }
-            Ok(headers.remove(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
+            Ok(headers.take(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
         }
         Some((byte, _)) if is_tchar(*byte) => Ok(None),
         _ => Err(Malformed),
@@ -172,9 +171,9 @@ pub(super) fn names_issuer(token: &[u8], issuer: &str) -> bool {
 ///
 /// # Errors
 /// There are two.
-pub(super) fn api_key(headers: &mut HeaderMap, name: &HeaderName) -> Result<Option<Credential>, Malformed> {
+pub(super) fn api_key(headers: &mut RequestFields, name: &HeaderName) -> Result<Option<Credential>, Malformed> {
     check_once(headers, name)?;
-    Ok(headers.remove(name).map(Credential::Key))
+    Ok(headers.take(name).map(Credential::Key))
 }
 
 #[cfg(test)]
@@ -182,9 +181,9 @@ mod tests {
     use super::*;
 
     fn of(values: &[&str]) -> Result<Option<String>, Malformed> {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for value in values {
-            headers.append(header::AUTHORIZATION, value.parse().unwrap());
+            headers.append(header::AUTHORIZATION, value);
         }
         bearer(&mut headers).map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
     }
@@ -208,9 +207,9 @@ mod tests {
     #[test]
     fn h8_a_name_and_password_are_there_once_or_not_at_all() {
         let of = |values: &[&str]| {
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             for value in values {
-                headers.append(header::AUTHORIZATION, value.parse().unwrap());
+                headers.append(header::AUTHORIZATION, value);
             }
             let found = basic(&mut headers).map(|pair| pair.map(|pair| String::from_utf8(pair.to_vec()).unwrap()));
             found.inspect(|found| assert_ne!(found.is_some(), headers.contains_key(header::AUTHORIZATION)))

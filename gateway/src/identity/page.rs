@@ -11,7 +11,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 use super::access::RouteAuth;
 use super::credential::Credential;
@@ -24,6 +24,7 @@ use crate::context::forwarded;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::tls::ClientCertificate;
 
 /// Lets a WebSocket's handshake pass, or not, before anything is proven. Nothing is taken out here.
@@ -31,7 +32,7 @@ use crate::tls::ClientCertificate;
 /// # Errors
 /// 403 for a page of another origin, where the credential is one that browsers send by themselves.
 #[cold]
-pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &HeaderMap) -> Result<(), GatewayError> {
+pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &RequestFields) -> Result<(), GatewayError> {
     let Some(route) = exchange.route().filter(|route| route.settings.websocket) else { return Ok(()) };
     if !headers.contains_key(header::ORIGIN) {
         return Ok(());
@@ -79,7 +80,7 @@ pub(crate) fn ambient_ways((auth, asked): Askers<'_>) -> Vec<&'static str> {
 /// Whether a request shows one of them, and nothing that a page has to write itself.
 pub(crate) fn shows_ambient(
     (auth, asked): Askers<'_>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     certificate: Option<&Arc<ClientCertificate>>,
 ) -> bool {
     let proves_by_itself = auth.is_some_and(|auth| {
@@ -91,7 +92,7 @@ pub(crate) fn shows_ambient(
 }
 
 /// What a page of another origin is told; the origin is for operators.
-pub(crate) fn refused(headers: &HeaderMap) -> GatewayError {
+pub(crate) fn refused(headers: &RequestFields) -> GatewayError {
     let why = format!(
         "{} is neither the host that was asked for nor among `origins` of the route's `cors`, with credentials = true",
         shown_origin(headers)
@@ -100,13 +101,13 @@ pub(crate) fn refused(headers: &HeaderMap) -> GatewayError {
 }
 
 /// What a request says of the page that asks, as it is shown to people.
-pub(crate) fn shown_origin(headers: &HeaderMap) -> String {
+pub(crate) fn shown_origin(headers: &RequestFields) -> String {
     let shown = headers.get_all(header::ORIGIN).iter().map(|it| it.as_bytes().escape_ascii().to_string());
     shown.collect::<Vec<_>>().join(", ")
 }
 
 /// Whether a browser sends it by itself.
-fn is_ambient(provider: &Provider, credential: &Credential, headers: &HeaderMap) -> bool {
+fn is_ambient(provider: &Provider, credential: &Credential, headers: &RequestFields) -> bool {
     match provider.place() {
         Place::Password => true,
         Place::Handshake => matches!(credential, Credential::Certificate(_)),
@@ -119,7 +120,7 @@ fn is_ambient(provider: &Provider, credential: &Credential, headers: &HeaderMap)
 
 /// Whether the service of `forward_auth` is shown what a browser sends by itself, and nothing that no browser sends: no
 /// page can give a handshake a token in `Authorization`, so who shows one is no page.
-fn shows_what_browsers_send(shown: &[HeaderName], headers: &HeaderMap) -> bool {
+fn shows_what_browsers_send(shown: &[HeaderName], headers: &RequestFields) -> bool {
     let is_shown = |name: &HeaderName| shown.contains(name) && headers.contains_key(name);
     let is_written = headers.contains_key(header::AUTHORIZATION) && !is_browsers(headers);
     !is_written && (is_shown(&header::COOKIE) || is_shown(&header::AUTHORIZATION))
@@ -127,20 +128,21 @@ fn shows_what_browsers_send(shown: &[HeaderName], headers: &HeaderMap) -> bool {
 
 /// Whether `Authorization` is of a scheme that browsers answer by themselves, from what they remember or whom their
 /// system has logged in: RFC 7617, RFC 7616, RFC 4559, and NTLM.
-fn is_browsers(headers: &HeaderMap) -> bool {
+fn is_browsers(headers: &RequestFields) -> bool {
     const THEIRS: [&[u8]; 4] = [b"basic", b"digest", b"negotiate", b"ntlm"];
     let scheme = |value: &[u8]| value.split(|byte| *byte == b' ').next().unwrap_or_default().to_ascii_lowercase();
     headers.get_all(header::AUTHORIZATION).iter().any(|value| THEIRS.contains(&&*scheme(value.as_bytes())))
 }
 
 /// Whether a page of this `Origin` may; `own`: the host that was asked for, and whether that was over TLS.
-pub(crate) fn may_open(headers: &HeaderMap, own: (Option<&HeaderValue>, bool), cors: Option<&Cors>) -> bool {
+pub(crate) fn may_open(headers: &RequestFields, own: (Option<&HeaderValue>, bool), cors: Option<&Cors>) -> bool {
     let mut origins = headers.get_all(header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return true };
     if origins.next().is_some() {
         return false;
     }
-    is_own(origin.as_bytes(), own) || cors.is_some_and(|cors| cors.credentials && cors.allows(origin).is_some())
+    is_own(origin.as_bytes(), own)
+        || cors.is_some_and(|cors| cors.credentials && cors.allows(&origin.to_header_value()).is_some())
 }
 
 /// Whether an origin is of the host that was asked for. Where a balancer that nobody trusts ends TLS, the page's is
@@ -164,7 +166,7 @@ mod tests {
     use crate::config::settings::cors::AllowedOrigin;
 
     fn may(origins: &[&'static str], host: &'static str, secure: bool, cors: Option<&Cors>) -> bool {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         for origin in origins {
             headers.append(header::ORIGIN, HeaderValue::from_static(origin));
         }
@@ -202,7 +204,7 @@ mod tests {
             assert!(!may(origins, host, secure, None), "{origins:?} {host}");
         }
         assert!(!may_open(
-            &HeaderMap::from_iter([(header::ORIGIN, HeaderValue::from_static("https://a.test"))]),
+            &RequestFields::from_iter([(header::ORIGIN, HeaderValue::from_static("https://a.test"))]),
             (None, true),
             None
         ));

@@ -7,13 +7,14 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::access::{Presented, RouteAuth};
 use super::credential::{self, Credential, Malformed};
 use super::provider::{Place, Provider};
 use crate::config::settings::identity::TokenPlace;
+use crate::request_fields::{FieldValue, RequestFields};
 use crate::tls::ClientCertificate;
 
 /// Where bearer tokens are.
@@ -24,7 +25,7 @@ impl RouteAuth {
     #[inline(never)]
     pub(super) fn present_anywhere(
         &self,
-        headers: &mut HeaderMap,
+        headers: &mut RequestFields,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
         let mut first = None;
@@ -58,7 +59,7 @@ impl RouteAuth {
 
 /// A token that is this provider's, which is nobody else's business, unless the upstream is to see it.
 fn taken<'p>(
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     provider: &'p Arc<Provider>,
     places: &[TokenPlace],
     token: Credential,
@@ -70,7 +71,7 @@ fn taken<'p>(
 }
 
 /// Whether what these places have of a token is in cookies, and nowhere that a page has to write itself.
-pub(super) fn is_in_cookies_alone(headers: &HeaderMap, places: &[TokenPlace]) -> bool {
+pub(super) fn is_in_cookies_alone(headers: &RequestFields, places: &[TokenPlace]) -> bool {
     let written: Vec<TokenPlace> =
         places.iter().filter(|place| !matches!(place, TokenPlace::Cookie(_))).cloned().collect();
     matches!(find(headers, &written), Ok(None))
@@ -80,7 +81,7 @@ pub(super) fn is_in_cookies_alone(headers: &HeaderMap, places: &[TokenPlace]) ->
 ///
 /// # Errors
 /// A place has two, or there are different ones in two places.
-fn find(headers: &HeaderMap, places: &[TokenPlace]) -> Result<Option<Credential>, Malformed> {
+fn find(headers: &RequestFields, places: &[TokenPlace]) -> Result<Option<Credential>, Malformed> {
     let mut first: Option<Credential> = None;
     for place in places {
         let found = match place {
@@ -97,20 +98,24 @@ fn find(headers: &HeaderMap, places: &[TokenPlace]) -> Result<Option<Credential>
     Ok(first)
 }
 
-fn bearer(headers: &HeaderMap) -> Result<Option<Credential>, Malformed> {
+fn bearer(headers: &RequestFields) -> Result<Option<Credential>, Malformed> {
     let Some(field) = only(headers, &AUTHORIZATION)? else { return Ok(None) };
     let at = credential::bearer_at(field.as_bytes())?;
-    Ok(at.map(|at| Credential::Bearer(field.clone(), at)))
+    Ok(at.map(|at| Credential::Bearer(field.to_header_value(), at)))
 }
 
 /// The whole of a field, which is not empty.
-fn whole(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Credential>, Malformed> {
+fn whole(headers: &RequestFields, name: &HeaderName) -> Result<Option<Credential>, Malformed> {
     let Some(field) = only(headers, name)? else { return Ok(None) };
-    if field.is_empty() { Err(Malformed) } else { Ok(Some(Credential::Within(field.clone(), 0..field.len()))) }
+    if field.is_empty() {
+        Err(Malformed)
+    } else {
+        Ok(Some(Credential::Within(field.to_header_value(), 0..field.len())))
+    }
 }
 
 /// The only field of this name.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h HeaderValue>, Malformed> {
+fn only<'h>(headers: &'h RequestFields, name: &HeaderName) -> Result<Option<FieldValue<'h>>, Malformed> {
     let mut fields = headers.get_all(name).iter();
     let first = fields.next();
     if fields.next().is_some() { Err(Malformed) } else { Ok(first) }
@@ -118,7 +123,7 @@ fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h Head
 
 /// The value of a cookie, which is there once: of two, each reader may take another one. An empty one is none, as
 /// browsers have them after their session has ended.
-fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<Credential>, Malformed> {
+fn cookie(headers: &RequestFields, name: &str) -> Result<Option<Credential>, Malformed> {
     let mut first = None;
     for field in headers.get_all(COOKIE) {
         for pair in pairs(field.as_bytes()) {
@@ -129,7 +134,7 @@ fn cookie(headers: &HeaderMap, name: &str) -> Result<Option<Credential>, Malform
         }
     }
     let first = first.filter(|(_, value)| !value.is_empty());
-    Ok(first.map(|(field, value)| Credential::Within(field.clone(), value)))
+    Ok(first.map(|(field, value)| Credential::Within(field.to_header_value(), value)))
 }
 
 /// Where the pairs of a `Cookie` field are, with the blanks around them (RFC 6265, section 4.2.1).
@@ -156,7 +161,7 @@ fn value_of(field: &[u8], pair: Range<usize>, name: &str) -> Option<Range<usize>
 }
 
 /// Takes away what a provider that was not asked would have looked at; not what the one that was passes on.
-pub(super) fn strip(headers: &mut HeaderMap, places: &[TokenPlace], proven_by: &Provider) {
+pub(super) fn strip(headers: &mut RequestFields, places: &[TokenPlace], proven_by: &Provider) {
     let kept = match proven_by.place() {
         _ if !proven_by.forwards_token() => &[],
         Place::Bearer | Place::Password => BEARER,
@@ -167,7 +172,7 @@ pub(super) fn strip(headers: &mut HeaderMap, places: &[TokenPlace], proven_by: &
 }
 
 /// Takes what is in a place out of what goes on.
-fn take_out(headers: &mut HeaderMap, place: &TokenPlace) {
+fn take_out(headers: &mut RequestFields, place: &TokenPlace) {
     match place {
         TokenPlace::Bearer | TokenPlace::Header(_) => drop(headers.remove(place.header())),
         TokenPlace::Cookie(name) => without_cookie(headers, name),
@@ -183,15 +188,12 @@ pub(super) fn shown(place: &TokenPlace) -> String {
 }
 
 /// Takes a cookie out of all `Cookie` fields; a field in which nothing else was goes with it.
-fn without_cookie(headers: &mut HeaderMap, name: &str) {
-    let has_it = |field: &HeaderValue| {
-        let field = field.as_bytes();
-        pairs(field).any(|pair| value_of(field, pair, name).is_some())
-    };
-    if !headers.get_all(COOKIE).iter().any(has_it) {
+fn without_cookie(headers: &mut RequestFields, name: &str) {
+    let has_it = |field: &[u8]| pairs(field).any(|pair| value_of(field, pair, name).is_some());
+    if !headers.get_all(COOKIE).any(|field| has_it(field.as_bytes())) {
         return;
     }
-    let fields: Vec<HeaderValue> = headers.get_all(COOKIE).iter().cloned().collect();
+    let fields: Vec<Vec<u8>> = headers.get_all(COOKIE).map(|field| field.as_bytes().to_vec()).collect();
     headers.remove(COOKIE);
     for field in fields {
         let kept = if has_it(&field) { others(&field, name) } else { Some(field) };
@@ -202,8 +204,7 @@ fn without_cookie(headers: &mut HeaderMap, name: &str) {
 }
 
 /// A `Cookie` field without one of its cookies; `None` where it has no other.
-fn others(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
-    let bytes = field.as_bytes();
+fn others(bytes: &[u8], name: &str) -> Option<Vec<u8>> {
     let mut kept = Vec::with_capacity(bytes.len());
     for pair in pairs(bytes).filter(|pair| value_of(bytes, pair.clone(), name).is_none()) {
         let text = &bytes[pair];
@@ -214,7 +215,7 @@ fn others(field: &HeaderValue, name: &str) -> Option<HeaderValue> {
             kept.extend_from_slice(text);
         }
     }
-    if kept.is_empty() { None } else { HeaderValue::from_bytes(&kept).ok() }
+    Some(kept).filter(|kept| !kept.is_empty())
 }
 
 #[cfg(test)]
@@ -222,12 +223,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use http::HeaderValue;
 
-    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
-        let field = |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
-        let mut headers = HeaderMap::new();
+    fn headers(fields: &[(&str, &str)]) -> RequestFields {
+        let field =
+            |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
+        let mut headers = RequestFields::new();
         for (name, value) in fields.iter().map(field) {
-            headers.append::<HeaderName>(name, value);
+            headers.append(name, value);
         }
         headers
     }
@@ -245,7 +248,9 @@ mod tests {
     fn left(fields: &[(&str, &str)]) -> Vec<String> {
         let mut headers = headers(fields);
         places().iter().for_each(|place| take_out(&mut headers, place));
-        headers.iter().map(|(name, value)| format!("{name}: {}", value.to_str().unwrap())).collect()
+        let shown =
+            |(name, value): (&[u8], FieldValue<'_>)| format!("{}: {}", name.escape_ascii(), value.to_str().unwrap());
+        headers.iter().map(shown).collect()
     }
 
     #[test]
@@ -298,10 +303,10 @@ mod tests {
         /// Whatever a field holds, no reader finds the token in what goes on, and every other pair is there unchanged.
         #[test]
         fn nothing_is_left_and_nothing_else_lost(text in "[sab=; \"]{0,24}") {
-            let mut all = HeaderMap::new();
+            let mut all = RequestFields::new();
             all.insert(COOKIE, HeaderValue::from_str(&text).unwrap());
-            let of = |headers: &HeaderMap, own: bool| -> Vec<Vec<u8>> {
-                let fields = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes);
+            let of = |headers: &RequestFields, own: bool| -> Vec<Vec<u8>> {
+                let fields = headers.get_all(COOKIE).iter().map(|value| value.as_bytes());
                 let pairs = fields.flat_map(|field| pairs(field).map(move |pair| (field, pair)));
                 let wanted = pairs.filter(|(field, pair)| value_of(field, pair.clone(), "s").is_some() == own);
                 wanted.map(|(field, pair)| field[pair].trim_ascii().to_vec()).filter(|pair| !pair.is_empty()).collect()

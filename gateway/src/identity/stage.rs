@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use http::{HeaderMap, HeaderValue};
+use http::HeaderValue;
 
 use super::access::RouteAuth;
 use super::credential::Credential;
@@ -22,6 +22,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::plugins::IdentityRequest;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::{AuthResult, CacheResult, ShedReason};
 use crate::timer::Wait;
 
@@ -97,7 +98,7 @@ impl Denied {
 #[inline]
 pub fn recall<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
 ) -> Result<Option<Box<Unproven>>, GatewayError> {
     match recalled(exchange, headers) {
         Ok(Recalled::Granted(identity)) => {
@@ -117,7 +118,7 @@ pub fn recall<N: Network>(
 
 /// The same with the exchange as it is: what the route asks for is borrowed from there.
 #[inline]
-fn recalled<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Result<Recalled, Box<Denied>> {
+fn recalled<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) -> Result<Recalled, Box<Denied>> {
     let Some(auth) = exchange.route().and_then(|route| route.auth.as_ref()) else { return Ok(Recalled::Anybody) };
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
     let mut place = None;
@@ -155,7 +156,11 @@ fn recalled<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap) -> Resu
 /// # Errors
 /// What the best of the routes answers, where none could.
 #[cold]
-pub fn look<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, routes: &[usize]) -> Result<(), GatewayError> {
+pub fn look<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &RequestFields,
+    routes: &[usize],
+) -> Result<(), GatewayError> {
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client().cloned());
     let mut first = None;
     for index in routes {
@@ -192,7 +197,7 @@ impl Unproven {
 /// As [`recall`]; 503 where that time is over first.
 pub async fn prove<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     unproven: Box<Unproven>,
 ) -> Result<(), GatewayError> {
     let Unproven { auth, provider, what } = *unproven;
@@ -330,7 +335,11 @@ fn is_enough<N: Network>(
 
 /// It is enough: counts that, and takes away what else could say who asks.
 #[inline]
-fn passes<N: Network>(exchange: &Exchange<N>, headers: &mut HeaderMap, (auth, provider): (&RouteAuth, &Arc<Provider>)) {
+fn passes<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &mut RequestFields,
+    (auth, provider): (&RouteAuth, &Arc<Provider>),
+) {
     // One that holds once is granted when it is used up.
     if !auth.settings.single_use {
         provider.series.count(exchange.shard.index, AuthResult::Granted);

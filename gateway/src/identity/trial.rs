@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -11,6 +10,7 @@ use super::claims::{claim, names_us};
 use super::proven::Identity;
 use crate::config::settings::identity::{ProviderKind, WantedClaim};
 use crate::jws::{decode_base64url, parse_json};
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
 
@@ -80,7 +80,12 @@ impl Trial {
 
 /// Tries the credential of these headers, or a client's certificate, at `now`, seconds since the Unix epoch. Nothing is
 /// remembered.
-pub fn explain(auth: &RouteAuth, headers: &HeaderMap, certificate: Option<&Arc<ClientCertificate>>, now: i64) -> Trial {
+pub fn explain(
+    auth: &RouteAuth,
+    headers: &RequestFields,
+    certificate: Option<&Arc<ClientCertificate>>,
+    now: i64,
+) -> Trial {
     let mut trial = Trial {
         providers: auth.providers.iter().map(|provider| provider.name().to_string()).collect(),
         scopes: auth.settings.scopes.iter().map(ToString::to_string).collect(),

@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
-
 use super::{Outcome, give};
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::forward::Failure;
 use crate::network::Network;
 use crate::reply::Reply;
+use crate::request_fields::RequestFields;
 use crate::response_body::Held;
 use crate::timer::Wait;
 use crate::{caching, response};
@@ -57,7 +56,7 @@ pub(super) async fn unheard<N: Network>(exchange: &mut Exchange<N>, outcome: Res
 #[cold]
 pub(super) async fn shown<N: Network>(
     exchange: Box<Exchange<N>>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     outcome: Result<Outcome<N>, Failure>,
 ) -> Reply<N> {
     // A copy: the exchange keeps them, to tell them its end.

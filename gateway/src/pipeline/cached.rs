@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::HeaderMap;
 use http::uri::PathAndQuery;
 
 use super::{Outcome, coalesced, mirrored, part, select};
@@ -15,6 +14,7 @@ use crate::exchange::Exchange;
 use crate::forward::Failure;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::telemetry::recorder::Calls;
 use crate::timer::Watch;
 use crate::{caching, compose, forward, response, routing};
@@ -22,7 +22,7 @@ use crate::{caching, compose, forward, response, routing};
 /// cache: what is kept; else what the upstream says, of which a copy may be kept.
 pub(super) async fn cached<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     target: &PathAndQuery,
 ) -> Result<Outcome<N>, Failure> {
     if exchange.timed {
@@ -59,7 +59,7 @@ pub(super) async fn cached<N: Network>(
 }
 
 /// What the upstream is asked once more, where its answer confirms what is not kept.
-fn asks_anew<N: Network>(exchange: &mut Exchange<N>, outcome: &Result<Outcome<N>, Failure>) -> Option<HeaderMap> {
+fn asks_anew<N: Network>(exchange: &mut Exchange<N>, outcome: &Result<Outcome<N>, Failure>) -> Option<RequestFields> {
     let head = match outcome {
         Ok(Outcome::Relay(answer)) => &answer.head,
         Ok(Outcome::Taken(taken)) => &taken.0.head,
@@ -73,7 +73,7 @@ fn asks_anew<N: Network>(exchange: &mut Exchange<N>, outcome: &Result<Outcome<N>
 /// one.
 async fn asked<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &mut HeaderMap,
+    headers: &mut RequestFields,
     (target, is_first): (&PathAndQuery, bool),
 ) -> Result<Outcome<N>, Failure> {
     if exchange.route().is_some_and(|route| route.settings.coalesce)
@@ -109,7 +109,7 @@ fn kept<N: Network>(exchange: &mut Exchange<N>, asked: Result<Outcome<N>, Failur
         Ok(Outcome::Relay(answer)) => compose::discard(answer.source, exchange),
         Err(Failure::Problem(mut problem) | Failure::Covered(mut problem)) => {
             exchange.count_shed(&mut problem);
-            exchange.note_problem(&HeaderMap::new(), &problem);
+            exchange.note_problem(&RequestFields::new(), &problem);
             // Its client is answered all the same; who looks after the upstream is told.
             exchange.code = Some(problem.code);
         }

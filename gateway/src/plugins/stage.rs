@@ -23,6 +23,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 use crate::shard::Shared;
 use crate::timer::{Deadlines, Wait};
 
@@ -153,11 +154,25 @@ pub(crate) struct Seen {
 /// 500 after a panic, 504 where there is no time left; what a client is told whose body a stage wanted and did not get.
 pub(crate) async fn before<N: Network>(
     exchange: &mut Exchange<N>,
+    fields: &mut RequestFields,
+    info: RequestInfo,
+    body: Option<&mut RequestBody>,
+) -> Result<Option<Response>, Halted> {
+    let Some(stages) = exchange.route().and_then(|route| route.stages.clone()) else { return Ok(None) };
+    // They see a map, as all programs know it.
+    let mut headers = fields.to_map();
+    let answered = shown(exchange, stages, &mut headers, info, body).await;
+    *fields = headers.into();
+    answered
+}
+
+async fn shown<N: Network>(
+    exchange: &mut Exchange<N>,
+    stages: Arc<[Arc<dyn AnyStage>]>,
     headers: &mut HeaderMap,
     mut info: RequestInfo,
     body: Option<&mut RequestBody>,
 ) -> Result<Option<Response>, Halted> {
-    let Some(stages) = exchange.route().and_then(|route| route.stages.clone()) else { return Ok(None) };
     // All of it stays with the exchange: whoever gives this up midway has them told all the same.
     let Exchange { seen, extensions, method, uri, path, snapshot, connection, shard, awaited, .. } = exchange;
     let room = Room { held: Arc::clone(&shard.held), most: snapshot.config.server.body_match_memory };

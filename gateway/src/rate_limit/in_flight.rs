@@ -8,7 +8,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::HeaderMap;
 use smallvec::SmallVec;
 
 use super::Phase;
@@ -21,6 +20,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::locked::lock;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::{LimitDecision, LimitSeries, Registry as Metrics, ShedReason};
 
 /// Parts of a map, each behind a lock of its own that is held for the time of one look-up.
@@ -124,7 +124,7 @@ impl InFlightRule {
     fn take<N: Network>(
         &self,
         exchange: &Exchange<N>,
-        headers: &HeaderMap,
+        headers: &RequestFields,
         holding: &mut Holding,
     ) -> Result<(), GatewayError> {
         let settings = &self.settings;
@@ -197,7 +197,7 @@ impl RoutePlaces {
     pub(super) fn take<N: Network>(
         &self,
         exchange: &Exchange<N>,
-        headers: &HeaderMap,
+        headers: &RequestFields,
         (phase, holding): (Phase, &mut Holding),
     ) -> Result<(), GatewayError> {
         let mut asked = self.rules.iter().filter(|rule| rule.phase == phase);

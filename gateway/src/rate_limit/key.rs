@@ -5,7 +5,6 @@ use std::fmt::{self, Write as _};
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv6Addr};
 
-use http::HeaderMap;
 use serde_json::Value;
 
 use super::busiest::Shown;
@@ -13,6 +12,7 @@ use crate::config::settings::rate_limit::LimitKey;
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::plugins::LimitRequest;
+use crate::request_fields::RequestFields;
 
 /// Longer names of keys are cut where they are shown.
 const SHOWN: usize = 128;
@@ -43,7 +43,7 @@ impl<'a> Key<'a> {
     pub fn of<N: Network>(
         (key, ipv6_prefix): (&LimitKey, u8),
         exchange: &'a Exchange<N>,
-        headers: &'a HeaderMap,
+        headers: &'a RequestFields,
     ) -> Self {
         let named = match key {
             LimitKey::Global => Some(Self::Global),
@@ -63,9 +63,9 @@ impl<'a> Key<'a> {
 
     /// What the program's own code says.
     #[cold]
-    fn of_program<N: Network>(name: &str, exchange: &Exchange<N>, headers: &HeaderMap) -> Option<Self> {
+    fn of_program<N: Network>(name: &str, exchange: &Exchange<N>, headers: &RequestFields) -> Option<Self> {
         let key = exchange.shard.shared.plugins.limit_key(name)?;
-        key.key(&LimitRequest::of(exchange, headers)).map(|text| Self::Custom(first_half(text.as_bytes())))
+        key.key(&LimitRequest::of(exchange, &headers.to_map())).map(|text| Self::Custom(first_half(text.as_bytes())))
     }
 
     /// A claim that is one value; lists and objects are none.

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
-
 use super::applied::{Applied, Charge, Paid};
 use super::in_flight::{Holding, RoutePlaces};
 use super::key::Key;
@@ -13,6 +11,7 @@ use super::{Phase, leases, shared};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::LimitDecision;
 
 /// The rules of a route, in its order.
@@ -71,7 +70,7 @@ impl RouteLimits {
     pub(super) fn hold<N: Network>(
         &self,
         exchange: &Exchange<N>,
-        headers: &HeaderMap,
+        headers: &RequestFields,
         phase: Phase,
         (holding, applied): (&mut Holding, Option<&mut Applied>),
     ) -> Result<(), GatewayError> {
@@ -98,7 +97,7 @@ impl RouteLimits {
     pub(super) fn charge<N: Network>(
         &self,
         exchange: &Exchange<N>,
-        headers: &HeaderMap,
+        headers: &RequestFields,
         phase: Phase,
         (applied, now): (&mut Applied, u64),
     ) -> Result<(), GatewayError> {
@@ -136,7 +135,7 @@ impl RouteLimits {
     fn wait_for_all<N: Network>(
         &self,
         exchange: &Exchange<N>,
-        headers: &HeaderMap,
+        headers: &RequestFields,
         (phase, refused): (Phase, usize),
         now: u64,
     ) -> u64 {

@@ -7,7 +7,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
 use smallvec::SmallVec;
 
 use super::Phase;
@@ -24,6 +23,7 @@ use crate::config::settings::store::Servers;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::store::{Down, Store};
 use crate::telemetry::metrics::LimitDecision;
 
@@ -31,7 +31,7 @@ use crate::telemetry::metrics::LimitDecision;
 pub(super) struct Asking<'a, N: Network> {
     pub(super) limits: &'a RouteLimits,
     pub(super) exchange: &'a Exchange<N>,
-    pub(super) headers: &'a HeaderMap,
+    pub(super) headers: &'a RequestFields,
     pub(super) applied: &'a mut Applied,
     pub(super) now: u64,
 }

@@ -3,13 +3,12 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use http::HeaderMap;
-
 use super::Phase;
 use super::shared::Asking;
 use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 
 /// What a store has to be asked for, boxed: no other request pays for its size.
 pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<(), GatewayError>> + Send + 'a>>;
@@ -23,7 +22,7 @@ pub type Pending<'a> = Pin<Box<dyn Future<Output = Result<(), GatewayError>> + S
 #[inline]
 pub fn admit<'a, N: Network>(
     exchange: &'a mut Exchange<N>,
-    headers: &'a HeaderMap,
+    headers: &'a RequestFields,
     phase: Phase,
 ) -> Result<Option<Pending<'a>>, GatewayError> {
     let (has, asks, holds) = match exchange.route().and_then(|route| route.limits.as_deref()) {
@@ -49,7 +48,7 @@ fn time<N: Network>(exchange: &Exchange<N>, phase: Phase) -> u64 {
 }
 
 #[inline(never)]
-fn charge<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phase) -> Result<(), GatewayError> {
+fn charge<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields, phase: Phase) -> Result<(), GatewayError> {
     let now = time(exchange, phase);
     let mut applied = exchange.limits.take().unwrap_or_default();
     let outcome = match exchange.route().and_then(|route| route.limits.as_deref()) {
@@ -62,7 +61,7 @@ fn charge<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Ph
 
 /// Takes the request's places among those that are under way, until its exchange ends.
 #[inline(never)]
-fn hold<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phase) -> Result<(), GatewayError> {
+fn hold<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields, phase: Phase) -> Result<(), GatewayError> {
     let mut holding = exchange.held.take().unwrap_or_default();
     let mut applied = exchange.limits.take();
     let outcome = match exchange.route().and_then(|route| route.limits.as_deref()) {
@@ -74,7 +73,11 @@ fn hold<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phas
     outcome
 }
 
-async fn ask<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, phase: Phase) -> Result<(), GatewayError> {
+async fn ask<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &RequestFields,
+    phase: Phase,
+) -> Result<(), GatewayError> {
     let now = time(exchange, phase);
     let mut applied = exchange.limits.take().unwrap_or_default();
     let outcome = match exchange.route().and_then(|route| route.limits.as_deref()) {

@@ -16,10 +16,11 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::reply::Reply;
+use crate::request_fields::RequestFields;
 use crate::response_body::ResponseBody;
 
 /// What the route answers itself to a request with these headers; `target` is where a redirect leads, on its host.
-pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target: &PathAndQuery) -> Reply<N> {
+pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, target: &PathAndQuery) -> Reply<N> {
     let settings = exchange.route().map(|route| std::sync::Arc::clone(&route.settings));
     match settings.as_ref().and_then(|route| route.own_answer.as_deref()) {
         Some(OwnAnswer::Fixed(answer)) => fixed(exchange, received, answer),
@@ -37,7 +38,7 @@ pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target:
 }
 
 /// The same URL over TLS. 308: a method other than GET stays what it is.
-pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, target: &PathAndQuery) -> Reply<N> {
+pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, target: &PathAndQuery) -> Reply<N> {
     let redirect = over_tls(exchange.snapshot.config.server.https_port);
     let whole = before_nesting(&exchange, target);
     lead(exchange, &redirect, received, whole.as_ref().unwrap_or(target))
@@ -63,7 +64,7 @@ pub(crate) fn over_tls(port: u16) -> Redirect {
     Redirect { status, secure: Some(true), host: None, port: Some(port), strip_query: false }
 }
 
-fn refuse<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, error: &GatewayError) -> Reply<N> {
+fn refuse<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, error: &GatewayError) -> Reply<N> {
     exchange.note_problem(received, error);
     problem::answer(exchange, error)
 }
@@ -71,7 +72,7 @@ fn refuse<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, error: &
 fn lead<N: Network>(
     exchange: Box<Exchange<N>>,
     redirect: &Redirect,
-    received: &HeaderMap,
+    received: &RequestFields,
     target: &PathAndQuery,
 ) -> Reply<N> {
     // Scheme and host are of one mind: where a trusted proxy tells of the client's own connection, both are what it
@@ -113,7 +114,7 @@ pub(crate) fn location(
     url.try_into().ok()
 }
 
-fn fixed<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, answer: &FixedAnswer) -> Reply<N> {
+fn fixed<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, answer: &FixedAnswer) -> Reply<N> {
     let mut headers = HeaderMap::with_capacity(8);
     if let Some(kind) = &answer.content_type {
         headers.insert(header::CONTENT_TYPE, kind.clone());
@@ -123,7 +124,7 @@ fn fixed<N: Network>(exchange: Box<Exchange<N>>, received: &HeaderMap, answer: &
 
 fn give<N: Network>(
     mut exchange: Box<Exchange<N>>,
-    received: &HeaderMap,
+    received: &RequestFields,
     (status, mut headers, body): (StatusCode, HeaderMap, Bytes),
 ) -> Reply<N> {
     exchange.status = Some(status);

@@ -12,7 +12,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName};
+use http::HeaderName;
 use regex::Regex;
 
 use serde_json::Value;
@@ -21,6 +21,7 @@ use super::clients::Clients;
 use super::tree::Params;
 use crate::config::settings::route::{BodyMatch, RouteMatch, ValueMatch};
 use crate::query::{decoded, decodes_to, pairs};
+use crate::request_fields::RequestFields;
 
 /// What is known of a request's body.
 #[derive(Debug, Clone, Copy)]
@@ -109,12 +110,12 @@ impl Content {
     }
 
     /// Whether all hold but those on the listener, the client and the path.
-    pub fn holds(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> bool {
+    pub fn holds(&self, headers: &RequestFields, query: Option<&str>, body: Body<'_>) -> bool {
         self.unmet(headers, query, body).is_none()
     }
 
     /// The first that does not hold.
-    pub fn unmet(&self, headers: &HeaderMap, query: Option<&str>, body: Body<'_>) -> Option<Unmet<'_>> {
+    pub fn unmet(&self, headers: &RequestFields, query: Option<&str>, body: Body<'_>) -> Option<Unmet<'_>> {
         self.unmet_but(headers, query, body, |_, _| false)
     }
 
@@ -122,7 +123,7 @@ impl Content {
     #[inline]
     pub(super) fn unmet_but(
         &self,
-        headers: &HeaderMap,
+        headers: &RequestFields,
         query: Option<&str>,
         body: Body<'_>,
         excused: impl Fn(&HeaderName, &ValueMatch) -> bool,
@@ -179,7 +180,7 @@ fn is(found: &Value, wanted: &Value) -> bool {
 
 /// Whether a header is there, and each of its lines is what is wanted: who lets a request in by one line would let the
 /// others pass unseen.
-fn each_line_is(wanted: &ValueMatch, headers: &HeaderMap, name: &HeaderName) -> bool {
+fn each_line_is(wanted: &ValueMatch, headers: &RequestFields, name: &HeaderName) -> bool {
     let mut lines = headers.get_all(name).iter();
     lines.next().is_some_and(|line| header_is(wanted, line.as_bytes()))
         && lines.all(|line| header_is(wanted, line.as_bytes()))
@@ -230,7 +231,7 @@ mod tests {
     #[track_caller]
     fn query(wanted: ValueMatch, query: Option<&str>, holds: bool) {
         let content = Content { query: vec![("a b".to_owned(), wanted)], ..Content::default() };
-        assert_eq!(content.holds(&HeaderMap::new(), query, Body::Absent), holds, "{query:?}");
+        assert_eq!(content.holds(&RequestFields::new(), query, Body::Absent), holds, "{query:?}");
     }
 
     #[test]
@@ -260,10 +261,10 @@ mod tests {
             ("/n", false.into(), false),
         ] {
             let content = content(pointer, wanted);
-            assert_eq!(content.holds(&HeaderMap::new(), None, Body::Json(&body, 10)), holds, "{pointer}");
-            assert!(!content.holds(&HeaderMap::new(), None, Body::Json(&body, 11)), "beyond the limit");
-            assert!(!content.holds(&HeaderMap::new(), None, Body::Absent));
-            assert!(content.holds(&HeaderMap::new(), None, Body::Unread));
+            assert_eq!(content.holds(&RequestFields::new(), None, Body::Json(&body, 10)), holds, "{pointer}");
+            assert!(!content.holds(&RequestFields::new(), None, Body::Json(&body, 11)), "beyond the limit");
+            assert!(!content.holds(&RequestFields::new(), None, Body::Absent));
+            assert!(content.holds(&RequestFields::new(), None, Body::Unread));
         }
     }
 
@@ -285,7 +286,7 @@ mod tests {
 
     #[test]
     fn b5_a_header_has_the_value_in_each_of_its_lines() {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         let lines: [(&'static str, &[u8]); 5] =
             [("x-a", b"1"), ("x-a", b"22"), ("x-b", b"\xff"), ("x-d", b"2"), ("x-d", b"2")];
         for (name, value) in lines {

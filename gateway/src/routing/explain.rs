@@ -327,14 +327,15 @@ pub(super) fn assert_agrees(table: &RouteTable, ask: &Ask<'_>) {
 mod tests {
     use std::sync::Arc;
 
-    use http::{HeaderMap, HeaderName, HeaderValue};
+    use crate::request_fields::RequestFields;
+    use http::{HeaderName, HeaderValue};
 
     use super::super::naive::route;
     use super::*;
     use crate::config::settings::route::ValueMatch;
 
     fn reasons(routes: &[Arc<Route>], path: &str) -> Vec<String> {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         headers.insert("x-tenant", HeaderValue::from_static("secret"));
         let (query, client, body, host) = (None, None, Body::Absent, "a.example");
         let ask = Ask { listener: "", host, method: &Method::POST, path, query, client, headers: &headers, body };
@@ -377,7 +378,7 @@ mod tests {
         let inner =
             route("/a", |it| (it.clients.within, it.clients.but) = (nets(&["10.0.0.0/8"]), nets(&["10.1.0.0/16"])));
         let table = RouteTable::build(&[inner, route("/{*rest}", |_| {})]);
-        let (headers, query, body) = (HeaderMap::new(), None, Body::Absent);
+        let (headers, query, body) = (RequestFields::new(), None, Body::Absent);
         let told = |client: Option<&str>| {
             let (listener, host, method, path) = ("", "", &Method::GET, "/a");
             let client = client.map(|client| client.parse().unwrap());
@@ -408,7 +409,7 @@ mod tests {
     #[test]
     fn misses_are_bounded() {
         let routes: Vec<Arc<Route>> = (0..50).map(|number| route(&format!("/r{number}"), |_| {})).collect();
-        let (headers, query, client, body) = (HeaderMap::new(), None, None, Body::Absent);
+        let (headers, query, client, body) = (RequestFields::new(), None, None, Body::Absent);
         let (host, method) = ("", &Method::GET);
         let ask = Ask { listener: "", host, method, path: "/r7", query, client, headers: &headers, body };
         let explanation = explain(&RouteTable::build(&routes), &ask);

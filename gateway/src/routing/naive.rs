@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method};
 use ipnet::IpNet;
 use proptest::prelude::*;
 
@@ -17,6 +17,7 @@ use crate::config::settings::clients::Clients;
 use crate::config::settings::header_edits::HeaderEdits;
 use crate::config::settings::query_edits::QueryEdits;
 use crate::config::settings::route::{BodyMatch, HostPattern, HostPolicy, PathRegex, Retry, RouteMatch, ValueMatch};
+use crate::request_fields::RequestFields;
 
 /// A route that matches this path, and no more.
 pub(super) fn route(path: &str, edit: impl FnOnce(&mut RouteMatch)) -> Arc<Route> {
@@ -234,7 +235,7 @@ proptest! {
                 _ => Body::Json(&value, 7),
             };
             let path = format!("/{}", segments.join("/"));
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             for line in lines {
                 headers.append("x-v", HeaderValue::from_static(line));
             }

@@ -4,13 +4,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 
 use super::content::Body;
 use super::content_index::Leaves;
 use super::table::{Ask, Params, RouteTable};
 use super::tree::Visitor;
 use crate::config::settings::Route;
+use crate::request_fields::RequestFields;
 
 /// Of the routes of this host and path (in its one form) those of which `is_wanted` is true, by their places among the
 /// routes of the table, and where the parameters of each are in the path.
@@ -19,7 +20,7 @@ pub(super) fn of_url(
     (host, path): (&str, &str),
     is_wanted: impl Fn(usize) -> bool,
 ) -> Vec<(usize, Params)> {
-    let headers = HeaderMap::new();
+    let headers = RequestFields::new();
     let (method, body) = (&Method::GET, Body::Absent);
     let ask = Ask { listener: "", host, method, path, query: None, client: None, headers: &headers, body };
     let mut all = All { table, path, is_wanted, found: Vec::new() };

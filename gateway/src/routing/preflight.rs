@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, Method, header};
 
 use super::content::Body;
 use super::content_index::Leaves;
@@ -14,6 +14,7 @@ use super::tree::Visitor;
 use crate::config::settings::route::ValueMatch;
 use crate::config::value_match;
 use crate::error::{Code, GatewayError};
+use crate::request_fields::{FieldValue, RequestFields};
 
 /// Headers that a request may have and its preflight does not name: those that any page may send, and cookies.
 const UNNAMED: [HeaderName; 5] =
@@ -29,7 +30,7 @@ const MOST_NAMES: usize = 64;
 #[derive(Debug)]
 pub struct Preflight<'h> {
     /// The page's origin.
-    pub origin: &'h HeaderValue,
+    pub origin: FieldValue<'h>,
     /// The method that is to follow.
     pub method: Method,
     /// The headers that are to come, beside `UNNAMED`.
@@ -39,12 +40,12 @@ pub struct Preflight<'h> {
 impl<'h> Preflight<'h> {
     /// What is asked, where the request is a preflight: `OPTIONS` with one origin and one method that is to follow.
     #[inline]
-    pub fn of(method: &Method, headers: &'h HeaderMap) -> Option<Self> {
+    pub fn of(method: &Method, headers: &'h RequestFields) -> Option<Self> {
         if *method == Method::OPTIONS { Self::read(headers) } else { None }
     }
 
     #[cold]
-    fn read(headers: &'h HeaderMap) -> Option<Self> {
+    fn read(headers: &'h RequestFields) -> Option<Self> {
         let one = |name| {
             let mut values = headers.get_all(name).iter();
             values.next().filter(|_| values.next().is_none())
@@ -184,8 +185,9 @@ mod tests {
     use super::*;
     use crate::config::settings::route::RouteMatch;
     use crate::config::settings::{Cors, Route};
+    use http::HeaderValue;
 
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+    fn headers(fields: &[(&'static str, &'static str)]) -> RequestFields {
         let field = |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
         fields.iter().map(field).collect()
     }

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use super::content::Body;
 use super::preflight::{self, Preflight};
@@ -14,6 +14,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Page};
 use crate::header_edits::{self, MadeQuery};
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 
 /// Brings the path to its one form, and finds the route by it; the exchange holds both from then on. A preflight that
 /// the route answers is noted there too. `None`: the route hangs on the body, which is to be read first; it is then the
@@ -24,7 +25,7 @@ use crate::network::Network;
 /// path has.
 pub fn find<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     body: Body<'_>,
 ) -> Result<Option<Params>, GatewayError> {
     let normal = path::normalise(exchange.uri.path(), exchange.snapshot.path_rules)
@@ -37,7 +38,7 @@ pub fn find<N: Network>(
         && let Some(asked) = exchange.snapshot.table.find_asked(&ask, &preflight)
     {
         (exchange.route, exchange.is_undecided) = (Some(asked.speaker), true);
-        return admit(exchange, preflight.origin, &asked.routes).map(Some);
+        return admit(exchange, &preflight.origin.to_header_value(), &asked.routes).map(Some);
     }
     let found = exchange.snapshot.table.find(&ask);
     if let (Found::Route { index, .. }, Body::Unread) = (&found, body)
@@ -52,11 +53,11 @@ pub fn find<N: Network>(
 /// What may come of a request that hangs on its body. Until its route is known, a page may read what it is told where
 /// every route that it may take lets the page in.
 #[cold]
-pub fn undecided<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Undecided {
+pub fn undecided<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) -> Undecided {
     exchange.is_undecided = true;
     let undecided = exchange.snapshot.table.undecided(&ask(exchange, headers, Body::Unread));
     exchange.page = origin(headers)
-        .and_then(|origin| allowed_by_all(exchange, origin, &undecided.routes))
+        .and_then(|origin| allowed_by_all(exchange, &origin, &undecided.routes))
         .map(|allowed| Box::new(Page { allowed, asks: false }));
     undecided
 }
@@ -67,7 +68,7 @@ pub fn undecided<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) ->
 /// As `find`, of a request whose path has its one form.
 pub fn find_by_body<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     body: Body<'_>,
 ) -> Result<Params, GatewayError> {
     // Another route may be found than the best of those that were possible, or none.
@@ -76,7 +77,7 @@ pub fn find_by_body<N: Network>(
     settle(exchange, headers, found)
 }
 
-fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap, body: Body<'a>) -> Ask<'a> {
+fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a RequestFields, body: Body<'a>) -> Ask<'a> {
     Ask {
         listener: if exchange.snapshot.table.has_listeners() { came_by(exchange) } else { "" },
         host: exchange.host.as_ref().map_or("", |host| &host.name),
@@ -102,7 +103,11 @@ fn asked_from<N: Network>(exchange: &Exchange<N>) -> Option<IpAddr> {
     (!client.is_hidden && !exchange.is_client_unknown()).then_some(client.ip)
 }
 
-fn settle<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap, found: Found) -> Result<Params, GatewayError> {
+fn settle<N: Network>(
+    exchange: &mut Exchange<N>,
+    headers: &RequestFields,
+    found: Found,
+) -> Result<Params, GatewayError> {
     match found {
         Found::Route { index, params } => {
             exchange.route = Some(index);
@@ -149,16 +154,16 @@ fn allowed_by_all<N: Network>(exchange: &Exchange<N>, origin: &HeaderValue, rout
 }
 
 /// The page that asks. A request with two origins, or none, is no page's.
-fn origin(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
-    origins.next().filter(|_| origins.next().is_none())
+fn origin(headers: &RequestFields) -> Option<HeaderValue> {
+    let mut origins = headers.get_all(header::ORIGIN);
+    origins.next().filter(|_| origins.next().is_none()).map(|origin| origin.to_header_value())
 }
 
 /// Remembers whether the page that asks may read the answer.
 #[inline(never)]
-fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) {
+fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) {
     let Some(origin) = origin(headers) else { return };
-    let allowed = exchange.route().and_then(|route| route.settings.cors.as_deref()?.allows(origin));
+    let allowed = exchange.route().and_then(|route| route.settings.cors.as_deref()?.allows(&origin));
     exchange.page = allowed.map(|allowed| Box::new(Page { allowed, asks: false }));
 }
 

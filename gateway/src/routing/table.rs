@@ -20,7 +20,7 @@ use std::cmp::Reverse;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use super::content::{Body, Content};
 use super::content_index::Leaves;
@@ -31,6 +31,7 @@ pub use super::tree::Params;
 use super::tree::{Forest, Leaf, Visitor};
 use crate::config::settings::Route;
 use crate::config::settings::route::RouteMatch;
+use crate::request_fields::RequestFields;
 
 /// What is known of a request when its route is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +49,7 @@ pub struct Ask<'a> {
     /// The client's address; `None` where nobody knows it, or no route asks for it.
     pub client: Option<IpAddr>,
     /// The request's headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a RequestFields,
     /// The request's body.
     pub body: Body<'a>,
 }
@@ -345,7 +346,7 @@ mod tests {
     fn check(method: &str, url: &str, beta: bool, expected: &str) {
         let table = table();
         let (host, path) = url.split_at(url.find('/').unwrap());
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         headers.extend(beta.then(|| (HeaderName::from_static("x-beta"), HeaderValue::from_static(""))));
         let method = method.parse().unwrap();
         let found = match table.find(&Ask {
@@ -398,7 +399,7 @@ mod tests {
         routes.push(route("/a", |_| {}));
         let table = RouteTable::build(&routes);
         for (tenant, expected) in [("t0", 0), ("t9999", 9_999), ("other", 10_000)] {
-            let headers = HeaderMap::from_iter([(HeaderName::from_static("x-tenant"), tenant.parse().unwrap())]);
+            let headers = RequestFields::from_iter([("x-tenant", tenant)]);
             let (host, method, body) = ("", &Method::GET, Body::Absent);
             let ask =
                 Ask { listener: "", host, method, path: "/a", query: None, client: None, headers: &headers, body };
@@ -422,7 +423,7 @@ mod tests {
             of("/a", &[], Method::GET),
         ]);
         let found = |listener: &str, method: Method, path: &str| {
-            let headers = HeaderMap::new();
+            let headers = RequestFields::new();
             let (query, body) = (None, Body::Absent);
             match table.find(&Ask {
                 listener,

@@ -74,7 +74,7 @@ mod tests {
                 RouteTable::build(&[Arc::clone(&other), Arc::clone(&one)]),
             ];
             let mut decided = false;
-            let headers = http::HeaderMap::new();
+            let headers = crate::request_fields::RequestFields::new();
             for host in ["a.b", "c.b", "c.d"] {
                 for path in ["/", "/a", "/b", "/a/b", "/a/"] {
                     for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT] {

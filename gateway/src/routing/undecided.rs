@@ -70,7 +70,8 @@ impl Visitor for Search<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, Method};
+    use crate::request_fields::RequestFields;
+    use http::Method;
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
@@ -84,7 +85,7 @@ mod tests {
         move |matches| (matches.body, matches.body_limit) = (vec![condition], limit)
     }
 
-    fn ask<'a>(method: &'a Method, path: &'a str, headers: &'a HeaderMap, body: Body<'a>) -> Ask<'a> {
+    fn ask<'a>(method: &'a Method, path: &'a str, headers: &'a RequestFields, body: Body<'a>) -> Ask<'a> {
         Ask { listener: "", host: "", method, path, query: None, client: None, headers, body }
     }
 
@@ -100,7 +101,7 @@ mod tests {
                 matches.priority = 1;
             }),
         ]);
-        let undecided = |path| table.undecided(&ask(&Method::POST, path, &HeaderMap::new(), Body::Unread));
+        let undecided = |path| table.undecided(&ask(&Method::POST, path, &RequestFields::new(), Body::Unread));
         assert_eq!(undecided("/a"), Undecided { routes: vec![4, 0, 1, 2], body_limit: 30 });
         assert_eq!(undecided("/b"), Undecided { routes: vec![4, 3], body_limit: 1000 });
     }
@@ -129,7 +130,7 @@ mod tests {
                     };
                 })
             }).collect();
-            let (table, headers) = (RouteTable::build(&routes), HeaderMap::new());
+            let (table, headers) = (RouteTable::build(&routes), RequestFields::new());
             let told = table.undecided(&ask(&method, path, &headers, Body::Unread));
             let value = json!({ "x": body });
             let body = if body.is_some() { Body::Json(&value, 7) } else { Body::Absent };

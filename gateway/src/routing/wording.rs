@@ -1,12 +1,12 @@
 //! Conditions of routes in words, and what a request has instead. What may be a secret is for nobody's eyes, whether a
 //! route wants it or a request has it.
 
-use http::HeaderMap;
 
 use super::content::Unmet;
 use super::pattern::Segment;
 use crate::config::settings::route::{BodyMatch, HostPattern, ValueMatch};
 use crate::config::settings::target::{NOT_SHOWN, may_be_secret};
+use crate::request_fields::RequestFields;
 
 /// The longest piece of a request that is repeated in a reason, in characters.
 const MOST_QUOTED: usize = 80;
@@ -17,7 +17,7 @@ pub(super) fn named(listeners: &[std::sync::Arc<str>]) -> String {
     format!("the listener {}", names.join(" or "))
 }
 
-pub(super) fn unmet_text(unmet: Unmet<'_>, headers: &HeaderMap) -> String {
+pub(super) fn unmet_text(unmet: Unmet<'_>, headers: &RequestFields) -> String {
     match unmet {
         // The request's value may be a secret, so it is not repeated.
         Unmet::Header(name, wanted) if headers.contains_key(name) => {
@@ -105,7 +105,7 @@ mod tests {
         });
         let table = RouteTable::build(&[one]);
         let explained = |[secret, tenant, edge]: [&'static str; 3], query, body: &Value| {
-            let mut headers = HeaderMap::new();
+            let mut headers = RequestFields::new();
             headers.insert("x-edge-secret", HeaderValue::from_static(secret));
             headers.insert("x-tenant", HeaderValue::from_static(tenant));
             headers.insert("x-edge", HeaderValue::from_static(edge));

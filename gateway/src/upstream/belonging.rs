@@ -2,30 +2,29 @@
 
 use std::net::IpAddr;
 
-use http::HeaderMap;
-
 use super::selection::Ask;
 use super::state::Active;
 use crate::algorithms::hash_ring::stable_hash;
 use crate::config::settings;
 use crate::config::settings::upstream::HashKey;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 
 /// The endpoint that a client's cookie stands for, no backup: these have a cookie of their own, so that a client comes
 /// back to its primary.
 #[cold]
-pub(super) fn wanted<N: Network>(active: &Active<N>, headers: &HeaderMap) -> Option<usize> {
+pub(super) fn wanted<N: Network>(active: &Active<N>, headers: &RequestFields) -> Option<usize> {
     bound_to(active, headers, &active.settings.affinity.as_ref()?.cookie).filter(|index| !active.is_backup(*index))
 }
 
 /// The backup that the client's other cookie stands for.
-pub(super) fn wanted_backup<N: Network>(active: &Active<N>, headers: &HeaderMap) -> Option<usize> {
+pub(super) fn wanted_backup<N: Network>(active: &Active<N>, headers: &RequestFields) -> Option<usize> {
     let (backups, affinity) = (active.backups.as_ref()?, active.settings.affinity.as_ref()?);
     bound_to(active, headers, &affinity.cookie_of(true)).filter(|index| backups.has(*index))
 }
 
 /// The endpoint that this cookie stands for. A value that stands for none of them is no more than none.
-fn bound_to<N: Network>(active: &Active<N>, headers: &HeaderMap, name: &str) -> Option<usize> {
+fn bound_to<N: Network>(active: &Active<N>, headers: &RequestFields, name: &str) -> Option<usize> {
     let value = cookie(headers, name)?;
     active.tokens.iter().position(|token| **token == *value)
 }
@@ -56,7 +55,7 @@ fn hash_address(address: IpAddr) -> u64 {
 }
 
 /// The value of a cookie (RFC 6265, section 4.2.1), the first where it is repeated.
-pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn cookie<'h>(headers: &'h RequestFields, name: &str) -> Option<&'h str> {
     headers
         .get_all(http::header::COOKIE)
         .iter()
@@ -72,7 +71,7 @@ mod tests {
 
     #[test]
     fn a_cookie_is_found_among_others_and_only_by_its_whole_name() {
-        let mut headers = HeaderMap::new();
+        let mut headers = RequestFields::new();
         headers.append(http::header::COOKIE, HeaderValue::from_static("a=1; session=xyz; session2=no"));
         headers.append(http::header::COOKIE, HeaderValue::from_static("late=2"));
         assert_eq!(cookie(&headers, "session"), Some("xyz"));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, HOST, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderValue, StatusCode};
 
 use super::check_http2;
 use super::dial::{Dialled, dial};
@@ -15,9 +15,11 @@ use super::open::opened;
 use super::state::Upstream;
 use super::transport::is_quiet;
 use crate::algorithms::ejection::Place;
+use crate::context::AnyFields;
 use crate::http1::{Client, RequestHead};
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 
 /// Who asks, to whoever reads the endpoint's log.
 const ASKS: HeaderValue = HeaderValue::from_static("portcullis-documents");
@@ -74,15 +76,15 @@ fn chosen<N: Network>(upstream: &Upstream<N>) -> Option<Arc<Endpoint<N>>> {
     well.or_else(|| active.endpoints.first()).cloned()
 }
 
-fn describe(headers: &mut HeaderMap) {
-    headers.insert(USER_AGENT, ASKS);
-    headers.insert(ACCEPT, HeaderValue::from_static("application/json, application/vnd.oai.openapi+json"));
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+fn describe(headers: &mut impl AnyFields) {
+    headers.set(&USER_AGENT, ASKS);
+    headers.set(&ACCEPT, HeaderValue::from_static("application/json, application/vnd.oai.openapi+json"));
+    headers.set(&ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
 fn head<N: Network>(endpoint: &Endpoint<N>, path: &PathAndQuery) -> RequestHead {
-    let mut headers = HeaderMap::with_capacity(4);
-    headers.insert(HOST, endpoint.host.clone());
+    let mut headers = RequestFields::with_capacity(4);
+    headers.insert(HOST, &endpoint.host);
     describe(&mut headers);
     RequestHead::alone(path.clone(), headers)
 }

@@ -7,7 +7,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 use tokio::sync::Notify;
 
 use super::check_http2;
@@ -22,6 +22,7 @@ use crate::config::settings;
 use crate::http1::{Client, RequestHead};
 use crate::network::Network;
 use crate::request_body::RequestBody;
+use crate::request_fields::RequestFields;
 
 /// Who asks, to whoever reads the endpoint's log.
 pub(super) const USER_AGENT: HeaderValue = HeaderValue::from_static("portcullis-health");
@@ -203,7 +204,7 @@ async fn ask_plainly<N: Network>(
 }
 
 fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::Health) -> RequestHead {
-    let mut headers = HeaderMap::with_capacity(3);
+    let mut headers = RequestFields::with_capacity(3);
     headers.insert(header::HOST, settings.host.as_ref().unwrap_or(&endpoint.host).clone());
     headers.insert(header::USER_AGENT, USER_AGENT);
     RequestHead::alone(settings.path.clone(), headers)

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use http::HeaderMap;
 use smallvec::SmallVec;
 
 use super::belonging::{hash_of, wanted, wanted_backup};
@@ -24,6 +23,7 @@ use crate::config::settings;
 use crate::config::settings::upstream::Concurrency;
 use crate::error::{Code, GatewayError};
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::{AttemptOutcome, ShedReason};
 
 /// The least that a client is told to wait: while probes are under way, it is not known for how long.
@@ -34,7 +34,7 @@ pub struct Ask<'a, N: Network> {
     /// The client's address, as trusted proxies tell it.
     pub client: IpAddr,
     /// The request's headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a RequestFields,
     /// The normalised path.
     pub path: &'a str,
     /// Random bits.

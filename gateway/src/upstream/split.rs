@@ -8,7 +8,6 @@ use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderMap;
 use serde_json::{Map, Value};
 
 use super::belonging::cookie;
@@ -17,6 +16,7 @@ use crate::algorithms::shares::Shares;
 use crate::config::settings::split::{self as settings, StickyKey};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 use crate::telemetry::metrics::{Registry as Metrics, ShareSeries};
 
 /// The upstreams of a route that has several.
@@ -40,7 +40,7 @@ impl Split {
 /// Chooses one of the upstreams of the exchange's route; what holds for its requests is the exchange's route from then
 /// on. False where the route has no split.
 #[cold]
-pub fn choose<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> bool {
+pub fn choose<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) -> bool {
     let Some(split) = exchange.route().and_then(|route| route.split.as_deref()) else { return false };
     let key = match &split.settings.key {
         Some(key) => hash(key, &Shown::of(exchange, headers)).unwrap_or_default(),
@@ -62,11 +62,11 @@ pub struct Shown<'a> {
     /// The proven claims.
     pub claims: Option<&'a Map<String, Value>>,
     /// The request's headers.
-    pub headers: &'a HeaderMap,
+    pub headers: &'a RequestFields,
 }
 
 impl<'a> Shown<'a> {
-    fn of<N: Network>(exchange: &'a Exchange<N>, headers: &'a HeaderMap) -> Self {
+    fn of<N: Network>(exchange: &'a Exchange<N>, headers: &'a RequestFields) -> Self {
         let identity = exchange.identity.as_deref();
         Self {
             client: Some(exchange.client.ip),
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     fn key(key: &StickyKey, address: &str, headers: &[(&'static str, &'static str)]) -> u64 {
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let headers = headers.iter().copied().collect();
         let claims = serde_json::json!({ "tenant": "blue", "org": 7, "roles": ["a"] });
         let shown = Shown {
             client: Some(address.parse().unwrap()),

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-
 use super::endpoint::Endpoint;
 use super::selection::{self, Ask, Selected};
 use super::state::Upstream;
@@ -12,12 +10,13 @@ use crate::algorithms::tiers::Serving;
 use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
+use crate::request_fields::RequestFields;
 
 /// Picks an endpoint of the route's upstream; the exchange names it in its record.
 ///
 /// # Errors
 /// 503 `breaker_open`, `no_endpoint`.
-pub fn select<N: Network>(exchange: &mut Exchange<N>, headers: &HeaderMap) -> Result<Selected<N>, GatewayError> {
+pub fn select<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) -> Result<Selected<N>, GatewayError> {
     let selected = own(exchange).and_then(|upstream| pick(exchange, upstream, headers, None, &[]));
     match &selected {
         Ok(selected) => exchange.turn_to(selected),
@@ -36,7 +35,7 @@ pub fn select_again<N: Network>(
     hash: u64,
     tried: &[Arc<Endpoint<N>>],
 ) -> Result<Selected<N>, GatewayError> {
-    let selected = pick(exchange, own(exchange)?, &HeaderMap::new(), Some(hash), tried)?;
+    let selected = pick(exchange, own(exchange)?, &RequestFields::new(), Some(hash), tried)?;
     exchange.turn_to(&selected);
     Ok(selected)
 }
@@ -47,7 +46,7 @@ pub fn select_again<N: Network>(
 /// As `select`, and where the route has none; the exchange is as before then.
 pub fn select_stand_in<N: Network>(
     exchange: &mut Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
 ) -> Result<Selected<N>, GatewayError> {
     let stand_in = exchange.route().and_then(|route| route.stand_in.as_ref()).ok_or_else(no_route)?;
     let selected = pick(exchange, stand_in, headers, None, &[])?;
@@ -60,7 +59,7 @@ pub fn select_stand_in<N: Network>(
 /// slow is no reason to ask a backup whose turn it is not.
 pub fn select_beside<N: Network>(exchange: &Exchange<N>, hash: u64, asked: &[Arc<Endpoint<N>>]) -> Option<Selected<N>> {
     let upstream = own(exchange).ok()?;
-    let selected = pick(exchange, upstream, &HeaderMap::new(), Some(hash), asked).ok()?;
+    let selected = pick(exchange, upstream, &RequestFields::new(), Some(hash), asked).ok()?;
     let is_its_turn = || upstream.active().scope(own_breaker(exchange)).serving() != Serving::Primaries;
     (!selected.endpoint.is_backup() || is_its_turn()).then_some(selected)
 }
@@ -72,7 +71,7 @@ pub fn select_beside<N: Network>(exchange: &Exchange<N>, hash: u64, asked: &[Arc
 /// As `select`.
 pub fn select_authority<N: Network>(
     exchange: &Exchange<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     upstream: &Upstream<N>,
     tried: &[Arc<Endpoint<N>>],
 ) -> Result<Selected<N>, GatewayError> {
@@ -107,7 +106,7 @@ fn own_breaker<N: Network>(exchange: &Exchange<N>) -> Option<&str> {
 fn pick<N: Network>(
     exchange: &Exchange<N>,
     upstream: &Upstream<N>,
-    headers: &HeaderMap,
+    headers: &RequestFields,
     hash: Option<u64>,
     tried: &[Arc<Endpoint<N>>],
 ) -> Result<Selected<N>, GatewayError> {

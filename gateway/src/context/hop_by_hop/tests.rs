@@ -4,10 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn map(fields: &[(&str, &str)]) -> HeaderMap {
-    let mut headers = HeaderMap::new();
+fn map(fields: &[(&str, &str)]) -> RequestFields {
+    let mut headers = RequestFields::new();
     for (name, value) in fields {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
     }
     headers
 }
@@ -19,9 +19,9 @@ fn passed(fields: &[(&str, &str)]) -> HeaderMap {
     fields.to_map()
 }
 
-fn left(headers: &HeaderMap) -> Vec<(String, String)> {
-    let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
-    let mut fields: Vec<_> = headers.iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+fn left(headers: &impl AnyFields) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| std::str::from_utf8(bytes).unwrap().to_owned();
+    let mut fields: Vec<_> = headers.all().map(|(name, value)| (text(name), text(value))).collect();
     fields.sort();
     fields
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 
 use gateway::algorithms::rng::Draws;
 use gateway::config::{Purpose, load_text};
+use gateway::request_fields::RequestFields;
 use gateway::routing::{Ask, Body, Found, RouteTable};
-use http::{HeaderMap, Method};
+use http::Method;
 use serde_json::{Value, json};
 
 use super::ns_each;
@@ -45,7 +46,7 @@ fn measured(routes: u64, terms: &Terms) -> Result<Value, String> {
     let mut draws = Draws::new(terms.seed);
     let paths: Vec<String> = (0..PATHS).map(|_| path(draws.below(routes), draws.below(1_000_000))).collect();
     let scan: Vec<Vec<&str>> = patterns.iter().map(|pattern| segments(pattern)).collect();
-    let headers = HeaderMap::new();
+    let headers = RequestFields::new();
     let ask = |path: &str| {
         let (host, method) = ("api.example.com", &Method::GET);
         let (listener, query, client, body) = ("", None, None, Body::Absent);

@@ -2,11 +2,14 @@
 //! doubt how long the body is, there is none, and the connection carries nothing after this request.
 
 use bytes::Bytes;
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, Uri, Version};
 
 use super::body_reader::BodyReader;
+use super::plain;
 use super::spare;
+
+use crate::request_fields::RequestFields;
+use crate::request_parts::RequestParts;
 
 /// What the fields say of the body and the connection.
 #[derive(Default)]
@@ -22,32 +25,29 @@ struct Seen {
 }
 
 impl Seen {
-    /// A field of the head.
+    /// A field of the head, its name in small letters.
     #[inline]
-    fn see(&mut self, name: &HeaderName, value: &[u8], http_11: bool) {
-        const CONTENT_LENGTH: HeaderName = header::CONTENT_LENGTH;
-        const TRANSFER_ENCODING: HeaderName = header::TRANSFER_ENCODING;
-        const CONNECTION: HeaderName = header::CONNECTION;
-        const EXPECT: HeaderName = header::EXPECT;
-        match *name {
-            CONTENT_LENGTH => {
+    fn see(&mut self, name: &[u8], value: &[u8], http_11: bool) {
+        // By length first, so that most names cost one jump.
+        match name.len() {
+            14 if name == b"content-length" => {
                 let length = decimal(value);
                 self.in_doubt |= self.length.is_some() || length.is_none();
                 self.length = length;
             }
-            TRANSFER_ENCODING => {
+            17 if name == b"transfer-encoding" => {
                 self.in_doubt |= self.chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked");
                 self.chunked = true;
             }
             // RFC 9112, section 9.3
-            CONNECTION => {
+            10 if name == b"connection" => {
                 for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
             // A list, whose other words are refused later.
-            EXPECT => {
+            6 if name == b"expect" => {
                 let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
                 self.expects_continue |= words.any(|word| word.eq_ignore_ascii_case(b"100-continue"));
             }
@@ -82,36 +82,53 @@ pub(super) struct RequestRead {
 
 /// The fields of a head, as far as they are read.
 pub(super) struct Gathered {
-    pub(super) map: HeaderMap,
+    pub(super) fields: RequestFields,
     seen: Seen,
 }
 
 impl Gathered {
     #[inline]
     pub(super) fn new() -> Self {
-        Self { map: spare::map(), seen: Seen::default() }
+        Self { fields: spare::request_fields(), seen: Seen::default() }
     }
 
-    /// The next field; `None` where its value is none that is valid.
+    /// The next field of a head, which stays where it is.
     #[inline]
-    pub(super) fn add(&mut self, name: HeaderName, value: Bytes, http_11: bool) -> Option<()> {
-        self.seen.see(&name, &value, http_11);
-        self.map.append(name, HeaderValue::from_maybe_shared(value).ok()?);
+    pub(super) fn note(&mut self, head: &[u8], field: &plain::Field, http_11: bool) {
+        let name = &head[field.at..field.at + field.name_len()];
+        let value = &head[field.value..field.value_end];
+        self.seen.see(name, value, http_11);
+        self.fields.note(head, (field.at, name.len()), (field.value, value.len()), field.next);
+    }
+
+    /// The next field, of which a copy is made; `None` where its value is none that is valid.
+    #[cold]
+    pub(super) fn add(&mut self, name: &HeaderName, value: &[u8], http_11: bool) -> Option<()> {
+        let value = HeaderValue::from_bytes(value).ok()?;
+        self.seen.see(name.as_str().as_bytes(), value.as_bytes(), http_11);
+        self.fields.append(name, value);
         Some(())
     }
 
     #[cold]
     pub(super) fn give_up(self) {
-        spare::keep_map(self.map);
+        spare::keep_request_fields(self.fields);
     }
 
-    /// Puts the request together that has this first line and these fields.
+    /// Puts the request together that has this first line and these fields. Those that were noted stand in this head.
     #[inline]
-    pub(super) fn conclude(self, line: (Method, Uri), http_11: bool, parts: &mut Parts) -> RequestRead {
-        let Self { map, seen } = self;
+    pub(super) fn conclude(
+        self,
+        line: (Method, Uri),
+        http_11: bool,
+        head: Bytes,
+        parts: &mut RequestParts,
+    ) -> RequestRead {
+        let Self { mut fields, seen } = self;
+        fields.set_block(head);
         (parts.method, parts.uri) = line;
         parts.version = if http_11 { Version::HTTP_11 } else { Version::HTTP_10 };
-        parts.headers = map;
+        parts.headers = fields;
         let (body, keep_alive) = seen.settled(http_11);
         let expects_continue = http_11 && seen.expects_continue && !body.is_over();
         RequestRead { body, expects_continue, keep_alive }
