@@ -158,7 +158,14 @@ impl<'a, N: Network> Asking<'a, N> {
         for (asked, (debt, watched)) in together.iter().zip(&charged.debts) {
             let (quota, tat) = (*asked.rule.quota(asked.tier), self.now.saturating_add(*debt));
             if charged.refused != 0 {
-                let wait = if asked.rule.settings.shadow { 0 } else { quota.wait(tat, self.now) };
+                let wait = quota.wait(tat, self.now);
+                if asked.rule.settings.shadow {
+                    // What it would have done is told, whoever refuses.
+                    if wait > 0 {
+                        let _ = self.refused(asked, quota, tat, 0);
+                    }
+                    continue;
+                }
                 longest = longest.max(wait);
                 if wait > 0 && first.is_none() {
                     first = Some((asked, quota, tat));
