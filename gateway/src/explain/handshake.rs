@@ -144,7 +144,7 @@ mod tests {
         let told = ask(&format!("upgrades = []\n{asked}"), "ws://a.test/ws", &evil);
         assert_eq!((told.status, told.policies.unwrap().websocket_pages), (None, None), "it takes no WebSocket");
         let told = ask(asked, "ws://a.test/ws", &[]).policies.unwrap().websocket_pages.unwrap();
-        assert!(told.starts_with("by a cookie or a password, which"), "{told}");
+        assert!(told.starts_with("by a cookie, a password or a ticket, which"), "{told}");
     }
 
     #[test]

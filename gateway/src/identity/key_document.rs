@@ -1,7 +1,5 @@
 //! What documents of keys say: where the keys of an issuer are, and which of them came and went.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::key_store::Fetched;
@@ -10,8 +8,9 @@ use crate::jws::parse_json;
 
 /// A key as text: the same in whatever order its members stand, which a server may write out anew each time.
 pub(super) fn text_of(jwk: &Value) -> String {
-    let Some(members) = jwk.as_object() else { return jwk.to_string() };
-    serde_json::to_string(&members.iter().collect::<BTreeMap<_, _>>()).unwrap_or_default()
+    let mut jwk = jwk.clone();
+    jwk.sort_all_objects();
+    jwk.to_string()
 }
 
 /// The names of keys that tokens are verified with from now on, and of those that none is any more: `kid`s, empty for a
@@ -56,6 +55,14 @@ mod tests {
         let (set, _) = KeySet::parse(body.as_bytes()).unwrap();
         let jwks = keys.iter().map(|key| (*key).to_owned()).collect();
         Fetched { set, jwks, at: Clock::starting_at(Duration::ZERO).now() }
+    }
+
+    #[test]
+    fn a_key_is_the_same_text_in_whatever_order_its_members_stand() {
+        let text = |jwk: &str| text_of(&parse_json(jwk.as_bytes()).unwrap());
+        let (one, other) = (r#"{"kid":"a","x5":{"a":1,"b":[2]}}"#, r#"{"x5":{"b":[2],"a":1},"kid":"a"}"#);
+        assert_eq!(text(one), text(other));
+        assert_ne!(text(one), text(r#"{"kid":"a","x5":{"a":2,"b":[1]}}"#));
     }
 
     #[test]

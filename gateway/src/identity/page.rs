@@ -64,14 +64,14 @@ pub(crate) fn ambient_ways((auth, asked): Askers<'_>) -> Vec<&'static str> {
         Place::Header(name) => *name == header::COOKIE,
         _ => false,
     });
-    let password = has(&|place| match place {
-        Place::Header(name) => *name == header::AUTHORIZATION,
-        other => matches!(other, Place::Password),
-    });
+    // The whole field may be what the system has logged somebody in with, too.
+    let ticket = is_shown(&header::AUTHORIZATION)
+        || has(&|place| matches!(place, Place::Header(name) if *name == header::AUTHORIZATION));
     let certificate = has(&|place| matches!(place, Place::Handshake));
     let ways = [
         ("a cookie", cookie || is_shown(&header::COOKIE)),
-        ("a password", password || is_shown(&header::AUTHORIZATION)),
+        ("a password", ticket || has(&|place| matches!(place, Place::Password))),
+        ("a ticket", ticket),
         ("a certificate", certificate),
     ];
     ways.into_iter().filter(|(_, is_looked_at)| *is_looked_at).map(|(way, _)| way).collect()

@@ -85,12 +85,13 @@ impl Identity {
     }
 
     /// The same for all credentials that prove the same: provider, subject, scopes and claims, but for the times and
-    /// the name of the token itself.
+    /// the name of the token itself, in whatever order members stand, on all levels.
     pub fn likeness(&self) -> &[u8; 32] {
         self.likeness.get_or_init(|| {
             let is_tokens_own = |claim: &str| matches!(claim, "exp" | "iat" | "nbf" | "jti");
             let claims = self.claims.iter().filter(|(name, _)| !is_tokens_own(name)).collect::<BTreeMap<_, _>>();
-            let all = serde_json::json!([&*self.provider, self.subject, self.scopes, claims]);
+            let mut all = serde_json::json!([&*self.provider, self.subject, self.scopes, claims]);
+            all.sort_all_objects();
             let mut hasher = Sha256::new();
             hasher.update(all.to_string());
             hasher.update(&self.fields);
@@ -164,6 +165,9 @@ mod tests {
             *Identity { claims, ..Identity::unnamed() }.likeness()
         };
         assert_eq!(likeness(r#"{"sub":"ada","org":"a","exp":1}"#), likeness(r#"{"exp":2,"org":"a","sub":"ada"}"#));
+        let realm = |members: &str| likeness(&format!(r#"{{"sub":"ada","realm_access":[{{{members}}}]}}"#));
+        assert_eq!(realm(r#""roles":["a","b"],"of":{"x":1,"y":2}"#), realm(r#""of":{"y":2,"x":1},"roles":["a","b"]"#));
+        assert_ne!(realm(r#""roles":["a","b"]"#), realm(r#""roles":["b","a"]"#), "lists have an order");
         assert_ne!(likeness(r#"{"sub":"ada","org":"a"}"#), likeness(r#"{"sub":"a","org":"ada"}"#));
     }
 

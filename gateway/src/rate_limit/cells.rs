@@ -83,7 +83,7 @@ struct Slots {
     limit: usize,
     /// With so many keys it is looked whether some can go.
     sweep_at: usize,
-    /// Until then there is no use in looking.
+    /// Until then there is no use in looking, or it is not worth its price.
     full_until: u64,
     overflow: Option<Box<[u64; OVERFLOW]>>,
     /// Requests that shared a bucket.
@@ -307,9 +307,15 @@ impl Slots {
         });
         // The next look comes when as many have come as stayed: looking costs each key a constant.
         self.sweep_at = (2 * self.tats.len()).max(FIRST_SWEEP).min(self.limit);
-        // Only a map that is full has nothing to look for until then.
         let is_full = self.tats.len() >= self.limit;
-        self.full_until = if is_full { earliest.max(now.saturating_add(LOOK_EVERY)) } else { 0 };
+        // Where too many stayed for that, a look for each key that can go would cost all of them each time.
+        let is_dear = self.tats.len() > self.limit / 2 && self.limit > 2 * FIRST_SWEEP;
+        let after_a_while = now.saturating_add(LOOK_EVERY);
+        self.full_until = match (is_full, is_dear) {
+            (true, _) => earliest.max(after_a_while),
+            (false, true) => after_a_while,
+            (false, false) => 0,
+        };
     }
 }
 

@@ -128,14 +128,11 @@ impl<'a> Flight<'a> {
         Back { at: self.back_at, window: quota.window() }
     }
 
-    /// The store's answer. Behind others that wait in vain nobody waits whom this gateway's share can help.
+    /// The store's answer.
     ///
     /// # Errors
     /// There is none in time.
     pub(super) async fn land(&mut self, now: u64) -> Result<Charged, Down> {
-        if self.store.is_silent(self.worker) && self.asked.iter().all(|one| one.rule.has_share()) {
-            return Err(Down);
-        }
         let Some(posted) = &mut self.posted else { return Err(Down) };
         let Some(answer) = posted.in_time().await else { return Err(Down) };
         self.posted = None;

@@ -69,6 +69,21 @@ pub struct Outcome {
     pub now: u64,
 }
 
+/// Why there is no outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// The store has no answer, as far as this request could wait for one.
+    InVain,
+    /// Nobody waited for it: it is silent, and this gateway's share helps; or it was not to be asked.
+    Skipped,
+}
+
+impl From<Down> for Missed {
+    fn from(_: Down) -> Self {
+        Self::InVain
+    }
+}
+
 impl Default for Leases {
     fn default() -> Self {
         Self { shards: (0..SHARDS).map(|_| Mutex::default()).collect() }
@@ -176,9 +191,9 @@ impl Held {
 ///
 /// # Errors
 /// They are not in it.
-pub(super) fn take_held(rule: &Rule, who: (&Key<'_>, Tier, u64), now: u64) -> Result<Option<Outcome>, Down> {
+pub(super) fn take_held(rule: &Rule, who: (&Key<'_>, Tier, u64), now: u64) -> Result<Option<Outcome>, Missed> {
     let Some(lease) = rule.state.leases.of(rule, who, now) else { return Ok(None) };
-    lease.spend(rule, (who.2, rule.quota(who.1)), now).map(Some).ok_or(Down)
+    lease.spend(rule, (who.2, rule.quota(who.1)), now).map(Some).ok_or(Missed::Skipped)
 }
 
 /// Takes a request's tokens: from the chunk that is held, or from the next one.
@@ -186,22 +201,22 @@ pub(super) fn take_held(rule: &Rule, who: (&Key<'_>, Tier, u64), now: u64) -> Re
 /// `None`: there is no room for another key.
 ///
 /// # Errors
-/// The store has no answer: nothing was taken.
+/// The store has no answer, or was not waited for: nothing was taken.
 pub async fn take(
     rule: &Arc<Rule>,
     by: By<'_>,
     who: (&Key<'_>, Tier, u64),
     max_lease: u64,
     now: u64,
-) -> Result<Option<Outcome>, Down> {
+) -> Result<Option<Outcome>, Missed> {
     let (tier, hash) = (who.1, who.2);
-    let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return Err(Down) };
+    let (Some(store), quota) = (&rule.store, rule.quota(tier)) else { return Err(Missed::Skipped) };
     let Some(lease) = rule.state.leases.of(rule, who, now) else { return Ok(None) };
     if let Some(outcome) = lease.spend(rule, (hash, quota), now) {
         return Ok(Some(outcome));
     }
     if rule.has_share() && store.is_silent_somewhere() {
-        return Err(Down);
+        return Err(Missed::Skipped);
     }
     // Nobody waits for longer than a command may take, in whose turn it may be.
     let until = store.now() + store.settings.command_timeout;
@@ -234,7 +249,7 @@ pub async fn take(
     posted.give_up_at(until);
     let (rule, lease) = (Arc::clone(rule), Arc::clone(&lease));
     let fetched = Fetched { rule, lease, hash, wanted, owed, back, posted: Some(posted) };
-    fetched.receive(now).await.map(Some)
+    Ok(Some(fetched.receive(now).await?))
 }
 
 /// A chunk that is on its way. When nobody waits for it any more it is put where the next request finds it.

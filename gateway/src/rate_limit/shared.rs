@@ -13,7 +13,7 @@ use super::Phase;
 use super::applied::{Applied, Charge, Paid};
 use super::flight::{Asked, Charged, Flight, refund};
 use super::key::{Key, ShortId};
-use super::leases;
+use super::leases::{self, Missed};
 use super::route::RouteLimits;
 use super::rule::{Rule, Tier};
 use super::tabs::Seen;
@@ -80,13 +80,13 @@ impl<'a, N: Network> Asking<'a, N> {
         Ok(true)
     }
 
-    /// Whether this request has waited for the rule's store in vain: once is enough. A rule that has a share asks all
-    /// the same, since it does not wait for who is silent.
-    fn is_in_vain(&self, asked: &Asked<'a>) -> bool {
-        !asked.rule.has_share() && self.applied.in_vain.iter().any(|store| Arc::ptr_eq(store, asked.store))
+    /// Whether this request has waited for the store in vain: once is enough, whatever its rules say.
+    fn is_in_vain(&self, store: &Arc<Store>) -> bool {
+        self.applied.in_vain.iter().any(|one| Arc::ptr_eq(one, store))
     }
 
-    /// Of a cluster this says nothing: another server may have the next slot.
+    /// It was waited for: whom a share helps does not wait for who is silent, which says nothing to who would wait. Nor
+    /// does it of a cluster: another server may have the next slot.
     #[cold]
     fn asked_in_vain(&mut self, store: &Arc<Store>) {
         if !matches!(store.settings.servers, Servers::Cluster(_)) {
@@ -97,7 +97,7 @@ impl<'a, N: Network> Asking<'a, N> {
     /// Whether there was room to keep a chunk; without it the request is to ask for itself.
     async fn lease(&mut self, asked: &Asked<'a>, most: u64) -> Result<bool, GatewayError> {
         let who = (&asked.key, asked.tier, asked.hash);
-        let taken = if self.is_in_vain(asked) {
+        let taken = if self.is_in_vain(asked.store) {
             leases::take_held(asked.rule, who, self.now)
         } else {
             leases::take(asked.rule, self.exchange.by(), who, most, self.now).await
@@ -115,8 +115,10 @@ impl<'a, N: Network> Asking<'a, N> {
                 self.refused(asked, quota, outcome.tat, quota.wait(outcome.tat, self.now).max(1))?;
                 Ok(true)
             }
-            Err(Down) => {
-                self.asked_in_vain(asked.store);
+            Err(missed) => {
+                if missed == Missed::InVain {
+                    self.asked_in_vain(asked.store);
+                }
                 self.without_store(asked, |now| asked.take_share(now, false)).map(|()| true)
             }
         }
@@ -127,14 +129,21 @@ impl<'a, N: Network> Asking<'a, N> {
         let alone = |asking: &mut Self| {
             together.iter().try_for_each(|asked| asking.without_store(asked, |now| asked.take_share(now, false)))
         };
-        if together.iter().any(|asked| self.is_in_vain(asked)) {
+        let (is_in_vain, has_share) = (self.is_in_vain(store), together.iter().all(|asked| asked.rule.has_share()));
+        // What a share has decided is told to the store all the same, as far as it listens.
+        if is_in_vain && !has_share {
             return alone(self);
         }
         let Ok(mut flight) = Flight::start(store, self.exchange.by(), together, self.now) else { return alone(self) };
-        match flight.land(self.now).await {
+        // Behind others that wait in vain nobody waits whom this gateway's share can help.
+        let skips = is_in_vain || has_share && store.is_silent(self.exchange.shard.index);
+        let landed = if skips { Err(Down) } else { flight.land(self.now).await };
+        match landed {
             Ok(charged) => self.judge(&charged, together),
             Err(Down) => {
-                self.asked_in_vain(store);
+                if !skips {
+                    self.asked_in_vain(store);
+                }
                 flight.decided_alone();
                 let mut each = together.iter().enumerate();
                 each.try_for_each(|(at, asked)| self.without_store(asked, |now| flight.take_share(at, now)))
@@ -149,7 +158,14 @@ impl<'a, N: Network> Asking<'a, N> {
         for (asked, (debt, watched)) in together.iter().zip(&charged.debts) {
             let (quota, tat) = (*asked.rule.quota(asked.tier), self.now.saturating_add(*debt));
             if charged.refused != 0 {
-                let wait = if asked.rule.settings.shadow { 0 } else { quota.wait(tat, self.now) };
+                let wait = quota.wait(tat, self.now);
+                if asked.rule.settings.shadow {
+                    // What it would have done is told, whoever refuses.
+                    if wait > 0 {
+                        let _ = self.refused(asked, quota, tat, 0);
+                    }
+                    continue;
+                }
                 longest = longest.max(wait);
                 if wait > 0 && first.is_none() {
                     first = Some((asked, quota, tat));

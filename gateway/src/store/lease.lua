@@ -17,7 +17,7 @@ debt = math.max(debt, floor, 0)
 if debt > window then debt = window end
 debt = math.max(debt - ARGV[5] * token, 0)
 -- Times are kept in parts of microseconds; one in a thousand of them decides about no token. A double keeps fewer as the
--- years go by (since November 2026 the 256th): so much sooner or later a token may be given.
+-- years go by (since July 2026 the 256th, from February 2027 the 128th): so much sooner or later a token may be given.
 local taken = math.max(math.min(tonumber(ARGV[4]), math.floor((window - debt + 0.001) / token)), 0)
 debt = math.min(debt + taken * token, window)
 if debt > 0 then

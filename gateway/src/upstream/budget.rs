@@ -1,7 +1,8 @@
 //! An upstream's retry budget over all workers.
 //!
 //! Each worker counts its requests in slots of its own, with no lock and on no line that others write; they are added
-//! up only when somebody wants a retry.
+//! up only when somebody wants a retry. Who serves for a worker on another thread counts in slots beside them: what it
+//! adds between the worker's load and its store would be lost.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -15,7 +16,10 @@ const KEPT: usize = 16;
 /// A retry budget.
 #[derive(Debug)]
 pub struct RetryBudget {
-    by_worker: Box<[Requests]>,
+    /// Of each worker's own thread, which alone writes there.
+    alone: Box<[Requests]>,
+    /// Of whoever else serves for the worker: a sibling, a task of a program's own runtime.
+    shared: Box<[Requests]>,
     spent: Mutex<Budget>,
 }
 
@@ -27,24 +31,35 @@ struct Requests([AtomicU64; KEPT]);
 impl RetryBudget {
     /// A budget that nothing has been paid into.
     pub fn new(workers: usize) -> Self {
-        Self { by_worker: (0..workers.max(1)).map(|_| Requests::default()).collect(), spent: Mutex::default() }
+        let rows = || (0..workers.max(1)).map(|_| Requests::default()).collect();
+        Self { alone: rows(), shared: rows(), spent: Mutex::default() }
     }
 
     /// Counts a request. `ticks_ms` is the time in milliseconds of any clock that all callers share.
     #[inline]
     pub fn deposit(&self, worker: usize, ticks_ms: u64) {
         let slot = slot_of(ticks_ms);
-        let counter = &self.by_worker[worker % self.by_worker.len()].0[slot as usize % KEPT];
+        let (row, is_alone) = self.row(worker, is_own_thread(worker));
+        let counter = &row.0[slot as usize % KEPT];
         let now = counter.load(Ordering::Relaxed);
         if now >> 32 == slot & 0xffff_ffff {
-            if is_own_thread(worker) {
+            if is_alone {
                 counter.store(now + 1, Ordering::Relaxed);
             } else {
-                // A worker's slots have one writer; where an embedding program has more, none is lost in a slot.
+                // Those that begin a slot together may lose what the others counted so far: a retry fewer.
                 counter.fetch_add(1, Ordering::Relaxed);
             }
         } else {
             counter.store(slot << 32 | 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Where a thread counts for a worker, and whether nobody else writes there.
+    #[inline]
+    fn row(&self, worker: usize, is_own: bool) -> (&Requests, bool) {
+        match self.alone.get(worker) {
+            Some(row) if is_own => (row, true),
+            _ => (&self.shared[worker % self.shared.len()], false),
         }
     }
 
@@ -57,7 +72,7 @@ impl RetryBudget {
 
     fn requests(&self, slot: u64) -> u64 {
         let is_recent = |packed: &u64| (slot.wrapping_sub(packed >> 32) & 0xffff_ffff) < SLOTS;
-        let counters = self.by_worker.iter().flat_map(|requests| &requests.0);
+        let counters = self.alone.iter().chain(&self.shared).flat_map(|requests| &requests.0);
         counters
             .map(|counter| counter.load(Ordering::Relaxed))
             .filter(is_recent)
@@ -83,5 +98,20 @@ mod tests {
         }
         assert_eq!((0..50).filter(|_| budget.withdraw(1_900, allowance)).count(), 10);
         assert!(!budget.withdraw(2_100, allowance), "what is a second old is no ground for a retry");
+    }
+
+    #[test]
+    fn what_a_workers_own_thread_counts_nobody_else_writes_and_all_of_it_counts() {
+        let budget = RetryBudget::new(2);
+        for worker in 0..5 {
+            let ((own, is_alone), (other, is_alone_too)) = (budget.row(worker, true), budget.row(worker, false));
+            assert_eq!((is_alone, is_alone_too), (worker < 2, false), "{worker}");
+            assert_eq!(std::ptr::eq(own, other), worker >= 2, "{worker}: a number beyond the last has none of its own");
+        }
+        let slot = slot_of(1_000);
+        for is_own in [true, false] {
+            budget.row(1, is_own).0.0[slot as usize % KEPT].store(slot << 32 | 3, Ordering::Relaxed);
+        }
+        assert_eq!(budget.requests(slot), 6);
     }
 }

@@ -250,35 +250,85 @@ async fn open_lets_all_through_and_closed_none() {
 #[tokio::test]
 async fn k3_a_request_waits_for_a_paused_store_once_whatever_its_rules_and_phases() {
     let (redis, upstream) = (Redis::start(), echo().await);
-    let store = quick(&redis)
-        .replace("command_timeout = '1s'", "command_timeout = '300ms'")
-        .replace("consecutive_failures = 2", "consecutive_failures = 1000");
-    let of = |name: &str, key: &str, mode: &str| {
-        format!(
-            "[rate_limits.{name}]\nrate = '1/h'\nburst = 40\nkey = '{key}'\nstore = 'shared'\n             on_store_failure = 'open'\nmode = '{mode}'\n"
-        )
-    };
+    let store = quick(&redis).replace("consecutive_failures = 2", "consecutive_failures = 1000");
     let keys = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/contract/api-keys.toml");
-    let limits = [
-        of("leased", "client_ip", "leased"),
-        of("exact", "client_ip", "exact"),
-        of("user", "subject", "exact"),
-        of("users", "subject", "leased"),
-        format!("[identity.providers.keys]\nkind = 'api_key'\nfile = '{keys}'\n"),
-    ];
-    let names = "'leased', 'exact', 'user', 'users'";
-    let text = text(&store, &limits.concat(), names, &upstream);
-    let text = text.replace("[[routes]]\n", "[[routes]]\nauth = { providers = ['keys'] }\n");
-    let gateway = Gateway::start(&text).await;
-    let waits = async || gateway.metric("gateway_store_duration_seconds_count{store=\"shared\"}").await.unwrap_or(0.0);
-    let mut client = gateway.client().await;
-    assert_eq!(get(&mut client, "x-api-key: demo-key\r\n").await.status, 200);
-    redis.pause();
-    for number in 1..=3 {
+    // Who waited for one rule waits for none that would share, and the other way about.
+    for [first, others] in [["open", "open"], ["local_share", "local_share"], ["open", "local_share"]] {
+        let of = |name: &str, key: &str, (mode, on_failure): (&str, &str)| {
+            format!(
+                "[rate_limits.{name}]\nrate = '1/h'\nburst = 40\nkey = '{key}'\nstore = 'shared'\n\
+                 on_store_failure = '{on_failure}'\nmode = '{mode}'\n"
+            )
+        };
+        let limits = [
+            of("tenant", "header:x-tenant", ("leased", first)),
+            of("leased", "client_ip", ("leased", others)),
+            of("exact", "client_ip", ("exact", others)),
+            of("user", "subject", ("exact", others)),
+            of("users", "subject", ("leased", others)),
+            format!("[identity.providers.keys]\nkind = 'api_key'\nfile = '{keys}'\n"),
+        ];
+        let names = "'tenant', 'leased', 'exact', 'user', 'users'";
+        let text = text(&store, &limits.concat(), names, &upstream);
+        let text = text.replace("[[routes]]\n", "[[routes]]\nauth = { providers = ['keys'] }\n");
+        let gateway = Gateway::start(&text).await;
+        let waits =
+            async || gateway.metric("gateway_store_duration_seconds_count{store=\"shared\"}").await.unwrap_or(0.0);
+        let mut client = gateway.client().await;
+        // No chunk of its tenant is held yet.
+        let fields = |number: usize| format!("x-api-key: demo-key\r\nx-tenant: {number}\r\n");
+        assert_eq!(get(&mut client, &fields(0)).await.status, 200);
+        redis.pause();
         let before = waits().await;
-        assert_eq!(get(&mut client, "x-api-key: demo-key\r\n").await.status, 200);
-        assert_eq!(waits().await - before, 1.0, "the request {number}");
+        for number in 1..=3 {
+            let before = waits().await;
+            assert_eq!(get(&mut client, &fields(number)).await.status, 200);
+            let waited = waits().await - before;
+            assert!(waited <= 1.0, "{first}, {others}: the request {number} waited {waited} times");
+        }
+        assert!(waits().await > before, "{first}, {others}: nobody waited");
+        redis.go_on();
     }
+}
+
+/// A share is given at once while the store is silent; a rule that has none waits, and the store answers in time.
+#[tokio::test]
+async fn k3_who_has_a_share_and_does_not_wait_says_nothing_to_a_rule_that_would() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    // A fourth of it is silence; the rest is for a busy machine.
+    let store = quick(&redis).replace("command_timeout = '1s'", "command_timeout = '12s'");
+    let limits = "[rate_limits.tenant]\nrate = '1/h'\nburst = 40\nkey = 'header:x-tenant'\nstore = 'shared'\n\
+                  mode = 'leased'\n"
+        .to_owned()
+        + &rule("closed");
+    let open = "[[routes]]\nname = 'open'\npath = '/open'\nupstream = 'up'\nrate_limits = ['tenant']\n";
+    let text =
+        text(&store, &limits, "'tenant', 'all'", &upstream).replace("[[routes]]\n", &format!("{open}[[routes]]\n"));
+    let gateway = Gateway::start(&text).await;
+    assert_eq!(get(&mut gateway.client().await, "x-tenant: first\r\n").await.status, 200);
+    redis.pause();
+    // Whoever asks before that waits, and leaves.
+    let is_silent = async |number: usize| {
+        let mut client = gateway.client().await;
+        let asked = client.ask(format!("GET /open HTTP/1.1\r\nhost: a\r\nx-tenant: {number}\r\n\r\n"));
+        tokio::time::timeout(Duration::from_millis(100), asked).await.is_ok_and(|answer| answer.status == 200)
+    };
+    let mut waiting = gateway.client().await;
+    waiting.send("GET /open HTTP/1.1\r\nhost: a\r\nx-tenant: waits\r\n\r\n").await;
+    guarded("it is silent", async {
+        let mut number = 0;
+        while !is_silent(number).await {
+            number += 1;
+        }
+    })
+    .await;
+    let mut client = gateway.client().await;
+    client.send("GET /a HTTP/1.1\r\nhost: a\r\nx-tenant: last\r\n\r\n").await;
+    // By the time that this one is answered the other has been looked at.
+    is_silent(1_000_000).await;
+    redis.go_on();
+    let answer = client.answer().await;
+    assert!(answer.status == 200 || answer.is_turned_away(), "the store has answered in time: {answer:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 //! Limits that gateways share in a Redis (security.md, K1, K4, K7). Rates are so slow that no test waits for a token.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::requests::recording;
 use crate::support::{Answer, Client, Gateway, Redis, echo, eventually, guarded};
 
 /// A gateway with a store and these limits on its one route.
@@ -179,6 +180,24 @@ async fn either_every_rule_is_charged_or_none_wherever_its_bucket_is() {
     let other = sharing(&patient(&redis), limits_of_one(), "'there'", &upstream).await;
     let answer = get(&mut other.client().await, "").await;
     assert!(answer.header("ratelimit").unwrap().starts_with("\"there\";r=5;"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_limit_that_only_watches_is_told_beside_another_one_that_the_store_refuses_by() {
+    let (redis, upstream) = (Redis::start(), echo().await);
+    let limit = |name: &str, more: &str| {
+        format!("[rate_limits.{name}]\nrate = '1/h'\nburst = 1\nkey = 'client_ip'\nstore = 'shared'\n{more}\n")
+    };
+    let limits = limit("watch", "shadow = true") + &limit("tight", "");
+    let text = text(&patient(&redis), &limits, "'watch', 'tight'", &upstream);
+    let one = Gateway::start(&text).await;
+    let other = Gateway::start(&recording("sample = 1.0", &text)).await;
+    assert_eq!(get(&mut one.client().await, "").await.status, 200);
+    // This one knows nothing of the buckets: the store says it.
+    assert_eq!(get(&mut other.client().await, "").await.status, 429);
+    let told = other.only("code=rate_limited", 1).await;
+    let decided: Vec<_> = told["limits"].as_array().unwrap().iter().map(|it| (&it["rule"], &it["decision"])).collect();
+    assert_eq!(decided, [(&json!("watch"), &json!("would_refuse")), (&json!("tight"), &json!("refused"))]);
 }
 
 /// Its key is taken out of the request once it is known whose it is.

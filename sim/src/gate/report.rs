@@ -252,7 +252,7 @@ impl Report<'_> {
         notes
     }
 
-    /// Where a head fails by its memory alone, by so little of it that no allocation need be behind it.
+    /// Where a head fails by its memory, by so little of it that no allocation need be behind it.
     fn note_of_memory(&self) -> Option<String> {
         self.recording.judged.iter().find(|judged| judged.metric == Metric::Rss && judged.verdict == Verdict::Fail)?;
         let grown: Vec<f64> = self

@@ -93,6 +93,28 @@ fn a_map_that_house_keeping_has_emptied_takes_in_new_keys() {
     assert_eq!(cells.take(hash(7), 1_000_000_000, &quota()).unwrap().place, Place::Own);
 }
 
+/// A shard whose buckets are full again one by one, and a new key for each of them.
+#[test]
+fn a_shard_without_room_is_read_through_ten_times_a_second_at_most() {
+    const MS: u64 = 1_000_000;
+    let (cells, slow) = (Cells::new(1000), Quota::new(1, Duration::from_secs(60), 5, 1));
+    for key in 0..1000 {
+        assert!(cells.raise(hash(key), 0, (key + 1) * MS), "{key}");
+    }
+    let (mut looks, mut own) = (0, 0);
+    for number in 1..=1000 {
+        let before = cells.fill().keys;
+        let taken = cells.take(hash(1000 + number), number * MS, &slow).unwrap();
+        if taken.place == Place::Own {
+            own += 1;
+            // Some went when this one came.
+            looks += usize::from(cells.fill().keys <= before);
+        }
+    }
+    assert!(looks <= 10, "{looks}");
+    assert!(own >= 800, "most find a place all the same: {own}");
+}
+
 #[test]
 fn a_million_keys_take_less_than_forty_bytes_each() {
     let cells = Cells::new(1_000_000);

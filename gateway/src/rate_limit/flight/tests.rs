@@ -86,7 +86,7 @@ impl Gateway {
         if let Some(Mode::Leased(most)) = self.rule.settings.shared.as_ref().map(|shared| shared.mode) {
             return match leases::take(&self.rule, By::worker(0), (&key, tier, hash), most, now).await {
                 Ok(taken) => taken.is_some_and(|outcome| outcome.taken),
-                Err(Down) => asked_of(&self.rule, &self.store).take_share(self.store.now_ns(), false).is_ok(),
+                Err(_missed) => asked_of(&self.rule, &self.store).take_share(self.store.now_ns(), false).is_ok(),
             };
         }
         self.take(&self.rule, 0).await
@@ -102,7 +102,9 @@ impl Gateway {
         let Ok(mut flight) = Flight::start(&self.store, By::worker(worker), &asked, now) else {
             return asked[0].take_share(now, false).is_ok();
         };
-        match flight.land(now).await {
+        let skips = rule.has_share() && self.store.is_silent(worker);
+        let landed = if skips { Err(Down) } else { flight.land(now).await };
+        match landed {
             Ok(charged) => charged.refused == 0,
             Err(Down) => {
                 flight.decided_alone();
@@ -183,6 +185,30 @@ fn a_store_that_was_away_for_a_moment_gives_no_burst_though_nobody_gave_it_up() 
         tokio::time::sleep(ms(100)).await;
         assert!(gateway.store.health.is_up() && gateway.store.health.last_failure().is_some());
         assert_eq!(30 + meanwhile + passed(60).await, 50, "it forgot everything, and was told");
+    });
+}
+
+#[test]
+fn who_skips_a_silent_store_is_told_apart_from_who_waited_for_it() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        let stalls = vec![(Duration::ZERO, Duration::from_secs(5))];
+        let _double = Double::put_up("silent", quick(), Troubles { stalls, ..Troubles::default() });
+        let gateway = Gateway::start("silent", 0, Mode::Leased(10));
+        let rate = Rate { tokens: 1, period: Duration::from_secs(3600), burst: 40 };
+        let other = compile(&gateway.registry, &gateway.stores, &gateway.clock, ("other", rate, Mode::Leased(10)));
+        let take = |rule: Arc<Rule>| {
+            let now = gateway.store.now_ns();
+            tokio::task::spawn_local(async move {
+                let who = (&Key::Global, Tier::Own, rule.hash(&Key::Global, Tier::Own));
+                leases::take(&rule, By::worker(0), who, 10, now).await
+            })
+        };
+        let first = take(Arc::clone(&gateway.rule));
+        // virtual time
+        tokio::time::sleep(ms(10)).await;
+        assert_eq!(take(other).await.unwrap(), Err(leases::Missed::Skipped));
+        assert_eq!(first.await.unwrap(), Err(leases::Missed::InVain));
     });
 }
 
