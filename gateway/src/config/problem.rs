@@ -291,7 +291,7 @@ mod tests {
     #[test]
     fn many_warnings_push_no_error_away() {
         let mut report = Report::default();
-        for number in 0..MAX_KEPT + 1 {
+        for number in 0..=MAX_KEPT {
             report.warning(Span::default(), format!("warning {number}"), "");
         }
         for number in 0..MAX_KEPT {

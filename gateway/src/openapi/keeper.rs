@@ -297,7 +297,7 @@ mod tests {
                 "[[routes]]\npath = '/{number}/{{*rest}}'\nupstream = 'http://{upstream}'\nopenapi = '/openapi.json'\n"
             )
         };
-        let text = (0..MAX_DOCUMENTS + 1).map(|number| route(number, "127.0.0.1:1")).collect::<String>();
+        let text = (0..=MAX_DOCUMENTS).map(|number| route(number, "127.0.0.1:1")).collect::<String>();
         let text = text + &(1000..1300).map(|number| route(number, &format!("127.0.0.1:{number}"))).collect::<String>();
         let config = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap().config;
         let wanted = wanted(&config);
