@@ -233,7 +233,10 @@ impl<N: Network> Exchange<N> {
     pub fn blame(&self, source: &Source<N>, outcome: AttemptOutcome, why: &str) {
         let says_nothing = self.is_doubtful || outcome == AttemptOutcome::Timeout && self.hurried;
         if let Some(upstream) = self.upstream().filter(|_| !says_nothing) {
-            upstream.broke_off(&source.selected, (outcome, None), Some(why), self.now());
+            // Of all that ended with one connection one tells it.
+            if source.leg.is_mine_to_blame() {
+                upstream.broke_off(&source.selected, (outcome, None), Some(why), self.now());
+            }
             self.amend_attempt(source.span, outcome, self.now());
         }
     }

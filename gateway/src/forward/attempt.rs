@@ -7,7 +7,9 @@
 //! attempt, which says that it was replayed, and how often that happens is counted.
 //!
 //! So it is with a call of HTTP/2 that an upstream has not begun with as it closes its connection (GOAWAY, RFC 9113,
-//! section 8.7): it goes out again a few times, costs the budget nothing, and says nothing to the breaker.
+//! section 8.7): it goes out again a few times, costs the budget nothing, and says nothing to the breaker. Where the
+//! upstream closes it for an error, that call may have been the error, and is never sent again. What ends because one
+//! connection broke is one failure to the breaker.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -130,7 +132,7 @@ pub(super) async fn attempt<N: Network>(
             Err(unanswered) => unanswered,
         };
         let (stale, nothing_sent) = (broken && leg.nothing_came(), leg.nothing_left());
-        let was_turned_away = stale && leg.was_turned_away();
+        let (was_turned_away, is_suspect) = (stale && leg.was_turned_away(), leg.is_suspect());
         // Of a connection that took nothing at all: it goes out again as often, and then somebody is to blame.
         let is_sent_back = was_turned_away || stale && leg.took_nothing();
         let may_go_out = || {
@@ -141,8 +143,8 @@ pub(super) async fn attempt<N: Network>(
             let may_be_stale = || leg.may_be_stale() && (nothing_sent || retry::may_be_replayed(exchange));
             !underway.manner.replayed && if leg.was_refused() { retry::is_paid_for(exchange) } else { may_be_stale() }
         };
-        let goes_out = stale && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
-        match leg.take_body() {
+        let goes_out = stale && !is_suspect && leg.can_take_body() && !selected.is_left_alone() && may_go_out();
+        match leg.take_body().filter(|_| !is_suspect) {
             Some(again) if goes_out => {
                 body = again;
                 times_turned_away += usize::from(is_sent_back);
@@ -150,7 +152,11 @@ pub(super) async fn attempt<N: Network>(
             }
             again => {
                 let manner = underway.over();
-                let failure = if was_turned_away { blameless::turned_away(failure) } else { failure };
+                let failure = if was_turned_away {
+                    blameless::turned_away(failure)
+                } else {
+                    blameless::with_others(exchange, &leg, failure)
+                };
                 return Err(lose(exchange, selected, manner, failure, (again, nothing_sent)));
             }
         }
@@ -261,6 +267,10 @@ async fn head_of_answer<N: Network>(
             Err((out_of_time(exchange).into(), false))
         }
         Some(Err(http1::Error::RequestBody(fault))) => Err((body_failure(fault), false)),
+        Some(Err(error @ http1::Error::TooManyFields { .. })) => {
+            let detail = "The upstream takes no request head of this size.";
+            Err((GatewayError::new(Code::HeadersTooLarge, detail).because(error).into(), false))
+        }
         Some(Err(error @ (http1::Error::Invalid(_) | http1::Error::NotHttp(_)))) => {
             let detail = "The upstream's answer is not valid HTTP.";
             Err((GatewayError::new(Code::UpstreamInvalid, detail).because(error).into(), false))

@@ -5,7 +5,7 @@ use super::attempt::Failure;
 use crate::config::settings::upstream::Health;
 use crate::exchange::Exchange;
 use crate::network::Network;
-use crate::upstream::Selected;
+use crate::upstream::{Leg, Selected};
 
 /// Why something failed.
 type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -21,11 +21,25 @@ struct NoCall(Cause);
 #[error("its connections were being closed, one after the other: {0}")]
 struct TurnedAway(Cause);
 
+/// A connection broke under all that it carried, and the breaker hears of that from another one.
+#[derive(Debug, thiserror::Error)]
+#[error("others ended with the same connection: {0}")]
+struct Together(Cause);
+
 /// Whether this failure is nothing to tell the breaker: another attempt has told it, or it was asked for.
 pub(super) fn says_nothing(failure: &Failure) -> bool {
     let Failure::Problem(error) = failure else { return false };
-    let is_known = |cause: &Cause| cause.is::<AlreadyTold>() || cause.is::<NoCall>() || cause.is::<TurnedAway>();
+    let is_told = |cause: &Cause| cause.is::<AlreadyTold>() || cause.is::<Together>();
+    let is_known = |cause: &Cause| is_told(cause) || cause.is::<NoCall>() || cause.is::<TurnedAway>();
     error.internal.as_ref().is_some_and(is_known)
+}
+
+/// The failure of a call that may have ended as its connection did: then one of all tells the breaker, and no other.
+#[cold]
+pub(super) fn with_others<N: Network>(exchange: &Exchange<N>, leg: &Leg<N::Stream>, failure: Failure) -> Failure {
+    // Who tells the breaker nothing leaves that to another one.
+    let is_silent = exchange.is_doubtful || exchange.waits_for_client() || says_nothing(&failure);
+    if is_silent || leg.is_mine_to_blame() { failure } else { explained(failure, |why| Together(why).into()) }
 }
 
 /// Whether the request is no call of gRPC, and its upstream is known to speak that: whoever sends such requests could

@@ -30,6 +30,14 @@ const SHOWN_BYTES: usize = 16;
 pub enum Error {
     /// The client's body failed.
     RequestBody(BodyFault),
+    /// Nothing was sent: the fields of the request come to so many bytes, and the upstream takes so many (over HTTP/2,
+    /// RFC 9113, section 10.5.1).
+    TooManyFields {
+        /// What they come to.
+        bytes: usize,
+        /// What it takes.
+        most: u32,
+    },
     /// The connection broke.
     Broken(io::Error),
     /// The answer breaks a rule of HTTP.
@@ -42,6 +50,7 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::RequestBody(fault) => fault.fmt(f),
+            Self::TooManyFields { .. } => f.write_str(&self.reason()),
             Self::Broken(error) => write!(f, "the upstream's connection broke: {error}"),
             Self::Invalid(_) | Self::NotHttp(_) => write!(f, "the upstream's answer is invalid: {}", self.reason()),
         }
@@ -62,6 +71,10 @@ impl Error {
     pub fn reason(&self) -> String {
         match self {
             Self::RequestBody(fault) => fault.to_string(),
+            Self::TooManyFields { bytes, most } => format!(
+                "the request's fields come to {bytes} bytes, and the upstream takes {most} \
+                 (SETTINGS_MAX_HEADER_LIST_SIZE)"
+            ),
             Self::Broken(error) => error.to_string(),
             Self::Invalid(why) => (*why).to_owned(),
             Self::NotHttp(beginning) => format!("the head begins with \"{beginning}\", and not with HTTP/"),

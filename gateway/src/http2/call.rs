@@ -76,11 +76,19 @@ pub struct Call {
     turned_away: bool,
     /// The upstream has not begun with it, and said so on its stream.
     refused: bool,
+    /// The upstream ended the connection for an error, and has not begun with it: it may be what the error was.
+    suspect: bool,
+    /// It ended as its whole connection did.
+    fell: bool,
+    /// What the upstream takes of fields, bytes.
+    most_fields: u32,
+    /// It has more, and was not sent: so many.
+    too_many: Option<usize>,
 }
 
 impl Call {
-    /// A call on this connection, which has room for it.
-    pub fn new(connection: SendRequest<Bytes>, encrypted: bool) -> Self {
+    /// A call on this connection, which has room for it, and takes fields of so many bytes.
+    pub fn new(connection: SendRequest<Bytes>, encrypted: bool, most_fields: u32) -> Self {
         Self {
             connection,
             encrypted,
@@ -98,6 +106,10 @@ impl Call {
             was_reset: false,
             turned_away: false,
             refused: false,
+            suspect: false,
+            fell: false,
+            most_fields,
+            too_many: None,
         }
     }
 
@@ -111,7 +123,17 @@ impl Call {
         self.method = head.method.clone();
         self.body = body;
         let ends = matches!(self.body, RequestBody::Empty);
-        let sent = outgoing::request(head, declared, self.encrypted).and_then(|request| {
+        let request = outgoing::request(head, declared, self.encrypted);
+        if self.most_fields != u32::MAX
+            && let Ok(request) = &request
+        {
+            // A peer may end the connection for it, and with that the calls of others.
+            self.too_many = Some(outgoing::list_bytes(request)).filter(|bytes| *bytes > self.most_fields as usize);
+            if self.too_many.is_some() {
+                return;
+            }
+        }
+        let sent = request.and_then(|request| {
             let switches = *request.method() == Method::CONNECT;
             let (answer, stream) = self.connection.send_request(request, ends && !switches)?;
             Ok((answer, stream, switches))
@@ -160,6 +182,17 @@ impl Call {
     /// Whether the upstream has said of this call alone that it has not begun with it (REFUSED_STREAM).
     pub fn was_refused(&self) -> bool {
         self.refused
+    }
+
+    /// Whether the upstream ended its connection for an error without having begun with this call, which may have been
+    /// the error: sent again it would end the next one, with the calls of others on it.
+    pub fn is_suspect(&self) -> bool {
+        self.suspect
+    }
+
+    /// Whether it ended because its whole connection did.
+    pub fn fell_with_connection(&self) -> bool {
+        self.fell
     }
 
     /// How many calls its connection had taken before, while its answer's head is awaited.
@@ -324,7 +357,13 @@ impl Call {
             }
             // Shorter than it said: whoever reads it must not take it for whole.
             Some(Err(_)) | None if self.left.is_some_and(|left| left > 0) => return Err(BodyFault::ClientLeft),
-            Some(Err(frame)) => self.part.end(Some(frame.into_trailers().unwrap_or_default())),
+            Some(Err(frame)) => {
+                let trailers = frame.into_trailers().unwrap_or_default();
+                if outgoing::fields_bytes(&trailers) > self.most_fields as usize {
+                    return Err(BodyFault::TooLarge);
+                }
+                self.part.end(Some(trailers));
+            }
             None => self.part.end(None),
         }
         Ok(())
@@ -371,6 +410,9 @@ impl Call {
     /// Why there is no answer to what could not be asked.
     #[cold]
     fn unasked(&mut self) -> Error {
+        if let Some(bytes) = self.too_many {
+            return Error::TooManyFields { bytes, most: self.most_fields };
+        }
         match &mut self.answer {
             Answer::None(error) => match error.take() {
                 Some(error) => self.judged(error),
@@ -387,8 +429,11 @@ impl Call {
         let goes_away = error.is_remote() && error.is_go_away();
         self.refused |= error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
         self.unbegun |= goes_away || self.refused;
-        self.turned_away |= goes_away && error.reason() == Some(Reason::NO_ERROR);
+        let in_order = error.reason() == Some(Reason::NO_ERROR);
+        self.turned_away |= goes_away && in_order;
+        self.suspect |= goes_away && !in_order && !matches!(self.answer, Answer::None(_));
         self.cut |= error.is_io();
+        self.fell |= error.is_io() || error.is_go_away();
         self.was_reset |= error.is_remote() && error.is_reset() && !self.unbegun;
         // A GOAWAY by `h2` ends every call of the connection, whichever it was that broke a rule: no call's own fault.
         if error.is_library() && error.is_reset() {

@@ -169,7 +169,10 @@ impl UpstreamAllowance {
     pub(super) fn came(&mut self, seen: Seen, now: impl FnOnce() -> Instant) -> bool {
         match seen {
             Seen::Idle | Seen::Pinged | Seen::Acknowledged | Seen::Left { .. } => self.idle.take(now()),
-            Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried { .. } | Seen::Widened => true,
+            // The frame that bounds fields has been counted.
+            Seen::Reset { .. } | Seen::Opened { .. } | Seen::Carried { .. } | Seen::Widened | Seen::Bounded { .. } => {
+                true
+            }
         }
     }
 }
@@ -217,7 +220,7 @@ impl Allowance {
                 self.unaware.opened();
                 true
             }
-            Seen::Carried { .. } => true,
+            Seen::Carried { .. } | Seen::Bounded { .. } => true,
         }
     }
 

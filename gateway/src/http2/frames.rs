@@ -1,5 +1,5 @@
 //! Walks over the frames of one direction of a connection (RFC 9113, section 4.1): plain state over bytes, whatever
-//! pieces they come in. Payloads are skipped, but for the codes of a reset and of a last word.
+//! pieces they come in. Payloads are skipped, but for the codes of a reset and of a last word, and a setting.
 
 use super::preface::PREFACE;
 
@@ -19,6 +19,11 @@ const END_STREAM: u8 = 0x1;
 const ACK: u8 = 0x1;
 pub(super) const PADDED: u8 = 0x8;
 pub(super) const END_HEADERS: u8 = 0x4;
+
+/// Bytes of one setting: two of its name, four of its value (RFC 9113, section 6.5.1).
+const SETTING: usize = 6;
+/// The setting that says how large the fields may be that its sender is sent (RFC 9113, section 6.5.2).
+const MAX_HEADER_LIST_SIZE: u16 = 6;
 
 /// Bytes of a GOAWAY's payload up to the end of its code (RFC 9113, section 6.8); text may follow.
 const LEFT_CODE_ENDS: usize = 8;
@@ -48,6 +53,8 @@ pub(super) enum Seen {
     Acknowledged,
     /// The sender takes no more streams, and says why with this code; carries nothing either.
     Left { code: u32 },
+    /// The sender takes fields of so many bytes at most; told beside the settings that it is one of.
+    Bounded { fields: u32 },
 }
 
 /// The place in a direction.
@@ -62,6 +69,8 @@ pub(super) struct Walk {
     flags: u8,
     /// The last four bytes that have come of a reset's payload, or of a last word's as far as its code.
     code: u32,
+    /// The last eight bytes that have come of settings.
+    setting: u64,
     /// A block of header fields has begun, and not come to its end.
     in_block: bool,
     /// A block that one frame does not end began in what was walked over last, or a frame in it is not to go on.
@@ -102,8 +111,10 @@ impl Walk {
             if self.left > 0 {
                 let (payload, rest) = bytes.split_at(self.left.min(bytes.len()));
                 bytes = rest;
-                if matches!(self.kind, RST_STREAM | GOAWAY) {
-                    self.read_code(payload);
+                match self.kind {
+                    RST_STREAM | GOAWAY => self.read_code(payload),
+                    SETTINGS => self.read_settings(payload, &mut each),
+                    _ => {}
                 }
                 self.left -= payload.len();
                 if self.left == 0 {
@@ -129,6 +140,19 @@ impl Walk {
         let had = self.length() - self.left;
         let read = payload.iter().take(ends.saturating_sub(had));
         self.code = read.fold(self.code, |code, byte| code << 8 | u32::from(*byte));
+    }
+
+    /// Reads on in settings, of which these bytes are the next.
+    #[cold]
+    fn read_settings(&mut self, payload: &[u8], each: &mut impl FnMut(Seen)) {
+        let had = self.length() - self.left;
+        for (place, byte) in (had + 1..).zip(payload) {
+            self.setting = self.setting << 8 | u64::from(*byte);
+            let [_, _, name @ .., a, b, c, d] = self.setting.to_be_bytes();
+            if place % SETTING == 0 && u16::from_be_bytes(name) == MAX_HEADER_LIST_SIZE {
+                each(Seen::Bounded { fields: u32::from_be_bytes([a, b, c, d]) });
+            }
+        }
     }
 
     /// Bytes of the payload of the frame whose head came last.
@@ -196,7 +220,7 @@ mod tests {
     fn frames_are_told_whatever_pieces_they_come_in() {
         let bytes = [
             PREFACE.to_vec(),
-            frame(SETTINGS, 0, &[0; 6]),
+            frame(SETTINGS, 0, b"\0\x04\0\0\0\x06\0\x06\0\0\x20\0\0\x06\0\0\x40\0"),
             frame(SETTINGS, ACK, b""),
             frame(HEADERS, END_HEADERS, b"block"),
             frame(DATA, 0, b"\0\0\0\x03\0"),
@@ -217,10 +241,11 @@ mod tests {
             }
             let carried = |bytes, ends| Seen::Carried { stream: 1, ends, bytes };
             let (idle, reset) = (Seen::Idle, Seen::Reset { stream: 1, code: 8 });
-            let settled = [idle, Seen::Acknowledged, Seen::Opened { stream: 1, ends: false }, carried(5, false)];
+            let bounds = [idle, Seen::Bounded { fields: 8192 }, Seen::Bounded { fields: 16_384 }];
+            let settled = [Seen::Acknowledged, Seen::Opened { stream: 1, ends: false }, carried(5, false)];
             let data = [idle, carried(0, true)];
-            let all = [&settled[..], &data, &[Seen::Widened, reset, Seen::Pinged, Seen::Left { code: 11 }, idle, idle]]
-                .concat();
+            let last = [Seen::Widened, reset, Seen::Pinged, Seen::Left { code: 11 }, idle, idle];
+            let all = [&bounds[..], &settled, &data, &last].concat();
             assert_eq!(seen, all, "in steps of {step}");
         }
     }

@@ -5,6 +5,7 @@ use http::uri::{Authority, Parts, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 
 use super::OF_CONNECTIONS;
+use super::opened::FIELD_BYTES;
 use crate::context::names;
 use crate::http1::RequestHead;
 
@@ -74,6 +75,26 @@ pub(super) fn request(head: &RequestHead, declared: Declared, encrypted: bool) -
     }
     *request.headers_mut() = headers;
     Ok(request)
+}
+
+/// What the fields of a request come to as a peer may bound them, bytes: names and values, and a sum for each (RFC 9113,
+/// section 6.5.2). What stands before the fields counts like them.
+pub(super) fn list_bytes(request: &Request<()>) -> usize {
+    let (uri, protocol) = (request.uri(), request.extensions().get::<h2::ext::Protocol>());
+    let before = [
+        (":method", Some(request.method().as_str())),
+        (":scheme", uri.scheme_str()),
+        (":authority", uri.authority().map(Authority::as_str)),
+        (":path", uri.path_and_query().map(http::uri::PathAndQuery::as_str)),
+        (":protocol", protocol.map(h2::ext::Protocol::as_str)),
+    ];
+    let before = before.iter().filter_map(|(name, value)| Some(name.len() + (*value)?.len() + FIELD_BYTES));
+    before.sum::<usize>() + fields_bytes(request.headers())
+}
+
+/// The same of fields alone.
+pub(super) fn fields_bytes(fields: &HeaderMap) -> usize {
+    fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum()
 }
 
 /// Trailers without what speaks of a connection.
@@ -186,6 +207,18 @@ mod tests {
             let request = request(&head(Method::GET, &[("host", host)]), Declared::Nothing, false).unwrap();
             assert_eq!(request.uri().authority().map(Authority::as_str), Some(host));
         }
+    }
+
+    #[test]
+    fn what_a_peer_may_bound_is_each_field_with_32_bytes_for_its_cost() {
+        let fields = [("host", "a.test"), ("x", "1"), ("x", "22")];
+        let request = request(&head(Method::GET, &fields), Declared::Nothing, false).unwrap();
+        let pseudo = [(":method", "GET"), (":scheme", "http"), (":authority", "a.test"), (":path", "/p?q")];
+        let plain = [("x", "1"), ("x", "22"), ("x-request-id", "1"), ("forwarded", "for=127.0.0.1;host=\"a:1\"")];
+        let bytes =
+            |fields: &[(&str, &str)]| fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum::<usize>();
+        assert_eq!(fields_bytes(request.headers()), bytes(&plain));
+        assert_eq!(list_bytes(&request), bytes(&[pseudo, plain].concat()));
     }
 
     #[test]

@@ -113,7 +113,8 @@ impl<A: Ask> Keeper<A> {
     fn accept(&self, store: &KeyStore, answer: &Answer, now: Instant) -> Result<(), String> {
         let (set, left_out) = KeySet::parse(&answer.body).map_err(|error| error.to_string())?;
         let bad = left_out.iter().filter(|key| !key.error.is_for_others());
-        let left_out = bad.map(|key| format!("{:?}: {}", key.kid.as_deref().unwrap_or(""), key.error)).collect();
+        let left_out: Vec<String> =
+            bad.map(|key| format!("{:?}: {}", key.kid.as_deref().unwrap_or(""), key.error)).collect();
         let document = parse_json(&answer.body).map_err(|error| error.to_string())?;
         let jwks: BTreeSet<String> =
             document.get("keys").and_then(Value::as_array).into_iter().flatten().map(text_of).collect();
@@ -127,6 +128,9 @@ impl<A: Ask> Keeper<A> {
             // The first keys are no news; nor are keys that no token is verified with.
             if !came.is_empty() || !went.is_empty() {
                 notice::keys_rotated(self.events.voice(), &self.provider, &came, &went);
+            }
+            if !left_out.is_empty() {
+                notice::keys_left_out(self.events.voice(), &self.provider, &left_out);
             }
             self.report(now, KeysEvent::Rotate { kids, came, went, left_out });
         }

@@ -46,6 +46,9 @@ pub enum KeyError {
     Algorithm,
     /// A number is not canonical base64url, or does not have the length that it must have.
     Encoding,
+    /// A number of RSA begins with a zero byte, which base64url of a number has none of (RFC 7518, sections 2 and
+    /// 6.3.1.1).
+    LeadingZero,
     /// A secret below the length of the shortest hash, a modulus below 2048 bits, or one of a flawed generator.
     Weak,
     /// A modulus above 8192 bits, or an exponent above 32.
@@ -62,7 +65,7 @@ impl KeyError {
             Self::Unknown => "key_unknown_type",
             Self::Purpose => "key_not_for_verifying",
             Self::Algorithm => "key_algorithm",
-            Self::Encoding => "key_encoding",
+            Self::Encoding | Self::LeadingZero => "key_encoding",
             Self::Weak => "key_weak",
             Self::TooLarge => "key_too_large",
             Self::Invalid => "key_invalid",
@@ -76,6 +79,9 @@ impl KeyError {
             Self::Unknown => "its kty or crv is not known",
             Self::Purpose => "it is not for verifying signatures (use, key_ops)",
             Self::Algorithm => "its alg is no signature algorithm that fits it",
+            Self::LeadingZero => {
+                "its n or e begins with a zero byte, as Java's BigInteger.toByteArray has it: take it off"
+            }
             Self::Encoding => "a number in it is not canonical base64url of the right length",
             Self::Weak => "it is too weak: RSA needs 2048 bits of a sound generator, a secret the length of the hash",
             Self::TooLarge => "it is larger than any key that is in use",
@@ -216,7 +222,7 @@ fn rsa(members: &Map<String, Value>) -> Result<Numbers, KeyError> {
     // As few bytes as the number has (RFC 7518, section 2, Base64urlUInt).
     let (Some(&first), Some(&exponent_first)) = (n.first(), e.first()) else { return Err(KeyError::Encoding) };
     if first == 0 || exponent_first == 0 {
-        return Err(KeyError::Encoding);
+        return Err(KeyError::LeadingZero);
     }
     let bits = n.len() * 8 - first.leading_zeros() as usize;
     if bits < RSA_MIN_BITS || is_of_flawed_generator(&n) {

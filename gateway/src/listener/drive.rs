@@ -11,6 +11,7 @@ use http_body::Body;
 use super::connection::LINGER_TIME;
 use super::drain::Draining;
 use super::seat::Seat;
+use super::stream::is_short;
 use crate::client::{ClientConnection, Phase, Tunnel};
 use crate::error::{Code, GatewayError};
 use crate::exchange::Arrival;
@@ -231,13 +232,15 @@ impl<N: Network, F: Future<Output = ()>> Driver<'_, '_, N, F> {
 
     /// Writes an answer; false when the client did not get it whole.
     async fn answer<S: ByteStream>(&mut self, seat: &mut Seat<S>, reply: Reply<N>) -> bool {
+        let can_be_followed =
+            if seat.is_shared() { !is_early(&reply) || has_little_left(seat) } else { can_be_followed(seat).await };
         let Reply { status, head, body } = reply;
         if self.last_call.is_some() && !self.shard.shared.last_call.has_come() {
             // It has its answer, which may take long: what is left of that is cut.
             self.last_call = None;
         }
         let date = self.shard.date.refresh(&mut self.date);
-        if !seat.is_shared() && !can_be_followed(seat).await {
+        if !can_be_followed {
             seat.with(|server| server.close_after_answer());
         }
         let begun = seat.with(|server| server.begin_answer(status, &head, &body, date));
@@ -363,6 +366,21 @@ async fn can_be_followed<S: ByteStream>(seat: &mut Seat<S>) -> bool {
         Some((may_be_read, _)) => may_be_read,
         None => true,
     }
+}
+
+/// Whether an answer is out before a long body is in that is still on its way to an upstream. A switch of protocols ends
+/// no request.
+fn is_early<N: Network>(reply: &Reply<N>) -> bool {
+    !reply.status.is_informational() && is_short(reply)
+}
+
+/// The same behind an early answer: nobody reads the body on once that is out, and only a short rest is read then. How
+/// much is to come of a chunked body is not known, and it may not be polled here: its upstream may be taking it.
+fn has_little_left<S: ByteStream>(seat: &mut Seat<S>) -> bool {
+    let is_little = |server: &mut Server<S>| {
+        !server.has_body() || may_be_read(server) && server.body_left().is_some_and(|left| left <= UNWANTED_BYTES)
+    };
+    seat.with(is_little).unwrap_or(true)
 }
 
 /// Whether all of a body has come that nobody wants, and is small.

@@ -73,7 +73,7 @@ pub(super) async fn serve<N: Network>(
 }
 
 /// Whether an answer is soon out: a refusal is, whoever says it.
-fn is_short<N: Network>(reply: &Reply<N>) -> bool {
+pub(super) fn is_short<N: Network>(reply: &Reply<N>) -> bool {
     reply.status.as_u16() >= 400 || reply.body.size_hint().upper().is_some_and(|length| length <= SHORT_ANSWER)
 }
 

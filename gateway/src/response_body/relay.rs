@@ -266,10 +266,13 @@ impl<N: Network> Relay<N> {
         }
     }
 
-    /// Tells the endpoint's breaker that it broke its answer off, and why.
+    /// Tells the endpoint's breaker that it broke its answer off, and why; of all that ended with one connection one
+    /// does.
     pub(super) fn blame(&self, outcome: AttemptOutcome, why: &str) {
         if let (Some(source), Some(upstream)) = (&self.source, self.exchange.upstream()) {
-            upstream.broke_off(&source.selected, (outcome, None), Some(why), self.exchange.now());
+            if self.exchange.is_doubtful || source.leg.is_mine_to_blame() {
+                upstream.broke_off(&source.selected, (outcome, None), Some(why), self.exchange.now());
+            }
             self.exchange.amend_attempt(source.span, outcome, self.exchange.now());
         }
     }

@@ -189,6 +189,11 @@ pub fn keys_rotated(voice: &Voice, provider: &str, came: &[String], went: &[Stri
     beside_its_event(voice, line);
 }
 
+/// Keys of a provider's that has others than before are meant for signatures, and cannot be used: which, and why.
+pub fn keys_left_out(voice: &Voice, provider: &str, left_out: &[String]) {
+    beside_its_event(voice, json!({ "event": "keys", "provider": provider, "what": "left_out", "left_out": left_out }));
+}
+
 /// A provider's issuer is left alone as it does not say whether tokens hold, and why; or it does again.
 pub fn issuer(voice: &Voice, provider: &str, failed: Option<&str>) {
     begins_or_ends(voice, beside_its_event, json!({ "event": "issuer", "provider": provider }), failed);

@@ -5,7 +5,7 @@
 //! connections until its stream is closed.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -78,6 +78,8 @@ pub(crate) struct Carrier {
     age: AtomicU8,
     load: Mutex<Load>,
     taken: Arc<Taken>,
+    /// Somebody has told the breaker that it broke.
+    is_blamed: AtomicBool,
     /// Gone when nobody holds the connection any more.
     _held: oneshot::Sender<Infallible>,
 }
@@ -154,6 +156,7 @@ impl Carrier {
             age: AtomicU8::new(YOUNG),
             load: Mutex::new(load),
             taken,
+            is_blamed: AtomicBool::new(false),
             _held: held,
         });
         tokio::spawn(drive(connection, dropped, Arc::downgrade(&carrier)));
@@ -243,7 +246,7 @@ impl Carrier {
         drop(load);
         let (began, reads) = (self.clock.now(), self.hearing.reads());
         let place = Place { carrier: Arc::clone(self), is_reused, was_idle, began, reads };
-        Some(Shared { call: Call::new(requests, self.encrypted), place })
+        Some(Shared { call: Call::new(requests, self.encrypted, self.hearing.most_fields()), place })
     }
 }
 
@@ -299,6 +302,16 @@ impl Place {
     /// Whether the connection carried no other call when this one came.
     pub(super) fn was_idle(&self) -> bool {
         self.was_idle
+    }
+
+    /// Whether the upstream has said that it ends the connection for an error.
+    pub(super) fn was_ended_for_an_error(&self) -> bool {
+        self.carrier.hearing.has_complained()
+    }
+
+    /// Whether it is for the caller to tell that the connection broke: that is one failure, however many it carried.
+    pub(super) fn is_mine_to_blame(&self) -> bool {
+        !self.carrier.is_blamed.swap(true, Ordering::Relaxed)
     }
 
     /// Whether the upstream takes an extended CONNECT (RFC 8441, section 3).

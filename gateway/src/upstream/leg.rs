@@ -172,8 +172,24 @@ impl<S: ByteStream> Leg<S> {
             Self::Own(connection) => connection.is_reused(),
             Self::Shared(shared) => {
                 let Shared { call, place } = &**shared;
-                place.is_reused() && (call.nothing_left() || call.is_cut() && place.was_idle())
+                let was_closed = call.is_cut() && place.was_idle() && !place.was_ended_for_an_error();
+                place.is_reused() && (call.nothing_left() || was_closed)
             }
+        }
+    }
+
+    /// Whether the upstream has ended the connection for an error, which this call may have been: it is not to go out
+    /// again.
+    pub fn is_suspect(&self) -> bool {
+        matches!(self, Self::Shared(shared) if shared.call.is_suspect())
+    }
+
+    /// Whether it is for the caller to tell the breaker that it failed. Of all calls that end because their connection
+    /// does, the first to ask tells it: one client can make a service end a connection that many share.
+    pub fn is_mine_to_blame(&self) -> bool {
+        match self {
+            Self::Own(_) => true,
+            Self::Shared(shared) => !shared.call.fell_with_connection() || shared.place.is_mine_to_blame(),
         }
     }
 

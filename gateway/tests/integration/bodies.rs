@@ -192,6 +192,24 @@ async fn a10_an_early_answer_passes_and_the_rest_of_the_body_is_never_a_request(
 }
 
 #[tokio::test]
+async fn a10_an_early_answer_says_that_the_connection_closes_where_much_of_the_body_is_to_come() {
+    for (status, framing, sent) in [
+        ("403 Forbidden", "content-length: 5000000", "x"),
+        ("403 Forbidden", "transfer-encoding: chunked", "1\r\nx\r\n"),
+        ("200 OK", "content-length: 5000000", "x"),
+    ] {
+        let early = Script::new().read_head().send(format!("HTTP/1.1 {status}\r\ncontent-length: 2\r\n\r\nno")).hang();
+        let upstream = Raw::script(early).await.unwrap();
+        let gateway = Gateway::to(upstream.addr()).await;
+        let mut client = gateway.client().await;
+        client.send(format!("POST / HTTP/1.1\r\nhost: a\r\n{framing}\r\n\r\n{sent}")).await;
+        let answer = client.answer().await;
+        assert_eq!((&answer.body[..], answer.header("connection")), (&b"no"[..], Some("close")), "{status} {framing}");
+        client.closed().await;
+    }
+}
+
+#[tokio::test]
 async fn a10_a_refused_body_is_drained_or_cut_but_never_parsed() {
     let upstream = echo().await;
     let gateway = Gateway::with("max_body = '10B'", upstream.addr()).await;

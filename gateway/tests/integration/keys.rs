@@ -412,6 +412,25 @@ async fn keys_that_came_and_went_are_named_on_standard_error() {
 }
 
 #[tokio::test]
+async fn a_key_that_java_wrote_with_a_zero_byte_before_it_is_named_on_standard_error() {
+    let (server, issuer, upstream) = (MockServer::start().await, Issuer::new("k1"), echo().await);
+    let padded = json!({ "kty": "RSA", "kid": "java", "n": "AMHB", "e": "AQAB" });
+    let answer = ResponseTemplate::new(200).set_body_json(json!({ "keys": [issuer.jwk(), padded] }));
+    Mock::given(method("GET")).and(path("/keys")).respond_with(answer).mount(&server).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.toml");
+    let around = "[[listeners]]\naddress = '127.0.0.1:0'\n[admin]\naddress = '127.0.0.1:0'\n\
+                  [telemetry.access_log]\noutput = 'off'\n";
+    let source = format!("url = '{}/keys'", server.uri());
+    std::fs::write(&file, format!("{}{around}", text(&source, upstream.addr()))).unwrap();
+    let mut process = Process::start(&file).await;
+    let told = process.event("keys").await;
+    assert_eq!(told["what"], "left_out", "{told}");
+    let left_out = told["left_out"][0].as_str().unwrap();
+    assert!(left_out.starts_with("\"java\": its n or e begins with a zero byte"), "{left_out}");
+}
+
+#[tokio::test]
 async fn explain_without_a_gateway_does_not_call_keys_missing_that_it_does_not_fetch() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");

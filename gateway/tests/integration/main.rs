@@ -140,6 +140,7 @@ mod upstream_faults;
 mod upstream_http2;
 mod upstream_http2_ends;
 mod upstream_http2_goaway;
+mod upstream_http2_large_heads;
 mod upstream_http2_lies;
 mod upstream_http2_opening;
 mod upstream_http2_sharing;

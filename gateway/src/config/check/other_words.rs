@@ -222,6 +222,11 @@ const BESIDE: &[(&[&str], &[&str], &str)] = &[
         &["endpoints"],
         "it is `timeout` of a route; an upstream has `pool = { connect_timeout = … }`, and `health` a timeout of its own",
     ),
+    (
+        &["server_name", "serverName", "proxy_ssl_name", "tls_server_name", "verify_host", "name"],
+        &["sni"],
+        "it is `sni`: the name that is asked for, and that the certificate has to hold for",
+    ),
     (&["port"], &["address", "reuse_port"], "it is said in `address = \"0.0.0.0:8080\"`"),
     (&["port"], &["address", "weight"], "it is said in `address = \"127.0.0.1:9001\"`"),
     (
@@ -365,6 +370,10 @@ mod tests {
                 "[upstreams.a]\nendpoints = [\"a:1\"]\nbackup = [\"b:1\"]",
                 "it is said of an endpoint: `endpoints = [\"a:1\", { address = \"b:1\", backup = true }]`; another upstream \
                  is `fallback = { upstream = \"NAME\" }` of a route",
+            ),
+            (
+                "[upstreams.a]\nendpoints = [\"a:1\"]\ntls = { server_name = \"b\" }",
+                "it is `sni`: the name that is asked for, and that the certificate has to hold for",
             ),
             ("[[listeners]]\nport = 8080", "it is said in `address = \"0.0.0.0:8080\"`"),
             (

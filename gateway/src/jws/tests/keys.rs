@@ -52,8 +52,8 @@ fn h2_weak_and_impossible_keys_are_refused() {
     assert_eq!(refused(&rsa(modulus(256), &[1])), KeyError::Invalid);
     assert_eq!(refused(&rsa(modulus(256), &[2])), KeyError::Invalid);
     assert_eq!(refused(&rsa(modulus(256), &[])), KeyError::Encoding);
-    assert_eq!(refused(&rsa(modulus(256), &[0, 1, 0, 1])), KeyError::Encoding);
-    assert_eq!(refused(&rsa([vec![0], modulus(256)].concat(), &[1, 0, 1])), KeyError::Encoding);
+    assert_eq!(refused(&rsa(modulus(256), &[0, 1, 0, 1])), KeyError::LeadingZero);
+    assert_eq!(refused(&rsa([vec![0], modulus(256)].concat(), &[1, 0, 1])), KeyError::LeadingZero);
     let mut even = modulus(256);
     even[255] = 0xfe;
     assert_eq!(refused(&rsa(even, &[1, 0, 1])), KeyError::Invalid);
