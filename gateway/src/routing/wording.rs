@@ -1,7 +1,6 @@
 //! Conditions of routes in words, and what a request has instead. What may be a secret is for nobody's eyes, whether a
 //! route wants it or a request has it.
 
-
 use super::content::Unmet;
 use super::pattern::Segment;
 use crate::config::settings::route::{BodyMatch, HostPattern, ValueMatch};
