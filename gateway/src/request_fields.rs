@@ -151,6 +151,19 @@ impl RequestFields {
         value
     }
 
+    /// Takes all fields of this name away; the bytes of the first, where they stand: nobody looks at them again.
+    pub(crate) fn take_bytes(&mut self, name: impl AsRef<str>) -> Option<Bytes> {
+        let name = name.as_ref().as_bytes();
+        let at = self.find(name)?;
+        let place = self.places[at];
+        let value = match place.buffer() {
+            Buffer::Block => self.block.slice(place.value()),
+            Buffer::Own => Bytes::copy_from_slice(&self.own[place.value()]),
+        };
+        self.remove_from(at, name);
+        Some(value)
+    }
+
     /// Keeps the fields for whose name and value this holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], FieldValue<'_>) -> bool) {
         let Self { block, places, own, .. } = self;

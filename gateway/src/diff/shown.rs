@@ -65,6 +65,18 @@ fn mask((key, name): (&str, &str), value: &Value) -> Value {
 /// Keys that are written in place of a file's name have a digest here, by which a short one could be found.
 const WRITTEN_HERE: &str = "(written here";
 
+/// A collector's URL without the path that its operator wrote; names of variables stay.
+fn collector_text(text: &str) -> String {
+    // A whole URL may stand behind it.
+    if text.starts_with("${") && text.contains(":-") {
+        return MASK.to_owned();
+    }
+    let origin = target::origin(text);
+    let is_name = |part: &str| part.is_empty() || part.starts_with("${") && part.ends_with('}') && !part.contains(":-");
+    let path = text.get(origin.len()..).unwrap_or_default();
+    if path.split('/').all(is_name) { text.to_owned() } else { format!("{origin}/{MASK}") }
+}
+
 fn mask_text((key, name): (&str, &str), text: &str) -> String {
     if text.starts_with(WRITTEN_HERE) {
         return format!("{WRITTEN_HERE})");
@@ -74,10 +86,8 @@ fn mask_text((key, name): (&str, &str), text: &str) -> String {
         return MASK.to_owned();
     }
     // Some take their users' keys in the path; where a variable writes it, its name stands here.
-    if key.ends_with("otlp_endpoint") && !text.contains("${") {
-        let origin = target::origin(text);
-        let has_path = text.len() > origin.len() + 1;
-        return if has_path { format!("{origin}/{MASK}") } else { text.to_owned() };
+    if key.ends_with("otlp_endpoint") {
+        return collector_text(text);
     }
     if key.ends_with("request.body") {
         return target::shown_body(text);
@@ -145,6 +155,10 @@ mod tests {
             ("http://c.test:4318/hook/s3", "http://c.test:4318/(not shown)"),
             ("http://c.test:4318/", "http://c.test:4318/"),
             ("http://c.test:4318/${KEY}", "http://c.test:4318/${KEY}"),
+            ("${URL}", "${URL}"),
+            ("https://${HOST}/hook/s3", "https://${HOST}/(not shown)"),
+            ("https://c.test/${KEY:-s3}", "https://c.test/(not shown)"),
+            ("${URL:-https://c.test/hook/s3}", "(not shown)"),
         ] {
             assert_eq!(masked(&sent(to)), sent(expected));
         }

@@ -4,7 +4,8 @@
 use std::ops::{Deref, Range};
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue, header};
+use bytes::Bytes;
+use http::{HeaderName, header};
 
 use crate::jws::{decode_base64url, parse_json};
 use crate::request_fields::RequestFields;
@@ -21,11 +22,11 @@ pub(super) struct Malformed;
 /// A credential, taken out of the headers that carried it: an upstream is told who it is, not how that was proven.
 pub(super) enum Credential {
     /// The token of an `Authorization` field, or its name and password, and where that begins there.
-    Bearer(HeaderValue, usize),
+    Bearer(Bytes, usize),
     /// A token in another field, and where it is there.
-    Within(HeaderValue, Range<usize>),
+    Within(Bytes, Range<usize>),
     /// The whole field.
-    Key(HeaderValue),
+    Key(Bytes),
     /// The client's certificate, which its handshake has verified.
     Certificate(Arc<ClientCertificate>),
 }
@@ -46,9 +47,9 @@ impl Deref for Credential {
     #[inline]
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Bearer(field, at) => &field.as_bytes()[*at..],
-            Self::Within(field, at) => &field.as_bytes()[at.clone()],
-            Self::Key(field) => field.as_bytes(),
+            Self::Bearer(field, at) => &field[*at..],
+            Self::Within(field, at) => &field[at.clone()],
+            Self::Key(field) => field,
             Self::Certificate(certificate) => certificate.der(),
         }
     }
@@ -76,8 +77,8 @@ pub(super) fn bearer_into<'c>(
     place: &'c mut Option<Credential>,
 ) -> Result<Option<&'c Credential>, Malformed> {
     check_once(headers, &header::AUTHORIZATION)?;
-    let Some(field) = headers.take(header::AUTHORIZATION) else { return Ok(None) };
-    match bearer_at(field.as_bytes()) {
+    let Some(field) = headers.take_bytes(header::AUTHORIZATION) else { return Ok(None) };
+    match bearer_at(&field) {
         Ok(Some(at)) => Ok(Some(place.insert(Credential::Bearer(field, at)))),
         other => {
             // To look first would cost as much again, and nearly all that come are tokens.
@@ -129,7 +130,7 @@ pub(super) fn basic(headers: &mut RequestFields) -> Result<Option<Credential>, M
             if pair.is_empty() {
                 return Err(Malformed);
             }
-            Ok(headers.take(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
+            Ok(headers.take_bytes(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
         }
         Some((byte, _)) if is_tchar(*byte) => Ok(None),
         _ => Err(Malformed),
@@ -173,7 +174,7 @@ pub(super) fn names_issuer(token: &[u8], issuer: &str) -> bool {
 /// There are two.
 pub(super) fn api_key(headers: &mut RequestFields, name: &HeaderName) -> Result<Option<Credential>, Malformed> {
     check_once(headers, name)?;
-    Ok(headers.take(name).map(Credential::Key))
+    Ok(headers.take_bytes(name).map(Credential::Key))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 
@@ -101,7 +102,7 @@ fn find(headers: &RequestFields, places: &[TokenPlace]) -> Result<Option<Credent
 fn bearer(headers: &RequestFields) -> Result<Option<Credential>, Malformed> {
     let Some(field) = only(headers, &AUTHORIZATION)? else { return Ok(None) };
     let at = credential::bearer_at(field.as_bytes())?;
-    Ok(at.map(|at| Credential::Bearer(field.to_header_value(), at)))
+    Ok(at.map(|at| Credential::Bearer(Bytes::copy_from_slice(field.as_bytes()), at)))
 }
 
 /// The whole of a field, which is not empty.
@@ -110,7 +111,7 @@ fn whole(headers: &RequestFields, name: &HeaderName) -> Result<Option<Credential
     if field.is_empty() {
         Err(Malformed)
     } else {
-        Ok(Some(Credential::Within(field.to_header_value(), 0..field.len())))
+        Ok(Some(Credential::Within(Bytes::copy_from_slice(field.as_bytes()), 0..field.len())))
     }
 }
 
@@ -134,7 +135,7 @@ fn cookie(headers: &RequestFields, name: &str) -> Result<Option<Credential>, Mal
         }
     }
     let first = first.filter(|(_, value)| !value.is_empty());
-    Ok(first.map(|(field, value)| Credential::Within(field.to_header_value(), value)))
+    Ok(first.map(|(field, value)| Credential::Within(Bytes::copy_from_slice(field.as_bytes()), value)))
 }
 
 /// Where the pairs of a `Cookie` field are, with the blanks around them (RFC 6265, section 4.2.1).

@@ -164,6 +164,8 @@ function keepFollowing(status) {
   if (feed.started !== null && feed.started !== clock.started_ns) {
     feed.stop?.abort();
     feed.last = null;
+    // What has come of the new one already is asked for again.
+    feed.events = feed.events.filter(event => event.ts_ns < clock.started_ns);
     take({ kind: "start", ts_ns: clock.started_ns });
   }
   feed.started = clock.started_ns;

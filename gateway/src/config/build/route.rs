@@ -307,7 +307,7 @@ fn forward_auth(table: &Reader<'_>) -> Option<ForwardAuth> {
     Some(ForwardAuth {
         upstream: Arc::from(&*table.text("upstream")),
         path: table.text("path").parse().ok()?,
-        written: table.get("path").map_or("", |node| node.shown()).into(),
+        written: table.get("path").map_or_else(|| table.text("path").into(), |node| node.shown().into()),
         timeout: table.duration("timeout"),
         request_headers: names("request_headers"),
         response_headers: names("response_headers"),
