@@ -2,8 +2,8 @@
 //!
 //! So many keys are counted. One that is not among them takes the place, and the count, of the least busy one: so no
 //! count is too low, and none too high by more than its `error`. Every key with more than `total / capacity` is there.
-//! Sketches are read together in the same sense: what a full one does not hold, it may have counted as often as its least
-//! busy one (Agarwal et al., "Mergeable Summaries", 2012).
+//! Sketches are read together in the same sense: what a full one does not hold, it may have counted as often as its
+//! least busy one (Agarwal et al., "Mergeable Summaries", 2012).
 //!
 //! Source: Metwally, Agrawal, El Abbadi, "Efficient Computation of Frequent and Top-k Elements in Data Streams" (2005).
 

@@ -89,8 +89,8 @@ impl Tab {
         self.held == 0 && self.owed(known, now) == 0
     }
 
-    /// The same tokens at another rate. Nothing is held from then on: whoever holds some releases it at the old rate, which
-    /// is not what it would be now. What is paid twice for that comes back as the rest of a credit.
+    /// The same tokens at another rate. Nothing is held from then on: whoever holds some releases it at the old rate,
+    /// which is not what it would be now. What is paid twice for that comes back as the rest of a credit.
     pub fn rescale(&mut self, from: &Quota, to: &Quota) {
         let scaled = |amount: u64| {
             let amount = u128::from(amount) * u128::from(to.interval()) / u128::from(from.interval());

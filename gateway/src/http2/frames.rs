@@ -98,8 +98,8 @@ impl Walk {
         self.left
     }
 
-    /// Whether all of what was walked over last may go on as it is: no block that one frame does not end began in it, no
-    /// frame in it is void, and it has no half of a frame's head.
+    /// Whether all of what was walked over last may go on as it is: no block that one frame does not end began in it,
+    /// no frame in it is void, and it has no half of a frame's head.
     pub(super) fn is_plain(&self) -> bool {
         !self.goes_on && self.has == 0
     }

@@ -1,6 +1,6 @@
 //! An upstream's stream on its way to `h2`: it tells whether anything has come of late, keeps the error that broke it,
-//! of which `h2` passes on the words alone, keeps what the upstream takes of fields, which `h2` tells nobody, and breaks
-//! when the upstream floods it with frames that carry nothing.
+//! of which `h2` passes on the words alone, keeps what the upstream takes of fields, which `h2` tells nobody, and
+//! breaks when the upstream floods it with frames that carry nothing.
 //! Blocks in pieces are cut anew (`recut`).
 
 use std::io::{self, IoSlice};

@@ -77,8 +77,8 @@ pub(super) fn request(head: &RequestHead, declared: Declared, encrypted: bool) -
     Ok(request)
 }
 
-/// What the fields of a request come to as a peer may bound them, bytes: names and values, and a sum for each (RFC 9113,
-/// section 6.5.2). What stands before the fields counts like them.
+/// What the fields of a request come to as a peer may bound them, bytes: names and values, and a sum for each (RFC
+/// 9113, section 6.5.2). What stands before the fields counts like them.
 pub(super) fn list_bytes(request: &Request<()>) -> usize {
     let (uri, protocol) = (request.uri(), request.extensions().get::<h2::ext::Protocol>());
     let before = [

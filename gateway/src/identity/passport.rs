@@ -33,8 +33,8 @@ pub(super) struct Issued {
     upstream: Arc<str>,
     /// Which office made it.
     office: u64,
-    /// When it was made, Unix time: a clock that was set back makes another one, or services would be shown one of times
-    /// to come.
+    /// When it was made, Unix time: a clock that was set back makes another one, or services would be shown one of
+    /// times to come.
     made: i64,
     /// When another one is made, Unix time.
     renew_at: i64,

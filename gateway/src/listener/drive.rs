@@ -368,8 +368,8 @@ async fn can_be_followed<S: ByteStream>(seat: &mut Seat<S>) -> bool {
     }
 }
 
-/// Whether an answer is out before a long body is in that is still on its way to an upstream. A switch of protocols ends
-/// no request.
+/// Whether an answer is out before a long body is in that is still on its way to an upstream. A switch of protocols
+/// ends no request.
 fn is_early<N: Network>(reply: &Reply<N>) -> bool {
     !reply.status.is_informational() && is_short(reply)
 }
