@@ -148,6 +148,12 @@ impl Recorder {
         self.intended.map_or(0, |(first_ns, last_ns)| last_ns - first_ns)
     }
 
+    /// From the start of what is measured to the first intended time, nanoseconds.
+    #[must_use]
+    pub fn silent_ns(&self) -> u64 {
+        self.intended.map_or(0, |(first_ns, _)| first_ns.saturating_sub(self.from_ns))
+    }
+
     /// All phases as one.
     #[must_use]
     pub fn merged(&self, name: &str) -> Phase {

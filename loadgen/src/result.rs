@@ -261,9 +261,8 @@ impl LoadResult {
 /// the last, and what comes after the last: in the open model the gap to the one that was not sent, in the closed model
 /// the answer for which another would have waited.
 fn sending_ns(recorder: &Recorder, offered: Option<Offered>) -> f64 {
-    let arrivals: u64 = recorder.phases().iter().map(|phase| phase.requests() + phase.dropped).sum();
-    let planned = offered.filter(|offered| arrivals >= offered.arrivals).and_then(|offered| offered.length_ns);
-    if let Some(length_ns) = planned {
+    let arrivals = arrivals(recorder);
+    if let Some(length_ns) = planned_ns(recorder, offered) {
         return length_ns as f64;
     }
     let span_ns = recorder.intended_span_ns() as f64;
@@ -271,6 +270,16 @@ fn sending_ns(recorder: &Recorder, offered: Option<Offered>) -> f64 {
         return span_ns + span_ns / arrivals.saturating_sub(1).max(1) as f64;
     }
     span_ns + recorder.merged("all").latency.value_at_quantile(0.5) as f64
+}
+
+/// Requests that were to be sent.
+fn arrivals(recorder: &Recorder) -> u64 {
+    recorder.phases().iter().map(|phase| phase.requests() + phase.dropped).sum()
+}
+
+/// How long a plan was that was kept to its end.
+fn planned_ns(recorder: &Recorder, offered: Option<Offered>) -> Option<u64> {
+    offered.filter(|offered| arrivals(recorder) >= offered.arrivals).and_then(|offered| offered.length_ns)
 }
 
 /// A rest of less than this, nanoseconds, tells no rate: it counts with the second before it.
@@ -283,7 +292,10 @@ impl Moment {
         let mut parts: Vec<Part> = recorder.intervals().iter().map(Part::of).collect();
         // A run need not end with a second: what is left has a rate of its own.
         if let Some(last) = parts.last_mut() {
-            let rest_ns = sending_ns(recorder, offered) - last.from_ns.saturating_sub(recorder.from_ns()) as f64;
+            // A plan begins where seconds do; without one, sending began with the first request.
+            let silent_ns = if planned_ns(recorder, offered).is_some() { 0 } else { recorder.silent_ns() };
+            let ended_ns = silent_ns as f64 + sending_ns(recorder, offered);
+            let rest_ns = ended_ns - last.from_ns.saturating_sub(recorder.from_ns()) as f64;
             last.length_ns = if rest_ns > 0.0 { rest_ns.min(last.length_ns) } else { last.length_ns };
         }
         if let Some(rest) = parts.pop_if(|last| last.length_ns < LEAST_REST_NS) {

@@ -23,7 +23,8 @@ pub struct Story {
 #[must_use]
 pub fn of(result: &ResultFile) -> Story {
     if is_invalid(result) {
-        let sentences = result.validity.reasons.iter().map(|reason| sentence(reason)).collect();
+        let told = result.validity.reasons.iter().chain(&result.validity.notes);
+        let sentences = told.map(|one| sentence(one)).collect();
         let headline = "This measurement is not valid: its figures prove nothing, and nothing is judged by them.";
         return Story { headline: headline.to_owned(), sentences };
     }

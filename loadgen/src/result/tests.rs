@@ -143,3 +143,18 @@ fn the_rest_of_a_second_has_the_rate_of_the_others() {
     assert_eq!(rates(3, 30_000_000), [(0, 100.0)]);
     assert!(Moment::all_of(&Recorder::new("steady", 0), None).is_empty());
 }
+
+#[test]
+fn a_late_first_request_makes_the_last_second_no_shorter() {
+    let last_of = |first: u64| {
+        let mut recorder = Recorder::new("steady", 0);
+        let each =
+            |number| Sample { intended_ns: number * 10_000_000, end_ns: number * 10_000_000 + 9, ..Sample::GOOD };
+        (first..300).for_each(|number| recorder.sample(&each(number)));
+        Moment::all_of(&recorder, None).last().map(|moment| (moment.t_ms, moment.rps)).unwrap()
+    };
+    for first in [0, 60, 90] {
+        let (t_ms, rps) = last_of(first);
+        assert!(t_ms == 2_000 && (95.0..106.0).contains(&rps), "from {first}0 ms: {rps}/s at {t_ms} ms");
+    }
+}

@@ -10,10 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct Moment {
     /// Its start, milliseconds from the run's.
     pub t_ms: u64,
-    /// Requests that ended in it, a second.
+    /// Requests that ended, a second: of `load` those that were to be sent in it, elsewhere those that ended in it.
     #[schemars(range(min = 0.0))]
     pub rps: f64,
-    /// Median latency, microseconds: of `load` that of requests that ended in it, elsewhere of those that were planned.
+    /// Median latency, microseconds, of requests that were to be sent in it.
     #[schemars(range(min = 0.0))]
     pub p50: f64,
     /// 99th percentile of the same, microseconds.
