@@ -171,10 +171,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_has_its_turn_until_it_is_answered_though_nobody_waits_any_more() {
-        let (begin, mut begun) = tokio::sync::mpsc::unbounded_channel();
-        let (go_on, goes_on) = mpsc::channel::<()>();
+        let (begin, mut begun) = tokio::sync::mpsc::channel(1);
+        let (go_on, goes_on) = mpsc::sync_channel::<()>(1);
         let first = tokio::spawn(in_turn(move || {
-            begin.send(()).unwrap();
+            begin.blocking_send(()).unwrap();
             goes_on.recv().unwrap();
         }));
         begun.recv().await.unwrap();

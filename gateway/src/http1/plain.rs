@@ -235,9 +235,12 @@ const NEAR: usize = 32;
 /// Where a value ends, as `text_end`: for one that may be long.
 #[inline]
 fn value_end(head: &[u8], at: usize) -> Option<usize> {
-    let near = head.get(at..)?.first_chunk::<NEAR>();
-    let is_far = near.is_some_and(|near| find(near, 0, |word| below(word, b' ') | equal(word, DELETE)).is_none());
-    if is_far { far_end(head, at) } else { text_end(head, at) }
+    let Some(near) = head.get(at..)?.first_chunk::<NEAR>() else { return text_end(head, at) };
+    match find(near, 0, |word| below(word, b' ') | equal(word, DELETE)) {
+        // `find` may say a place behind the end.
+        Some(found) if found < NEAR => text_end(head, at + found),
+        _ => far_end(head, at),
+    }
 }
 
 /// The same where it is farther away than that.
@@ -309,6 +312,24 @@ mod tests {
             let head = format!("{name}: a\r\n").into_bytes();
             let field = field(&head, 0).unwrap();
             assert_eq!(field.known(&head), Some(Known::of(name.as_bytes())), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_value_that_ends_far_away_is_text_to_its_end() {
+        for length in (NEAR..NEAR + 5).chain(63..67) {
+            let line = [vec![b'a'; length], b"\r\n".to_vec()].concat();
+            assert_eq!((value_end(&line, 0), far_end(&line, 0)), (Some(length), Some(length)));
+            for at in NEAR..length {
+                for (byte, is_text) in [(b'\t', true), (0xff, true), (0, false), (b'\n', false), (0x7f, false)] {
+                    let mut bent = line.clone();
+                    bent[at] = byte;
+                    let expected = is_text.then_some(length);
+                    assert_eq!((value_end(&bent, 0), text_end(&bent, 0)), (expected, expected), "{byte} at {at}");
+                }
+            }
+            assert_eq!(value_end(&line[..=length], 0), None);
+            assert_eq!(value_end(&[&line[..=length], b"x"].concat(), 0), None);
         }
     }
 

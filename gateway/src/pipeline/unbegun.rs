@@ -24,8 +24,7 @@ pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, erro
 /// Records a connection for which there is no place, before anything is read of what it asks; says what to write to it,
 /// where it speaks HTTP/1. Bodies of the configuration's own are for requests.
 pub fn turn_away<N: Network>(arrival: Arrival<N>, version: Version, error: &GatewayError) -> Vec<u8> {
-    let mut parts = RequestParts::default();
-    parts.version = version;
+    let parts = RequestParts { version, ..RequestParts::default() };
     told(arrival, (parts, true), error, |exchange| Said::document(error, Some(exchange.request_id.as_bytes())))
 }
 

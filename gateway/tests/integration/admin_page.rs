@@ -239,7 +239,7 @@ async fn another_process_in_its_place_is_followed_from_its_start() {
     gateway.admin("POST", "/reload").await;
     told(&mut browser, "configuration 2 is in force").await;
     // What the page would be told by one that was started at another time.
-    browser.run("keepFollowing({ clock: { ...feed.clock, started_ns: feed.clock.started_ns + 1 } })").await;
+    browser.run("keepFollowing({ clock: { ...feed.clock, started_ns: feed.events.at(-1).ts_ns + 1 } })").await;
     told(&mut browser, "another process of the gateway answers").await;
     let twice = "[...document.querySelectorAll('#feed li')].filter(li => li.innerText.includes('configuration 2')).length === 2";
     browser.until(twice).await;

@@ -104,8 +104,9 @@ fn a_shard_without_room_is_read_through_ten_times_a_second_at_most() {
     let (mut looks, mut own) = (0, 0);
     for number in 1..=1000 {
         let before = cells.fill().keys;
-        let taken = cells.take(hash(1000 + number), number * MS, &slow).unwrap();
-        if taken.place == Place::Own {
+        // Strangers who share a bucket may be refused.
+        let taken = cells.take(hash(1000 + number), number * MS, &slow);
+        if taken.is_ok_and(|taken| taken.place == Place::Own) {
             own += 1;
             // Some went when this one came.
             looks += usize::from(cells.fill().keys <= before);

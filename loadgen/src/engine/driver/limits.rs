@@ -12,12 +12,12 @@ impl Driver<'_, '_> {
             let slot = &mut self.slots[index];
             let since_ns = now_ns.saturating_sub(self.lanes[slot.lane].limit_ns(passed_ns));
             match &mut slot.link {
-                None => {}
-                Some(Link::Http1(connection)) => {
-                    if connection.in_flight.is_some_and(|in_flight| in_flight.started_ns <= since_ns) {
-                        self.fail(index, Failure::Timeout);
-                    }
+                Some(Link::Http1(connection))
+                    if connection.in_flight.is_some_and(|in_flight| in_flight.started_ns <= since_ns) =>
+                {
+                    self.fail(index, Failure::Timeout);
                 }
+                None | Some(Link::Http1(_)) => {}
                 Some(Link::Http2(connection)) => {
                     connection.end_older(since_ns, now_ns);
                     self.settle(index);
