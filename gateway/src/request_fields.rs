@@ -140,18 +140,10 @@ impl RequestFields {
 
     /// The same; the first of their values, for who keeps it.
     pub fn take(&mut self, name: impl AsRef<str>) -> Option<HeaderValue> {
-        let name = name.as_ref().as_bytes();
-        let at = self.find(name)?;
-        let place = self.places[at];
-        let value = match place.buffer() {
-            Buffer::Block => HeaderValue::from_maybe_shared(self.block.slice(place.value())).ok(),
-            Buffer::Own => HeaderValue::from_bytes(&self.own[place.value()]).ok(),
-        };
-        self.remove_from(at, name);
-        value
+        HeaderValue::from_maybe_shared(self.take_bytes(name)?).ok()
     }
 
-    /// Takes all fields of this name away; the bytes of the first, where they stand: nobody looks at them again.
+    /// The same; the bytes of the first, where they stand: nobody looks at them again.
     pub(crate) fn take_bytes(&mut self, name: impl AsRef<str>) -> Option<Bytes> {
         let name = name.as_ref().as_bytes();
         let at = self.find(name)?;

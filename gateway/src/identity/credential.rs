@@ -77,15 +77,10 @@ pub(super) fn bearer_into<'c>(
     place: &'c mut Option<Credential>,
 ) -> Result<Option<&'c Credential>, Malformed> {
     check_once(headers, &header::AUTHORIZATION)?;
-    let Some(field) = headers.take_bytes(header::AUTHORIZATION) else { return Ok(None) };
-    match bearer_at(&field) {
-        Ok(Some(at)) => Ok(Some(place.insert(Credential::Bearer(field, at)))),
-        other => {
-            // To look first would cost as much again, and nearly all that come are tokens.
-            headers.insert(header::AUTHORIZATION, field);
-            other.map(|_| None)
-        }
-    }
+    let Some(field) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let Some(at) = bearer_at(field.as_bytes())? else { return Ok(None) };
+    let token = headers.take_bytes(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at));
+    Ok(token.map(|token| &*place.insert(token)))
 }
 
 /// Whether there is at most one field of this name.
