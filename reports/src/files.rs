@@ -38,11 +38,16 @@ fn place(folder: &Path) -> io::Result<PathBuf> {
 }
 
 /// Writes a file that is whole or stays as it was: under another name first, so that a full disk leaves no half of a
-/// result.
+/// result. What a link points to is written, and the link stays. What is no file (`/dev/null`, a pipe) is written where
+/// it stands: a file put in its place by root would break whoever uses the device.
 ///
 /// # Errors
 /// What the system said; nothing of it stays then.
 pub fn write_whole(path: &Path, text: &str) -> io::Result<()> {
+    let path = &std::fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+        return std::fs::write(path, text);
+    }
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let written = std::fs::write(&beside, text).and_then(|()| std::fs::rename(&beside, path));
@@ -109,6 +114,25 @@ mod tests {
         std::fs::create_dir(&taken).unwrap();
         assert!(write_whole(&taken, "text").is_err());
         assert_eq!(names(folder.path()).len(), 2);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_device_a_pipe_and_a_link_stay_what_they_are() {
+        use std::os::unix::fs::FileTypeExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        // Links, so that a mistake costs these and no device of the machine.
+        let at = |name: &str| folder.path().join(name);
+        std::os::unix::fs::symlink("/dev/null", at("null")).unwrap();
+        std::fs::write(at("real.md"), "old").unwrap();
+        std::os::unix::fs::symlink(at("real.md"), at("link.md")).unwrap();
+        for name in ["null", "link.md"] {
+            write_whole(&at(name), "text").unwrap();
+            assert!(std::fs::symlink_metadata(at(name)).unwrap().is_symlink(), "{name}");
+        }
+        assert!(std::fs::metadata(at("null")).unwrap().file_type().is_char_device());
+        assert_eq!(std::fs::read_to_string(at("real.md")).unwrap(), "text");
+        assert_eq!(names(folder.path()).len(), 3);
     }
 
     #[test]
