@@ -46,6 +46,14 @@ pub struct RequestFields {
     several: NameSet,
 }
 
+/// Where a field is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FieldAt(usize);
+
+/// There are several fields of a name.
+#[derive(Debug)]
+pub(crate) struct Several;
+
 /// The value of a field: bytes that `http::HeaderValue` takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct FieldValue<'f>(&'f [u8]);
@@ -104,6 +112,28 @@ impl RequestFields {
     pub fn repeats(&self, name: impl FieldName) -> bool {
         let tag = tag_of(&name);
         !self.several.within(tag.set()).is_empty() && (tag.is_known() || self.get_all(name).nth(1).is_some())
+    }
+
+    /// The only field of a known name: where it is until the next change, and its value.
+    ///
+    /// # Errors
+    /// There are several.
+    #[inline]
+    pub(crate) fn only(&self, name: KnownName) -> Result<Option<(FieldAt, &[u8])>, Several> {
+        let tag = Tag::of_known(name);
+        if !self.is_single(tag) {
+            return Err(Several);
+        }
+        Ok(self.find(tag, b"").map(|at| (FieldAt(at), self.value_at(self.places[at]))))
+    }
+
+    /// Removes a field of a known name that was found as the only one, with nothing changed since.
+    #[inline]
+    pub(crate) fn remove_only(&mut self, name: KnownName, at: FieldAt) {
+        let tag = Tag::of_known(name);
+        if self.places.get(at.0).is_some_and(|place| place.tag == tag) {
+            self.remove_found(at.0, tag, b"");
+        }
     }
 
     /// Whether there is a field of any of these names.

@@ -91,8 +91,9 @@ impl RequestId {
     #[inline]
     pub fn to_header_value(&self) -> HeaderValue {
         match &self.0 {
+            Repr::Minted(text) => HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("")),
+            Repr::Short(..) => HeaderValue::from_bytes(self.as_bytes()).unwrap_or(HeaderValue::from_static("")),
             Repr::Accepted(value) => value.clone(),
-            _ => HeaderValue::from_bytes(self.as_bytes()).unwrap_or(HeaderValue::from_static("")),
         }
     }
 }

@@ -24,6 +24,17 @@ impl<'h> Single<'h> {
     }
 }
 
+/// What a request without a body has none of, mostly.
+const RARE: NameSet =
+    NameSet::of(&[KnownName::CONTENT_LENGTH, KnownName::TRANSFER_ENCODING, KnownName::EXPECT, KnownName::UPGRADE]);
+
+/// The fields of those names.
+#[inline(never)]
+fn rare(headers: &RequestFields) -> [Single<'_>; 4] {
+    [KnownName::CONTENT_LENGTH, KnownName::TRANSFER_ENCODING, KnownName::EXPECT, KnownName::UPGRADE]
+        .map(|name| Single::of(headers, name))
+}
+
 /// What the checks ask.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Survey<'h> {
@@ -55,24 +66,27 @@ impl<'h> Survey<'h> {
     /// Asks the fields.
     #[inline]
     pub fn of(headers: &'h RequestFields) -> Self {
-        let single = |name| Single::of(headers, name);
+        let [content_length, transfer_encoding, expect, upgrade] =
+            if headers.has_any(RARE) { rare(headers) } else { [Single::default(); 4] };
         let mut survey = Self {
-            host: single(KnownName::HOST),
-            content_length: single(KnownName::CONTENT_LENGTH),
-            transfer_encoding: single(KnownName::TRANSFER_ENCODING),
-            expect: single(KnownName::EXPECT),
-            upgrade: single(KnownName::UPGRADE),
+            host: Single::of(headers, KnownName::HOST),
+            content_length,
+            transfer_encoding,
+            expect,
+            upgrade,
             traced: headers.has_any(TRACED),
             forwarded: headers.contains_key(KnownName::FORWARDED),
             timed: headers.has_any(TIMED),
+            is_grpc: false,
+            is_web: false,
             bytes: headers.line_bytes(),
-            ..Self::default()
         };
-        headers.get_all(KnownName::CONTENT_TYPE).for_each(|value| survey.see_type(value.as_bytes()));
+        if headers.contains_key(KnownName::CONTENT_TYPE) {
+            headers.get_all(KnownName::CONTENT_TYPE).for_each(|value| survey.see_type(value.as_bytes()));
+        }
         survey
     }
 
-    #[inline]
     fn see_type(&mut self, content_type: &[u8]) {
         if is_grpc(content_type) {
             self.is_grpc = true;

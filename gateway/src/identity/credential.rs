@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, header};
 
 use crate::jws::{decode_base64url, parse_json};
-use crate::request_fields::{KnownName, RequestFields};
+use crate::request_fields::{FieldAt, KnownName, RequestFields};
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
 
@@ -32,8 +32,8 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Puts it back where it is in `Authorization`, for an upstream that is to see it, marked as it was. Another one was
-    /// left where it was.
+    /// Puts it back where it is in `Authorization`, for an upstream that is to see it, marked as it was. Another one
+    /// was left where it was.
     pub(super) fn put_back(&self, headers: &mut RequestFields, is_sensitive: bool) {
         if let Self::Bearer(field, _) = self {
             headers.insert_marked(KnownName::AUTHORIZATION, field, is_sensitive);
@@ -62,22 +62,18 @@ impl Deref for Credential {
 /// There are two `Authorization` fields, the token is empty, or its scheme does not end where it begins: other parsers
 /// find a token there, so it passes for no other scheme, whose credentials go on unverified.
 pub(super) fn bearer(headers: &mut RequestFields) -> Result<Option<Credential>, Malformed> {
-    let Some((_, at)) = bearer_in(headers)? else { return Ok(None) };
+    let Some((_, _, at)) = bearer_in(headers)? else { return Ok(None) };
     Ok(headers.take_bytes(KnownName::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
 }
 
-/// The field that the token is in, and where it begins there; it is left where it is.
+/// Where the field is that the token is in, its value, and where the token begins there; it is left where it is.
 ///
 /// # Errors
 /// As there.
 #[inline]
-pub(super) fn bearer_in(headers: &RequestFields) -> Result<Option<(&[u8], usize)>, Malformed> {
-    let Some(field) = headers.get(KnownName::AUTHORIZATION) else { return Ok(None) };
-    if headers.repeats(KnownName::AUTHORIZATION) {
-        return Err(Malformed);
-    }
-    let field = field.as_bytes();
-    Ok(bearer_at(field)?.map(|at| (field, at)))
+pub(super) fn bearer_in(headers: &RequestFields) -> Result<Option<(FieldAt, &[u8], usize)>, Malformed> {
+    let Some((place, field)) = headers.only(KnownName::AUTHORIZATION).map_err(|_| Malformed)? else { return Ok(None) };
+    Ok(bearer_at(field)?.map(|at| (place, field, at)))
 }
 
 /// Whether there is at most one field of this name.

@@ -16,6 +16,7 @@ use http::HeaderValue;
 use super::access::RouteAuth;
 use super::credential::{self, Credential};
 use super::ledger::Ledger;
+use super::passport::passport;
 use super::prove;
 use super::proven::Identity;
 use super::provider::{Known, Provider};
@@ -149,7 +150,7 @@ fn recalled_bearer<N: Network>(
     auth: &Arc<RouteAuth>,
     provider: &Arc<Provider>,
 ) -> Result<Recalled, Box<Denied>> {
-    let (field, at) = match credential::bearer_in(headers) {
+    let (place, field, at) = match credential::bearer_in(headers) {
         Ok(Some(found)) => found,
         Ok(None) => return nobody(auth),
         Err(_) => return Err(Denied::of(auth, None, AuthResult::Malformed)),
@@ -158,7 +159,7 @@ fn recalled_bearer<N: Network>(
     // What somebody has yet to prove is kept; of what is known nobody needs more than that.
     let unproven = matches!(known, Known::Nothing).then(|| Credential::Bearer(Bytes::copy_from_slice(field), at));
     if !provider.forwards_token() {
-        headers.remove(KnownName::AUTHORIZATION);
+        headers.remove_only(KnownName::AUTHORIZATION, place);
     }
     match (known, unproven) {
         (Known::Proven(identity), _) => judged(exchange, headers, (auth, provider), identity),
@@ -395,25 +396,6 @@ fn passes<N: Network>(
 fn grant<N: Network>(exchange: &mut Exchange<N>, identity: Arc<Identity>) {
     exchange.identity = Some(identity);
     exchange.passport = passport(exchange);
-}
-
-/// The passport for the upstream that is asked, where passports are made: one that holds from now on, however long ago
-/// the request came. A route without an upstream has none: each part of an aggregate has one of its own.
-#[inline]
-pub fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
-    let office = exchange.snapshot.passport.as_ref()?;
-    let upstream = exchange.upstream()?;
-    let now = exchange.shard.shared.clock.unix_seconds(exchange.now());
-    office.field(exchange.identity.as_ref()?, &upstream.name, now)
-}
-
-impl<N: Network> Exchange<N> {
-    /// An upstream is asked from now on, another one than before or later than that, and has a passport that holds
-    /// there and then.
-    #[cold]
-    pub fn renew_passport(&mut self) {
-        self.passport = passport(self);
-    }
 }
 
 /// A token of a route that takes each once has a `jti`, and was not used before, as far as this process knows: what was
