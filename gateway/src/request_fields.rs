@@ -6,18 +6,26 @@
 //! (`to_map`), and nowhere else.
 //!
 //! Invariants: names are tokens in lower case, values are such as `http::HeaderValue` takes; fields of one name keep
-//! the order in which they came or were added. A look-up goes over all places, a few bytes of each: by estimate 300
-//! instructions where there are a hundred fields (`max_headers` bounds them). Most look-ups are for names that are not
-//! there, and end before the first place, since the marks of all names that have ever been there are one number.
+//! the order in which they came or were added. Of names that have numbers (`known.rs`) it is known without a look
+//! whether they are there, and whether several times: most look-ups are for such as are not, and end there. Those of
+//! other names go over all places, a few bytes of each: by estimate 300 instructions where there are a hundred fields
+//! (`max_headers` bounds them).
 
 mod conversions;
+mod known;
 mod place;
+mod walk;
 
 use bytes::Bytes;
 use http::HeaderValue;
 
+pub(crate) use self::conversions::Edited;
 pub use self::conversions::NotText;
-use self::place::{Buffer, Place, mark};
+pub(crate) use self::known::Key;
+use self::known::Tag;
+pub use self::known::{FieldName, KnownName, NameSet};
+use self::place::{Buffer, Place};
+pub use self::walk::{Iter, Values};
 
 /// Memory for more of the gateway's own lines is not kept for another request.
 const OWN_BYTES_KEPT: usize = 2 * 1024;
@@ -32,9 +40,19 @@ pub struct RequestFields {
     places: Vec<Place>,
     /// Fields that were put here since, each a whole line.
     own: Vec<u8>,
-    /// A bit for the mark of each name that is there, and of some that were.
-    marks: u64,
+    /// The names that are there. There may be no other names left, where it says that there are some.
+    names: NameSet,
+    /// Those of which there are several.
+    several: NameSet,
 }
+
+/// Where a field is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct FieldAt(usize);
+
+/// There are several fields of a name.
+#[derive(Debug)]
+pub(crate) struct Several;
 
 /// The value of a field: bytes that `http::HeaderValue` takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,61 +83,107 @@ impl RequestFields {
 
     /// The first value under a name in lower case.
     #[inline]
-    pub fn get(&self, name: impl AsRef<str>) -> Option<FieldValue<'_>> {
-        let at = self.find(name.as_ref().as_bytes())?;
+    pub fn get(&self, name: impl FieldName) -> Option<FieldValue<'_>> {
+        let at = self.find(tag_of(&name), name.text().as_bytes())?;
         Some(FieldValue(self.value_at(self.places[at])))
     }
 
     /// All values under a name in lower case, in their order.
     #[inline]
-    pub fn get_all(&self, name: impl AsRef<str>) -> Values<'_> {
-        match self.find(name.as_ref().as_bytes()) {
-            Some(at) => Values { fields: self, name: self.name_at(self.places[at]), places: self.places[at..].iter() },
-            None => Values { fields: self, name: b"", places: [].iter() },
+    pub fn get_all(&self, name: impl FieldName) -> Values<'_> {
+        let tag = tag_of(&name);
+        match self.find(tag, name.text().as_bytes()) {
+            Some(at) if self.is_single(tag) => Values::of(self, &self.places[at..=at]),
+            Some(at) => Values::of(self, &self.places[at..]),
+            None => Values::of(self, &[]),
         }
     }
 
     /// Whether there is a field of this name, in lower case.
     #[inline]
-    pub fn contains_key(&self, name: impl AsRef<str>) -> bool {
-        self.find(name.as_ref().as_bytes()).is_some()
+    pub fn contains_key(&self, name: impl FieldName) -> bool {
+        let tag = tag_of(&name);
+        // Which known names are there is known.
+        !self.names.within(tag.set()).is_empty() && (tag.is_known() || self.find(tag, name.text().as_bytes()).is_some())
     }
 
     /// Whether there are several fields of this name, in lower case.
     #[inline]
-    pub fn repeats(&self, name: impl AsRef<str>) -> bool {
-        self.get_all(name).nth(1).is_some()
+    pub fn repeats(&self, name: impl FieldName) -> bool {
+        let tag = tag_of(&name);
+        !self.several.within(tag.set()).is_empty() && (tag.is_known() || self.get_all(name).nth(1).is_some())
     }
 
-    /// Names and values, those of one name in their order.
+    /// The only field of a known name: where it is until the next change, and its value.
+    ///
+    /// # Errors
+    /// There are several.
     #[inline]
-    pub fn iter(&self) -> Iter<'_> {
-        Iter { fields: self, places: self.places.iter() }
+    pub(crate) fn only(&self, name: KnownName) -> Result<Option<(FieldAt, &[u8])>, Several> {
+        let tag = Tag::of_known(name);
+        if !self.is_single(tag) {
+            return Err(Several);
+        }
+        Ok(self.find(tag, b"").map(|at| (FieldAt(at), self.value_at(self.places[at]))))
     }
 
-    /// Names in lower case; one that is repeated comes as often as it is there.
+    /// Removes a field of a known name that was found as the only one, with nothing changed since.
     #[inline]
-    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
-        self.places.iter().map(|place| self.name_at(*place))
+    pub(crate) fn remove_only(&mut self, name: KnownName, at: FieldAt) {
+        let tag = Tag::of_known(name);
+        if self.places.get(at.0).is_some_and(|place| place.tag == tag) {
+            self.remove_found(at.0, tag, b"");
+        }
+    }
+
+    /// Whether there is a field of any of these names.
+    #[inline]
+    pub fn has_any(&self, names: NameSet) -> bool {
+        !self.names.within(names).is_empty()
+    }
+
+    /// Whether all fields are of these names.
+    #[inline]
+    pub(crate) fn has_none_but(&self, names: NameSet) -> bool {
+        self.names.without(names).is_empty()
+    }
+
+    /// Bytes of all fields as lines: name, colon, space, value, line end.
+    #[inline]
+    pub fn line_bytes(&self) -> usize {
+        self.places.iter().map(|place| place.line_len()).sum()
     }
 
     /// Adds a field behind those of this name. The name is a token in lower case, the value one that `HeaderValue`
     /// would take.
     #[inline]
-    pub fn append(&mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) {
-        let place = self.write(name.as_ref().as_bytes(), value.as_ref());
-        self.places.push(place);
+    pub fn append(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
+        self.append_marked(name, value, false);
+    }
+
+    /// The same; whether its value takes no part in tables of fields that two sides keep (RFC 7541, section 7.1.3).
+    #[inline]
+    pub fn append_marked(&mut self, name: impl FieldName, value: impl AsRef<[u8]>, is_sensitive: bool) {
+        let place = self.write(tag_of(&name), name.text().as_bytes(), value.as_ref());
+        self.add(place.marked(is_sensitive));
     }
 
     /// Puts a field in the place of all of this name, as `append` has it; where there is none, behind all others.
-    pub fn insert(&mut self, name: impl AsRef<str>, value: impl AsRef<[u8]>) {
-        let name = name.as_ref().as_bytes();
-        let found = self.find(name);
-        let place = self.write(name, value.as_ref());
+    pub fn insert(&mut self, name: impl FieldName, value: impl AsRef<[u8]>) {
+        self.insert_marked(name, value, false);
+    }
+
+    /// The same, marked as by `append_marked`.
+    pub fn insert_marked(&mut self, name: impl FieldName, value: impl AsRef<[u8]>, is_sensitive: bool) {
+        let (tag, text) = (tag_of(&name), name.text().as_bytes());
+        let found = self.find(tag, text);
+        let place = self.write(tag, text, value.as_ref()).marked(is_sensitive);
         match found {
-            None => self.places.push(place),
+            None => self.add(place),
             Some(at) => {
-                self.remove_from(at + 1, name);
+                if !self.is_single(tag) {
+                    self.remove_from(at + 1, tag, text);
+                }
                 self.places[at] = place;
             }
         }
@@ -127,41 +191,62 @@ impl RequestFields {
 
     /// Removes all fields of a name in lower case; whether there was one.
     #[inline]
-    pub fn remove(&mut self, name: impl AsRef<str>) -> bool {
-        let name = name.as_ref().as_bytes();
-        match self.find(name) {
-            None => false,
-            Some(at) => {
-                self.remove_from(at, name);
-                true
-            }
+    pub fn remove(&mut self, name: impl FieldName) -> bool {
+        let (tag, text) = (tag_of(&name), name.text().as_bytes());
+        let found = self.find(tag, text);
+        if let Some(at) = found {
+            self.remove_found(at, tag, text);
         }
+        found.is_some()
     }
 
     /// The same; the first of their values, for who keeps it.
-    pub fn take(&mut self, name: impl AsRef<str>) -> Option<HeaderValue> {
-        HeaderValue::from_maybe_shared(self.take_bytes(name)?).ok()
+    pub fn take(&mut self, name: impl FieldName) -> Option<HeaderValue> {
+        let is_sensitive = self.is_sensitive(name.text());
+        let mut value = HeaderValue::from_maybe_shared(self.take_bytes(name)?).ok()?;
+        value.set_sensitive(is_sensitive);
+        Some(value)
     }
 
     /// The same; the bytes of the first, where they stand: nobody looks at them again.
-    pub(crate) fn take_bytes(&mut self, name: impl AsRef<str>) -> Option<Bytes> {
-        let name = name.as_ref().as_bytes();
-        let at = self.find(name)?;
+    pub(crate) fn take_bytes(&mut self, name: impl FieldName) -> Option<Bytes> {
+        let (tag, text) = (tag_of(&name), name.text().as_bytes());
+        let at = self.find(tag, text)?;
         let place = self.places[at];
         let value = match place.buffer() {
             Buffer::Block => self.block.slice(place.value()),
             Buffer::Own => Bytes::copy_from_slice(&self.own[place.value()]),
         };
-        self.remove_from(at, name);
+        self.remove_found(at, tag, text);
         Some(value)
+    }
+
+    /// Whether the first value of a name, in lower case, takes no part in tables of fields.
+    pub(crate) fn is_sensitive(&self, name: impl FieldName) -> bool {
+        self.find(tag_of(&name), name.text().as_bytes()).is_some_and(|at| self.places[at].is_sensitive())
     }
 
     /// Keeps the fields for whose name and value this holds.
     pub fn retain(&mut self, mut keep: impl FnMut(&[u8], FieldValue<'_>) -> bool) {
-        let Self { block, places, own, .. } = self;
+        self.retain_places(|place, bytes| keep(&bytes[place.name()], FieldValue(&bytes[place.value()])));
+    }
+
+    /// Keeps the fields for whose name this holds.
+    pub(crate) fn retain_names(&mut self, mut keep: impl FnMut(Option<KnownName>, &[u8]) -> bool) {
+        self.retain_places(|place, bytes| keep(place.tag.known(), &bytes[place.name()]));
+    }
+
+    fn retain_places(&mut self, mut keep: impl FnMut(Place, &[u8]) -> bool) {
+        let Self { block, places, own, names, several } = self;
+        (*names, *several) = (NameSet::NONE, NameSet::NONE);
         places.retain(|place| {
-            let bytes = place.of(block, own);
-            keep(&bytes[place.name()], FieldValue(&bytes[place.value()]))
+            let stays = keep(*place, place.of(block, own));
+            if stays {
+                let set = place.tag.set();
+                *several = several.with(names.within(set));
+                *names = names.with(set);
+            }
+            stays
         });
     }
 
@@ -172,7 +257,7 @@ impl RequestFields {
         self.places.shrink_to(PLACES_KEPT);
         self.own.clear();
         self.own.shrink_to(OWN_BYTES_KEPT);
-        self.marks = 0;
+        (self.names, self.several) = (NameSet::NONE, NameSet::NONE);
     }
 
     /// Whether it has room that was allocated.
@@ -187,54 +272,85 @@ impl RequestFields {
     }
 
     /// Notes a field that stands at these places of the head that will be the block: the name's first byte and its
-    /// length, the same of the value, and where the next line begins. The name is a token in lower case, the value a
-    /// valid one, and the head no longer than 4 GiB.
+    /// length, the same of the value, and where the next line begins. The name is a token in lower case, with its
+    /// number if it has one; the value is a valid one, and the head no longer than 4 GiB.
     #[inline]
-    pub(crate) fn note(&mut self, head: &[u8], name: (usize, usize), value: (usize, usize), next: usize) {
+    pub(crate) fn note(
+        &mut self,
+        head: &[u8],
+        (name, known): ((usize, usize), Option<KnownName>),
+        value: (usize, usize),
+        next: usize,
+    ) {
         let (at, end) = (name.0, name.0 + name.1);
-        let mark = mark(&head[at..end]);
-        self.marks |= 1 << mark;
+        debug_assert_eq!(known, KnownName::of(&head[at..end]), "a name's number is its own");
+        let tag = known.map_or_else(|| Tag::of_other(&head[at..end]), Tag::of_known);
         let is_usual = value.0 == end + 2 && next == value.0 + value.1 + 2 && head[end + 1] == b' ';
-        self.places.push(Place::in_block(mark, name, value, is_usual));
+        self.add(Place::in_block(tag, name, value, is_usual));
     }
 
-    /// Adds a field whose value takes no part in tables of fields that two sides keep (RFC 7541, section 7.1.3).
-    fn append_sensitive(&mut self, name: &str, value: &[u8]) {
-        let place = self.write(name.as_bytes(), value).sensitive();
+    #[inline]
+    fn add(&mut self, place: Place) {
+        let set = place.tag.set();
+        self.several = self.several.with(self.names.within(set));
+        self.names = self.names.with(set);
         self.places.push(place);
     }
 
     /// Writes a line of the gateway's own.
-    fn write(&mut self, name: &[u8], value: &[u8]) -> Place {
+    fn write(&mut self, tag: Tag, name: &[u8], value: &[u8]) -> Place {
         debug_assert!(!name.iter().any(u8::is_ascii_uppercase), "names are in lower case");
-        let (mark, at) = (mark(name), self.own.len());
-        self.marks |= 1 << mark;
+        let at = self.own.len();
         self.own.reserve(name.len() + value.len() + 4);
         for part in [name, b": ", value, b"\r\n"] {
             self.own.extend_from_slice(part);
         }
-        Place::in_own(mark, at, name.len(), value.len())
+        Place::in_own(tag, at, name.len(), value.len())
+    }
+
+    /// Whether a name that is there is known to be there once.
+    #[inline]
+    fn is_single(&self, tag: Tag) -> bool {
+        tag.is_known() && self.several.within(tag.set()).is_empty()
     }
 
     /// The first field of a name.
     #[inline]
-    fn find(&self, name: &[u8]) -> Option<usize> {
-        let mark = mark(name);
-        if self.marks & (1 << mark) == 0 {
+    fn find(&self, tag: Tag, name: &[u8]) -> Option<usize> {
+        if self.names.within(tag.set()).is_empty() {
             return None;
         }
-        self.places.iter().position(|place| place.may_be(mark, name.len()) && self.name_at(*place) == name)
+        if tag.is_known() {
+            return self.places.iter().position(|place| place.tag == tag);
+        }
+        self.places.iter().position(|place| place.is(tag, name, (&self.block, &self.own)))
     }
 
+    /// Removes a field that was found, and those of its name behind it.
+    #[inline]
+    fn remove_found(&mut self, at: usize, tag: Tag, name: &[u8]) {
+        if self.is_single(tag) {
+            self.places.remove(at);
+        } else {
+            self.remove_from(at, tag, name);
+        }
+        if tag.is_known() {
+            self.names = self.names.without(tag.set());
+        }
+    }
+
+    /// Removes those of a name from this place on, before which there is one at most.
     #[inline(never)]
-    fn remove_from(&mut self, from: usize, name: &[u8]) {
-        let mark = mark(name);
+    fn remove_from(&mut self, from: usize, tag: Tag, name: &[u8]) {
         let (block, own) = (&self.block, &self.own);
         let mut number = 0;
         self.places.retain(|place| {
             number += 1;
-            number <= from || !(place.may_be(mark, name.len()) && place.of(block, own)[place.name()] == *name)
+            number <= from || !place.is(tag, name, (block, own))
         });
+        if tag.is_known() {
+            self.several = self.several.without(tag.set());
+        }
     }
 
     #[inline]
@@ -247,21 +363,21 @@ impl RequestFields {
         &place.of(&self.block, &self.own)[place.value()]
     }
 
-    /// Appends the fields as lines, but for those that `skips` names; runs of lines that stand together in their usual
-    /// form are copied at once.
+    /// Appends the fields as lines, but for those of these names; runs of lines that stand together in their usual form
+    /// are copied at once.
     #[inline]
-    pub(crate) fn write_lines(&self, out: &mut Vec<u8>, mut skips: impl FnMut(&[u8], &[u8]) -> bool) {
+    pub(crate) fn write_lines(&self, out: &mut Vec<u8>, without: NameSet) {
         let mut run = 0..0;
         let mut buffer = Buffer::Block;
         for place in &self.places {
-            let bytes = place.of(&self.block, &self.own);
-            if skips(&bytes[place.name()], &bytes[place.value()]) {
+            if place.tag.known().is_some_and(|name| without.contains(name)) {
                 continue;
             }
             let line = place.line();
             if !place.is_usual() {
                 out.extend_from_slice(&self.bytes(buffer)[run]);
                 run = 0..0;
+                let bytes = place.of(&self.block, &self.own);
                 for part in [&bytes[place.name()], b": ", &bytes[place.value()], b"\r\n"] {
                     out.extend_from_slice(part);
                 }
@@ -284,71 +400,10 @@ impl RequestFields {
     }
 }
 
-/// The values of one name, in their order.
-#[derive(Clone)]
-pub struct Values<'f> {
-    fields: &'f RequestFields,
-    name: &'f [u8],
-    places: std::slice::Iter<'f, Place>,
-}
-
-impl<'f> Values<'f> {
-    /// The same once more.
-    #[inline]
-    #[must_use]
-    pub fn iter(&self) -> Self {
-        self.clone()
-    }
-
-    #[inline]
-    fn value(&self, place: Place) -> Option<FieldValue<'f>> {
-        let bytes = place.of(&self.fields.block, &self.fields.own);
-        let is_one = usize::from(place.name_len) == self.name.len() && bytes[place.name()] == *self.name;
-        is_one.then(|| FieldValue(&bytes[place.value()]))
-    }
-}
-
-impl<'f> Iterator for Values<'f> {
-    type Item = FieldValue<'f>;
-
-    #[inline]
-    fn next(&mut self) -> Option<FieldValue<'f>> {
-        loop {
-            let place = *self.places.next()?;
-            if let Some(value) = self.value(place) {
-                return Some(value);
-            }
-        }
-    }
-}
-
-impl<'f> DoubleEndedIterator for Values<'f> {
-    fn next_back(&mut self) -> Option<FieldValue<'f>> {
-        loop {
-            let place = *self.places.next_back()?;
-            if let Some(value) = self.value(place) {
-                return Some(value);
-            }
-        }
-    }
-}
-
-/// Names and values.
-#[derive(Clone)]
-pub struct Iter<'f> {
-    fields: &'f RequestFields,
-    places: std::slice::Iter<'f, Place>,
-}
-
-impl<'f> Iterator for Iter<'f> {
-    type Item = (&'f [u8], FieldValue<'f>);
-
-    #[inline]
-    fn next(&mut self) -> Option<(&'f [u8], FieldValue<'f>)> {
-        let place = *self.places.next()?;
-        let bytes = place.of(&self.fields.block, &self.fields.own);
-        Some((&bytes[place.name()], FieldValue(&bytes[place.value()])))
-    }
+/// What tells of a name that is looked up.
+#[inline]
+fn tag_of(name: &impl FieldName) -> Tag {
+    name.known().map_or_else(|| Tag::of_other(name.text().as_bytes()), Tag::of_known)
 }
 
 impl<'f> FieldValue<'f> {

@@ -16,6 +16,8 @@ pub trait AnyFields {
     fn add(&mut self, name: &HeaderName, value: &HeaderValue);
     /// Removes all values under this name, which is in lower case.
     fn remove_all(&mut self, name: &str);
+    /// The same of these names, which are sorted.
+    fn remove_each(&mut self, names: &[String]);
 }
 
 impl AnyFields for HeaderMap {
@@ -38,6 +40,10 @@ impl AnyFields for HeaderMap {
     fn remove_all(&mut self, name: &str) {
         self.remove(name);
     }
+
+    fn remove_each(&mut self, names: &[String]) {
+        names.iter().for_each(|name| drop(self.remove(name)));
+    }
 }
 
 impl AnyFields for RequestFields {
@@ -50,14 +56,22 @@ impl AnyFields for RequestFields {
     }
 
     fn set(&mut self, name: &HeaderName, value: HeaderValue) {
-        self.insert(name, value);
+        self.insert_marked(name, &value, value.is_sensitive());
     }
 
     fn add(&mut self, name: &HeaderName, value: &HeaderValue) {
-        self.append(name, value);
+        self.append_marked(name, value, value.is_sensitive());
     }
 
     fn remove_all(&mut self, name: &str) {
         self.remove(name);
+    }
+
+    fn remove_each(&mut self, names: &[String]) {
+        if let [name] = names {
+            self.remove(name);
+        } else if !names.is_empty() {
+            self.retain_names(|_, name| names.binary_search_by(|other| other.as_bytes().cmp(name)).is_err());
+        }
     }
 }

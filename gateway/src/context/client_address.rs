@@ -7,11 +7,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::elements::{Element, Elements};
-use super::names::X_FORWARDED_FOR;
 use super::peer::{AddressText, Peer, address_text};
 use super::trusted_proxies::TrustedProxies;
 
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 
 /// The address that a request is counted and recorded under.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +49,7 @@ pub fn client_address(headers: &RequestFields, peer: &Peer, proxies: &TrustedPro
 
 /// The last address that can be vouched for, and whether whoever stands behind it is hidden.
 fn behind_proxies(headers: &RequestFields, peer: IpAddr, proxies: &TrustedProxies) -> (IpAddr, bool) {
-    let mut lines = headers.get_all(&X_FORWARDED_FOR).iter().rev().peekable();
+    let mut lines = headers.get_all(KnownName::X_FORWARDED_FOR).iter().rev().peekable();
     if lines.peek().is_some() {
         let entries = lines.flat_map(|line| line.as_bytes().rsplit(|b| *b == b','));
         return walk(entries.map(parse_node), peer, proxies);
@@ -109,7 +108,7 @@ fn parse_v4(text: &[u8]) -> Option<Ipv4Addr> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::names::FORWARDED;
+    use super::super::names::{FORWARDED, X_FORWARDED_FOR};
     use super::super::peer::{Caller, Scheme};
     use super::*;
 

@@ -7,10 +7,10 @@ use std::net::IpAddr;
 
 use smallvec::SmallVec;
 
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 
 use super::client_address::parse_node;
-use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
+use super::names::{X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO};
 use super::trusted_proxies::TrustedProxies;
 
 /// Elements that are read; a longer chain is taken for a forgery and not read at all.
@@ -27,7 +27,7 @@ impl<'h> Elements<'h> {
     /// Reads them; `None` where a quote is left open, or there are too many.
     pub(super) fn of(headers: &'h RequestFields) -> Option<Self> {
         let mut elements: SmallVec<[Element<'h>; 8]> = SmallVec::new();
-        for line in headers.get_all(&FORWARDED) {
+        for line in headers.get_all(KnownName::FORWARDED) {
             if !split_quoted(line.as_bytes(), b',', |element| elements.push(Element(element))) {
                 return None;
             }
@@ -117,6 +117,7 @@ fn split_quoted<'a>(text: &'a [u8], separator: u8, mut each: impl FnMut(&'a [u8]
 mod tests {
     use http::HeaderValue;
 
+    use super::super::names::FORWARDED;
     use super::*;
 
     fn of_client(lines: &[&'static str]) -> Option<String> {

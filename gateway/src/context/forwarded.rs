@@ -12,7 +12,7 @@ use super::names::{FORWARDED, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PRO
 use super::peer::{Peer, Scheme, address_text, write_node, write_words};
 use super::trusted_proxies::TrustedProxies;
 
-use crate::request_fields::{FieldValue, RequestFields, Values};
+use crate::request_fields::{FieldValue, KnownName, RequestFields, Values};
 
 /// Between two entries of a list.
 const SEPARATOR: &[u8] = b", ";
@@ -51,7 +51,7 @@ pub fn is_secure(headers: &RequestFields, peer: &Peer, trusted: Option<&TrustedP
 
 #[cold]
 fn told_scheme(headers: &RequestFields, proxies: &TrustedProxies) -> Option<bool> {
-    let mut values = headers.get_all(&X_FORWARDED_PROTO).iter().map(|value| value.as_bytes());
+    let mut values = headers.get_all(KnownName::X_FORWARDED_PROTO).iter().map(|value| value.as_bytes());
     let told = match values.next() {
         Some(value) => Some(value).filter(|_| values.next().is_none()),
         None => Elements::alone(headers)?.of_client(proxies)?.value(b"proto="),
@@ -63,7 +63,7 @@ fn told_scheme(headers: &RequestFields, proxies: &TrustedProxies) -> Option<bool
 /// `set_forwarded` tells an upstream.
 #[cold]
 pub fn told_host(headers: &RequestFields, proxies: &TrustedProxies) -> Option<HeaderValue> {
-    let mut values = headers.get_all(&X_FORWARDED_HOST).iter();
+    let mut values = headers.get_all(KnownName::X_FORWARDED_HOST).iter();
     let told = match values.next() {
         Some(value) => value.to_header_value(),
         None => HeaderValue::from_bytes(Elements::alone(headers)?.of_client(proxies)?.value(b"host=")?).ok()?,
@@ -75,9 +75,9 @@ pub fn told_host(headers: &RequestFields, proxies: &TrustedProxies) -> Option<He
 #[inline(never)]
 fn extend(headers: &mut RequestFields, peer: &Peer, proxies: &TrustedProxies, host: Option<&HeaderValue>) {
     let own = peer.text.as_bytes();
-    let mut chain = joined(&headers.get_all(&X_FORWARDED_FOR), own.len());
+    let mut chain = joined(&headers.get_all(KnownName::X_FORWARDED_FOR), own.len());
     let room = ELEMENT_BYTES + host.map_or(0, HeaderValue::len);
-    let told = joined(&headers.get_all(&FORWARDED), room);
+    let told = joined(&headers.get_all(KnownName::FORWARDED), room);
     if chain.is_empty() && !told.is_empty() {
         chain = tell_in_older_words(headers, proxies, own.len());
     }

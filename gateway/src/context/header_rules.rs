@@ -5,13 +5,14 @@
 //! punctuation only: many a framework hands `X_User_Id`, `X.User.Id` and `X-User-Id` to the application as one variable
 //! (CGI, RFC 3875, section 4.1.18). So names are compared with every punctuation mark read as a dash.
 
-use http::{HeaderName, header};
+use http::HeaderName;
 use smallvec::SmallVec;
 
 use super::hop_by_hop;
 use crate::algorithms::words::is_plain_name;
 use crate::config::settings::identity::{HeaderPattern, IdentityHeaders};
 use crate::config::settings::server::Underscores;
+use crate::request_fields::{KnownName, NameSet};
 
 /// A name with its punctuation folded; nearly every name fits inline.
 type Folded = SmallVec<[u8; 64]>;
@@ -52,43 +53,9 @@ pub struct HeaderRules {
     prefixes: Vec<Box<[u8]>>,
     /// Bytes with which an identity name can begin: most names are told apart by this alone.
     first: [bool; 256],
-    /// No usual name is an identity name.
-    passes_usual: bool,
-}
-
-macro_rules! usual_names {
-    ($($name:ident)*) => {
-        /// Names that most requests have, which mean the same on every hop, and which no proxy vouches for.
-        static USUAL: [HeaderName; [$(stringify!($name)),*].len()] = [$(header::$name),*];
-    };
-}
-
-usual_names! {
-    ACCEPT ACCEPT_CHARSET ACCEPT_ENCODING ACCEPT_LANGUAGE AUTHORIZATION CACHE_CONTROL CONTENT_ENCODING CONTENT_LENGTH
-    CONTENT_TYPE COOKIE DNT HOST IF_MATCH IF_MODIFIED_SINCE IF_NONE_MATCH IF_RANGE ORIGIN PRAGMA RANGE REFERER
-    UPGRADE_INSECURE_REQUESTS USER_AGENT
-}
-
-/// Whether this is one of those. By length first, so that most names cost one comparison.
-#[inline]
-fn is_usual(name: &[u8]) -> bool {
-    match name.len() {
-        3 => name == b"dnt",
-        4 => name == b"host",
-        5 => name == b"range",
-        6 => matches!(name, b"accept" | b"cookie" | b"origin" | b"pragma"),
-        7 => name == b"referer",
-        8 => matches!(name, b"if-match" | b"if-range"),
-        10 => name == b"user-agent",
-        12 => name == b"content-type",
-        13 => matches!(name, b"authorization" | b"cache-control" | b"if-none-match"),
-        14 => matches!(name, b"accept-charset" | b"content-length"),
-        15 => matches!(name, b"accept-encoding" | b"accept-language"),
-        16 => name == b"content-encoding",
-        17 => name == b"if-modified-since",
-        25 => name == b"upgrade-insecure-requests",
-        _ => false,
-    }
+    /// Known names of which nothing has to be asked: they speak of no connection, and pass from any peer, and from a
+    /// trusted one.
+    passes: [NameSet; 2],
 }
 
 impl HeaderRules {
@@ -112,16 +79,24 @@ impl HeaderRules {
                 first[usize::from(*byte)] = true;
             }
         }
-        let mut rules = Self { underscores, exact, prefixes, first, passes_usual: false };
-        rules.passes_usual = USUAL.iter().all(|name| !rules.is_identity(name.as_str()));
+        let mut rules = Self { underscores, exact, prefixes, first, passes: [NameSet::NONE; 2] };
+        rules.passes = [false, true].map(|is_trusted| rules.passing(is_trusted));
         rules
     }
 
-    /// Whether nothing has to be asked of this name: it is a usual one, speaks of no connection, and passes from
-    /// whatever peer.
+    /// Known names that are kept as they come.
+    fn passing(&self, peer_trusted: bool) -> NameSet {
+        let passes = |known: &KnownName| {
+            let name = known.text().as_bytes();
+            hop_by_hop::kind(name) == hop_by_hop::Kind::EndToEnd && self.judge(name, peer_trusted) == Verdict::Keep
+        };
+        NameSet::of(&KnownName::all().filter(passes).collect::<Vec<_>>())
+    }
+
+    /// Known names of which nothing has to be asked: they speak of no connection, and pass from such a peer.
     #[inline]
-    pub(super) fn passes_at_once(&self, name: &[u8]) -> bool {
-        self.passes_usual && is_usual(name)
+    pub(super) fn pass_at_once(&self, peer_trusted: bool) -> NameSet {
+        self.passes[usize::from(peer_trusted)]
     }
 
     /// Whether only the gateway may set this header, `name` in lower case.
@@ -210,6 +185,7 @@ fn fold(name: &str) -> Box<[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use http::header;
     use proptest::prelude::*;
 
     use super::*;
@@ -240,21 +216,30 @@ mod tests {
     }
 
     #[test]
-    fn usual_names_pass_as_all_rules_say_unless_one_is_taken() {
-        let rules = rules(Underscores::Drop);
-        for name in &USUAL {
-            let text = name.as_str().as_bytes();
-            assert!(is_usual(text) && rules.passes_at_once(text), "{name}");
-            assert_eq!(rules.why_taken(name, false), None, "{name}");
-            assert_eq!(hop_by_hop::kind(name.as_str().as_bytes()), hop_by_hop::Kind::EndToEnd, "{name}");
-        }
-        for other in ["te", "connection", "forwarded", "expect", "upgrade", "trailer", "x-user-id", "accept-x"] {
-            assert!(!rules.passes_at_once(other.as_bytes()), "{other}");
-        }
-        let strip = vec![HeaderPattern::Prefix("accept-".into())];
+    fn known_names_pass_as_all_rules_say() {
+        let strip = vec![HeaderPattern::Prefix("accept-".into()), HeaderPattern::Exact(header::COOKIE)];
         let taken = HeaderRules::new(&IdentityHeaders { strip, ..IdentityHeaders::usual() }, Underscores::Drop);
-        assert!(!USUAL.iter().any(|name| taken.passes_at_once(name.as_str().as_bytes())), "each is asked about then");
-        assert_eq!(taken.judge(b"accept-language", true), Verdict::Remove);
+        for (rules, is_trusted) in
+            [(rules(Underscores::Drop), false), (rules(Underscores::Reject), true), (taken, true)]
+        {
+            let passing = rules.pass_at_once(is_trusted);
+            for known in KnownName::all() {
+                let name = HeaderName::from_static(known.text());
+                let passes = rules.why_taken(&name, is_trusted).is_none() && !matches!(known.text(), "te" | "trailer");
+                assert_eq!(passing.contains(known), passes, "{known:?} {is_trusted}");
+            }
+        }
+        let passing = |is_trusted| rules(Underscores::Keep).pass_at_once(is_trusted);
+        let (anybody, trusted) = (passing(false), passing(true));
+        for name in [KnownName::ACCEPT_LANGUAGE, KnownName::AUTHORIZATION, KnownName::HOST, KnownName::COOKIE] {
+            assert!(anybody.contains(name) && trusted.contains(name), "{name:?}");
+        }
+        for name in [KnownName::FORWARDED, KnownName::X_FORWARDED_FOR, KnownName::X_REQUEST_ID] {
+            assert!(!anybody.contains(name) && trusted.contains(name), "{name:?}");
+        }
+        for name in [KnownName::TE, KnownName::CONNECTION, KnownName::EXPECT, KnownName::UPGRADE, KnownName::TRAILER] {
+            assert!(!anybody.contains(name) && !trusted.contains(name), "{name:?}");
+        }
     }
 
     fn rules(underscores: Underscores) -> HeaderRules {

@@ -14,7 +14,7 @@ use smallvec::SmallVec;
 
 use super::any_fields::AnyFields;
 use crate::http1::Fields;
-use crate::request_fields::{FieldValue, RequestFields};
+use crate::request_fields::{FieldValue, KnownName, NameSet, RequestFields};
 
 /// Names to remove, gathered before any is removed; most messages have at most a few.
 pub(super) type Names = SmallVec<[HeaderName; 4]>;
@@ -41,22 +41,30 @@ impl Kind {
     }
 }
 
-/// Whether a name, in lower case, is of one connection and passes in no form.
+/// Names of one connection that pass in no form.
+const HOP: NameSet = NameSet::of(&[
+    KnownName::CONNECTION,
+    KnownName::EXPECT,
+    KnownName::HTTP2_SETTINGS,
+    KnownName::KEEP_ALIVE,
+    KnownName::PROXY_AUTHENTICATE,
+    KnownName::PROXY_AUTHENTICATION_INFO,
+    KnownName::PROXY_AUTHORIZATION,
+    KnownName::PROXY_CONNECTION,
+    KnownName::TRANSFER_ENCODING,
+    KnownName::UPGRADE,
+]);
+
+/// Whether a name of a request is of one connection and passes in no form. All such names have numbers.
 #[inline]
-pub(super) fn is_of_connection(name: &[u8]) -> bool {
-    matches!(kind_of_lower(name), Kind::Hop | Kind::Connection)
+pub(super) fn is_of_connection(name: Option<KnownName>) -> bool {
+    name.is_some_and(|name| HOP.contains(name))
 }
 
 /// Classifies a name, which case does not matter to.
 #[inline]
 pub(super) fn kind(name: &[u8]) -> Kind {
     classify(name.len(), |other| name[0] | 0x20 == other[0] && name.eq_ignore_ascii_case(other))
-}
-
-/// Classifies a name that is lower case already, as those of a `RequestFields` are.
-#[inline]
-fn kind_of_lower(name: &[u8]) -> Kind {
-    classify(name.len(), |other| name == other)
 }
 
 /// By length first, so that most names cost one jump. `is` is asked for names of that length alone.
@@ -109,7 +117,10 @@ pub(super) fn remove_named(headers: &mut impl AnyFields) {
             }
         }
     }
-    named.iter().for_each(|name| headers.remove_all(name));
+    // Whoever names thousands gets no more work done for each of them than has to be.
+    named.sort_unstable();
+    named.dedup();
+    headers.remove_each(&named);
 }
 
 /// Leaves `te: trailers` where the message accepts trailers, and nothing else of `te`.
@@ -117,10 +128,10 @@ pub(super) fn reduce_te(headers: &mut RequestFields) {
     let accepts = |value: FieldValue<'_>| {
         value.as_bytes().split(|b| *b == b',').any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"))
     };
-    if headers.get_all(TE).iter().any(accepts) {
-        headers.insert(TE, "trailers");
+    if headers.get_all(KnownName::TE).iter().any(accepts) {
+        headers.insert(KnownName::TE, "trailers");
     } else {
-        headers.remove(TE);
+        headers.remove(KnownName::TE);
     }
 }
 
@@ -134,25 +145,13 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Looks at one name; `true` when it has to be removed.
+    /// Looks at the number of one name; `true` when it has to be removed.
     #[inline]
-    pub(super) fn see(&mut self, name: &[u8]) -> bool {
-        match kind_of_lower(name) {
-            Kind::EndToEnd => false,
-            Kind::Hop => true,
-            Kind::Trailer => {
-                self.trailer = true;
-                false
-            }
-            Kind::Connection => {
-                self.connection = true;
-                true
-            }
-            Kind::Te => {
-                self.te = true;
-                false
-            }
-        }
+    pub(super) fn see(&mut self, name: Option<KnownName>) -> bool {
+        self.connection |= name == Some(KnownName::CONNECTION);
+        self.te |= name == Some(KnownName::TE);
+        self.trailer |= name == Some(KnownName::TRAILER);
+        is_of_connection(name)
     }
 
     /// Removes what `connection` names, and of `te` what does not pass. `connection` itself is removed with all others
@@ -204,14 +203,14 @@ fn named_by_connection(fields: &Fields) -> Vec<Vec<u8>> {
 
 /// Whether a request asks for a WebSocket (RFC 6455, section 4.1).
 pub fn is_websocket(method: &Method, version: Version, headers: &RequestFields) -> bool {
-    let upgrade = headers.get(UPGRADE);
+    let upgrade = headers.get(KnownName::UPGRADE);
     let names_upgrade = |value: FieldValue<'_>| {
         value.as_bytes().split(|b| *b == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
     };
     *method == Method::GET
         && version == Version::HTTP_11
         && upgrade.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
-        && headers.get_all(CONNECTION).iter().any(names_upgrade)
+        && headers.get_all(KnownName::CONNECTION).iter().any(names_upgrade)
 }
 
 /// Marks a head as a switch to WebSocket (RFC 6455, section 4.1), after the fields of the connection behind are gone.

@@ -3,17 +3,18 @@
 //! Of OPTIONS alone: TRACE is served by nobody here, and to every other method the field means nothing.
 
 use http::HeaderValue;
-use http::header::MAX_FORWARDS;
 
 use crate::http1::decimal;
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 
 /// Whether it ends here; else one hop is taken off. What is no number means nothing.
 #[cold]
 pub(super) fn is_last(headers: &mut RequestFields) -> bool {
-    let Some(left) = headers.get(MAX_FORWARDS).and_then(|value| decimal(value.as_bytes())) else { return false };
+    let Some(left) = headers.get(KnownName::MAX_FORWARDS).and_then(|value| decimal(value.as_bytes())) else {
+        return false;
+    };
     if let Some(left) = left.checked_sub(1) {
-        headers.insert(MAX_FORWARDS, HeaderValue::from(left));
+        headers.insert(KnownName::MAX_FORWARDS, HeaderValue::from(left));
         return false;
     }
     true
@@ -21,6 +22,8 @@ pub(super) fn is_last(headers: &mut RequestFields) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http::header::MAX_FORWARDS;
+
     use super::*;
 
     #[test]

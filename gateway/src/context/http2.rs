@@ -43,15 +43,17 @@ fn join_cookies(headers: &mut HeaderMap) {
     if crumbs.iter().nth(1).is_none() {
         return;
     }
-    let mut whole = Vec::new();
+    let (mut whole, mut is_sensitive) = (Vec::new(), false);
     for crumb in crumbs {
+        is_sensitive |= crumb.is_sensitive();
         if !whole.is_empty() {
             whole.extend_from_slice(b"; ");
         }
         whole.extend_from_slice(crumb.as_bytes());
     }
     // Values joined by a separator that a value may hold are one.
-    if let Ok(whole) = HeaderValue::from_bytes(&whole) {
+    if let Ok(mut whole) = HeaderValue::from_bytes(&whole) {
+        whole.set_sensitive(is_sensitive);
         headers.insert(COOKIE, whole);
     }
 }

@@ -5,9 +5,8 @@
 use http::HeaderValue;
 
 use super::hex;
-use super::names::X_REQUEST_ID;
 
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 
 /// The longest id that is taken over from a trusted peer, bytes. A UUID has 36; others in use (ULID, Amazon's
 /// `Root=1-...`, base64 of a digest) stay below 100.
@@ -20,7 +19,9 @@ pub struct RequestId(Repr);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Repr {
     Minted([u8; 36]),
-    /// Only bytes of [`is_id_byte`].
+    /// Only bytes of [`is_id_byte`], so many of them. A UUID is one.
+    Short([u8; 36], u8),
+    /// The same, of more than have room there.
     Accepted(HeaderValue),
 }
 
@@ -49,11 +50,21 @@ impl RequestId {
     }
 
     fn accepted(headers: &RequestFields) -> Option<Self> {
-        let mut values = headers.get_all(&X_REQUEST_ID).iter();
+        let mut values = headers.get_all(KnownName::X_REQUEST_ID).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         let bytes = value.as_bytes();
         let valid = (1..=ACCEPTED_MAX).contains(&bytes.len()) && bytes.iter().all(|b| is_id_byte(*b));
-        valid.then(|| Self(Repr::Accepted(value.to_header_value())))
+        if !valid {
+            return None;
+        }
+        let mut text = [0; 36];
+        Some(Self(match (text.get_mut(..bytes.len()), u8::try_from(bytes.len())) {
+            (Some(room), Ok(length)) => {
+                room.copy_from_slice(bytes);
+                Repr::Short(text, length)
+            }
+            _ => Repr::Accepted(value.to_header_value()),
+        }))
     }
 
     /// The id as bytes of ASCII.
@@ -61,6 +72,7 @@ impl RequestId {
     pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Minted(text) => text,
+            Repr::Short(text, length) => text.get(..usize::from(*length)).unwrap_or_default(),
             Repr::Accepted(value) => value.as_bytes(),
         }
     }
@@ -70,8 +82,8 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         // Both are ASCII by construction, so that the defaults are never taken.
         match &self.0 {
-            Repr::Minted(text) => std::str::from_utf8(text).unwrap_or_default(),
             Repr::Accepted(value) => value.to_str().unwrap_or_default(),
+            _ => std::str::from_utf8(self.as_bytes()).unwrap_or_default(),
         }
     }
 
@@ -80,6 +92,7 @@ impl RequestId {
     pub fn to_header_value(&self) -> HeaderValue {
         match &self.0 {
             Repr::Minted(text) => HeaderValue::from_bytes(text).unwrap_or(HeaderValue::from_static("")),
+            Repr::Short(..) => HeaderValue::from_bytes(self.as_bytes()).unwrap_or(HeaderValue::from_static("")),
             Repr::Accepted(value) => value.clone(),
         }
     }
@@ -94,6 +107,7 @@ fn is_id_byte(byte: u8) -> bool {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::names::X_REQUEST_ID;
     use super::*;
 
     fn from_peer(values: &[&[u8]], trusted: bool) -> RequestId {

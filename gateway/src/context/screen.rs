@@ -13,7 +13,7 @@ use super::hop_by_hop::{Found, Kind, Names, is_of_connection, kind, remove_named
 use super::names::is_own;
 use crate::error::{Code, GatewayError};
 use crate::http1::Fields;
-use crate::request_fields::RequestFields;
+use crate::request_fields::{NameSet, RequestFields};
 
 /// Why a request is refused by its header names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,13 +44,24 @@ pub fn screen_request_headers(
     rules: &HeaderRules,
     peer_trusted: bool,
 ) -> Result<(), Refused> {
+    let passing = rules.pass_at_once(peer_trusted);
+    if headers.has_none_but(passing) {
+        return Ok(());
+    }
+    screen_others(headers, rules, passing, peer_trusted)
+}
+
+/// The same where there are names that have to be looked at: all but those that pass.
+fn screen_others(
+    headers: &mut RequestFields,
+    rules: &HeaderRules,
+    passing: NameSet,
+    peer_trusted: bool,
+) -> Result<(), Refused> {
     let mut found = Found::default();
     let mut dooms = false;
-    for name in headers.names() {
-        if rules.passes_at_once(name) {
-            continue;
-        }
-        if found.see(name) {
+    for (known, name) in headers.names_beside(passing) {
+        if found.see(known) {
             dooms = true;
             continue;
         }
@@ -62,8 +73,10 @@ pub fn screen_request_headers(
     }
     found.act(headers);
     if dooms {
-        let goes = |name: &[u8]| is_of_connection(name) || rules.judge(name, peer_trusted) == Verdict::Remove;
-        headers.retain(|name, _| rules.passes_at_once(name) || !goes(name));
+        headers.retain_names(|known, name| {
+            known.is_some_and(|known| passing.contains(known))
+                || !(is_of_connection(known) || rules.judge(name, peer_trusted) == Verdict::Remove)
+        });
     }
     if found.trailer {
         announce_what_passes(headers, rules);

@@ -1,7 +1,10 @@
-//! What the first checks ask of a request's headers, gathered in one walk: a look-up by name for each question would
-//! hash a dozen names a request.
+//! What the first checks ask of a request's headers. Which known names are there was found when they were read, so that
+//! no name is looked at here.
 
-use crate::request_fields::{FieldValue, RequestFields};
+use crate::request_fields::{FieldValue, KnownName, NameSet, RequestFields};
+
+const TRACED: NameSet = NameSet::of(&[KnownName::TRACEPARENT, KnownName::TRACESTATE]);
+const TIMED: NameSet = NameSet::of(&[KnownName::X_REQUEST_TIMEOUT_MS, KnownName::GRPC_TIMEOUT]);
 
 /// A field that may be there once.
 #[derive(Debug, Default, Clone, Copy)]
@@ -13,10 +16,23 @@ pub struct Single<'h> {
 }
 
 impl<'h> Single<'h> {
-    fn see(&mut self, value: FieldValue<'h>) {
-        self.count += 1;
-        self.first = self.first.or(Some(value));
+    #[inline]
+    fn of(headers: &'h RequestFields, name: KnownName) -> Self {
+        let first = headers.get(name);
+        let count = if headers.repeats(name) { headers.get_all(name).count() } else { usize::from(first.is_some()) };
+        Self { count, first }
     }
+}
+
+/// What a request without a body has none of, mostly.
+const RARE: NameSet =
+    NameSet::of(&[KnownName::CONTENT_LENGTH, KnownName::TRANSFER_ENCODING, KnownName::EXPECT, KnownName::UPGRADE]);
+
+/// The fields of those names.
+#[inline(never)]
+fn rare(headers: &RequestFields) -> [Single<'_>; 4] {
+    [KnownName::CONTENT_LENGTH, KnownName::TRANSFER_ENCODING, KnownName::EXPECT, KnownName::UPGRADE]
+        .map(|name| Single::of(headers, name))
 }
 
 /// What the checks ask.
@@ -47,31 +63,30 @@ pub struct Survey<'h> {
 }
 
 impl<'h> Survey<'h> {
-    /// Walks over the fields once.
+    /// Asks the fields.
+    #[inline]
     pub fn of(headers: &'h RequestFields) -> Self {
-        let mut survey = Self::default();
-        for (name, value) in headers {
-            survey.bytes += name.len() + value.len() + 4;
-            // By length first, so that most names cost one jump.
-            match name.len() {
-                4 if name == b"host" => survey.host.see(value),
-                6 if name == b"expect" => survey.expect.see(value),
-                7 if name == b"upgrade" => survey.upgrade.see(value),
-                9 if name == b"forwarded" => survey.forwarded = true,
-                10 => survey.traced |= name == b"tracestate",
-                11 => survey.traced |= name == b"traceparent",
-                12 if name == b"content-type" => survey.see_type(value.as_bytes()),
-                12 => survey.timed |= name == b"grpc-timeout",
-                14 if name == b"content-length" => survey.content_length.see(value),
-                17 if name == b"transfer-encoding" => survey.transfer_encoding.see(value),
-                20 => survey.timed |= name == b"x-request-timeout-ms",
-                _ => {}
-            }
+        let [content_length, transfer_encoding, expect, upgrade] =
+            if headers.has_any(RARE) { rare(headers) } else { [Single::default(); 4] };
+        let mut survey = Self {
+            host: Single::of(headers, KnownName::HOST),
+            content_length,
+            transfer_encoding,
+            expect,
+            upgrade,
+            traced: headers.has_any(TRACED),
+            forwarded: headers.contains_key(KnownName::FORWARDED),
+            timed: headers.has_any(TIMED),
+            is_grpc: false,
+            is_web: false,
+            bytes: headers.line_bytes(),
+        };
+        if headers.contains_key(KnownName::CONTENT_TYPE) {
+            headers.get_all(KnownName::CONTENT_TYPE).for_each(|value| survey.see_type(value.as_bytes()));
         }
         survey
     }
 
-    #[inline]
     fn see_type(&mut self, content_type: &[u8]) {
         if is_grpc(content_type) {
             self.is_grpc = true;

@@ -12,11 +12,10 @@ use std::ops::Range;
 use http::HeaderValue;
 use memchr::memmem;
 
-use super::names::TRACEPARENT;
 use super::{hex, tracestate};
 use crate::config::settings::telemetry::{Tracing, TrustTrace};
 use crate::http1::RequestHead;
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 
 /// `00-`, 32 digits, `-`, 16 digits, `-`, 2 digits.
 const LEN: usize = 55;
@@ -80,7 +79,7 @@ impl TraceContext {
         };
         // An id of zeros is invalid; one chance in 2^64 is not worth a loop.
         let span_id = random[2].max(1).to_be_bytes();
-        let told = continues && headers.contains_key(&TRACEPARENT);
+        let told = continues && headers.contains_key(KnownName::TRACEPARENT);
         match if told { Incoming::read(headers) } else { None } {
             Some(incoming) => {
                 let sampled = if peer_trusted { incoming.sampled } else { policy.samples(&incoming.trace_id) };
@@ -135,10 +134,10 @@ impl TraceContext {
             if let Some(old) = head.lines.get_mut(at..at + digits.len()) {
                 old.copy_from_slice(&digits);
             }
-        } else if head.headers.get(&TRACEPARENT).is_some_and(|told| told.as_bytes().starts_with(trace)) {
+        } else if head.headers.get(KnownName::TRACEPARENT).is_some_and(|told| told.as_bytes().starts_with(trace)) {
             let mut text = self.text;
             text[SPAN].copy_from_slice(&digits);
-            head.headers.insert(&TRACEPARENT, text);
+            head.headers.insert(KnownName::TRACEPARENT, text);
         }
     }
 
@@ -171,8 +170,8 @@ struct Incoming {
 
 impl Incoming {
     fn read(headers: &RequestFields) -> Option<Self> {
-        let first = headers.get(&TRACEPARENT)?;
-        if headers.repeats(&TRACEPARENT) {
+        let first = headers.get(KnownName::TRACEPARENT)?;
+        if headers.repeats(KnownName::TRACEPARENT) {
             return None;
         }
         Self::parse(first.as_bytes())

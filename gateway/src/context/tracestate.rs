@@ -5,9 +5,7 @@
 
 use http::HeaderValue;
 
-use super::names::TRACESTATE;
-
-use crate::request_fields::{RequestFields, Values};
+use crate::request_fields::{KnownName, RequestFields, Values};
 
 /// Members of a list (section 3.3.1.1).
 const MEMBERS_MAX: usize = 32;
@@ -18,7 +16,7 @@ const PART_MAX: usize = 256;
 
 /// The request's combined `tracestate`; `None` where there is none, or where it must be dropped.
 pub(super) fn combined(headers: &RequestFields) -> Option<HeaderValue> {
-    let values = headers.get_all(&TRACESTATE);
+    let values = headers.get_all(KnownName::TRACESTATE);
     let mut lines = values.iter();
     let first = lines.next()?;
     let joined = if lines.next().is_none() { first.to_header_value() } else { join(&values)? };
@@ -75,6 +73,7 @@ fn is_value(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::names::TRACESTATE;
     use super::*;
 
     #[track_caller]

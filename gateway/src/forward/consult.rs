@@ -177,7 +177,7 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, setting
     let mut sent = RequestFields::with_capacity(settings.request_headers.len() + 8);
     for name in settings.request_headers.iter().chain(told) {
         if !sent.contains_key(name) {
-            sent.extend(headers.get_all(name).map(|value| (name, value)));
+            sent.copy_of(headers, name);
         }
     }
     let host = exchange.host.as_ref().map(|host| &host.value);

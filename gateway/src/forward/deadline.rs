@@ -13,7 +13,7 @@ use crate::error::GatewayError;
 use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_field};
 use crate::network::Network;
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 use crate::telemetry::metrics::ShedReason;
 use crate::timer::Wait;
 
@@ -34,9 +34,9 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut Request
         return;
     }
     let text = |value: http::HeaderValue| value.to_str().ok().map(str::to_owned);
-    let plain = headers.take(&X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
+    let plain = headers.take(KnownName::X_REQUEST_TIMEOUT_MS).and_then(text).and_then(|text| text.parse().ok());
     // To what is no call of gRPC it is a field like any other, which its service may want.
-    let grpc = if exchange.is_grpc { headers.take(&GRPC_TIMEOUT) } else { None };
+    let grpc = if exchange.is_grpc { headers.take(KnownName::GRPC_TIMEOUT) } else { None };
     let grpc = grpc.and_then(text).and_then(|text| grpc_timeout(&text));
     let [plain, grpc] = [plain.map(Duration::from_millis), grpc].map(|asked| asked.filter(|asked| !asked.is_zero()));
     // The other header is until response headers alone, as a gateway in front tells it. What was read before holds.
@@ -59,9 +59,9 @@ pub(super) fn read<N: Network>(exchange: &mut Exchange<N>, headers: &mut Request
 /// Forgets how long the client means to wait: a copy has the route's time, also of a client that is in a hurry.
 pub(super) fn forget<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields) {
     if std::mem::take(&mut exchange.timed) {
-        headers.remove(&X_REQUEST_TIMEOUT_MS);
+        headers.remove(KnownName::X_REQUEST_TIMEOUT_MS);
         if exchange.is_grpc {
-            headers.remove(&GRPC_TIMEOUT);
+            headers.remove(KnownName::GRPC_TIMEOUT);
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::exchange::Exchange;
 use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 use crate::upstream::{Endpoint, Selected};
 
 /// Enough for the usual context without growing.
@@ -164,8 +164,8 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) 
     }
     // The client's own were removed when it was screened, but for these two, which were read since.
     if exchange.traced {
-        headers.remove(&names::TRACEPARENT);
-        headers.remove(&names::TRACESTATE);
+        headers.remove(KnownName::TRACEPARENT);
+        headers.remove(KnownName::TRACESTATE);
     }
     let mut lines = write_buffer();
     lines.reserve(LINES_BYTES);
@@ -185,11 +185,11 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) 
 }
 
 fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) {
-    headers.insert(&names::X_REQUEST_ID, exchange.request_id.as_bytes());
-    headers.insert(&names::TRACEPARENT, exchange.trace.as_bytes());
+    headers.insert(KnownName::X_REQUEST_ID, exchange.request_id.as_bytes());
+    headers.insert(KnownName::TRACEPARENT, exchange.trace.as_bytes());
     match &exchange.trace.tracestate {
-        Some(state) => headers.insert(&names::TRACESTATE, state),
-        None => drop(headers.remove(&names::TRACESTATE)),
+        Some(state) => headers.insert(KnownName::TRACESTATE, state),
+        None => drop(headers.remove(KnownName::TRACESTATE)),
     }
     let host = exchange.host.as_ref().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);

@@ -8,8 +8,12 @@ use super::body_reader::BodyReader;
 use super::plain;
 use super::spare;
 
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, NameSet, RequestFields};
 use crate::request_parts::RequestParts;
+
+/// Names of what is said of the body and the connection.
+const SEEN: NameSet =
+    NameSet::of(&[KnownName::CONTENT_LENGTH, KnownName::TRANSFER_ENCODING, KnownName::CONNECTION, KnownName::EXPECT]);
 
 /// What the fields say of the body and the connection.
 #[derive(Default)]
@@ -25,29 +29,27 @@ struct Seen {
 }
 
 impl Seen {
-    /// A field of the head, its name in small letters.
-    #[inline]
-    fn see(&mut self, name: &[u8], value: &[u8], http_11: bool) {
-        // By length first, so that most names cost one jump.
-        match name.len() {
-            14 if name == b"content-length" => {
+    /// A field of the head that has one of the names that are looked at ([`SEEN`]).
+    fn see(&mut self, name: KnownName, value: &[u8], http_11: bool) {
+        match name {
+            KnownName::CONTENT_LENGTH => {
                 let length = decimal(value);
                 self.in_doubt |= self.length.is_some() || length.is_none();
                 self.length = length;
             }
-            17 if name == b"transfer-encoding" => {
+            KnownName::TRANSFER_ENCODING => {
                 self.in_doubt |= self.chunked || !http_11 || !value.eq_ignore_ascii_case(b"chunked");
                 self.chunked = true;
             }
             // RFC 9112, section 9.3
-            10 if name == b"connection" => {
+            KnownName::CONNECTION => {
                 for token in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.close |= token.eq_ignore_ascii_case(b"close");
                     self.keep_alive |= token.eq_ignore_ascii_case(b"keep-alive");
                 }
             }
             // A list, whose other words are refused later.
-            6 if name == b"expect" => {
+            KnownName::EXPECT => {
                 let mut words = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
                 self.expects_continue |= words.any(|word| word.eq_ignore_ascii_case(b"100-continue"));
             }
@@ -92,22 +94,28 @@ impl Gathered {
         Self { fields: spare::request_fields(), seen: Seen::default() }
     }
 
-    /// The next field of a head, which stays where it is.
+    /// The next field of a head, which stays where it is, and the number of its name.
     #[inline]
-    pub(super) fn note(&mut self, head: &[u8], field: &plain::Field, http_11: bool) {
-        let name = &head[field.at..field.at + field.name_len()];
-        let value = &head[field.value..field.value_end];
-        self.seen.see(name, value, http_11);
-        self.fields.note(head, (field.at, name.len()), (field.value, value.len()), field.next);
+    pub(super) fn note(&mut self, head: &[u8], (field, known): (&plain::Field, Option<KnownName>), http_11: bool) {
+        let value = (field.value, field.value_end - field.value);
+        self.see(known, &head[field.value..field.value_end], http_11);
+        self.fields.note(head, ((field.at, field.name_len()), known), value, field.next);
     }
 
     /// The next field, of which a copy is made; `None` where its value is none that is valid.
     #[cold]
     pub(super) fn add(&mut self, name: &HeaderName, value: &[u8], http_11: bool) -> Option<()> {
         let value = HeaderValue::from_bytes(value).ok()?;
-        self.seen.see(name.as_str().as_bytes(), value.as_bytes(), http_11);
+        self.see(KnownName::of(name.as_str().as_bytes()), value.as_bytes(), http_11);
         self.fields.append(name, value);
         Some(())
+    }
+
+    #[inline]
+    fn see(&mut self, name: Option<KnownName>, value: &[u8], http_11: bool) {
+        if let Some(name) = name.filter(|name| SEEN.contains(*name)) {
+            self.seen.see(name, value, http_11);
+        }
     }
 
     #[cold]

@@ -10,7 +10,7 @@ use super::spare;
 use super::wire_names::WireNames;
 use super::write_queue::Framing;
 
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, NameSet, RequestFields};
 
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
 #[derive(Debug, Clone)]
@@ -40,18 +40,19 @@ impl RequestHead {
         out.push(b' ');
         out.extend_from_slice(self.target.as_str().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
-        let mut told = Told::default();
         match &self.names {
-            None => self.headers.write_lines(out, |name, value| told.see(name, value)),
+            None => self.headers.write_lines(out, FRAMES),
             Some(names) => {
                 for (spelled, name, value) in names.spell(&self.headers) {
-                    if !told.see(name, value.as_bytes()) {
+                    if !KnownName::of(name).is_some_and(|name| FRAMES.contains(name)) {
                         write_line(out, spelled, value.as_bytes());
                     }
                 }
             }
         }
-        let Told { had_length, has_te, binds } = told;
+        let had_length = self.headers.contains_key(KnownName::CONTENT_LENGTH);
+        let has_te = self.headers.contains_key(KnownName::TE);
+        let binds = self.headers.values_of_any(PROVES).any(proves_connection);
         if has_te {
             // RFC 9110, section 10.1.4: it is of this connection, whatever it says.
             self.write_own(out, &header::CONNECTION, b"te");
@@ -90,33 +91,10 @@ impl RequestHead {
     }
 }
 
-/// What the fields of a head say of its connection.
-#[derive(Default)]
-struct Told {
-    had_length: bool,
-    has_te: bool,
-    /// It proves who is at the connection.
-    binds: bool,
-}
-
-impl Told {
-    /// Looks at a field; whether it frames the body, and so is written by itself.
-    #[inline]
-    fn see(&mut self, name: &[u8], value: &[u8]) -> bool {
-        match name.len() {
-            2 => self.has_te |= name == b"te",
-            13 if name == b"authorization" => self.binds |= proves_connection(value),
-            19 if name == b"proxy-authorization" => self.binds |= proves_connection(value),
-            14 if name == b"content-length" => {
-                self.had_length = true;
-                return true;
-            }
-            17 => return name == b"transfer-encoding",
-            _ => {}
-        }
-        false
-    }
-}
+/// Names of what frames the body, and so is written by itself.
+const FRAMES: NameSet = NameSet::of(&[KnownName::CONTENT_LENGTH, KnownName::TRANSFER_ENCODING]);
+/// Names of what may prove who is at the connection.
+const PROVES: NameSet = NameSet::of(&[KnownName::AUTHORIZATION, KnownName::PROXY_AUTHORIZATION]);
 
 /// Appends one field as a line. The value must be one that `HeaderValue` would take.
 #[inline]

@@ -172,8 +172,8 @@ fn read_plain(head: &mut [u8], limits: &HeadLimits, gathered: &mut Gathered) -> 
         if gathered.fields.len() == limits.fields {
             return None;
         }
-        field.small_name(head)?;
-        gathered.note(head, &field, line.http_11);
+        let known = field.small_name(head)?;
+        gathered.note(head, (&field, known), line.http_11);
         at = field.next;
     }
     Some((line, at + 2))

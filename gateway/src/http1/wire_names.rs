@@ -4,6 +4,7 @@
 //! compare names by their bytes all the same. Kept beside the map, so that nothing else has to know of it: a field that
 //! is removed is not written, whatever is remembered of its name.
 
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -40,7 +41,8 @@ impl WireNames {
     /// written anew for the same body.
     pub fn keep(&mut self, fields: &RequestFields) {
         let frames = |name: &HeaderName| matches!(*name, header::TRANSFER_ENCODING | header::CONTENT_LENGTH);
-        let gone = self.0.keys().filter(|name| !fields.contains_key(name) && !frames(name));
+        let there: HashSet<&[u8]> = fields.names().collect();
+        let gone = self.0.keys().filter(|name| !there.contains(name.as_str().as_bytes()) && !frames(name));
         let gone: Vec<HeaderName> = gone.cloned().collect();
         gone.iter().for_each(|name| self.forget(name));
     }
@@ -56,15 +58,18 @@ impl WireNames {
         &'n self,
         fields: &'n RequestFields,
     ) -> impl Iterator<Item = (&'n [u8], &'n [u8], FieldValue<'n>)> {
-        fields.iter().enumerate().map(move |(at, (name, value))| {
-            let text = std::str::from_utf8(name).unwrap_or_default();
-            let mut spelled = self.0.get_all(text).iter().peekable();
-            if spelled.peek().is_none() {
-                return (name, name, value);
+        // Those of each name that are left, and how the last one was written: of each field one look-up, however many
+        // there are.
+        let mut left = HashMap::new();
+        fields.iter().map(move |(name, value)| {
+            let (spelled, last) = left.entry(name).or_insert_with(|| {
+                let text = std::str::from_utf8(name).unwrap_or_default();
+                (self.0.get_all(text).iter(), name)
+            });
+            if let Some(next) = spelled.next() {
+                *last = &next.0[..];
             }
-            let before = fields.names().take(at).filter(|other| *other == name).count();
-            let last = spelled.take(before + 1).last();
-            (last.map_or(name, |spelled| &spelled.0[..]), name, value)
+            (*last, name, value)
         })
     }
 }
@@ -90,5 +95,20 @@ mod tests {
         assert_eq!(written, [("X-A", "1"), ("x-a", "2"), ("x-a", "3"), ("HOST", "a"), ("x-new", "b")]);
         assert_eq!(names.first(&header::HOST), b"HOST");
         assert_eq!(names.first(&header::CONTENT_LENGTH), b"content-length");
+    }
+
+    #[test]
+    fn thousands_of_fields_keep_their_letters() {
+        let mut fields = RequestFields::new();
+        let name = |number: usize| format!("x-{}", number % 700);
+        let spelled = |number: usize| if number % 2 == 0 { name(number).to_uppercase() } else { name(number) };
+        let came = (0..7000).map(|number| (name(number).parse::<HeaderName>().unwrap(), spelled(number).into()));
+        let mut names = WireNames::of(came);
+        (0..7000).for_each(|number| fields.append(name(number), number.to_string()));
+        names.keep(&fields);
+        for (number, (written, name_of, value)) in names.spell(&fields).enumerate() {
+            assert_eq!((written, name_of), (spelled(number).as_bytes(), name(number).as_bytes()));
+            assert_eq!(value, number.to_string());
+        }
     }
 }

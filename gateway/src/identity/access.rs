@@ -104,31 +104,17 @@ impl RouteAuth {
         headers: &mut RequestFields,
         certificate: Option<&Arc<ClientCertificate>>,
     ) -> Result<Option<Presented<'_>>, Malformed> {
-        let mut place = None;
-        let provider = self.present_into(headers, certificate, &mut place)?.map(|(provider, _)| provider);
-        Ok(provider.zip(place))
-    }
-
-    /// The same with the credential in its place, from where it need not be moved.
-    ///
-    /// # Errors
-    /// As there.
-    #[inline]
-    pub(super) fn present_into<'p, 'c>(
-        &'p self,
-        headers: &mut RequestFields,
-        certificate: Option<&Arc<ClientCertificate>>,
-        place: &'c mut Option<Credential>,
-    ) -> Result<Option<(&'p Arc<Provider>, &'c Credential)>, Malformed> {
-        if self.has_one_bearer {
-            return Ok(self.providers.first().zip(credential::bearer_into(headers, place)?));
-        }
-        let presented = if self.looks_elsewhere {
+        if self.looks_elsewhere {
             self.present_anywhere(headers, certificate)
         } else {
             self.present_in_order(headers, certificate)
-        };
-        Ok(presented?.map(|(provider, credential)| (provider, &*place.insert(credential))))
+        }
+    }
+
+    /// The one provider there is, where it takes tokens in `Authorization`.
+    #[inline]
+    pub(super) fn one_bearer(&self) -> Option<&Arc<Provider>> {
+        self.providers.first().filter(|_| self.has_one_bearer)
     }
 
     /// The same of several providers, each of which has one place.

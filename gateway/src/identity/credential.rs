@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{HeaderName, header};
 
 use crate::jws::{decode_base64url, parse_json};
-use crate::request_fields::RequestFields;
+use crate::request_fields::{FieldAt, KnownName, RequestFields};
 use crate::telemetry::metrics::AuthResult;
 use crate::tls::ClientCertificate;
 
@@ -32,11 +32,11 @@ pub(super) enum Credential {
 }
 
 impl Credential {
-    /// Puts it back where it is in `Authorization`, for an upstream that is to see it. Another one was left where it
-    /// was.
-    pub(super) fn put_back(&self, headers: &mut RequestFields) {
+    /// Puts it back where it is in `Authorization`, for an upstream that is to see it, marked as it was. Another one
+    /// was left where it was.
+    pub(super) fn put_back(&self, headers: &mut RequestFields, is_sensitive: bool) {
         if let Self::Bearer(field, _) = self {
-            headers.insert(header::AUTHORIZATION, field);
+            headers.insert_marked(KnownName::AUTHORIZATION, field, is_sensitive);
         }
     }
 }
@@ -62,25 +62,18 @@ impl Deref for Credential {
 /// There are two `Authorization` fields, the token is empty, or its scheme does not end where it begins: other parsers
 /// find a token there, so it passes for no other scheme, whose credentials go on unverified.
 pub(super) fn bearer(headers: &mut RequestFields) -> Result<Option<Credential>, Malformed> {
-    let mut place = None;
-    bearer_into(headers, &mut place)?;
-    Ok(place)
+    let Some((_, _, at)) = bearer_in(headers)? else { return Ok(None) };
+    Ok(headers.take_bytes(KnownName::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
 }
 
-/// The same into its place: what is handed on by value is moved at each step.
+/// Where the field is that the token is in, its value, and where the token begins there; it is left where it is.
 ///
 /// # Errors
 /// As there.
 #[inline]
-pub(super) fn bearer_into<'c>(
-    headers: &mut RequestFields,
-    place: &'c mut Option<Credential>,
-) -> Result<Option<&'c Credential>, Malformed> {
-    check_once(headers, &header::AUTHORIZATION)?;
-    let Some(field) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
-    let Some(at) = bearer_at(field.as_bytes())? else { return Ok(None) };
-    let token = headers.take_bytes(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at));
-    Ok(token.map(|token| &*place.insert(token)))
+pub(super) fn bearer_in(headers: &RequestFields) -> Result<Option<(FieldAt, &[u8], usize)>, Malformed> {
+    let Some((place, field)) = headers.only(KnownName::AUTHORIZATION).map_err(|_| Malformed)? else { return Ok(None) };
+    Ok(bearer_at(field)?.map(|at| (place, field, at)))
 }
 
 /// Whether there is at most one field of this name.
@@ -113,7 +106,7 @@ pub(super) fn bearer_at(value: &[u8]) -> Result<Option<usize>, Malformed> {
 /// As there.
 pub(super) fn basic(headers: &mut RequestFields) -> Result<Option<Credential>, Malformed> {
     check_once(headers, &header::AUTHORIZATION)?;
-    let Some(value) = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes()) else { return Ok(None) };
+    let Some(value) = headers.get(KnownName::AUTHORIZATION).map(|value| value.as_bytes()) else { return Ok(None) };
     let Some((scheme, rest)) = value.split_at_checked(5) else { return Ok(None) };
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return Ok(None);
@@ -125,7 +118,7 @@ pub(super) fn basic(headers: &mut RequestFields) -> Result<Option<Credential>, M
             if pair.is_empty() {
                 return Err(Malformed);
             }
-            Ok(headers.take_bytes(header::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
+            Ok(headers.take_bytes(KnownName::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
         }
         Some((byte, _)) if is_tchar(*byte) => Ok(None),
         _ => Err(Malformed),

@@ -15,7 +15,9 @@ use super::claims::claim;
 use super::proven::Identity;
 use crate::config::settings::IdentityHeaders;
 use crate::config::settings::identity::Passport as Settings;
+use crate::exchange::Exchange;
 use crate::http1::write_field;
+use crate::network::Network;
 
 /// Its `typ`: no other token of the gateway, or of an issuer, is taken for one.
 const TYP: &str = "passport+jwt";
@@ -156,6 +158,25 @@ impl Office {
             }
         }
         claims
+    }
+}
+
+/// The passport for the upstream that is asked, where passports are made: one that holds from now on, however long ago
+/// the request came. A route without an upstream has none: each part of an aggregate has one of its own.
+#[inline]
+pub(super) fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
+    let office = exchange.snapshot.passport.as_ref()?;
+    let upstream = exchange.upstream()?;
+    let now = exchange.shard.shared.clock.unix_seconds(exchange.now());
+    office.field(exchange.identity.as_ref()?, &upstream.name, now)
+}
+
+impl<N: Network> Exchange<N> {
+    /// An upstream is asked from now on, another one than before or later than that, and has a passport that holds
+    /// there and then.
+    #[cold]
+    pub fn renew_passport(&mut self) {
+        self.passport = passport(self);
     }
 }
 

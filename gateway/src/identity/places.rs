@@ -9,13 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE};
+use http::header::COOKIE;
 
 use super::access::{Presented, RouteAuth};
 use super::credential::{self, Credential, Malformed};
 use super::provider::{Place, Provider};
 use crate::config::settings::identity::TokenPlace;
-use crate::request_fields::{FieldValue, RequestFields};
+use crate::request_fields::{Edited, FieldName, FieldValue, KnownName, RequestFields};
 use crate::tls::ClientCertificate;
 
 /// Where bearer tokens are.
@@ -100,7 +100,7 @@ fn find(headers: &RequestFields, places: &[TokenPlace]) -> Result<Option<Credent
 }
 
 fn bearer(headers: &RequestFields) -> Result<Option<Credential>, Malformed> {
-    let Some(field) = only(headers, &AUTHORIZATION)? else { return Ok(None) };
+    let Some(field) = only(headers, KnownName::AUTHORIZATION)? else { return Ok(None) };
     let at = credential::bearer_at(field.as_bytes())?;
     Ok(at.map(|at| Credential::Bearer(Bytes::copy_from_slice(field.as_bytes()), at)))
 }
@@ -116,7 +116,7 @@ fn whole(headers: &RequestFields, name: &HeaderName) -> Result<Option<Credential
 }
 
 /// The only field of this name.
-fn only<'h>(headers: &'h RequestFields, name: &HeaderName) -> Result<Option<FieldValue<'h>>, Malformed> {
+fn only(headers: &RequestFields, name: impl FieldName) -> Result<Option<FieldValue<'_>>, Malformed> {
     let mut fields = headers.get_all(name).iter();
     let first = fields.next();
     if fields.next().is_some() { Err(Malformed) } else { Ok(first) }
@@ -190,18 +190,12 @@ pub(super) fn shown(place: &TokenPlace) -> String {
 
 /// Takes a cookie out of all `Cookie` fields; a field in which nothing else was goes with it.
 fn without_cookie(headers: &mut RequestFields, name: &str) {
-    let has_it = |field: &[u8]| pairs(field).any(|pair| value_of(field, pair, name).is_some());
-    if !headers.get_all(COOKIE).any(|field| has_it(field.as_bytes())) {
-        return;
-    }
-    let fields: Vec<Vec<u8>> = headers.get_all(COOKIE).map(|field| field.as_bytes().to_vec()).collect();
-    headers.remove(COOKIE);
-    for field in fields {
-        let kept = if has_it(&field) { others(&field, name) } else { Some(field) };
-        if let Some(kept) = kept {
-            headers.append(COOKIE, kept);
+    headers.edit(COOKIE, |field| {
+        if !pairs(field).any(|pair| value_of(field, pair, name).is_some()) {
+            return Edited::Stays;
         }
-    }
+        others(field, name).map_or(Edited::Goes, Edited::Is)
+    });
 }
 
 /// A `Cookie` field without one of its cookies; `None` where it has no other.

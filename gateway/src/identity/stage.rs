@@ -10,11 +10,13 @@ use std::sync::{Arc, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use super::access::RouteAuth;
-use super::credential::Credential;
+use super::credential::{self, Credential};
 use super::ledger::Ledger;
+use super::passport::passport;
 use super::prove;
 use super::proven::Identity;
 use super::provider::{Known, Provider};
@@ -22,7 +24,7 @@ use crate::error::{Code, GatewayError};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::plugins::IdentityRequest;
-use crate::request_fields::RequestFields;
+use crate::request_fields::{KnownName, RequestFields};
 use crate::telemetry::metrics::{AuthResult, CacheResult, ShedReason};
 use crate::timer::Wait;
 
@@ -120,25 +122,67 @@ pub fn recall<N: Network>(
 #[inline]
 fn recalled<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) -> Result<Recalled, Box<Denied>> {
     let Some(auth) = exchange.route().and_then(|route| route.auth.as_ref()) else { return Ok(Recalled::Anybody) };
+    if let Some(provider) = auth.one_bearer() {
+        return recalled_bearer(exchange, headers, auth, provider);
+    }
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
-    let mut place = None;
-    let (provider, credential) = match auth.present_into(headers, certificate, &mut place) {
+    let is_sensitive = headers.is_sensitive(KnownName::AUTHORIZATION);
+    let (provider, credential) = match auth.present(headers, certificate) {
         Ok(Some(found)) => found,
-        Ok(None) if auth.settings.optional => return Ok(Recalled::Anybody),
-        Ok(None) => return Err(Denied::of(auth, None, AuthResult::Missing)),
+        Ok(None) => return nobody(auth),
         Err(_) => return Err(Denied::of(auth, None, AuthResult::Malformed)),
     };
     if provider.forwards_token() {
-        credential.put_back(headers);
+        credential.put_back(headers, is_sensitive);
     }
-    let identity = match known(exchange, provider, credential) {
-        Known::Proven(identity) => identity,
-        Known::Refused(why) => return Err(Denied::of(auth, Some(provider), why)),
-        Known::Nothing => {
-            let Some(credential) = place else { return Err(Denied::of(auth, None, AuthResult::Missing)) };
-            return Ok(Unproven::of(auth, provider, What::Credential(credential)));
-        }
+    match known(exchange, provider, &credential) {
+        Known::Proven(identity) => judged(exchange, headers, (auth, provider), identity),
+        Known::Refused(why) => Err(Denied::of(auth, Some(provider), why)),
+        Known::Nothing => Ok(Unproven::of(auth, provider, What::Credential(credential))),
+    }
+}
+
+/// The same of a route that takes tokens in `Authorization` alone: one that is known is compared where it stands.
+#[inline]
+fn recalled_bearer<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &mut RequestFields,
+    auth: &Arc<RouteAuth>,
+    provider: &Arc<Provider>,
+) -> Result<Recalled, Box<Denied>> {
+    let (place, field, at) = match credential::bearer_in(headers) {
+        Ok(Some(found)) => found,
+        Ok(None) => return nobody(auth),
+        Err(_) => return Err(Denied::of(auth, None, AuthResult::Malformed)),
     };
+    let known = known(exchange, provider, &field[at..]);
+    // What somebody has yet to prove is kept; of what is known nobody needs more than that.
+    let unproven = matches!(known, Known::Nothing).then(|| Credential::Bearer(Bytes::copy_from_slice(field), at));
+    if !provider.forwards_token() {
+        headers.remove_only(KnownName::AUTHORIZATION, place);
+    }
+    match (known, unproven) {
+        (Known::Proven(identity), _) => judged(exchange, headers, (auth, provider), identity),
+        (Known::Refused(why), _) => Err(Denied::of(auth, Some(provider), why)),
+        (Known::Nothing, Some(credential)) => Ok(Unproven::of(auth, provider, What::Credential(credential))),
+        (Known::Nothing, None) => nobody(auth),
+    }
+}
+
+/// Nobody says who asks.
+#[cold]
+fn nobody(auth: &Arc<RouteAuth>) -> Result<Recalled, Box<Denied>> {
+    if auth.settings.optional { Ok(Recalled::Anybody) } else { Err(Denied::of(auth, None, AuthResult::Missing)) }
+}
+
+/// Whether somebody who is known may.
+#[inline]
+fn judged<N: Network>(
+    exchange: &Exchange<N>,
+    headers: &mut RequestFields,
+    (auth, provider): (&Arc<RouteAuth>, &Arc<Provider>),
+    identity: Arc<Identity>,
+) -> Result<Recalled, Box<Denied>> {
     if auth.ledger(provider).is_some_and(Ledger::revokes) {
         return Ok(Unproven::of(auth, provider, What::Identity(identity)));
     }
@@ -352,25 +396,6 @@ fn passes<N: Network>(
 fn grant<N: Network>(exchange: &mut Exchange<N>, identity: Arc<Identity>) {
     exchange.identity = Some(identity);
     exchange.passport = passport(exchange);
-}
-
-/// The passport for the upstream that is asked, where passports are made: one that holds from now on, however long ago
-/// the request came. A route without an upstream has none: each part of an aggregate has one of its own.
-#[inline]
-pub fn passport<N: Network>(exchange: &Exchange<N>) -> Option<Arc<[u8]>> {
-    let office = exchange.snapshot.passport.as_ref()?;
-    let upstream = exchange.upstream()?;
-    let now = exchange.shard.shared.clock.unix_seconds(exchange.now());
-    office.field(exchange.identity.as_ref()?, &upstream.name, now)
-}
-
-impl<N: Network> Exchange<N> {
-    /// An upstream is asked from now on, another one than before or later than that, and has a passport that holds
-    /// there and then.
-    #[cold]
-    pub fn renew_passport(&mut self) {
-        self.passport = passport(self);
-    }
 }
 
 /// A token of a route that takes each once has a `jti`, and was not used before, as far as this process knows: what was

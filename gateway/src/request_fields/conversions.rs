@@ -1,10 +1,12 @@
 //! Between these fields and what libraries take: maps, and values of their own.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{FieldValue, Iter, RequestFields, Values};
+use super::place::Place;
+use super::{FieldName, FieldValue, Iter, RequestFields, Values, tag_of};
 
 /// A value that is not all visible ASCII, blanks and tabs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +39,9 @@ impl RequestFields {
 
     /// Each name once, for who tells of them.
     pub fn header_names(&self) -> impl Iterator<Item = HeaderName> {
-        let is_first = |at: usize, name: &[u8]| self.names().take(at).all(|other| other != name);
-        let once = self.names().enumerate().filter(move |(at, name)| is_first(*at, name));
-        once.filter_map(|(_, name)| HeaderName::from_bytes(name).ok())
+        let mut told = HashSet::new();
+        let once = self.names().filter(move |name| told.insert(*name));
+        once.filter_map(|name| HeaderName::from_bytes(name).ok())
     }
 
     /// Appends to a map the fields whose name this holds for.
@@ -77,22 +79,62 @@ impl RequestFields {
         self.own.reserve(bytes);
         self.places.reserve(map.len());
         for (name, value) in map {
-            if value.is_sensitive() {
-                self.append_sensitive(name.as_str(), value.as_bytes());
-            } else {
-                self.append(name, value);
-            }
+            self.append_marked(name, value, value.is_sensitive());
         }
     }
 }
 
-impl<N: AsRef<str>, V: AsRef<[u8]>> Extend<(N, V)> for RequestFields {
+/// What becomes of a field.
+pub(crate) enum Edited {
+    /// It stays.
+    Stays,
+    /// It goes.
+    Goes,
+    /// It has this value instead.
+    Is(Vec<u8>),
+}
+
+impl RequestFields {
+    /// Appends the fields of a name that others have, with their marks.
+    pub(crate) fn copy_of(&mut self, others: &Self, name: impl FieldName) {
+        let (tag, text) = (tag_of(&name), name.text().as_bytes());
+        let is_one = |place: &&Place| place.is(tag, text, (&others.block, &others.own));
+        for place in others.places.iter().filter(is_one) {
+            self.append_marked(name.text(), others.value_at(*place), place.is_sensitive());
+        }
+    }
+
+    /// Changes the fields of a name, each where it stands and with its mark.
+    pub(crate) fn edit(&mut self, name: impl FieldName, change: impl Fn(&[u8]) -> Edited) {
+        let (tag, text) = (tag_of(&name), name.text().as_bytes());
+        let mut goes = false;
+        for at in 0..self.places.len() {
+            let place = self.places[at];
+            if !place.is(tag, text, (&self.block, &self.own)) {
+                continue;
+            }
+            match change(self.value_at(place)) {
+                Edited::Stays => {}
+                Edited::Goes => goes = true,
+                Edited::Is(value) => self.places[at] = self.write(tag, text, &value).marked(place.is_sensitive()),
+            }
+        }
+        if goes {
+            let is_gone = |bytes: &[u8]| matches!(change(bytes), Edited::Goes);
+            self.retain_places(|place, bytes| {
+                place.tag != tag || bytes[place.name()] != *text || !is_gone(&bytes[place.value()])
+            });
+        }
+    }
+}
+
+impl<N: FieldName, V: AsRef<[u8]>> Extend<(N, V)> for RequestFields {
     fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, fields: I) {
         fields.into_iter().for_each(|(name, value)| self.append(name, value));
     }
 }
 
-impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for RequestFields {
+impl<N: FieldName, V: AsRef<[u8]>> FromIterator<(N, V)> for RequestFields {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
         let mut all = Self::default();
         all.extend(fields);

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use super::known::Tag;
+
 /// Where the bytes of a field are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Buffer {
@@ -26,18 +28,8 @@ pub(super) struct Place {
     value: u32,
     length: u32,
     pub(super) name_len: u16,
-    mark: u8,
+    pub(super) tag: Tag,
     what: u8,
-}
-
-/// What tells most names apart, below 64: their length, and three of their letters.
-#[inline]
-pub(super) fn mark(name: &[u8]) -> u8 {
-    let [first, .., last] = name else { return name.first().copied().unwrap_or(0) & 63 };
-    let middle = name[name.len() / 2];
-    let length = name.len() as u8;
-    first.wrapping_add(last.wrapping_mul(5)).wrapping_add(middle.wrapping_mul(11)).wrapping_add(length.wrapping_mul(3))
-        & 63
 }
 
 impl Place {
@@ -45,37 +37,45 @@ impl Place {
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "a head is bounded far below 4 GiB, a name by it")]
     pub(super) fn in_block(
-        mark: u8,
+        tag: Tag,
         (at, name): (usize, usize),
         (value, length): (usize, usize),
         is_usual: bool,
     ) -> Self {
         let what = if is_usual { USUAL } else { 0 };
-        Self { at: at as u32, value: value as u32, length: length as u32, name_len: name as u16, mark, what }
+        Self { at: at as u32, value: value as u32, length: length as u32, name_len: name as u16, tag, what }
     }
 
     /// One of the gateway's own lines.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "as above")]
-    pub(super) fn in_own(mark: u8, at: usize, name: usize, length: usize) -> Self {
+    pub(super) fn in_own(tag: Tag, at: usize, name: usize, length: usize) -> Self {
         let value = at + name + 2;
         let what = OWN | USUAL;
-        Self { at: at as u32, value: value as u32, length: length as u32, name_len: name as u16, mark, what }
+        Self { at: at as u32, value: value as u32, length: length as u32, name_len: name as u16, tag, what }
     }
 
-    /// The same, to be kept in no table.
-    pub(super) fn sensitive(self) -> Self {
-        Self { what: self.what | SENSITIVE, ..self }
+    /// The same, to be kept in no table if this holds.
+    #[inline]
+    pub(super) fn marked(self, is_sensitive: bool) -> Self {
+        if is_sensitive { Self { what: self.what | SENSITIVE, ..self } } else { self }
     }
 
+    #[inline]
     pub(super) fn is_sensitive(self) -> bool {
         self.what & SENSITIVE != 0
     }
 
-    /// Whether the name may be one of this mark and length.
+    /// Whether this is its name, which has this tag: names with numbers are told by them.
     #[inline]
-    pub(super) fn may_be(self, mark: u8, length: usize) -> bool {
-        self.mark == mark && usize::from(self.name_len) == length
+    pub(super) fn is(self, tag: Tag, name: &[u8], (block, own): (&[u8], &[u8])) -> bool {
+        self.tag == tag && (tag.is_known() || self.of(block, own)[self.name()] == *name)
+    }
+
+    /// Bytes of its line in the usual form.
+    #[inline]
+    pub(super) fn line_len(self) -> usize {
+        usize::from(self.name_len) + self.length as usize + b": \r\n".len()
     }
 
     #[inline]

@@ -149,3 +149,29 @@ proptest! {
         prop_assert_eq!(left(&headers), model(&fields));
     }
 }
+
+#[test]
+fn all_names_of_a_connection_have_numbers() {
+    for name in [
+        "connection",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authentication-info",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ] {
+        assert_ne!(kind(name.as_bytes()), Kind::EndToEnd, "{name}");
+        assert!(KnownName::of(name.as_bytes()).is_some(), "{name}");
+    }
+    for known in KnownName::all() {
+        let is_hop = matches!(kind(known.text().as_bytes()), Kind::Connection | Kind::Hop);
+        assert_eq!(is_of_connection(Some(known)), is_hop, "{known:?}");
+    }
+    assert!(!is_of_connection(None));
+}

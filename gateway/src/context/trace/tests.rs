@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::names::TRACESTATE;
+use super::super::names::{TRACEPARENT, TRACESTATE};
 use super::*;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
