@@ -18,6 +18,7 @@ use super::request_refusal::{
 };
 use super::wire_names::WireNames;
 use crate::request_parts::RequestParts;
+use crate::request_target::{PathQuery, RequestTarget};
 
 /// Fields for which there is room without asking the allocator.
 const USUAL_FIELDS: usize = 128;
@@ -181,10 +182,14 @@ fn read_plain(head: &mut [u8], limits: &HeadLimits, gathered: &mut Gathered) -> 
 
 /// Method and target of a first line that was found to be one.
 #[inline]
-fn first_line_of(head: &Bytes, line: &plain::RequestLine) -> Option<(Method, Uri)> {
+fn first_line_of(head: &Bytes, line: &plain::RequestLine) -> Option<(Method, RequestTarget)> {
     let method = Method::from_bytes(&head[..line.method_end]).ok()?;
-    let uri = Uri::from_maybe_shared(head.slice(line.method_end + 1..line.target_end)).ok()?;
-    Some((method, uri))
+    let target = line.method_end + 1..line.target_end;
+    let target = match PathQuery::plain(&head[target.clone()]) {
+        Some(plain) => plain.into(),
+        None => Uri::from_maybe_shared(head.slice(target)).ok()?.into(),
+    };
+    Some((method, target))
 }
 
 /// Parses any head, and says what is wrong with one.
@@ -226,7 +231,12 @@ fn parse_any(
     Ok((gathered.conclude(line, http_11, Bytes::new(), parts), length))
 }
 
-fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> Result<(Method, Uri), Box<Refusal>> {
+fn first_line(
+    head: &Bytes,
+    method: &str,
+    target: &str,
+    limits: &HeadLimits,
+) -> Result<(Method, RequestTarget), Box<Refusal>> {
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::bad("The method is malformed."))?;
     // `Uri` would drop it in silence; RFC 9112, section 3.2, has none in a target.
     if memchr::memchr(b'#', target.as_bytes()).is_some() {
@@ -239,7 +249,7 @@ fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> 
         // No `Uri` is longer than 65,534 bytes, whatever is in it.
         if target.len() > limits.target { target_too_long() } else { Refusal::bad(wrong_with(target)) }
     })?;
-    Ok((method, uri))
+    Ok((method, uri.into()))
 }
 
 /// Where a part of the head stands in it.
