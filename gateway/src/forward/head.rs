@@ -9,6 +9,7 @@ use super::{deadline, grpc_web};
 use crate::config::settings::route::HostPolicy;
 use crate::context::{names, passes, set_forwarded, via};
 use crate::exchange::Exchange;
+use crate::http1::spare::keep_request_fields;
 use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
@@ -135,6 +136,7 @@ pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestF
     parts.uri = Uri::from(target.to_library());
     parts.version = exchange.version;
     parts.headers = headers.to_map();
+    keep_request_fields(headers);
     parts.extensions = std::mem::take(&mut exchange.extensions);
     // It is of the router around the gateway: a handler that is a router would take itself for nested in that one.
     parts.extensions.remove::<MatchedPath>();
