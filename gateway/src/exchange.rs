@@ -28,7 +28,7 @@ use crate::caching::Caching;
 use crate::client::ClientConnection;
 use crate::clock::{Moment, Since};
 use crate::compression::Accepted;
-use crate::context::{AskedHost, ClientAddress, Host, Passes, RequestId, TraceContext};
+use crate::context::{AskedHost, ClientAddress, Passes, RequestId, TraceContext};
 use crate::error::{Code, GatewayError};
 use crate::header_edits::{Made, MadeValue};
 use crate::http1::WireNames;
@@ -380,12 +380,6 @@ impl<N: Network> Exchange<N> {
     /// The path in its one form: what was matched, and what is sent.
     pub fn path(&self) -> &str {
         self.path.as_deref().unwrap_or_else(|| self.uri.path())
-    }
-
-    /// The host that it asks for.
-    #[inline]
-    pub fn host(&self) -> Option<&Host> {
-        self.connection.peer.known(self.asked_host.as_ref()?)
     }
 
     /// Nobody says where its client is: an address stands for it that is in no list. A trusted proxy may have told.

@@ -265,7 +265,7 @@ async fn handled<N: Network>(
     let body = forward::body::prepare(exchange, declared_length, source)?;
     let target = routing::stage::target(exchange, params)?;
     let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
-    let parts = forward::head::for_handler(exchange, std::mem::take(headers), target);
+    let parts = forward::head::for_handler(exchange, std::mem::take(headers), &target);
     let response = forward::handler::ask(exchange, handler, (parts, info), body).await?;
     Ok(Outcome::Handled(Box::new(response)))
 }

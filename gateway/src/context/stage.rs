@@ -7,7 +7,9 @@ use http::{Method, Version};
 
 use super::screen::screen_request_headers;
 use super::survey::Survey;
-use super::{AskedHost, Peer, RequestId, TraceContext, client_address, forwarded, hops, http2, is_websocket, target};
+use super::{
+    AskedHost, Host, Peer, RequestId, TraceContext, client_address, forwarded, hops, http2, is_websocket, target,
+};
 use crate::algorithms::grpc_web::Web;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
@@ -100,6 +102,14 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields
     }
     let goes_no_further = exchange.method == Method::OPTIONS && hops::is_last(headers);
     Ok(Admitted { websocket, declared_length, goes_no_further })
+}
+
+impl<N: Network> Exchange<N> {
+    /// The host that it asks for.
+    #[inline]
+    pub fn host(&self) -> Option<&Host> {
+        self.connection.peer.known(self.asked_host.as_ref()?)
+    }
 }
 
 /// How a web page writes its call of gRPC, and how it wants the answer.

@@ -119,7 +119,7 @@ pub(super) fn keep_passport_fresh<N: Network>(exchange: &mut Exchange<N>, head: 
 }
 
 /// The request for a handler, in the form of `http`, with what the program and its stages have put beside it.
-pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestFields, target: PathQuery) -> Parts {
+pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestFields, target: &PathQuery) -> Parts {
     deadline::read(exchange, &mut headers);
     add_to_headers(exchange, &mut headers);
     if let Some(host) = exchange.host().filter(|_| !headers.contains_key(header::HOST)) {

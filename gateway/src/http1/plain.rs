@@ -223,7 +223,7 @@ fn is_space(byte: u8) -> bool {
 #[inline]
 fn name_end(head: &[u8], at: usize) -> Option<(usize, bool)> {
     // Nearly all are shorter than a block.
-    let (colons, others) = Block::whole(head, at).map_or((0, 0), |block| ends_of_name(block));
+    let (colons, others) = Block::whole(head, at).map_or((0, 0), ends_of_name);
     match colons {
         0 => far_name_end(head, at),
         colons => Some((at + colons.trailing_zeros() as usize, others == 0)),
