@@ -7,8 +7,8 @@ use gateway::http1::{Client, RequestHead};
 use gateway::network::Network as _;
 use gateway::request_body::RequestBody;
 use gateway::request_fields::RequestFields;
+use gateway::request_target::PathQuery;
 use http::Method;
-use http::uri::PathAndQuery;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::memory::{Memory, OK, Stream, Wire};
@@ -27,7 +27,7 @@ impl Codec {
     pub fn new(answer: &'static [u8], headers: RequestFields) -> Self {
         let wire = Arc::new(Wire::default());
         let client = Client::new(Memory::new(Arc::clone(&wire), answer).upstream(), Memory::is_quiet);
-        let target = PathAndQuery::from_static("/api/service-17/items/123456?fields=name");
+        let target = PathQuery::from_static("/api/service-17/items/123456?fields=name");
         Self {
             wire,
             client,

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use gateway::context::{
-    Host, Peer, RequestId, Scheme, TraceContext, client_address, screen_request_headers, set_forwarded,
-};
+use gateway::context::{Peer, RequestId, Scheme, TraceContext, client_address, screen_request_headers, set_forwarded};
 use gateway::gateway::Gateway;
 use gateway::request_fields::RequestFields;
+use gateway::request_target::PathQuery;
 use gateway::routing::{Ask, Body, Found, Params};
 use gateway::snapshot::Snapshot;
-use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
 use crate::memory::{Memory, Wire};
@@ -101,7 +99,7 @@ impl Headers {
         let peer = self.peer(from);
         let client = client_address(headers, peer, &self.snapshot.trusted).as_str().len();
         match from {
-            From::Client => client + asked(peer, &self.host).lines.len(),
+            From::Client => client + with_lines(peer, &self.host, <[u8]>::len),
             From::Proxy => {
                 set_forwarded(headers, peer, Some(&self.snapshot.trusted), Some(&self.host));
                 client
@@ -140,7 +138,7 @@ pub struct Rewriting {
 
 impl Rewriting {
     /// What the upstream is sent.
-    pub fn apply(&self) -> Option<PathAndQuery> {
+    pub fn apply(&self) -> Option<PathQuery> {
         let rewrite = self.snapshot.routes[self.index].rewrite.as_ref()?;
         rewrite.apply(self.path, &self.params, Some("fields=name")).ok()
     }
@@ -150,8 +148,9 @@ impl Rewriting {
 pub const REWRITTEN: [&str; 2] = ["/api/orders/123456/lines/7", "/shop/17/items/123456"];
 
 /// As a request does: made once for all that ask for the same host.
-fn asked(peer: &Peer, host: &HeaderValue) -> Arc<Host> {
-    peer.recall(host.as_bytes()).unwrap_or_else(|| peer.host(host))
+fn with_lines<R>(peer: &Peer, host: &HeaderValue, with: impl FnOnce(&[u8]) -> R) -> R {
+    let asked = peer.recall(host.as_bytes()).unwrap_or_else(|| peer.host(host));
+    with(peer.known(&asked).map_or(&[], |host| &host.lines))
 }
 
 #[cfg(test)]
@@ -180,7 +179,7 @@ mod tests {
         let mut passed = sent;
         assert_eq!(headers.forwarded(&mut passed, From::Proxy), "203.0.113.7".len());
         assert_eq!(passed.get("x-forwarded-for").unwrap(), "203.0.113.7, 10.2.2.2, 10.0.0.1");
-        let lines = asked(&headers.client, &headers.host).lines.clone();
+        let lines = with_lines(&headers.client, &headers.host, <[u8]>::to_vec);
         assert!(lines.starts_with(b"x-forwarded-for: 192.0.2.1\r\n"));
         assert_eq!(headers.forwarded(&mut passed, From::Client), "192.0.2.1".len() + lines.len());
     }

@@ -6,8 +6,8 @@ use std::task::{Context, Poll, Waker};
 use gateway::http1::{Client, Error, MAX_FIELDS, RequestHead};
 use gateway::request_body::RequestBody;
 use gateway::request_fields::RequestFields;
+use gateway::request_target::PathQuery;
 use http::Method;
-use http::uri::PathAndQuery;
 
 use super::wire::Wire;
 
@@ -35,7 +35,7 @@ pub struct Seen {
 pub fn read(bytes: &[u8], method: &Method, piece: usize) -> Seen {
     let mut cx = Context::from_waker(Waker::noop());
     let mut client = Client::new(Wire::new(bytes, piece), |_| false);
-    let target = PathAndQuery::from_static("/");
+    let target = PathQuery::from_static("/");
     let head =
         RequestHead { method: method.clone(), target, headers: RequestFields::new(), lines: Vec::new(), names: None };
     client.begin(&head, RequestBody::Empty);

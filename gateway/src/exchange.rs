@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version};
 
 use ended::Delivery;
 use heads::Heads;
@@ -28,7 +28,7 @@ use crate::caching::Caching;
 use crate::client::ClientConnection;
 use crate::clock::{Moment, Since};
 use crate::compression::Accepted;
-use crate::context::{ClientAddress, Host, Passes, RequestId, TraceContext};
+use crate::context::{AskedHost, ClientAddress, Passes, RequestId, TraceContext};
 use crate::error::{Code, GatewayError};
 use crate::header_edits::{Made, MadeValue};
 use crate::http1::WireNames;
@@ -37,6 +37,7 @@ use crate::network::Network;
 use crate::plugins::Seen;
 use crate::rate_limit;
 use crate::request_body::BodyProgress;
+use crate::request_target::RequestTarget;
 use crate::roll_call::Present;
 use crate::shard::{Local, Shard};
 use crate::snapshot::CompiledRoute;
@@ -80,7 +81,7 @@ pub struct Exchange<N: Network> {
     /// The method.
     pub method: Method,
     /// The target as received.
-    pub uri: Uri,
+    pub uri: RequestTarget,
     /// What the program around the gateway has put beside it, and its stages have: for handlers and limit keys.
     pub extensions: Extensions,
     /// The client sent a trace context of its own.
@@ -100,7 +101,7 @@ pub struct Exchange<N: Network> {
     /// The path in its one form, where that differs from the target's.
     pub path: Option<Box<str>>,
     /// The host.
-    pub host: Option<Arc<Host>>,
+    pub asked_host: Option<AskedHost>,
     /// HTTP/1.0, HTTP/1.1 or HTTP/2.
     pub version: Version,
     /// Index of the route that matched.
@@ -259,7 +260,7 @@ pub struct Named<N: Network> {
 impl<N: Network> Exchange<N> {
     /// An exchange of which only the head is known.
     #[inline]
-    pub fn new(arrival: Arrival<N>, line: (Method, Uri, Version), named: Named<N>) -> Self {
+    pub fn new(arrival: Arrival<N>, line: (Method, RequestTarget, Version), named: Named<N>) -> Self {
         let clock = &arrival.shard.shared.clock;
         let started = clock.now();
         Self::begun((started, clock.since(started)), arrival, line, named)
@@ -270,7 +271,7 @@ impl<N: Network> Exchange<N> {
     fn begun(
         (started, since): (Instant, Since),
         arrival: Arrival<N>,
-        (method, uri, version): (Method, Uri, Version),
+        (method, uri, version): (Method, RequestTarget, Version),
         named: Named<N>,
     ) -> Self {
         Self {
@@ -298,7 +299,7 @@ impl<N: Network> Exchange<N> {
             call_timeout: None,
             timeout: None,
             path: None,
-            host: None,
+            asked_host: None,
             route: None,
             identity: None,
             names: None,

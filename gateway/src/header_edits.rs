@@ -227,13 +227,13 @@ impl<N: Network> Asked<'_, N> {
         let text = match known {
             KnownValue::ClientIp => exchange.client.as_str(),
             KnownValue::Scheme => scheme,
-            KnownValue::Host => exchange.host.as_ref().map_or("", |host| &host.name),
+            KnownValue::Host => exchange.host().map_or("", |host| &host.name),
             KnownValue::Port => {
-                let named = exchange.host.as_ref().and_then(|host| port(&host.value));
+                let named = exchange.host().and_then(|host| port(&host.value));
                 named.unwrap_or(if exchange.secure { "443" } else { "80" })
             }
             KnownValue::Method => exchange.method.as_str(),
-            KnownValue::Uri => exchange.uri.path_and_query().map_or("/", |target| target.as_str()),
+            KnownValue::Uri => exchange.uri.path_and_query(),
             KnownValue::Path => exchange.path(),
             KnownValue::RequestId => exchange.request_id.as_str(),
         };

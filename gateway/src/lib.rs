@@ -184,6 +184,7 @@ pub mod request_body;
 pub mod request_fields;
 #[doc(hidden)]
 pub mod request_parts;
+pub mod request_target;
 #[doc(hidden)]
 pub mod roll_call;
 

@@ -17,7 +17,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::Method;
 use http::request::Parts;
-use http::uri::PathAndQuery;
 
 use self::given::give;
 use crate::compose::Turn;
@@ -37,6 +36,7 @@ use crate::reply::Reply;
 use crate::request_body::{RequestBody, Source};
 use crate::request_fields::RequestFields;
 use crate::request_parts::RequestParts;
+use crate::request_target::PathQuery;
 use crate::response_body::{Answer, Behind, Document};
 use crate::routing::{Body, Params};
 use crate::shard::{Local, Shared};
@@ -66,9 +66,9 @@ enum Outcome<N: Network> {
     /// A browser asks whether a page of another origin may send a request (Fetch, "CORS-preflight request").
     Preflight,
     /// The gateway's own answer; where a redirect leads.
-    Own(PathAndQuery),
+    Own(Box<PathQuery>),
     /// The same URL over TLS.
-    ToHttps(PathAndQuery),
+    ToHttps(Box<PathQuery>),
     /// What the program's own code answers: a handler, or a stage.
     Handled(Box<axum::response::Response>),
     /// Another service's answer to a request that may not pass.
@@ -101,7 +101,7 @@ async fn stages<N: Network>(
         Some(params) => params,
         None => match Box::pin(by_body(exchange, headers, (&mut source, admitted.declared_length))).await? {
             Some(params) => params,
-            None => return Ok(Outcome::ToHttps(routing::stage::same_target(exchange)?)),
+            None => return Ok(Outcome::ToHttps(Box::new(routing::stage::same_target(exchange)?))),
         },
     };
     if exchange.page.as_ref().is_some_and(|page| page.asks) {
@@ -110,7 +110,7 @@ async fn stages<N: Network>(
     let Steps { origin, limits, identity, has_last_words, .. } = exchange.steps();
     // origin: where the client asks from, where the route wants to know.
     if origin && origin::judge(exchange)? == Verdict::ToHttps {
-        return Ok(Outcome::ToHttps(routing::stage::same_target(exchange)?));
+        return Ok(Outcome::ToHttps(Box::new(routing::stage::same_target(exchange)?)));
     }
     // the gateway's own limit of requests, now that it is known whose request this is.
     exchange.enter()?;
@@ -210,12 +210,7 @@ fn select<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) -> Re
 
 /// mirror: sends a copy of the request, where one is made, by a task of its own.
 #[cold]
-fn mirrored<N: Network>(
-    exchange: &Exchange<N>,
-    headers: &RequestFields,
-    target: &PathAndQuery,
-    body: &mut RequestBody,
-) {
+fn mirrored<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, target: &PathQuery, body: &mut RequestBody) {
     if let Some(copy) = forward::mirror::copy(exchange, headers, target, body) {
         tokio::spawn(forward::mirror::send(copy));
     }
@@ -270,7 +265,7 @@ async fn handled<N: Network>(
     let body = forward::body::prepare(exchange, declared_length, source)?;
     let target = routing::stage::target(exchange, params)?;
     let info = RequestInfo::of(exchange, routing::stage::parameters(exchange, params));
-    let parts = forward::head::for_handler(exchange, std::mem::take(headers), target);
+    let parts = forward::head::for_handler(exchange, std::mem::take(headers), &target);
     let response = forward::handler::ask(exchange, handler, (parts, info), body).await?;
     Ok(Outcome::Handled(Box::new(response)))
 }
@@ -291,7 +286,7 @@ async fn without_upstream<N: Network>(
         return handled(exchange, headers, params, body, &handler).await;
     }
     if exchange.route().is_none_or(|route| route.aggregate.is_none()) {
-        return Ok(Outcome::Own(routing::stage::target(exchange, params)?));
+        return Ok(Outcome::Own(Box::new(routing::stage::target(exchange, params)?)));
     }
     exchange.passes.check_growth()?;
     let body = forward::body::prepare(exchange, body.1, body.0)?;
@@ -321,7 +316,7 @@ fn is_empty(body: &RequestBody) -> bool {
 async fn shared<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut RequestFields,
-    (params, target): (&Params, &PathAndQuery),
+    (params, target): (&Params, &PathQuery),
     (body, is_websocket): (&mut RequestBody, bool),
 ) -> Result<Option<Outcome<N>>, Failure> {
     if exchange.route().is_some_and(|route| route.batch.is_some()) {
@@ -359,7 +354,7 @@ async fn batched<N: Network>(
 async fn coalesced<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut RequestFields,
-    target: &PathAndQuery,
+    target: &PathQuery,
 ) -> Result<Option<Outcome<N>>, Failure> {
     forward::deadline::begin(exchange, headers);
     match compose::share(exchange, headers, target, part).await {

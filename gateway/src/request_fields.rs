@@ -271,6 +271,12 @@ impl RequestFields {
         self.block = block;
     }
 
+    /// The head in which they came; those that stand in it are of no more use.
+    #[inline]
+    pub(crate) fn take_block(&mut self) -> Bytes {
+        std::mem::take(&mut self.block)
+    }
+
     /// Notes a field that stands at these places of the head that will be the block: the name's first byte and its
     /// length, the same of the value, and where the next line begins. The name is a token in lower case, with its
     /// number if it has one; the value is a valid one, and the head no longer than 4 GiB.

@@ -1,9 +1,10 @@
 //! A request's head in parts, as a listener hands it on: what `http::request::Parts` is, but for its fields, which stay
 //! where they came (`request_fields.rs`).
 
-use http::{Extensions, Method, Uri, Version};
+use http::{Extensions, Method, Version};
 
 use crate::request_fields::RequestFields;
+use crate::request_target::RequestTarget;
 
 /// A request's head.
 #[derive(Debug, Default)]
@@ -11,7 +12,7 @@ pub struct RequestParts {
     /// The method.
     pub method: Method,
     /// The target.
-    pub uri: Uri,
+    pub uri: RequestTarget,
     /// The version.
     pub version: Version,
     /// The fields.
@@ -23,6 +24,6 @@ pub struct RequestParts {
 impl From<http::request::Parts> for RequestParts {
     fn from(parts: http::request::Parts) -> Self {
         let http::request::Parts { method, uri, version, headers, extensions, .. } = parts;
-        Self { method, uri, version, headers: headers.into(), extensions }
+        Self { method, uri: uri.into(), version, headers: headers.into(), extensions }
     }
 }

@@ -90,7 +90,8 @@ fn ours(bytes: &[u8], piece: usize) -> Vec<Seen> {
             assert!(!server.stays_open(), "nothing may follow a request whose framing is in doubt");
             return taken;
         }
-        let mut seen = Seen::new(parts.method, parts.uri, parts.version, &parts.headers.to_map());
+        let mut seen =
+            Seen::new(parts.method, parts.uri.to_string().parse().unwrap(), parts.version, &parts.headers.to_map());
         let mut body = Vec::new();
         let whole = loop {
             match server.poll_body(&mut cx) {
@@ -114,7 +115,12 @@ fn hypers(bytes: &[u8], piece: usize) -> Vec<Seen> {
         let taken = Arc::clone(&taken);
         async move {
             let (parts, body) = request.into_parts();
-            taken.lock().unwrap().push(Seen::new(parts.method, parts.uri, parts.version, &parts.headers));
+            taken.lock().unwrap().push(Seen::new(
+                parts.method,
+                parts.uri.to_string().parse().unwrap(),
+                parts.version,
+                &parts.headers,
+            ));
             let body = body.collect().await.ok().map(|body| body.to_bytes().to_vec());
             taken.lock().unwrap().last_mut().unwrap().body = body;
             Ok::<_, Infallible>(http::Response::new(Empty::<Bytes>::new()))

@@ -7,6 +7,7 @@
 pub mod adaptive_limit;
 pub mod backoff;
 pub mod balancer;
+pub mod blocks;
 pub mod breaker;
 pub mod criticality;
 pub mod ejection;

@@ -3,23 +3,7 @@
 
 const EACH: u64 = u64::from_ne_bytes([1; 8]);
 /// The highest bit of each byte.
-pub const HIGH: u64 = EACH << 7;
-
-/// The first byte from here on at which the test sets the highest bit. It may set further ones behind that. What it
-/// finds may lie behind the end, where zeros are.
-#[inline]
-pub fn find(text: &[u8], mut at: usize, test: impl Fn(u64) -> u64) -> Option<usize> {
-    let (words, rest) = text.get(at..)?.as_chunks();
-    for eight in words {
-        let found = test(u64::from_le_bytes(*eight));
-        if found != 0 {
-            return Some(at + place_of(found));
-        }
-        at += 8;
-    }
-    let found = test(short_word(rest));
-    (found != 0).then(|| at + place_of(found))
-}
+const HIGH: u64 = EACH << 7;
 
 /// Where this byte stands first.
 #[inline]
@@ -78,17 +62,12 @@ fn short_word(rest: &[u8]) -> u64 {
     u64::from_le_bytes(eight)
 }
 
-/// Sets the highest bit of each byte below a limit of at most 128, up to the first one exactly: what is borrowed there
-/// may reach those behind it.
+/// Sets the highest bit of each byte that is this one, up to the first one exactly: what is borrowed there may reach
+/// those behind it.
 #[inline]
-pub fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(EACH * u64::from(limit)) & !word & HIGH
-}
-
-/// The same of each byte that is this one.
-#[inline]
-pub fn equal(word: u64, byte: u8) -> u64 {
-    below(word ^ (EACH * u64::from(byte)), 1)
+fn equal(word: u64, byte: u8) -> u64 {
+    let other = word ^ (EACH * u64::from(byte));
+    other.wrapping_sub(EACH) & !other & HIGH
 }
 
 #[cfg(test)]
@@ -98,16 +77,6 @@ mod tests {
     use super::*;
 
     proptest! {
-        #[test]
-        fn the_first_byte_that_ends_a_text_is_found_wherever_it_stands(
-            text in proptest::collection::vec(any::<u8>(), 0..40), start in 0_usize..10,
-        ) {
-            let test = |word| below(word, b' ') | equal(word, 0x7f);
-            let plain = text.iter().enumerate().skip(start).find(|(_, byte)| **byte < b' ' || **byte == 0x7f);
-            let found = find(&text, start, test).filter(|at| *at < text.len());
-            prop_assert_eq!(found, plain.map(|(at, _)| at));
-        }
-
         #[test]
         fn a_byte_is_found_where_it_stands_first(
             text in proptest::collection::vec(prop_oneof![0_u8..3, any::<u8>()], 0..40), byte in 0_u8..3,

@@ -3,13 +3,12 @@
 //! The part about the URI comes first, so that all that is kept of one can be found at once; then what the route sends
 //! of a request beside it; then who asks. No two lists of parts come to the same bytes.
 
-use http::uri::PathAndQuery;
-
 use super::asked::Asked;
 use crate::context::{ToldOfUrl, told_of_url};
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 
 /// A key.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,10 +22,10 @@ pub struct Key {
 
 impl Key {
     /// Of nothing but a URI: what all that is kept of it begins with.
-    pub fn of_uri<N: Network>(exchange: &Exchange<N>, (tag, target): (u64, &PathAndQuery)) -> Self {
+    pub fn of_uri<N: Network>(exchange: &Exchange<N>, (tag, target): (u64, &PathQuery)) -> Self {
         let mut bytes = Vec::with_capacity(256);
         bytes.extend_from_slice(&tag.to_be_bytes());
-        add(&mut bytes, exchange.host.as_ref().map_or(&[], |host| host.value.as_bytes()));
+        add(&mut bytes, exchange.host().map_or(&[], |host| host.value.as_bytes()));
         add(&mut bytes, target.as_str().as_bytes());
         Self { uri: bytes.len(), common: bytes.len(), bytes }
     }
@@ -34,7 +33,7 @@ impl Key {
     /// Of this request's answers.
     pub fn of<N: Network>(
         exchange: &Exchange<N>,
-        (tag, target): (u64, &PathAndQuery),
+        (tag, target): (u64, &PathQuery),
         (asked, headers): (&Asked, &RequestFields),
     ) -> Self {
         let Self { mut bytes, uri, .. } = Self::of_uri(exchange, (tag, target));

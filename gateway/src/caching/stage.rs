@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 use http::{Method, StatusCode};
 use tokio::sync::watch;
 
@@ -22,6 +21,7 @@ use crate::exchange::Exchange;
 use crate::http1::{Fields, ResponseHead};
 use crate::network::Network;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 use crate::telemetry::metrics::CacheUse;
 use crate::timer::Wait;
 
@@ -148,11 +148,7 @@ impl Search<'_> {
 }
 
 /// Looks for what is kept for this request. What the upstream is to be asked, if it is, is in `headers` then.
-pub async fn look<N: Network>(
-    exchange: &mut Exchange<N>,
-    headers: &mut RequestFields,
-    target: &PathAndQuery,
-) -> Looked {
+pub async fn look<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields, target: &PathQuery) -> Looked {
     let Some(route) = exchange.route().and_then(|route| route.cache.clone()) else { return Looked::Ask };
     let mut asked = Asked::of(headers);
     if let Some(identity) = &exchange.identity {
@@ -248,6 +244,6 @@ pub(super) fn as_asked(headers: &RequestFields, status: StatusCode, mut fields: 
 
 /// What a request may have changed: what is kept by this route of what is asked for as this, of its host, goes, and
 /// what is on its way (RFC 9111, section 4.4).
-pub fn forget<N: Network>(exchange: &Exchange<N>, route: &RouteCache, target: &PathAndQuery) {
+pub fn forget<N: Network>(exchange: &Exchange<N>, route: &RouteCache, target: &PathQuery) {
     exchange.shard.shared.cache.invalidate(&Key::of_uri(exchange, (route.tag, target)));
 }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 
 use super::target::{Piece, Unfit, fill};
 use super::values;
 use crate::algorithms::part_graph::PartGraph;
 use crate::config::settings;
 use crate::config::settings::aggregate::CallPiece;
+use crate::request_target::PathQuery;
 use crate::telemetry::json::write_escaped;
 use crate::telemetry::metrics::{PartSeries, Registry};
 
@@ -110,7 +110,7 @@ impl Part {
         parameters: Parameters<'a>,
         query: &'a str,
         value_of: impl Fn(usize) -> Option<&'a [u8]>,
-    ) -> Result<PathAndQuery, Unfit> {
+    ) -> Result<PathQuery, Unfit> {
         let found: Vec<Option<String>> = self
             .call
             .iter()

@@ -6,7 +6,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 
 use super::aggregate::Parameters;
@@ -14,6 +13,7 @@ use super::target::{Piece, Unfit, fill};
 use crate::algorithms::gathering::Terms;
 use crate::config::settings::batch::{self as settings, BatchPiece};
 use crate::error::{Code, GatewayError};
+use crate::request_target::PathQuery;
 use crate::telemetry::json::write_string;
 use crate::telemetry::metrics::{BatchSeries, Registry};
 
@@ -128,7 +128,7 @@ impl Batch {
     }
 
     /// What is asked for: the target, and the body, which may be none.
-    pub(super) fn request(&self, parameters: Parameters<'_>, ids: &[Arc<str>]) -> Result<(PathAndQuery, Bytes), Unfit> {
+    pub(super) fn request(&self, parameters: Parameters<'_>, ids: &[Arc<str>]) -> Result<(PathQuery, Bytes), Unfit> {
         let mut pieces = Vec::with_capacity(self.call.len() + 2 * ids.len());
         for piece in &self.call {
             match piece {

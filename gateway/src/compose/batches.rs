@@ -16,7 +16,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use http::{HeaderValue, StatusCode, Uri, header};
+use http::{HeaderValue, StatusCode, header};
 use tokio::sync::Notify;
 
 use super::aggregate::Parameters;
@@ -358,7 +358,7 @@ where
         let problem = GatewayError::new(Code::BadRequest, "The path cannot be asked for.");
         return (Some(exchange), Err(Box::new(problem)));
     };
-    (exchange.uri, exchange.path) = (Uri::from(target.clone()), None);
+    (exchange.uri, exchange.path) = (target.clone().into(), None);
     let (deadlines, clock) = (Arc::clone(&exchange.connection.deadlines), exchange.shard.shared.clock.clone());
     let rules = Arc::clone(&exchange.snapshot.header_rules);
     let body = RequestBody::whole(body, Arc::clone(&deadlines), clock, rules);

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::uri::PathAndQuery;
 
 use crate::algorithms::json_scan::JsonScan;
 use crate::error::{Code, FailedPart, GatewayError};
@@ -18,6 +17,7 @@ use crate::http1;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 use crate::response_body::{Answer, Source, how_it_broke};
 use crate::retry_after::retry_after;
 use crate::telemetry::metrics::{AttemptOutcome, PartResult, PartSeries, ShedReason};
@@ -37,7 +37,7 @@ pub struct Call<N: Network> {
     /// Its headers.
     pub headers: RequestFields,
     /// What is asked for.
-    pub target: PathAndQuery,
+    pub target: PathQuery,
     /// With this body.
     pub body: RequestBody,
 }

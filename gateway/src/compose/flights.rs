@@ -19,7 +19,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::Shared;
-use http::uri::PathAndQuery;
 
 use super::all_flights::{AllFlights, Course, Key, Place};
 use super::call::{Call, Called, called};
@@ -32,6 +31,7 @@ use crate::http1::ResponseHead;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 use crate::response_body::{Answer, Behind};
 use crate::telemetry::metrics::CoalesceResult;
 use crate::telemetry::recorder::Calls;
@@ -112,7 +112,7 @@ impl<N: Network> Flight<N> {
     /// the call began.
     fn begin<F>(
         exchange: &Exchange<N>,
-        (headers, target): (&RequestFields, &PathAndQuery),
+        (headers, target): (&RequestFields, &PathQuery),
         (key, now, oldest): (&Key, Instant, Duration),
         send: impl FnOnce(Call<N>) -> F + Send + 'static,
     ) -> (Arc<Self>, Instant)
@@ -191,7 +191,7 @@ impl<N: Network> Drop for Seat<'_, N> {
 pub async fn share<N, F>(
     exchange: &mut Exchange<N>,
     headers: &RequestFields,
-    target: &PathAndQuery,
+    target: &PathQuery,
     send: impl FnOnce(Call<N>) -> F + Send + 'static,
 ) -> Turn<N>
 where

@@ -1,12 +1,12 @@
 //! Which requests are alike.
 
-use http::uri::PathAndQuery;
 use smallvec::SmallVec;
 
 use crate::context::names::lists;
 use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 
 /// Headers that tell one client, or one request, from another that asks for the same. Everything else has to be alike.
 const APART: [&str; 22] = [
@@ -53,11 +53,11 @@ pub(super) fn is_ones_own(name: &[u8]) -> bool {
 }
 
 /// All that an answer may hang on, in a form in which no two requests look alike that are not.
-pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, target: &PathAndQuery) -> Box<[u8]> {
+pub(super) fn of<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, target: &PathQuery) -> Box<[u8]> {
     let snapshot = exchange.snapshot.version.to_be_bytes();
     let route = exchange.route.unwrap_or(usize::MAX).to_be_bytes();
     let secure: &[u8] = if exchange.secure { b"s" } else { b"c" };
-    let host = exchange.host.as_ref().map_or(&[][..], |host| host.value.as_bytes());
+    let host = exchange.host().map_or(&[][..], |host| host.value.as_bytes());
     // The subject, its scopes and its claims, as upstreams are told of them.
     let identity = exchange.identity.as_ref().map_or(&[][..], |identity| &identity.fields);
     let is_proven: &[u8] = if exchange.identity.is_some() { b"i" } else { b"-" };
@@ -87,7 +87,7 @@ pub(super) fn of_batch<'p, N: Network>(
     let snapshot = exchange.snapshot.version.to_be_bytes();
     let route = exchange.route.unwrap_or(usize::MAX).to_be_bytes();
     let secure: &[u8] = if exchange.secure { b"s" } else { b"c" };
-    let host = exchange.host.as_ref().map_or(&[][..], |host| host.value.as_bytes());
+    let host = exchange.host().map_or(&[][..], |host| host.value.as_bytes());
     let identity = exchange.identity.as_ref().filter(|_| !across_subjects);
     let is_proven: &[u8] = if identity.is_some() { b"i" } else { b"-" };
     let passport = exchange.passport.as_deref().filter(|_| !across_subjects).unwrap_or_default();

@@ -9,6 +9,7 @@ use http::uri::PathAndQuery;
 use percent_encoding::{percent_decode_str, percent_encode};
 
 use crate::query::RESERVED;
+use crate::request_target::PathQuery;
 
 /// A piece of a target.
 #[derive(Debug, Clone, Copy)]
@@ -34,7 +35,7 @@ pub(super) struct Unfit;
 ///
 /// # Errors
 /// A segment of the path with a value in it would be empty, or could be taken for a dot segment.
-pub(super) fn fill<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Result<PathAndQuery, Unfit> {
+pub(super) fn fill<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Result<PathQuery, Unfit> {
     let mut filling = Filling { text: String::with_capacity(96), ..Filling::default() };
     for piece in pieces {
         match piece {
@@ -50,7 +51,7 @@ pub(super) fn fill<'a>(pieces: impl Iterator<Item = Piece<'a>>) -> Result<PathAn
         }
     }
     filling.end_segment()?;
-    PathAndQuery::from_maybe_shared(Bytes::from(filling.text)).map_err(|_| Unfit)
+    PathAndQuery::from_maybe_shared(Bytes::from(filling.text)).map(PathQuery::from).map_err(|_| Unfit)
 }
 
 fn decoded(text: &str) -> Vec<u8> {

@@ -42,7 +42,7 @@ pub use header_rules::{HeaderRules, Taken};
 pub use hop_by_hop::{is_websocket, mark_websocket, remove_from_answer, remove_from_response};
 pub use http2::to_http1_form;
 pub use passes::{OwnName, Passes};
-pub use peer::{Caller, Host, Peer, Scheme};
+pub use peer::{AskedHost, Caller, Host, Peer, Scheme};
 pub use request_id::RequestId;
 pub use screen::{Refused, announce_what_passes, announce_what_passes_in, screen_request_headers, screen_trailers};
 pub use trace::{TraceContext, TracePolicy};

@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arrayvec::ArrayString;
 use bytes::Bytes;
@@ -73,8 +73,9 @@ pub struct Peer {
     pub(super) text: AddressText,
     /// What this gateway calls itself before upstreams.
     pub own_name: Option<OwnName>,
-    /// The last host asked for: most connections ask for one host only. The lock is never waited for: who finds it
-    /// taken makes its own.
+    /// The first host asked for: most connections ask for one host only.
+    first: OnceLock<Box<Host>>,
+    /// Of others the last one. The lock is never waited for: who finds it taken makes its own.
     last: Mutex<Option<Arc<Host>>>,
 }
 
@@ -90,6 +91,15 @@ pub struct Host {
     pub lines: Bytes,
 }
 
+/// Which host a request asks for. That of most is its connection's, and is not counted for each.
+#[derive(Debug, Clone)]
+pub enum AskedHost {
+    /// The first one that was asked for on the connection.
+    First,
+    /// Another.
+    Other(Arc<Host>),
+}
+
 impl Peer {
     /// Prepares what requests from this address need.
     pub fn new(address: SocketAddr, scheme: Scheme) -> Self {
@@ -101,7 +111,17 @@ impl Peer {
         let ip = caller.address().ip().to_canonical();
         let is_behind = matches!(caller, Caller::Behind(_));
         let (port, text) = (caller.address().port(), address_text(ip));
-        Self { ip, port, scheme, is_behind, is_unknown: false, text, own_name: None, last: Mutex::new(None) }
+        Self {
+            ip,
+            port,
+            scheme,
+            is_behind,
+            is_unknown: false,
+            text,
+            own_name: None,
+            first: OnceLock::new(),
+            last: Mutex::new(None),
+        }
     }
 
     /// Of a connection that nobody tells of: 0.0.0.0 stands for whose it is.
@@ -116,31 +136,47 @@ impl Peer {
         Self { own_name: Some(own_name), ..self }
     }
 
-    /// The last host asked for, if this is it.
+    /// The host, if it is the first that was asked for here, or the last.
     #[inline]
-    pub fn recall(&self, value: &[u8]) -> Option<Arc<Host>> {
+    pub fn recall(&self, value: &[u8]) -> Option<AskedHost> {
+        if self.first.get()?.value.as_bytes() == value { Some(AskedHost::First) } else { self.recall_other(value) }
+    }
+
+    fn recall_other(&self, value: &[u8]) -> Option<AskedHost> {
         let last = self.last.try_lock().ok()?;
-        last.as_ref().filter(|last| last.value.as_bytes() == value).map(Arc::clone)
+        last.as_ref().filter(|last| last.value.as_bytes() == value).map(|last| AskedHost::Other(Arc::clone(last)))
+    }
+
+    /// What is known of a host that was asked for here; `None` if it was asked for elsewhere.
+    #[inline]
+    pub fn known<'h>(&'h self, asked: &'h AskedHost) -> Option<&'h Host> {
+        match asked {
+            AskedHost::First => self.first.get().map(|first| &**first),
+            AskedHost::Other(host) => Some(host),
+        }
     }
 
     /// A host for a record alone. It is not remembered: whoever recalls it would take it for one that was let in.
     #[cold]
-    pub fn refused_host(value: &HeaderValue) -> Arc<Host> {
-        Arc::new(Host { value: value.clone(), name: routing_host(value).into(), lines: Bytes::new() })
+    pub fn refused_host(value: &HeaderValue) -> AskedHost {
+        let host = Host { value: value.clone(), name: routing_host(value).into(), lines: Bytes::new() };
+        AskedHost::Other(Arc::new(host))
     }
 
     /// Makes of a host, which has been found to be one, what its requests need.
-    pub fn host(&self, value: &HeaderValue) -> Arc<Host> {
-        let host = Arc::new(Host {
+    pub fn host(&self, value: &HeaderValue) -> AskedHost {
+        let host = Box::new(Host {
             // A copy: a clone would keep the whole buffer that the request was read into.
             value: HeaderValue::from_bytes(value.as_bytes()).unwrap_or_else(|_| value.clone()),
             name: routing_host(value).into(),
             lines: self.build_lines(Some(value)),
         });
+        let Err(host) = self.first.set(host) else { return AskedHost::First };
+        let host = Arc::<Host>::from(host);
         if let Ok(mut last) = self.last.try_lock() {
             *last = Some(Arc::clone(&host));
         }
-        host
+        AskedHost::Other(host)
     }
 
     /// The lines of a request that names no host.
@@ -300,13 +336,18 @@ mod tests {
     #[test]
     fn another_host_on_the_same_connection_gets_its_own_element() {
         let peer = Peer::new("192.0.2.1:9".parse().unwrap(), Scheme::Http);
-        for host in ["a", "b", "a"] {
+        for (host, is_first) in [("a", true), ("b", false), ("c", false), ("b", false)] {
             let value = HeaderValue::from_static(host);
             let line = format!("forwarded: for=192.0.2.1;host={host};proto=http\r\n");
             assert!(peer.recall(value.as_bytes()).is_none(), "another was asked for last");
-            assert!(peer.host(&value).lines.ends_with(line.as_bytes()), "{host}");
+            let asked = peer.host(&value);
+            assert!(peer.known(&asked).unwrap().lines.ends_with(line.as_bytes()), "{host}");
             let again = peer.recall(value.as_bytes()).unwrap();
+            assert_eq!(matches!(again, AskedHost::First), is_first, "{host}");
+            let again = peer.known(&again).unwrap();
             assert_eq!((&again.value, &*again.name), (&value, host));
+            let first = peer.recall(b"a").unwrap();
+            assert_eq!(peer.known(&first).unwrap().value, "a", "it is remembered whatever comes behind it");
         }
     }
 }

@@ -7,7 +7,9 @@ use http::{Method, Version};
 
 use super::screen::screen_request_headers;
 use super::survey::Survey;
-use super::{Host, Peer, RequestId, TraceContext, client_address, forwarded, hops, http2, is_websocket, target};
+use super::{
+    AskedHost, Host, Peer, RequestId, TraceContext, client_address, forwarded, hops, http2, is_websocket, target,
+};
 use crate::algorithms::grpc_web::Web;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Arrival, Exchange, Named};
@@ -83,10 +85,12 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields
         || exchange.connection.can_switch
             && survey.upgrade.first.is_some()
             && is_websocket(&exchange.method, exchange.version, headers);
-    if let (Some(host), Some(_)) = (&host, exchange.uri.authority()) {
+    exchange.asked_host = host;
+    if exchange.uri.authority().is_some()
+        && let Some(host) = exchange.host()
+    {
         headers.insert(header::HOST, &host.value);
     }
-    exchange.host = host;
     if has_been_passed_on && let Some(own_name) = exchange.connection.peer.own_name {
         exchange.passes = own_name.passes(headers)?;
         exchange.is_doubtful = !exchange.passes.is_likely() && !is_vouched_for(exchange);
@@ -100,6 +104,14 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields
     Ok(Admitted { websocket, declared_length, goes_no_further })
 }
 
+impl<N: Network> Exchange<N> {
+    /// The host that it asks for.
+    #[inline]
+    pub fn host(&self) -> Option<&Host> {
+        self.connection.peer.known(self.asked_host.as_ref()?)
+    }
+}
+
 /// How a web page writes its call of gRPC, and how it wants the answer.
 #[cold]
 fn of_page(headers: &RequestFields) -> Option<Web> {
@@ -110,7 +122,7 @@ fn of_page(headers: &RequestFields) -> Option<Web> {
 /// What its record tells of a request that is refused here.
 #[cold]
 fn tell_of_refused<N: Network>(exchange: &mut Exchange<N>, survey: &Survey<'_>) {
-    exchange.host = told_host(exchange, survey);
+    exchange.asked_host = told_host(exchange, survey);
     if exchange.connection.secured.as_ref().is_some_and(|secured| secured.was_revoked()) {
         exchange.refused = Some(AuthResult::Revoked);
     }
@@ -130,7 +142,7 @@ fn check<N: Network>(
     exchange: &Exchange<N>,
     headers: &RequestFields,
     survey: &Survey<'_>,
-) -> Result<(Option<u64>, Option<Arc<Host>>), GatewayError> {
+) -> Result<(Option<u64>, Option<AskedHost>), GatewayError> {
     http2::check(exchange.version, headers)?;
     let declared_length = target::check_framing(survey, exchange.version)?;
     check_sizes(exchange, headers.len(), survey.bytes)?;
@@ -144,13 +156,13 @@ fn check<N: Network>(
 
 /// The host that a request asked for which is refused: its record tells which, where that is beyond doubt.
 #[cold]
-fn told_host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Option<Arc<Host>> {
+fn told_host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Option<AskedHost> {
     let value = target::host_of(survey, &exchange.uri, exchange.version).ok()??;
     Some(Peer::refused_host(&value))
 }
 
 /// The host, judged once for all requests of a connection that ask for the same.
-fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Option<Arc<Host>>, GatewayError> {
+fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Option<AskedHost>, GatewayError> {
     let peer = &exchange.connection.peer;
     let plain = survey.host.first.filter(|_| survey.host.count == 1 && exchange.uri.authority().is_none());
     if let Some(known) = plain.and_then(|value| peer.recall(value.as_bytes())) {

@@ -3,11 +3,12 @@
 use std::net::Ipv6Addr;
 
 use http::uri::{Authority, Scheme};
-use http::{HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Method, Version};
 
 use super::survey::Survey;
 use crate::error::{Code, GatewayError};
 use crate::http1::decimal;
+use crate::request_target::RequestTarget;
 
 /// Beyond this a method is not one of anybody's (security.md, A8).
 const MAX_METHOD_BYTES: usize = 32;
@@ -20,7 +21,7 @@ const SERVED: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELE
 /// # Errors
 /// 405 for CONNECT, TRACE and over-long methods; 400 for a target that is none of origin-form, absolute-form, and `*`
 /// with OPTIONS, or whose query has bytes above ASCII. Those of a path are routing's to judge.
-pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), GatewayError> {
+pub fn check_method_and_target(method: &Method, uri: &RequestTarget) -> Result<(), GatewayError> {
     if *method == Method::CONNECT || *method == Method::TRACE || method.as_str().len() > MAX_METHOD_BYTES {
         return Err(GatewayError::unserved_method("This gateway does not serve the method.", SERVED).closing());
     }
@@ -48,7 +49,11 @@ pub fn check_method_and_target(method: &Method, uri: &Uri) -> Result<(), Gateway
 /// # Errors
 /// 400 where it is absent (but in HTTP/1.0), repeated, malformed, or differs from an absolute-form target. A request of
 /// HTTP/1.1 states it also where its target has it (RFC 9112, section 3.2); over HTTP/2 the target alone may.
-pub fn host_of(survey: &Survey<'_>, uri: &Uri, version: Version) -> Result<Option<HeaderValue>, GatewayError> {
+pub fn host_of(
+    survey: &Survey<'_>,
+    uri: &RequestTarget,
+    version: Version,
+) -> Result<Option<HeaderValue>, GatewayError> {
     if survey.host.count > 1 {
         return Err(bad("The host header is repeated."));
     }
@@ -203,7 +208,7 @@ fn bad(detail: &'static str) -> GatewayError {
 mod tests {
     use super::*;
     use crate::request_fields::RequestFields;
-    use http::header;
+    use http::{Uri, header};
 
     fn host(uri: &str, hosts: &[&str], version: Version) -> Result<Option<String>, Code> {
         let mut headers = RequestFields::new();
@@ -211,7 +216,7 @@ mod tests {
             headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
         }
         let uri: Uri = uri.parse().unwrap();
-        match host_of(&Survey::of(&headers), &uri, version) {
+        match host_of(&Survey::of(&headers), &uri.into(), version) {
             Ok(found) => Ok(found.map(|value| value.to_str().unwrap().to_owned())),
             Err(error) => Err(error.code),
         }
@@ -264,7 +269,7 @@ mod tests {
 
     #[test]
     fn an_absolute_target_is_http_or_https() {
-        let judged = |uri: &str| check_method_and_target(&Method::GET, &uri.parse().unwrap()).is_ok();
+        let judged = |uri: &str| check_method_and_target(&Method::GET, &uri.parse::<Uri>().unwrap().into()).is_ok();
         for good in ["/x", "http://a.example/x", "HTTPS://a.example/"] {
             assert!(judged(good), "{good}");
         }
@@ -310,7 +315,7 @@ mod tests {
     fn a7_a8_methods_and_targets_that_nobody_serves() {
         let check = |method: &str, uri: &str| {
             let method = Method::from_bytes(method.as_bytes()).unwrap();
-            check_method_and_target(&method, &uri.parse().unwrap()).map_err(|error| error.code)
+            check_method_and_target(&method, &uri.parse::<Uri>().unwrap().into()).map_err(|error| error.code)
         };
         assert_eq!(check("GET", "/a"), Ok(()));
         assert_eq!(check("OPTIONS", "*"), Ok(()));

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use http::uri::PathAndQuery;
-use http::{Method, Uri};
+use http::Method;
 
 use super::{Arrival, Exchange, Named};
 use crate::config::settings::batch::Batch;
 use crate::network::Network;
+use crate::request_target::{PathQuery, RequestTarget};
 use crate::response_body::Source;
 use crate::telemetry::metrics::{AttemptOutcome, CoalesceResult};
 use crate::telemetry::recorder::{Asked, Calls, MissingPart};
@@ -73,8 +73,8 @@ impl<N: Network> Exchange<N> {
 
     /// An exchange that asks the upstream of this route of the snapshot for the target, from now on: within the route's
     /// time, and what is left of this exchange's. `name` is the part's.
-    pub fn part(&self, route: usize, target: &PathAndQuery, name: &Arc<str>) -> Box<Self> {
-        let mut part = self.call(route, Method::GET, Uri::from(target.clone()));
+    pub fn part(&self, route: usize, target: &PathQuery, name: &Arc<str>) -> Box<Self> {
+        let mut part = self.call(route, Method::GET, target.clone().into());
         part.passes = self.passes.widened();
         part.parts.clone_from(&self.parts);
         part.calls = self.calls.as_ref().map(|calls| calls.of_part(name));
@@ -153,7 +153,7 @@ impl<N: Network> Exchange<N> {
         self.has_until(end.map(|end| (end, self.hurried)));
     }
 
-    fn call(&self, route: usize, method: Method, uri: Uri) -> Box<Self> {
+    fn call(&self, route: usize, method: Method, uri: RequestTarget) -> Box<Self> {
         let clock = self.shard.shared.clock.clone();
         let mut connection = self.connection.of_stream(clock, None);
         // It is nobody's own: several may wait for it, and its answer may be given to others later.
@@ -173,7 +173,7 @@ impl<N: Network> Exchange<N> {
         (call.passes, call.is_doubtful) = (self.passes, self.is_doubtful);
         call.route = Some(route);
         call.traced = self.traced;
-        call.host.clone_from(&self.host);
+        call.asked_host.clone_from(&self.asked_host);
         call.identity.clone_from(&self.identity);
         call.names.clone_from(&self.names);
         call.track.clone_from(&self.track);

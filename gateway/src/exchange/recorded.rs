@@ -42,7 +42,7 @@ impl<N: Network> Exchange<N> {
         AccessRecord {
             trace_id: Some(self.trace.trace_id_text()),
             span_id: Some(self.trace.span_id_text()),
-            host: self.host.as_ref().map(|host| host.value.as_bytes()),
+            host: self.host().map(|host| host.value.as_bytes()),
             protocol: match self.version {
                 Version::HTTP_10 => "HTTP/1.0",
                 Version::HTTP_2 => "HTTP/2",

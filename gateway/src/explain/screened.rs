@@ -24,7 +24,7 @@ pub(super) struct Screened {
 /// # Errors
 /// As the stage's own: a method or a target that is not served, a host that is malformed, a name with an underscore.
 pub(super) fn screen(config: &Config, question: &Question) -> Result<Screened, GatewayError> {
-    check_method_and_target(&question.method, &question.uri)?;
+    check_method_and_target(&question.method, &question.uri.clone().into())?;
     // Who asks by a path alone is asked for no host.
     question.stated_host().as_ref().map_or(Ok(()), check_host)?;
     let rules = HeaderRules::new(&config.identity, config.server.underscores_in_headers);

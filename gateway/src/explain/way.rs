@@ -1,7 +1,6 @@
 //! How a request that is asked about comes: by which listener, and whether encrypted; and what its route makes of that.
 
 use http::HeaderValue;
-use http::uri::PathAndQuery;
 
 use super::Question;
 use super::proxied::Told;
@@ -9,6 +8,7 @@ use crate::config::settings::listener::Listener;
 use crate::config::settings::own_answer::{Https, Origin, OwnAnswer};
 use crate::config::settings::{Config, Route};
 use crate::error::GatewayError;
+use crate::request_target::PathQuery;
 use crate::response;
 
 /// How it comes.
@@ -127,7 +127,7 @@ impl<'a> Way<'a> {
         question: &Question,
         sent: &str,
     ) -> Option<String> {
-        let target: PathAndQuery = sent.parse().ok().filter(|_| sent.starts_with('/'))?;
+        let target: PathQuery = sent.parse().ok().filter(|_| sent.starts_with('/'))?;
         // Of a path alone nobody knows the host.
         let told = question.told.as_ref().and_then(|told| told.host.clone());
         let host = told.or_else(|| question.stated_host()).unwrap_or(HeaderValue::from_static("(host)"));

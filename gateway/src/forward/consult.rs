@@ -180,7 +180,7 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, setting
             sent.copy_of(headers, name);
         }
     }
-    let host = exchange.host.as_ref().map(|host| &host.value);
+    let host = exchange.host().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
     set_forwarded(&mut sent, &exchange.connection.peer, trusted, host);
     passes::tell(&mut sent, &exchange.connection.peer, exchange.passes);
@@ -280,7 +280,8 @@ async fn ask<N: Network>(
     if let Some(identity) = &exchange.identity {
         lines.extend_from_slice(&identity.fields);
     }
-    let mut head = RequestHead { method: Method::GET, target: settings.path.clone(), headers, lines, names: None };
+    let mut head =
+        RequestHead { method: Method::GET, target: settings.path.clone().into(), headers, lines, names: None };
     let began = exchange.moment();
     let span = exchange.begin_attempt(&selected.endpoint, &mut head, began.at);
     let manner = Manner { began, most: Some(settings.timeout), switches: false, span, replayed: false };

@@ -3,17 +3,18 @@
 
 use axum::extract::MatchedPath;
 use http::request::Parts;
-use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Request, Uri, Version, header};
 
 use super::{deadline, grpc_web};
 use crate::config::settings::route::HostPolicy;
 use crate::context::{names, passes, set_forwarded, via};
 use crate::exchange::Exchange;
+use crate::http1::spare::keep_request_fields;
 use crate::http1::{RequestHead, write_buffer, write_field};
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::request_fields::{KnownName, RequestFields};
+use crate::request_target::PathQuery;
 use crate::upstream::{Endpoint, Selected};
 
 /// Enough for the usual context without growing.
@@ -33,7 +34,7 @@ pub fn build<N: Network>(
     exchange: &mut Exchange<N>,
     selected: &Selected<N>,
     mut headers: RequestFields,
-    target: PathAndQuery,
+    target: PathQuery,
     body: RequestBody,
 ) -> Outgoing {
     deadline::read(exchange, &mut headers);
@@ -74,7 +75,7 @@ pub(super) fn name_endpoint<N: Network>(exchange: &Exchange<N>, headers: &mut Re
     let is_named = match exchange.route().map(|route| &route.settings.host) {
         Some(HostPolicy::Upstream) => true,
         Some(HostPolicy::Fixed(_)) => false,
-        Some(HostPolicy::Client) | None => exchange.host.is_none(),
+        Some(HostPolicy::Client) | None => exchange.asked_host.is_none(),
     };
     if is_named {
         headers.insert(header::HOST, &endpoint.host);
@@ -118,10 +119,10 @@ pub(super) fn keep_passport_fresh<N: Network>(exchange: &mut Exchange<N>, head: 
 }
 
 /// The request for a handler, in the form of `http`, with what the program and its stages have put beside it.
-pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestFields, target: PathAndQuery) -> Parts {
+pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestFields, target: &PathQuery) -> Parts {
     deadline::read(exchange, &mut headers);
     add_to_headers(exchange, &mut headers);
-    if let Some(host) = exchange.host.as_ref().filter(|_| !headers.contains_key(header::HOST)) {
+    if let Some(host) = exchange.host().filter(|_| !headers.contains_key(header::HOST)) {
         headers.insert(header::HOST, &host.value);
     }
     if let Some(edits) = exchange.route().and_then(|route| route.edits.request.as_ref()) {
@@ -132,9 +133,10 @@ pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestF
     headers.extend(identity.into_iter().flat_map(written));
     let (mut parts, ()) = Request::new(()).into_parts();
     parts.method = exchange.method.clone();
-    parts.uri = Uri::from(target);
+    parts.uri = Uri::from(target.to_library());
     parts.version = exchange.version;
     parts.headers = headers.to_map();
+    keep_request_fields(headers);
     parts.extensions = std::mem::take(&mut exchange.extensions);
     // It is of the router around the gateway: a handler that is a router would take itself for nested in that one.
     parts.extensions.remove::<MatchedPath>();
@@ -174,7 +176,7 @@ fn add_context<N: Network>(exchange: &Exchange<N>, headers: &mut RequestFields) 
     if let Some(state) = &exchange.trace.tracestate {
         write_field(&mut lines, &names::TRACESTATE, state.as_bytes());
     }
-    match &exchange.host {
+    match exchange.host() {
         Some(host) => lines.extend_from_slice(&host.lines),
         None => lines.extend_from_slice(&exchange.connection.peer.lines_without_host()),
     }
@@ -191,7 +193,7 @@ fn add_to_headers<N: Network>(exchange: &Exchange<N>, headers: &mut RequestField
         Some(state) => headers.insert(KnownName::TRACESTATE, state),
         None => drop(headers.remove(KnownName::TRACESTATE)),
     }
-    let host = exchange.host.as_ref().map(|host| &host.value);
+    let host = exchange.host().map(|host| &host.value);
     let trusted = exchange.peer_trusted.then_some(&exchange.snapshot.trusted);
     set_forwarded(headers, &exchange.connection.peer, trusted, host);
     passes::tell(headers, &exchange.connection.peer, exchange.passes);

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::uri::PathAndQuery;
 use http::{HeaderValue, Method};
 
 use super::attempt::{Manner, attempt};
@@ -27,6 +26,7 @@ use crate::http1::write_field;
 use crate::network::Network;
 use crate::request_body::{NotCopied, RequestBody, Tapped};
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 use crate::response_body::{Answer, Source};
 use crate::telemetry::metrics::{MirrorResult, RouteSeries};
 use crate::upstream::stage::select;
@@ -69,7 +69,7 @@ pub struct Copy<N: Network> {
     /// Its exchange: it leaves no record.
     pub exchange: Box<Exchange<N>>,
     headers: RequestFields,
-    target: PathAndQuery,
+    target: PathQuery,
     body: Tapped,
     tally: Tally,
 }
@@ -91,7 +91,7 @@ impl Drop for Tally {
 pub fn copy<N: Network>(
     exchange: &Exchange<N>,
     headers: &RequestFields,
-    target: &PathAndQuery,
+    target: &PathQuery,
     body: &mut RequestBody,
 ) -> Option<Copy<N>> {
     let (route, shard) = (exchange.route()?, &exchange.shard);
@@ -167,7 +167,7 @@ async fn sent<N: Network>(copy: Copy<N>) {
 async fn asked<N: Network>(
     exchange: &mut Exchange<N>,
     mut headers: RequestFields,
-    target: PathAndQuery,
+    target: PathQuery,
     body: RequestBody,
     tally: &mut Tally,
 ) {

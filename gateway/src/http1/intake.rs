@@ -78,7 +78,7 @@ impl<S: AsyncRead + Unpin> Intake<S> {
     /// Gives the buffer back, if nothing is in it.
     #[inline]
     pub(super) fn rest(&mut self) {
-        if self.bytes.is_empty() {
+        if self.bytes.is_empty() && self.bytes.capacity() > 0 {
             spare::keep_read_buffer(std::mem::take(&mut self.bytes));
         }
     }

@@ -4,10 +4,11 @@
 //! left to it (`None`), and with that every refusal, since it knows the reason. So nothing passes that would not pass
 //! without this. Every line ends with CR here.
 //!
-//! Bytes are looked at eight at a time, as one number (`algorithms/words.rs`).
+//! Bytes are looked at sixteen at a time (`algorithms/blocks.rs`).
 
 use super::fields::Known;
-use crate::algorithms::words::{HIGH, below, equal, find, is_plain_name, word};
+use crate::algorithms::blocks::{BLOCK, Block, find};
+use crate::algorithms::words::word;
 use crate::request_fields::{self, KnownName};
 
 /// The first line of a request.
@@ -29,7 +30,7 @@ pub(super) fn request_line(head: &[u8]) -> Option<RequestLine> {
     let method_end = head.iter().position(|byte| !is_token(*byte)).filter(|end| *end > 0)?;
     let target = method_end + 1;
     let target_end =
-        find(head, target, |word| below(word, b'!') | equal(word, b'#') | equal(word, DELETE) | (word & HIGH))?;
+        find(head, target, |block| block.other_bits(block.within(b'!', b'~')) | block.bits(block.equal(b'#')))?;
     let end = target_end + b" HTTP/1.1\r\n".len();
     let http_11 = match head.get(target_end..end)? {
         b" HTTP/1.1\r\n" => true,
@@ -61,11 +62,11 @@ pub(super) fn status_line(head: &[u8]) -> Option<(u16, bool, usize)> {
 #[derive(Debug)]
 pub(super) struct Field {
     key: Key,
-    /// Capital letters are among the bytes that the key was made of.
-    has_capitals: bool,
     /// Where its name begins.
     pub(super) at: usize,
     name_end: usize,
+    /// Its name is of letters of lower case, digits and dashes.
+    has_plain_name: bool,
     /// Where its value begins.
     pub(super) value: usize,
     /// Where that ends.
@@ -77,25 +78,25 @@ pub(super) struct Field {
 /// Reads a field that begins here. Its name may be none: what asks for that finds out.
 #[inline]
 pub(super) fn field(head: &[u8], at: usize) -> Option<Field> {
-    let name_end = find(head, at, |word| equal(word, b':'))?;
-    let (key, has_capitals) = Key::of(head, at, name_end - at)?;
+    let (name_end, has_plain_name) = name_end(head, at)?;
+    let key = Key::of(head, at, name_end - at)?;
     let mut value = name_end + 1;
     while is_space(*head.get(value)?) {
         value += 1;
     }
-    let mut value_end = value_end(head, value)?;
+    let mut value_end = text_end(head, value)?;
     let next = value_end + 2;
     // What ends a text and is no more than a blank is a blank or a tab.
     while value_end > value && head[value_end - 1] <= b' ' {
         value_end -= 1;
     }
-    Some(Field { key, has_capitals, at, name_end, value, value_end, next })
+    Some(Field { key, at, name_end, has_plain_name, value, value_end, next })
 }
 
-/// Whether the head ends with the line that begins here.
+/// Whether a line ends here; of a head the last one, where it begins here.
 #[inline]
 pub(super) fn is_end(head: &[u8], at: usize) -> bool {
-    head.get(at..at + 2).is_some_and(|end| end == b"\r\n")
+    head.get(at..).and_then(<[u8]>::first_chunk).is_some_and(|end| end == b"\r\n")
 }
 
 impl Field {
@@ -106,12 +107,12 @@ impl Field {
         let key = request_fields::Key { length: self.key.length, first: self.key.first, last: self.key.last };
         // Small letters, digits and dashes come of themselves, or of capital letters, and of nothing else.
         if let Some(known) = KnownName::of_key(key, |known| name.eq_ignore_ascii_case(known)) {
-            if self.has_capitals || name.len() > KEYED {
+            if !self.has_plain_name {
                 name.copy_from_slice(known.text().as_bytes());
             }
             return Some(Some(known));
         }
-        if !is_plain_name(name) {
+        if !self.has_plain_name {
             for byte in &mut *name {
                 if !is_token(*byte) {
                     return None;
@@ -161,9 +162,9 @@ struct Key {
 }
 
 impl Key {
-    /// That of what stands here, and whether anything was brought into small letters for it.
+    /// That of what stands here.
     #[inline]
-    fn of(head: &[u8], at: usize, length: usize) -> Option<(Self, bool)> {
+    fn of(head: &[u8], at: usize, length: usize) -> Option<Self> {
         let first = word(head, at)?;
         if length < 8 {
             return Some(Self::made_of(length, first & ((1 << (8 * length)) - 1), 0));
@@ -188,9 +189,8 @@ impl Key {
     }
 
     #[inline]
-    fn made_of(length: usize, first: u64, last: u64) -> (Self, bool) {
-        let key = Self { length, first: small(first), last: small(last) };
-        (key, (key.first ^ first) | (key.last ^ last) != 0)
+    fn made_of(length: usize, first: u64, last: u64) -> Self {
+        Self { length, first: small(first), last: small(last) }
     }
 }
 
@@ -233,11 +233,64 @@ fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
+/// Where a name ends, and whether it is of letters of lower case, digits and dashes alone.
+#[inline]
+fn name_end(head: &[u8], at: usize) -> Option<(usize, bool)> {
+    // Nearly all are shorter than a block.
+    let (colons, others) = Block::whole(head, at).map_or((0, 0), ends_of_name);
+    match colons {
+        0 => far_name_end(head, at),
+        colons => Some((at + colons.trailing_zeros() as usize, others == 0)),
+    }
+}
+
+/// The colons of a block, and what stands before the first of them, and in no plain name.
+#[inline]
+fn ends_of_name(block: Block) -> (u32, u32) {
+    let colons = block.bits(block.equal(b':'));
+    // A bit for each byte before the first colon; for all where there is none.
+    let before = colons.wrapping_sub(1) & !colons & ((1 << BLOCK) - 1);
+    (colons, before & !block.bits(block.plain_in_names()))
+}
+
+#[inline(never)]
+fn far_name_end(head: &[u8], mut at: usize) -> Option<(usize, bool)> {
+    let mut all_others = 0;
+    loop {
+        let (colons, others) = ends_of_name(Block::at(head, at)?);
+        all_others |= others;
+        if colons != 0 {
+            return Some((at + colons.trailing_zeros() as usize, all_others == 0));
+        }
+        at += BLOCK;
+    }
+}
+
+/// What may stand in no text: control characters.
+#[inline]
+fn controls(block: Block) -> u32 {
+    block.bits(block.within(0, b' ' - 1) | block.equal(DELETE))
+}
+
 /// Where a text ends that a line end follows: no byte of it is a control character, but for tabs.
 #[inline]
 fn text_end(head: &[u8], mut at: usize) -> Option<usize> {
+    while let Some(block) = Block::whole(head, at) {
+        let found = controls(block);
+        if found != 0 {
+            at += found.trailing_zeros() as usize;
+            return if is_end(head, at) { Some(at) } else { odd_text_end(head, at) };
+        }
+        at += BLOCK;
+    }
+    odd_text_end(head, at)
+}
+
+/// The same of one with tabs, or at the end of what is there.
+#[inline(never)]
+fn odd_text_end(head: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at = find(head, at, |word| below(word, b' ') | equal(word, DELETE))?;
+        at = find(head, at, controls)?;
         match head.get(at..at + 2)? {
             b"\r\n" => return Some(at),
             [b'\t', _] => at += 1,
@@ -246,42 +299,13 @@ fn text_end(head: &[u8], mut at: usize) -> Option<usize> {
     }
 }
 
-/// So near do most values end: it takes less to look there than to call what sees more at once.
-const NEAR: usize = 32;
-
-/// Where a value ends, as `text_end`: for one that may be long.
-#[inline]
-fn value_end(head: &[u8], at: usize) -> Option<usize> {
-    let Some(near) = head.get(at..)?.first_chunk::<NEAR>() else { return text_end(head, at) };
-    match find(near, 0, |word| below(word, b' ') | equal(word, DELETE)) {
-        // `find` may say a place behind the end.
-        Some(found) if found < NEAR => text_end(head, at + found),
-        _ => far_end(head, at),
-    }
-}
-
-/// The same where it is farther away than that.
-#[inline(never)]
-fn far_end(head: &[u8], at: usize) -> Option<usize> {
-    let end = at + NEAR + memchr::memchr(b'\r', &head[at + NEAR..])?;
-    let far = &head[at + NEAR..end];
-    // Visible ASCII and blanks alone, as nearly all are: without a branch for each byte, two steps for sixteen.
-    let is_plain = far.iter().fold(0, |most, byte| byte.wrapping_sub(b' ').max(most)) < DELETE - b' ';
-    ((is_plain || is_text(far)) && head.get(end + 1) == Some(&b'\n')).then_some(end)
-}
-
-/// Whether no byte is a control character, but for tabs.
-#[cold]
-fn is_text(text: &[u8]) -> bool {
-    text.iter().all(|byte| (*byte >= b' ' && *byte != DELETE) || *byte == b'\t')
-}
-
 const DELETE: u8 = 0x7f;
 
 /// Small letters for capital ones. All that is no letter stays what it is, or becomes what stands in no usual name.
 #[inline]
 fn small(word: u64) -> u64 {
-    word | ((word & (HIGH >> 1)) >> 1)
+    const CAPITAL: u64 = u64::from_ne_bytes([0x40; 8]);
+    word | ((word & CAPITAL) >> 1)
 }
 
 /// What heads are made of, right ones and wrong ones.
@@ -338,24 +362,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_value_that_ends_far_away_is_text_to_its_end() {
-        for length in (NEAR..NEAR + 5).chain(63..67) {
-            let line = [vec![b'a'; length], b"\r\n".to_vec()].concat();
-            assert_eq!((value_end(&line, 0), far_end(&line, 0)), (Some(length), Some(length)));
-            for at in NEAR..length {
-                for (byte, is_text) in [(b'\t', true), (0xff, true), (0, false), (b'\n', false), (0x7f, false)] {
-                    let mut bent = line.clone();
-                    bent[at] = byte;
-                    let expected = is_text.then_some(length);
-                    assert_eq!((value_end(&bent, 0), text_end(&bent, 0)), (expected, expected), "{byte} at {at}");
-                }
-            }
-            assert_eq!(value_end(&line[..=length], 0), None);
-            assert_eq!(value_end(&[&line[..=length], b"x"].concat(), 0), None);
-        }
-    }
-
     proptest! {
         #[test]
         fn a_token_is_what_the_library_takes_as_a_name(byte in any::<u8>()) {
@@ -402,14 +408,29 @@ mod tests {
 
         #[test]
         fn a_value_ends_where_it_is_text_up_to_a_line_end(
-            value in "[ -~\t\u{e9}]{0,90}", bad in any::<(bool, u8, u8)>(),
+            value in "[ -~\t\u{e9}]{0,90}", bad in any::<(bool, u8, u8)>(), behind in "[ -~]{0,20}",
         ) {
-            let mut line = format!("{value}\r\n").into_bytes();
+            let mut line = format!("{value}\r\n{behind}").into_bytes();
             if bad.0 {
                 let at = usize::from(bad.1) % line.len();
                 line[at] = bad.2;
             }
-            prop_assert_eq!(value_end(&line, 0), text_end(&line, 0), "{:?}", line);
+            let is_text = |byte: &u8| (*byte >= b' ' && *byte != DELETE) || *byte == b'\t';
+            let end = line.iter().position(|byte| !is_text(byte));
+            let expected = end.filter(|end| line[*end..].starts_with(b"\r\n"));
+            prop_assert_eq!(text_end(&line, 0), expected, "{:?}", line);
+        }
+
+        #[test]
+        fn a_name_ends_at_its_colon_and_is_plain_or_not(name in "[a-z0-9-]{0,40}", bad in any::<(bool, u8, u8)>()) {
+            let mut line = format!("{name}: a\r\n").into_bytes();
+            if bad.0 {
+                let at = usize::from(bad.1) % line.len();
+                line[at] = bad.2;
+            }
+            let end = line.iter().position(|byte| *byte == b':');
+            let is_plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
+            prop_assert_eq!(name_end(&line, 0), end.map(|end| (end, line[..end].iter().all(is_plain))));
         }
     }
 }

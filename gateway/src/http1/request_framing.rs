@@ -2,7 +2,7 @@
 //! doubt how long the body is, there is none, and the connection carries nothing after this request.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Uri, Version};
+use http::{HeaderName, HeaderValue, Method, Version};
 
 use super::body_reader::BodyReader;
 use super::plain;
@@ -10,6 +10,7 @@ use super::spare;
 
 use crate::request_fields::{KnownName, NameSet, RequestFields};
 use crate::request_parts::RequestParts;
+use crate::request_target::RequestTarget;
 
 /// Names of what is said of the body and the connection.
 const SEEN: NameSet =
@@ -127,7 +128,7 @@ impl Gathered {
     #[inline]
     pub(super) fn conclude(
         self,
-        line: (Method, Uri),
+        line: (Method, RequestTarget),
         http_11: bool,
         head: Bytes,
         parts: &mut RequestParts,

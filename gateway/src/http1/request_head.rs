@@ -2,7 +2,6 @@
 //!
 //! The head is written anew from its parts: one framing field that fits the body, CRLF, token names (security.md, A9).
 
-use http::uri::PathAndQuery;
 use http::{HeaderName, Method, header};
 
 use super::bound_auth::proves_connection;
@@ -11,6 +10,7 @@ use super::wire_names::WireNames;
 use super::write_queue::Framing;
 
 use crate::request_fields::{KnownName, NameSet, RequestFields};
+use crate::request_target::PathQuery;
 
 /// A request without its body. Kept by the caller while it is sent, so that it can be sent again.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub struct RequestHead {
     /// The method.
     pub method: Method,
     /// The target, in origin-form.
-    pub target: PathAndQuery,
+    pub target: PathQuery,
     /// The fields; those that frame the body are left to the codec.
     pub headers: RequestFields,
     /// Further fields as they are written, each with its line end; made by `write_field`.
@@ -29,7 +29,7 @@ pub struct RequestHead {
 
 impl RequestHead {
     /// A GET beside all requests, on a connection of its own that ends with it.
-    pub fn alone(target: PathAndQuery, headers: RequestFields) -> Self {
+    pub fn alone(target: PathQuery, headers: RequestFields) -> Self {
         Self { method: Method::GET, target, headers, lines: b"connection: close\r\n".to_vec(), names: None }
     }
 
@@ -125,7 +125,7 @@ mod tests {
         for (name, value) in fields {
             headers.append(*name, HeaderValue::from_static(value));
         }
-        let (target, lines) = (PathAndQuery::from_static("/a?b=c"), b"y: 3\r\n".to_vec());
+        let (target, lines) = (PathQuery::from_static("/a?b=c"), b"y: 3\r\n".to_vec());
         let head = RequestHead { method, target, headers, lines, names: None };
         let mut out = Vec::new();
         let binds = head.write(framing, &mut out);

@@ -18,6 +18,7 @@ use super::request_refusal::{
 };
 use super::wire_names::WireNames;
 use crate::request_parts::RequestParts;
+use crate::request_target::{PathQuery, RequestTarget};
 
 /// Fields for which there is room without asking the allocator.
 const USUAL_FIELDS: usize = 128;
@@ -81,15 +82,14 @@ fn take_at_once(
     limits: &HeadLimits,
     parts: &mut RequestParts,
 ) -> Result<Option<RequestRead>, Box<Refusal>> {
-    let bytes = buffer.split();
-    let (request, behind) = match parse(bytes, limits, parts) {
-        Ok(parsed) => parsed,
-        Err((refusal, bytes)) => return Err(put_back(buffer, bytes, refusal)),
-    };
-    if !behind.is_empty() {
-        buffer.extend_from_slice(&behind);
+    // The buffer goes along: whoever needs the head no more gives it back.
+    match parse(std::mem::take(buffer), limits, parts) {
+        Ok((request, behind)) => {
+            *buffer = behind;
+            Ok(Some(request))
+        }
+        Err((refusal, bytes)) => Err(put_back(buffer, bytes, refusal)),
     }
-    Ok(Some(request))
 }
 
 /// What is no head may be the beginning of something else.
@@ -139,19 +139,19 @@ fn parse(
     mut head: BytesMut,
     limits: &HeadLimits,
     parts: &mut RequestParts,
-) -> Result<(RequestRead, Bytes), (Box<Refusal>, Bytes)> {
+) -> Result<(RequestRead, BytesMut), (Box<Refusal>, Bytes)> {
     let mut gathered = Gathered::new();
     let plain = read_plain(&mut head, limits, &mut gathered);
-    let mut head = head.freeze();
     match plain.and_then(|(line, length)| Some((first_line_of(&head, &line)?, line.http_11, length))) {
         Some((line, http_11, length)) => {
-            let behind = if length < head.len() { head.split_off(length) } else { Bytes::new() };
-            Ok((gathered.conclude(line, http_11, head, parts), behind))
+            let behind = if length < head.len() { head.split_off(length) } else { BytesMut::new() };
+            Ok((gathered.conclude(line, http_11, head.freeze(), parts), behind))
         }
         None => {
             gathered.give_up();
+            let head = head.freeze();
             match parse_any(&head, limits, parts) {
-                Ok((request, length)) => Ok((request, head.slice(length..))),
+                Ok((request, length)) => Ok((request, head[length..].into())),
                 Err(refusal) => Err((refusal, head)),
             }
         }
@@ -181,10 +181,14 @@ fn read_plain(head: &mut [u8], limits: &HeadLimits, gathered: &mut Gathered) -> 
 
 /// Method and target of a first line that was found to be one.
 #[inline]
-fn first_line_of(head: &Bytes, line: &plain::RequestLine) -> Option<(Method, Uri)> {
+fn first_line_of(head: &[u8], line: &plain::RequestLine) -> Option<(Method, RequestTarget)> {
     let method = Method::from_bytes(&head[..line.method_end]).ok()?;
-    let uri = Uri::from_maybe_shared(head.slice(line.method_end + 1..line.target_end)).ok()?;
-    Some((method, uri))
+    let target = line.method_end + 1..line.target_end;
+    let target = match PathQuery::plain(&head[target.clone()]) {
+        Some(plain) => plain.into(),
+        None => Uri::try_from(&head[target]).ok()?.into(),
+    };
+    Some((method, target))
 }
 
 /// Parses any head, and says what is wrong with one.
@@ -226,7 +230,12 @@ fn parse_any(
     Ok((gathered.conclude(line, http_11, Bytes::new(), parts), length))
 }
 
-fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> Result<(Method, Uri), Box<Refusal>> {
+fn first_line(
+    head: &Bytes,
+    method: &str,
+    target: &str,
+    limits: &HeadLimits,
+) -> Result<(Method, RequestTarget), Box<Refusal>> {
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| Refusal::bad("The method is malformed."))?;
     // `Uri` would drop it in silence; RFC 9112, section 3.2, has none in a target.
     if memchr::memchr(b'#', target.as_bytes()).is_some() {
@@ -239,7 +248,7 @@ fn first_line(head: &Bytes, method: &str, target: &str, limits: &HeadLimits) -> 
         // No `Uri` is longer than 65,534 bytes, whatever is in it.
         if target.len() > limits.target { target_too_long() } else { Refusal::bad(wrong_with(target)) }
     })?;
-    Ok((method, uri))
+    Ok((method, uri.into()))
 }
 
 /// Where a part of the head stands in it.

@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 
 use super::fields::Fields;
@@ -47,9 +47,18 @@ fn keep<T>(stock: &'static std::thread::LocalKey<Stock<T>>, thing: T) {
 /// An empty buffer to read into, with room.
 #[inline]
 pub(super) fn read_buffer() -> BytesMut {
-    let mut buffer = lend(&READ).unwrap_or_default();
+    let mut buffer = lend(&READ).unwrap_or_else(new_buffer);
     // From its beginning again, unless somebody still holds a part of it.
     buffer.reserve(READ_BYTES);
+    buffer
+}
+
+/// One whose parts are counted from the first on, so that it can be had back whole when they are gone.
+#[cold]
+fn new_buffer() -> BytesMut {
+    let mut buffer = BytesMut::with_capacity(READ_BYTES);
+    buffer.extend_from_slice(&[0]);
+    drop(buffer.split_to(1));
     buffer
 }
 
@@ -58,6 +67,15 @@ pub(super) fn read_buffer() -> BytesMut {
 pub(super) fn keep_read_buffer(buffer: BytesMut) {
     if (1..=READ_BYTES).contains(&buffer.capacity()) {
         keep(&READ, buffer);
+    }
+}
+
+/// Takes back a buffer that was handed on whole, unless somebody still holds a part of it.
+#[inline]
+fn keep_bytes(bytes: Bytes) {
+    if let Ok(mut buffer) = bytes.try_into_mut() {
+        buffer.clear();
+        keep_read_buffer(buffer);
     }
 }
 
@@ -101,6 +119,7 @@ pub(crate) fn request_fields() -> RequestFields {
 #[inline]
 pub(crate) fn keep_request_fields(mut fields: RequestFields) {
     if fields.has_room() {
+        keep_bytes(fields.take_block());
         fields.clear();
         keep(&REQUESTS, fields);
     }
@@ -140,6 +159,25 @@ mod tests {
         keep_write_buffer(written);
         let again = write_buffer();
         assert_eq!((again.as_ptr(), again.len()), (place, 0));
+    }
+
+    #[test]
+    fn one_that_was_handed_on_whole_is_lent_again_when_nobody_holds_a_part_of_it() {
+        let mut place = None;
+        for round in 0..3 {
+            let mut buffer = read_buffer();
+            buffer.extend_from_slice(b"head body");
+            let place = *place.get_or_insert(buffer.as_ptr());
+            assert_eq!((buffer.as_ptr(), buffer.capacity()), (place, READ_BYTES), "round {round}");
+            let head = buffer.split_to(5).freeze();
+            let body = buffer.freeze();
+            // Whoever is last gives it back.
+            keep_bytes(head);
+            keep_bytes(body);
+        }
+        let held = Bytes::from_static(b"static");
+        keep_bytes(held.clone());
+        assert_eq!(held, "static");
     }
 
     #[test]

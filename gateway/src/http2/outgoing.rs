@@ -63,7 +63,7 @@ pub(super) fn request(head: &RequestHead, declared: Declared, encrypted: bool) -
     parts.scheme = Some(if encrypted { Scheme::HTTPS } else { Scheme::HTTP });
     // Every request that goes out has a host, and one that was judged.
     parts.authority = Some(authority.ok_or(h2::Reason::INTERNAL_ERROR)?);
-    parts.path_and_query = Some(head.target.clone());
+    parts.path_and_query = Some(head.target.to_library());
     let mut request = Request::new(());
     *request.uri_mut() = Uri::from_parts(parts).map_err(|_| h2::Reason::INTERNAL_ERROR)?;
     *request.method_mut() = head.method.clone();

@@ -43,7 +43,7 @@ pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &RequestFields) -> Res
         return Ok(());
     }
     let told = exchange.peer_trusted.then(|| forwarded::told_host(headers, &exchange.snapshot.trusted)).flatten();
-    let own = told.as_ref().or(exchange.host.as_deref().map(|host| &host.value));
+    let own = told.as_ref().or(exchange.host().map(|host| &host.value));
     if may_open(headers, (own, exchange.secure), route.settings.cors.as_deref()) {
         return Ok(());
     }

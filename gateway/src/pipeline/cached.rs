@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use http::uri::PathAndQuery;
 
 use super::{Outcome, coalesced, mirrored, part, select};
 use crate::caching::Looked;
@@ -15,6 +14,7 @@ use crate::forward::Failure;
 use crate::network::Network;
 use crate::request_body::RequestBody;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 use crate::telemetry::recorder::Calls;
 use crate::timer::Watch;
 use crate::{caching, compose, forward, response, routing};
@@ -23,7 +23,7 @@ use crate::{caching, compose, forward, response, routing};
 pub(super) async fn cached<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut RequestFields,
-    target: &PathAndQuery,
+    target: &PathQuery,
 ) -> Result<Outcome<N>, Failure> {
     if exchange.timed {
         forward::deadline::begin(exchange, headers);
@@ -74,7 +74,7 @@ fn asks_anew<N: Network>(exchange: &mut Exchange<N>, outcome: &Result<Outcome<N>
 async fn asked<N: Network>(
     exchange: &mut Exchange<N>,
     headers: &mut RequestFields,
-    (target, is_first): (&PathAndQuery, bool),
+    (target, is_first): (&PathQuery, bool),
 ) -> Result<Outcome<N>, Failure> {
     if exchange.route().is_some_and(|route| route.settings.coalesce)
         && let Some(outcome) = coalesced(exchange, headers, target).await?
@@ -138,7 +138,7 @@ pub(super) fn changed<N: Network>(exchange: &Exchange<N>, outcome: &Result<Outco
 }
 
 /// Asks for an answer anew of which a stale one was given, by a task of its own.
-fn refreshed<N: Network>(exchange: &Exchange<N>, refresh: caching::Refresh, target: &PathAndQuery) {
+fn refreshed<N: Network>(exchange: &Exchange<N>, refresh: caching::Refresh, target: &PathQuery) {
     let (headers, caching, place) = refresh.into_parts();
     let mut call = exchange.shared_call(&Calls::shared());
     call.cache = Some(caching);

@@ -15,8 +15,8 @@ use crate::{context, response};
 pub fn refuse<N: Network>(arrival: Arrival<N>, line: Option<(Method, Uri)>, error: &GatewayError) -> Vec<u8> {
     let mut parts = RequestParts::default();
     let unread = line.is_none();
-    if let Some(line) = line {
-        (parts.method, parts.uri) = line;
+    if let Some((method, uri)) = line {
+        (parts.method, parts.uri) = (method, uri.into());
     }
     told(arrival, (parts, unread), error, |exchange| Said::of(exchange, error))
 }

@@ -2,7 +2,6 @@
 
 use axum::extract::OriginalUri;
 use bytes::Bytes;
-use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
 use super::own::tell_limits;
@@ -17,10 +16,11 @@ use crate::exchange::Exchange;
 use crate::network::Network;
 use crate::reply::Reply;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 use crate::response_body::ResponseBody;
 
 /// What the route answers itself to a request with these headers; `target` is where a redirect leads, on its host.
-pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, target: &PathAndQuery) -> Reply<N> {
+pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, target: &PathQuery) -> Reply<N> {
     let settings = exchange.route().map(|route| std::sync::Arc::clone(&route.settings));
     match settings.as_ref().and_then(|route| route.own_answer.as_deref()) {
         Some(OwnAnswer::Fixed(answer)) => fixed(exchange, received, answer),
@@ -38,7 +38,7 @@ pub fn own<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, tar
 }
 
 /// The same URL over TLS. 308: a method other than GET stays what it is.
-pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, target: &PathAndQuery) -> Reply<N> {
+pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields, target: &PathQuery) -> Reply<N> {
     let redirect = over_tls(exchange.snapshot.config.server.https_port);
     let whole = before_nesting(&exchange, target);
     lead(exchange, &redirect, received, whole.as_ref().unwrap_or(target))
@@ -46,7 +46,7 @@ pub fn to_https<N: Network>(exchange: Box<Exchange<N>>, received: &RequestFields
 
 /// The target as clients know it, where a router of the program has taken a prefix off before the gateway saw the path
 /// (`Router::nest_service`), and says so.
-fn before_nesting<N: Network>(exchange: &Exchange<N>, target: &PathAndQuery) -> Option<PathAndQuery> {
+fn before_nesting<N: Network>(exchange: &Exchange<N>, target: &PathQuery) -> Option<PathQuery> {
     let asked = exchange.extensions.get::<OriginalUri>()?.0.path();
     let seen = exchange.uri.path();
     let (prefix, rest) = match asked.strip_suffix(seen) {
@@ -73,12 +73,12 @@ fn lead<N: Network>(
     exchange: Box<Exchange<N>>,
     redirect: &Redirect,
     received: &RequestFields,
-    target: &PathAndQuery,
+    target: &PathQuery,
 ) -> Reply<N> {
     // Scheme and host are of one mind: where a trusted proxy tells of the client's own connection, both are what it
     // tells.
     let told = exchange.peer_trusted.then(|| forwarded::told_host(received, &exchange.snapshot.trusted)).flatten();
-    let asked = told.as_ref().or(exchange.host.as_deref().map(|host| &host.value));
+    let asked = told.as_ref().or(exchange.host().map(|host| &host.value));
     let Some(location) = location(redirect, (exchange.secure, asked), target) else {
         let detail = "A redirect needs the host that was asked for.";
         return refuse(exchange, received, &GatewayError::new(Code::BadRequest, detail));
@@ -93,7 +93,7 @@ fn lead<N: Network>(
 pub(crate) fn location(
     redirect: &Redirect,
     (came_secure, asked): (bool, Option<&HeaderValue>),
-    target: &PathAndQuery,
+    target: &PathQuery,
 ) -> Option<HeaderValue> {
     let secure = redirect.secure.unwrap_or(came_secure);
     let scheme = if secure { "https" } else { "http" };

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 
 use thiserror::Error;
 
+use crate::algorithms::blocks::{BLOCK, Block};
+
 /// What a configuration says of paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PathRules {
@@ -68,13 +70,21 @@ pub fn normalise(path: &str, rules: PathRules) -> Result<Cow<'_, str>, PathError
 /// byte.
 #[inline]
 fn is_plain(path: &[u8]) -> bool {
-    let (mut before, mut found) = (0, 0);
-    for &byte in path {
-        let flags = FLAGS[usize::from(byte)];
-        found |= (flags & SPECIAL) | ((before << 1) & flags & AFTER_SLASH);
-        before = flags & SLASH;
+    let (mut at, mut behind_slash) = (0, 0);
+    while let Some(block) = Block::at(path, at) {
+        let odd = [b'#', b'%', b'<', b'\\', b'`'].map(|byte| block.equal(byte));
+        let odd = odd.into_iter().fold(block.within(b'>', b'?'), |odd, one| odd | one);
+        let slashes = block.bits(block.equal(b'/'));
+        behind_slash |= slashes << 1;
+        let doubtful = (slashes | block.bits(block.equal(b'.'))) & behind_slash;
+        if doubtful | block.bits(odd) | block.other_bits(block.within(b'!', b'~')) != 0 {
+            return false;
+        }
+        // A slash that a block ends with is behind the next one's first byte.
+        behind_slash = slashes >> (BLOCK - 1);
+        at += BLOCK;
     }
-    found == 0 && path.first() == Some(&b'/')
+    path.first() == Some(&b'/')
 }
 
 /// What one look at each byte found.
@@ -237,28 +247,6 @@ static CLASS: [Class; 256] = {
     table
 };
 
-/// A slash.
-const SLASH: u8 = 1;
-/// What matters after a slash: another, or a dot.
-const AFTER_SLASH: u8 = 1 << 1;
-/// What matters anywhere.
-const SPECIAL: u8 = 1 << 2;
-
-/// `CLASS` as bits, so that `is_plain` has no branch for each byte.
-static FLAGS: [u8; 256] = {
-    let mut table = [SPECIAL; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        match CLASS[byte] {
-            Class::Plain => table[byte] = if byte as u8 == b'.' { AFTER_SLASH } else { 0 },
-            Class::Slash => table[byte] = SLASH | AFTER_SLASH,
-            Class::Percent | Class::Backslash | Class::Forbidden => {}
-        }
-        byte += 1;
-    }
-    table
-};
-
 #[cfg(test)]
 mod tests {
     use PathError as E;
@@ -278,6 +266,35 @@ mod tests {
     #[track_caller]
     fn both(path: &str, expected: Result<&str, E>) {
         check(path, expected, expected);
+    }
+
+    /// As `is_plain`, of each byte by its class.
+    fn is_plain_by_class(path: &[u8]) -> bool {
+        let is_good = |byte: &u8| matches!(CLASS[usize::from(*byte)], Class::Plain | Class::Slash);
+        let is_doubtful = |two: &[u8]| two[0] == b'/' && matches!(two[1], b'/' | b'.');
+        path.first() == Some(&b'/') && path.iter().all(is_good) && !path.windows(2).any(is_doubtful)
+    }
+
+    #[test]
+    fn a_path_with_any_byte_at_any_place_is_plain_by_the_class_of_each() {
+        for length in 1..40_usize {
+            for at in 0..length {
+                for byte in 0..=u8::MAX {
+                    for slash in [at.checked_sub(1), Some(at + 1)].into_iter().flatten() {
+                        let mut path = vec![b'a'; length];
+                        path[0] = b'/';
+                        path[at] = byte;
+                        if let Some(place) = path.get_mut(slash) {
+                            *place = b'/';
+                        }
+                        assert_eq!(is_plain(&path), is_plain_by_class(&path), "{}", path.escape_ascii());
+                    }
+                    let mut path = vec![b'a'; length];
+                    (path[0], path[at]) = (b'/', byte);
+                    assert_eq!(is_plain(&path), is_plain_by_class(&path), "{}", path.escape_ascii());
+                }
+            }
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ use super::path::{PathError, PathRules, normalise};
 use super::pattern::Pattern;
 use super::tree::Params;
 use crate::config::settings::route::{Rewrite, RewritePiece};
+use crate::request_target::PathQuery;
 
 /// A rewrite with its parameters looked up.
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ impl CompiledRewrite {
     }
 
     /// The target to send: the rewritten path, and the query as it came.
-    pub fn apply(&self, path: &str, params: &Params, query: Option<&str>) -> Result<PathAndQuery, RewriteError> {
+    pub fn apply(&self, path: &str, params: &Params, query: Option<&str>) -> Result<PathQuery, RewriteError> {
         match &self.kind {
             Kind::StripPrefix(prefix) => target(one_slash(strip(path, prefix)), query),
             Kind::Path(pieces) => {
@@ -86,14 +87,14 @@ impl CompiledRewrite {
 }
 
 /// The target of a normalised path and a query.
-pub fn target(path: &str, query: Option<&str>) -> Result<PathAndQuery, RewriteError> {
+pub fn target(path: &str, query: Option<&str>) -> Result<PathQuery, RewriteError> {
     let mut bytes = Vec::with_capacity(path.len() + query.map_or(0, |query| query.len() + 1));
     bytes.extend_from_slice(path.as_bytes());
     if let Some(query) = query {
         bytes.push(b'?');
         bytes.extend_from_slice(query.as_bytes());
     }
-    PathAndQuery::from_maybe_shared(Bytes::from(bytes)).map_err(|_| RewriteError::Target)
+    PathAndQuery::from_maybe_shared(Bytes::from(bytes)).map(PathQuery::from).map_err(|_| RewriteError::Target)
 }
 
 fn compile(piece: &RewritePiece, pattern: &Pattern) -> Result<Piece, RewriteError> {

@@ -2,7 +2,6 @@
 
 use std::net::IpAddr;
 
-use http::uri::PathAndQuery;
 use http::{HeaderValue, header};
 
 use super::content::Body;
@@ -15,6 +14,7 @@ use crate::exchange::{Exchange, Page};
 use crate::header_edits::{self, MadeQuery};
 use crate::network::Network;
 use crate::request_fields::RequestFields;
+use crate::request_target::PathQuery;
 
 /// Brings the path to its one form, and finds the route by it; the exchange holds both from then on. A preflight that
 /// the route answers is noted there too. `None`: the route hangs on the body, which is to be read first; it is then the
@@ -80,7 +80,7 @@ pub fn find_by_body<N: Network>(
 fn ask<'a, N: Network>(exchange: &'a Exchange<N>, headers: &'a RequestFields, body: Body<'a>) -> Ask<'a> {
     Ask {
         listener: if exchange.snapshot.table.has_listeners() { came_by(exchange) } else { "" },
-        host: exchange.host.as_ref().map_or("", |host| &host.name),
+        host: exchange.host().map_or("", |host| &host.name),
         method: &exchange.method,
         path: exchange.path(),
         query: exchange.uri.query(),
@@ -171,7 +171,7 @@ fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) {
 ///
 /// # Errors
 /// 400 where what comes out of a rewrite cannot be sent.
-pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<PathAndQuery, GatewayError> {
+pub fn target<N: Network>(exchange: &Exchange<N>, params: &Params) -> Result<PathQuery, GatewayError> {
     match &exchange.made {
         None => target_of(exchange, exchange.route, params, &MadeQuery::AsItCame),
         Some(made) => target_of(exchange, exchange.route, params, &made.query),
@@ -184,7 +184,7 @@ fn target_of<N: Network>(
     route: Option<usize>,
     params: &Params,
     query: &MadeQuery,
-) -> Result<PathAndQuery, GatewayError> {
+) -> Result<PathQuery, GatewayError> {
     if let Some(rewrite) = route.and_then(|index| exchange.snapshot.routes[index].rewrite.as_ref()) {
         let query = query.sent(exchange.uri.query());
         return rewrite.apply(exchange.path(), params, query).map_err(|_| invalid_target());
@@ -200,8 +200,8 @@ fn target_of<N: Network>(
 pub fn targets<N: Network>(
     exchange: &Exchange<N>,
     is_wanted: impl Fn(usize) -> bool,
-) -> impl Iterator<Item = (usize, PathAndQuery)> {
-    let (snapshot, host) = (&exchange.snapshot, exchange.host.as_ref().map_or("", |host| &host.name));
+) -> impl Iterator<Item = (usize, PathQuery)> {
+    let (snapshot, host) = (&exchange.snapshot, exchange.host().map_or("", |host| &host.name));
     let found = of_url::of_url(&snapshot.table, (host, exchange.path()), is_wanted);
     found.into_iter().filter_map(move |(index, params)| {
         let query = header_edits::query_of_url(exchange, index, &params);
@@ -224,11 +224,12 @@ pub fn parameters<N: Network>(exchange: &Exchange<N>, params: &Params) -> Vec<(B
 /// # Errors
 /// As `target`.
 #[inline]
-pub fn same_target<N: Network>(exchange: &Exchange<N>) -> Result<PathAndQuery, GatewayError> {
+pub fn same_target<N: Network>(exchange: &Exchange<N>) -> Result<PathQuery, GatewayError> {
     // `?x` alone has an empty path, of which the one form is `/`: that was matched, and that is sent.
-    let as_sent = exchange.uri.path_and_query().filter(|sent| sent.as_str().starts_with('/'));
-    if let (None, Some(sent)) = (&exchange.path, as_sent) {
-        return Ok(sent.clone());
+    if exchange.path.is_none()
+        && let Some(sent) = exchange.uri.to_path_query()
+    {
+        return Ok(sent);
     }
     rewrite::target(exchange.path(), exchange.uri.query()).map_err(|_| invalid_target())
 }

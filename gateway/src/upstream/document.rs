@@ -86,5 +86,5 @@ fn head<N: Network>(endpoint: &Endpoint<N>, path: &PathAndQuery) -> RequestHead 
     let mut headers = RequestFields::with_capacity(4);
     headers.insert(HOST, &endpoint.host);
     describe(&mut headers);
-    RequestHead::alone(path.clone(), headers)
+    RequestHead::alone(path.clone().into(), headers)
 }

@@ -207,7 +207,7 @@ fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::He
     let mut headers = RequestFields::with_capacity(3);
     headers.insert(header::HOST, settings.host.as_ref().unwrap_or(&endpoint.host).clone());
     headers.insert(header::USER_AGENT, USER_AGENT);
-    RequestHead::alone(settings.path.clone(), headers)
+    RequestHead::alone(settings.path.clone().into(), headers)
 }
 
 /// Endpoints' checks fall apart by their addresses.

@@ -167,7 +167,7 @@ fn a_head_that_tells_of_the_trace_names_another_span_and_any_other_stays_as_it_i
     let head = |lines: &[u8], field: Option<&str>| {
         let mut headers = RequestFields::new();
         headers.extend(field.map(|value| (&TRACEPARENT, value)));
-        let target = http::uri::PathAndQuery::from_static("/");
+        let target = crate::request_target::PathQuery::from_static("/");
         RequestHead { method: http::Method::GET, target, headers, lines: lines.to_vec(), names: None }
     };
     let own = std::str::from_utf8(ours.as_bytes()).unwrap();
