@@ -6,7 +6,7 @@ mod report;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use notify::RecommendedWatcher;
@@ -120,7 +120,7 @@ impl<N: Network> Reloader<N> {
 
     /// The last reload, if there was one.
     pub fn last(&self) -> Option<ReloadReport> {
-        self.kept.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.kept.last).clone()
     }
 
     /// The last reload, if it was refused and there is something that could be mended.
@@ -131,12 +131,12 @@ impl<N: Network> Reloader<N> {
 
     /// What is perhaps not meant of the configuration in force.
     pub fn warnings(&self) -> Vec<Problem> {
-        self.kept.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.kept.warnings).clone()
     }
 
     /// Keeps what there is to say of the configuration in force, for `/status`.
     pub fn keep_warnings(&self, warnings: Vec<Problem>) {
-        *self.kept.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+        *lock(&self.kept.warnings) = warnings;
     }
 
     /// What is in force only after a restart.
@@ -207,7 +207,7 @@ impl<N: Network> Reloader<N> {
                 }
             }
         }
-        *self.kept.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        *lock(&self.kept.last) = Some(report.clone());
         let shared = self.gateway.shared();
         let problems = report.problems.iter().map(in_a_line).chain(report.error.clone()).take(MAX_TOLD).collect();
         let event = Event::Reload { version: report.version, ok: report.ok, cause, problems };
@@ -301,7 +301,7 @@ impl<N: Network> Reloader<N> {
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
-        self.kept.looked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept.looked)
     }
 
     /// Whether a file is another than it was when it was read last.

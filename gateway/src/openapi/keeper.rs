@@ -2,7 +2,7 @@
 //! on a request's way. While a service cannot be asked, its last document stands.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use super::source::{MAX_DOCUMENT_BYTES, Source};
 use crate::config::settings::Config;
 use crate::config::settings::api_document::{ApiDocument, Key};
 use crate::gateway::Gateway;
+use crate::locked::lock;
 use crate::network::Network;
 use crate::telemetry::{notice, timestamp};
 use crate::threads::off_the_loop;
@@ -266,7 +267,7 @@ impl<N: Network> Keeper<N> {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 
