@@ -1,7 +1,6 @@
 //! What happens beside requests, for as long as the gateway lives. A panic there costs no request, and would end it
 //! without a word: so it is counted and told, and what panicked begins again.
 
-use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 
 use crate::network::Network;
+use crate::panic_words::panic_words;
 use crate::shard::Shared;
 use crate::telemetry::notice;
 
@@ -25,16 +25,10 @@ pub(crate) async fn keep<N: Network, F: Future<Output = ()>>(
         let work = AssertUnwindSafe(async { begin().await }).catch_unwind().await;
         let Err(panic) = work else { return };
         shared.metrics.gateway().panicked();
-        notice::panicked(shared.events.voice(), what, said(&*panic));
+        notice::panicked(shared.events.voice(), what, panic_words(&*panic));
         drop(panic);
         tokio::time::sleep(AGAIN).await;
     }
-}
-
-/// What a panic says.
-fn said(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it says nothing")
 }
 
 #[cfg(test)]
@@ -64,13 +58,5 @@ mod tests {
         let took = clock.now() - began;
         assert_eq!((times.load(Ordering::Relaxed), shared.metrics.gateway().panics_total()), (3, 2));
         assert!((2 * AGAIN..3 * AGAIN).contains(&took), "{took:?}");
-    }
-
-    #[test]
-    fn a_panic_is_told_in_its_own_words() {
-        let of = |panic: Box<dyn Any + Send>| said(&*panic).to_owned();
-        assert_eq!(of(Box::new("fixed")), "fixed");
-        assert_eq!(of(Box::new("made".to_owned())), "made");
-        assert_eq!(of(Box::new(1)), "it says nothing");
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
+
+use crate::locked::lock;
 
 /// Open connections of the whole gateway.
 #[derive(Debug, Default)]
@@ -74,7 +76,7 @@ impl Place {
     pub fn count_for(&mut self, address: IpAddr, max_per_ip: usize) -> Result<(), Full> {
         debug_assert!(self.counted_for.is_none(), "a connection is one client's");
         let address = address.to_canonical();
-        let mut by_address = self.connections.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = lock(&self.connections.by_address);
         let count = by_address.entry(address).or_default();
         if *count >= max_per_ip {
             return Err(Full::Address);
@@ -90,7 +92,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.connections.open.fetch_sub(1, Ordering::Relaxed);
         let Some(address) = self.counted_for else { return };
-        let mut by_address = self.connections.by_address.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_address = lock(&self.connections.by_address);
         if let Some(count) = by_address.get_mut(&address) {
             *count -= 1;
             if *count == 0 {

@@ -3,7 +3,7 @@
 //! The binary drives it from listeners and workers; an embedding program calls it as a tower service.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::config::settings::Config;
 use crate::context::OwnName;
 use crate::last_call::LastCall;
+use crate::locked::lock;
 use crate::network::{Network, Sockets};
 use crate::overload::{self, Episodes};
 use crate::plugins::Plugins;
@@ -149,7 +150,7 @@ impl<N: Network> Gateway<N> {
     /// The access log's file cannot be opened; nothing has changed then.
     #[doc(hidden)]
     pub fn apply(&self, config: Config) -> std::io::Result<u64> {
-        let mut current = self.snapshot.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut current = lock(&self.snapshot);
         self.shared.log.reconfigure(&config.telemetry.access_log)?;
         self.shared.recorder.configure(&config.telemetry.recorder);
         self.shared.tracer.configure(config.telemetry.tracing.export.as_ref());
@@ -173,7 +174,7 @@ impl<N: Network> Gateway<N> {
     /// The configuration in force, compiled.
     #[doc(hidden)]
     pub fn snapshot(&self) -> Arc<Snapshot<N>> {
-        Arc::clone(&self.snapshot.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&lock(&self.snapshot))
     }
 
     /// The shards, one for each worker.

@@ -93,6 +93,8 @@ mod locked;
 pub mod network;
 #[doc(hidden)]
 pub mod openapi;
+#[doc(hidden)]
+pub mod panic_words;
 mod retry_after;
 #[doc(hidden)]
 pub mod terminal;

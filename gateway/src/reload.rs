@@ -6,7 +6,7 @@ mod report;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use notify::RecommendedWatcher;
@@ -120,7 +120,7 @@ impl<N: Network> Reloader<N> {
 
     /// The last reload, if there was one.
     pub fn last(&self) -> Option<ReloadReport> {
-        self.kept.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.kept.last).clone()
     }
 
     /// The last reload, if it was refused and there is something that could be mended.
@@ -131,12 +131,12 @@ impl<N: Network> Reloader<N> {
 
     /// What is perhaps not meant of the configuration in force.
     pub fn warnings(&self) -> Vec<Problem> {
-        self.kept.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.kept.warnings).clone()
     }
 
     /// Keeps what there is to say of the configuration in force, for `/status`.
     pub fn keep_warnings(&self, warnings: Vec<Problem>) {
-        *self.kept.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
+        *lock(&self.kept.warnings) = warnings;
     }
 
     /// What is in force only after a restart.
@@ -207,7 +207,7 @@ impl<N: Network> Reloader<N> {
                 }
             }
         }
-        *self.kept.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(report.clone());
+        *lock(&self.kept.last) = Some(report.clone());
         let shared = self.gateway.shared();
         let problems = report.problems.iter().map(in_a_line).chain(report.error.clone()).take(MAX_TOLD).collect();
         let event = Event::Reload { version: report.version, ok: report.ok, cause, problems };
@@ -220,14 +220,15 @@ impl<N: Network> Reloader<N> {
         let path = path.ok_or_else(|| Refused::Other("the gateway was started without a file".into()))?;
         let registered = self.gateway.shared().plugins.registered();
         let in_force = self.looked().in_force.paths.clone();
+        let all = self.all_files();
         // Looked at before it is read: what changes meanwhile is seen.
-        let before = off_the_loop(move || Held::now(&in_force)).await;
-        let before = before.map_err(|error| Refused::Other(error.to_string()))?;
+        let before = off_the_loop(move || (Held::now(&in_force), Held::now(&all))).await;
+        let (before, all_before) = before.map_err(|error| Refused::Other(error.to_string()))?;
         let loaded = match off_the_loop(move || config::load_again(&path, &registered)).await {
             Ok(loaded) => loaded,
             Err(panicked) => {
-                // What panics is not tried again until something has changed.
-                self.keep_looking(Files::default(), before);
+                // What panics is not tried again until one of the files that are known has changed.
+                self.keep_looking_at_the_same(all_before);
                 return Err(Refused::Other(panicked.to_string()));
             }
         };
@@ -284,6 +285,11 @@ impl<N: Network> Reloader<N> {
         looked.seen = refused.held.and(before);
     }
 
+    /// Nobody can say what was read: the files are those of before, and held this.
+    fn keep_looking_at_the_same(&self, before: Held) {
+        self.looked().seen = before;
+    }
+
     /// What a file that is being written in its place has come to. It may be whole for the parser, and routes are gone.
     /// A file of keys may be meant to be empty: nobody is let in by it any more.
     fn looks_half_written(&self, config: &Config, files: &Files) -> Option<String> {
@@ -295,7 +301,7 @@ impl<N: Network> Reloader<N> {
     }
 
     fn looked(&self) -> MutexGuard<'_, Looked> {
-        self.kept.looked.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.kept.looked)
     }
 
     /// Whether a file is another than it was when it was read last.
@@ -408,6 +414,22 @@ mod tests {
             assert_eq!(reloader.reload("signal").await.ok, file != "gateway.toml");
             assert!(!reloader.has_changed().await);
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_refused_is_looked_at_behind_a_reading_that_panicked() {
+        let (folder, reloader) = reloader();
+        std::fs::create_dir(folder.path().join("more")).unwrap();
+        write(&folder, "more/b.toml", "colour = 'red'");
+        write(&folder, "gateway.toml", &MAIN.replace("['", "['more/b.toml', '"));
+        assert!(!reloader.reload("signal").await.ok);
+        write(&folder, "more/b.toml", "colour = 'one that panics'");
+        assert!(reloader.has_changed().await);
+        reloader.keep_looking_at_the_same(Held::now(&reloader.all_files()));
+        assert!(!reloader.has_changed().await, "it is not tried again and again");
+        write(&folder, "more/b.toml", &ROUTE.replace("'/'", "'/b'"));
+        assert!(reloader.has_changed().await && reloader.reload(BY_WATCHING).await.ok);
+        assert!(!reloader.has_changed().await);
     }
 
     #[tokio::test]

@@ -6,12 +6,13 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Instant;
 
 use http::Method;
 
 use crate::context::RequestId;
+use crate::locked::lock;
 
 /// Requests that are known at once.
 const MOST: usize = 10_000;
@@ -42,7 +43,7 @@ pub struct Present {
 impl Present {
     /// Whom it asks.
     pub fn asked(&self) -> Option<(Arc<str>, Arc<str>)> {
-        self.asks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.asks).clone()
     }
 }
 
@@ -139,11 +140,11 @@ impl RollCall {
     }
 
     fn times(&self) -> MutexGuard<'_, Option<Times>> {
-        self.times.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.times)
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
-        self.present.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.present)
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 
 use crate::connections::Connections;
 use crate::gateway::{Gateway, SPANS_FLUSH};
+use crate::locked::lock;
 use crate::network::Sockets;
 use crate::reload::{BY_PROGRAM, ReloadError, ReloadReport, Reloader};
 use crate::shutdown::{self, Drained, Switches};
@@ -362,7 +363,7 @@ impl Served {
         let Parts { gateway, switches, connections, .. } = &self.parts;
         let hurry = self.has(|end| end.hurries);
         let drained = shutdown::drain(gateway, switches, connections, hurry).await;
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let threads = std::mem::take(&mut *lock(&self.threads));
         let all_ended = async {
             // By a thread of its own: a runtime that ends waits for what it has been given to block on, and a worker
             // may be held up by the program's code for ever.

@@ -84,6 +84,7 @@ pub(crate) async fn start_with(
     let gateway =
         Gateway::with_plugins(config, world, plugins).map_err(|error| StartError(format!("access log: {error}")))?;
     let gateway = Arc::new(gateway);
+    gateway.shared().tls.reached_at(listening.iter().map(|one| one.address).collect());
     // Before anything connects.
     if let Some(address) = admin_socket.as_ref().and_then(|socket| socket.local_addr().ok()) {
         gateway.shared().upstreams.surroundings().closed.close(address);

@@ -42,6 +42,8 @@ fn the_schema_takes_a_choice_from_a_variable() {
         (provider("api_key", keys), true),
         (provider("basic", users), true),
         (provider("jwt", keys), false),
+        (provider("${KIND}", keys), true),
+        (provider("${KIND}", "colour = \"red\""), false),
     ] {
         assert_eq!(schema.is_valid(&json(&text)), is_good, "{text}");
     }

@@ -109,6 +109,16 @@ pub enum RunError {
         /// What is wrong.
         source: std::io::Error,
     },
+    /// It takes connections, and answers in another protocol.
+    #[error(
+        "no HTTP/2 with {address}: to its first bytes it says `{said}`; leave --http2 out, or ask one that speaks it"
+    )]
+    NoHttp2 {
+        /// The target.
+        address: std::net::SocketAddr,
+        /// The first line of what it said.
+        said: String,
+    },
     /// The system refused an epoll.
     #[error("cannot set up the event loop: {0}")]
     Setup(#[from] std::io::Error),

@@ -19,6 +19,7 @@
 //! | [`interrupt`] | Ctrl-C, and what ends with it |
 //! | [`control`] | one request at a time, for control ports |
 //! | [`files`] | the limit of open files, which bounds connections |
+//! | [`progress`] | how a command's bar looks on a terminal |
 //! | [`hold`] | a folder that one command at a time writes into |
 //! | [`stdout`] | what commands print for others to read |
 //!
@@ -37,7 +38,7 @@ pub mod hold;
 pub mod interrupt;
 pub mod journey;
 pub mod plan;
-mod progress;
+pub mod progress;
 pub mod recorder;
 pub mod request;
 pub mod response;

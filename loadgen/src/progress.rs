@@ -22,6 +22,15 @@ const WINDOW_NS: u64 = 1_000_000_000;
 /// One minute: what takes longer is shown as that.
 const LONGEST_NS: u64 = 60_000_000_000;
 
+/// A bar on standard error, of so many steps where that is known. `template` is in the form of `indicatif`.
+#[must_use]
+pub fn bar(length: Option<u64>, template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
+    let style = ProgressStyle::with_template(template);
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▌░"));
+    bar
+}
+
 /// What a viewer is told, ten times a second.
 #[derive(Debug, Clone, Copy, Default)]
 struct View {
@@ -128,9 +137,7 @@ fn show_all(views: &Receiver<View>, length_ns: Option<u64>, requests: Option<u64
 
 fn draw_all(views: &Receiver<View>, length_ns: Option<u64>, requests: Option<u64>) {
     let length = length_ns.map(|ns| ns / 1_000_000).or(requests);
-    let bar = ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr());
-    let style = ProgressStyle::with_template("{bar:28.cyan} {percent:>3} %  {wide_msg}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▌░"));
+    let bar = bar(length, "{bar:28.cyan} {percent:>3} %  {wide_msg}");
     for view in views {
         bar.set_position(if length_ns.is_some() { view.wall_ns / 1_000_000 } else { view.finished });
         bar.set_message(state(&view));

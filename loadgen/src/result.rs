@@ -138,10 +138,12 @@ pub struct LoadResult {
 /// One phase of a load.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PhaseResult {
-    /// From the intended send time to the end.
-    pub latency_us: Quantiles,
-    /// From the first byte sent to the end.
-    pub service_us: Quantiles,
+    /// From the intended send time to the end; `null` when no request ended.
+    #[serde(default)]
+    pub latency_us: Option<Quantiles>,
+    /// From the first byte sent to the end; `null` as the latency is.
+    #[serde(default)]
+    pub service_us: Option<Quantiles>,
     /// From the first byte sent to the answer's head; absent when there was no answer.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub first_byte_us: Option<Quantiles>,
@@ -154,9 +156,9 @@ pub struct PhaseResult {
     pub outcome: OutcomeCounts,
     /// Failures by cause.
     pub failures: BTreeMap<String, u64>,
-    /// Ok over all arrivals, dropped ones too. Of none it is a zero for form's sake, as their latencies are, and
-    /// whoever judges takes it for no value.
-    pub success_ratio: f64,
+    /// Ok over all arrivals, dropped ones too; `null` where there were none.
+    #[serde(default)]
+    pub success_ratio: Option<f64>,
 }
 
 /// Outcomes of a phase.
@@ -199,6 +201,12 @@ impl Quantiles {
         let at = |quantile| micros(histogram.value_at_quantile(quantile));
         Self { p50: at(0.5), p90: at(0.9), p99: at(0.99), p999: at(0.999), max: micros(histogram.max()) }
     }
+
+    /// The same; none of an empty one.
+    #[must_use]
+    pub fn some(histogram: &Histogram<u64>) -> Option<Self> {
+        (!histogram.is_empty()).then(|| Self::of(histogram))
+    }
 }
 
 impl PhaseResult {
@@ -206,10 +214,10 @@ impl PhaseResult {
     #[must_use]
     pub fn of(phase: &Phase) -> Self {
         Self {
-            latency_us: Quantiles::of(&phase.latency),
-            service_us: Quantiles::of(&phase.service),
-            first_byte_us: (!phase.first_byte.is_empty()).then(|| Quantiles::of(&phase.first_byte)),
-            added_us: (!phase.added.is_empty()).then(|| Quantiles::of(&phase.added)),
+            latency_us: Quantiles::some(&phase.latency),
+            service_us: Quantiles::some(&phase.service),
+            first_byte_us: Quantiles::some(&phase.first_byte),
+            added_us: Quantiles::some(&phase.added),
             status: phase.status.iter().map(|(status, count)| (status.to_string(), *count)).collect(),
             outcome: OutcomeCounts {
                 ok: phase.ok,
@@ -219,7 +227,7 @@ impl PhaseResult {
                 client_error: phase.client_error,
             },
             failures: phase.failures.clone(),
-            success_ratio: round(phase.success_ratio().unwrap_or(0.0), 1e6),
+            success_ratio: phase.success_ratio().map(|share| round(share, 1e6)),
         }
     }
 }

@@ -81,16 +81,16 @@ fn load_lines(name: &str, load: &LoadResult) -> String {
 
 fn journey_lines(name: &str, journey: &JourneyResult) -> String {
     let JourneyResult { completed, abandoned, duration_us, .. } = journey;
-    let mut text = format!(
-        "journey {name}: {completed} completed, {abandoned} abandoned; a whole one takes {} (p50), {} (p99)\n",
-        micros(duration_us.p50),
-        micros(duration_us.p99)
-    );
+    let takes =
+        |whole: Quantiles| format!("; a whole one takes {} (p50), {} (p99)", micros(whole.p50), micros(whole.p99));
+    let takes = duration_us.map_or_else(String::new, takes);
+    let mut text = format!("journey {name}: {completed} completed, {abandoned} abandoned{takes}\n");
     text += &format!("  {:<24} {:>8} {:>8} {:>9} {:>9} {:>9}\n", "step", "requests", "not ok", "p50", "p99", "max");
     for (name, step) in &journey.steps {
         let outcome = &step.outcome;
         let not_ok = outcome.rejected + outcome.failed + outcome.client_error;
-        let [p50, p99, max] = [step.latency_us.p50, step.latency_us.p99, step.latency_us.max].map(micros);
+        let latency = step.latency_us.map(|all| [all.p50, all.p99, all.max].map(micros));
+        let [p50, p99, max] = latency.unwrap_or_else(none);
         text += &format!("  {name:<24} {:>8} {not_ok:>8} {p50:>9} {p99:>9} {max:>9}\n", outcome.ok + not_ok);
     }
     for (name, whole) in &journey.pages {
@@ -103,10 +103,8 @@ fn journey_lines(name: &str, journey: &JourneyResult) -> String {
 fn phase_lines(name: &str, phase: &PhaseResult) -> String {
     let mut text = format!("{name:<10} {:>9} {:>9} {:>9} {:>9} {:>9}\n", "p50", "p90", "p99", "p99.9", "max");
     let outcome = &phase.outcome;
-    let ended = outcome.ok + outcome.rejected + outcome.failed + outcome.client_error;
-    // What has no value is no zero.
-    text += &quantile_line("latency", (ended > 0).then_some(&phase.latency_us));
-    text += &quantile_line("service", (ended > 0).then_some(&phase.service_us));
+    text += &quantile_line("latency", phase.latency_us.as_ref());
+    text += &quantile_line("service", phase.service_us.as_ref());
     if let Some(first_byte) = &phase.first_byte_us {
         text += &quantile_line("1st byte", Some(first_byte));
     }
@@ -129,9 +127,14 @@ fn phase_lines(name: &str, phase: &PhaseResult) -> String {
     text
 }
 
+/// What has no value is no zero.
+fn none<const N: usize>() -> [String; N] {
+    std::array::from_fn(|_| "-".to_owned())
+}
+
 fn quantile_line(name: &str, quantiles: Option<&Quantiles>) -> String {
     let told = quantiles.map(|Quantiles { p50, p90, p99, p999, max }| [*p50, *p90, *p99, *p999, *max].map(micros));
-    let [p50, p90, p99, p999, max] = told.unwrap_or_else(|| std::array::from_fn(|_| "-".to_owned()));
+    let [p50, p90, p99, p999, max] = told.unwrap_or_else(none);
     format!("  {name:<8} {p50:>9} {p90:>9} {p99:>9} {p999:>9} {max:>9}\n")
 }
 

@@ -73,6 +73,25 @@ fn wrong_usage_is_two() {
 }
 
 #[test]
+fn a_phase_behind_the_end_of_journeys_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("shop.toml");
+    std::fs::write(&file, "[[journeys]]\nname = \"a\"\n[[journeys.steps]]\nname = \"b\"\npath = \"/\"\n").unwrap();
+    let journey = ["--url", "http://127.0.0.1:9/", "--journey", file.to_str().unwrap(), "-d", "1s"];
+    let output = loadgen(&[&journey[..], &["--phase", "late=5s..6s"]].concat());
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("--phase late: it begins after the run's end"), "{said}");
+}
+
+#[test]
+fn a_server_of_http1_alone_is_told_of_before_the_load() {
+    let output = loadgen(&["--url", &answers("400 Bad Request"), "--http2", "-n", "1000"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("it says `HTTP/1.1 400 Bad Request`; leave --http2 out"), "{said}");
+}
+
+#[test]
 fn nobody_there_is_three() {
     // Bound, and not listening: a port that was only free a moment ago may be another test's by now.
     let bound = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

@@ -67,15 +67,15 @@ fn serve_few(script: Script, last: u64) -> (SocketAddr, Arc<Seen>) {
 }
 
 async fn connection(socket: tokio::net::TcpStream, script: Script, last: u64, seen: Arc<Seen>) {
-    // The driver's first look whether anyone is there says nothing.
     let Ok(mut connection) = h2::server::Builder::new().max_concurrent_streams(4).handshake(socket).await else {
         return;
     };
-    seen.connections.fetch_add(1, Ordering::Relaxed);
     let open = Arc::new(AtomicU64::new(0));
     let mut number = 0;
     while let Some(Ok((request, respond))) = connection.accept().await {
         number += 1;
+        // The driver's first look whether HTTP/2 is spoken asks for nothing.
+        seen.connections.fetch_add(u64::from(number == 1), Ordering::Relaxed);
         if number == last {
             connection.graceful_shutdown();
         }

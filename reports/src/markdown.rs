@@ -195,7 +195,7 @@ fn scenarios(result: &ResultFile, text: &mut String) {
         return;
     }
     let row = |scenario: &crate::result::SuiteScenario| {
-        vec![plain(&scenario.name), verdict(scenario.verdict).to_owned(), plain(&scenario.reasons.join("; "))]
+        vec![plain(&scenario.name), verdict(scenario.verdict).to_owned(), plain(&scenario.remarks().join("; "))]
     };
     let scenarios = result.scenarios_worst_first();
     table(text, &["scenario", "verdict", "why"], &scenarios.iter().copied().map(row).collect::<Vec<_>>());
@@ -209,12 +209,10 @@ fn scenarios(result: &ResultFile, text: &mut String) {
 fn phases(result: &ResultFile, text: &mut String) {
     for (load_name, load) in &result.load {
         let row = |(name, phase): (&str, &Phase)| {
-            let latency = &phase.latency_us;
             let added = phase.added_us.map_or_else(String::new, |added| duration(added.p50));
-            let latency = [latency.p50, latency.p99, latency.p999]
-                .map(|us| if phase.has_ended() { duration(us) } else { String::new() });
+            let latency = phase.latency().map(|all| [all.p50, all.p99, all.p999].map(duration));
             let mut row = vec![plain(name)];
-            row.extend(latency);
+            row.extend(latency.unwrap_or_default());
             row.extend([added, phase.success().map_or_else(String::new, percent), plain(&phase.answers())]);
             row
         };

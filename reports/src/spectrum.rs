@@ -86,11 +86,12 @@ pub(crate) fn of_load(load: &Load, log: Option<&Log>) -> Vec<Spectrum> {
     let mut spectra = Vec::new();
     for (name, phase) in load.phases_in_order() {
         for (kind, word, quantiles) in
-            [(Kind::Latency, "latency", &phase.latency_us), (Kind::Service, "service", &phase.service_us)]
+            [(Kind::Latency, "latency", phase.latency()), (Kind::Service, "service", phase.service())]
         {
             let tag = format!("{}.{word}", name.replace([',', ' ', '\n'], "_"));
             let histogram = log.and_then(|log| log.0.get(&tag)).filter(|histogram| !histogram.is_empty());
-            let points = histogram.map_or_else(|| from_quantiles(quantiles, phase.arrivals()), from_histogram);
+            let whole = histogram.map(from_histogram);
+            let points = whole.or_else(|| Some(from_quantiles(quantiles?, phase.arrivals()))).unwrap_or_default();
             if points.len() > 1 {
                 spectra.push(Spectrum { phase: name.to_owned(), kind, is_whole: histogram.is_some(), points });
             }
@@ -129,7 +130,7 @@ mod tests {
     fn load() -> Load {
         let quantiles = Quantiles { p50: 100.0, p90: 200.0, p99: 300.0, p999: 400.0, max: 500.0 };
         let outcome = [("ok".to_owned(), 500)].into();
-        let phase = Phase { latency_us: quantiles, service_us: quantiles, outcome, ..Phase::default() };
+        let phase = Phase { latency_us: Some(quantiles), service_us: Some(quantiles), outcome, ..Phase::default() };
         Load { phases: [("before".to_owned(), phase)].into(), ..Load::default() }
     }
 

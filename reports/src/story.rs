@@ -40,9 +40,10 @@ pub fn of(result: &ResultFile) -> Story {
     sentences.extend(wrong_headers(result));
     sentences.extend(result.expectations.iter().filter(|one| !one.holds).map(missed));
     // What is judged all the same is not all that there is to say; and of a run there may be something to know.
-    let tells = !result.validity.valid || matches!(result.kind, Kind::Run | Kind::Demo);
-    let reasons = result.validity.reasons.iter().filter(|_| tells);
-    sentences.extend(reasons.chain(&result.validity.notes).map(|reason| sentence(reason)));
+    let is_run = matches!(result.kind, Kind::Run | Kind::Demo);
+    let reasons = result.validity.reasons.iter().filter(|_| is_run || !result.validity.valid);
+    let notes = result.validity.notes.iter().filter(|_| is_run);
+    sentences.extend(reasons.chain(notes).map(|told| sentence(told)));
     Story { headline: headline(result), sentences }
 }
 
@@ -365,6 +366,7 @@ mod tests {
             seconds: 1.0,
             expectations: 1,
             reasons: reasons.iter().map(|reason| (*reason).to_owned()).collect(),
+            notes: Vec::new(),
             seed: None,
             folder: None,
         };

@@ -176,10 +176,10 @@ fn scenarios(result: &ResultFile, lines: &mut Vec<String>) {
     }
     lines.push(String::new());
     lines.extend(table.lines());
-    for scenario in scenarios.iter().filter(|scenario| !scenario.reasons.is_empty()) {
+    for scenario in scenarios.iter().filter(|scenario| !scenario.remarks().is_empty()) {
         lines.push(String::new());
         lines.push(scenario.name.clone());
-        lines.extend(scenario.reasons.iter().map(|reason| format!("  - {reason}")));
+        lines.extend(scenario.remarks().iter().map(|remark| format!("  - {remark}")));
     }
 }
 

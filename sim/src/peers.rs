@@ -227,8 +227,11 @@ fn write_result(options: &Options, result: &ResultFile, folder: &Path) -> Result
         for (name, peer) in result.peers.iter().filter(|(_, peer)| peer.chain.contains("lacks")) {
             text += &format!("{name}: {}\n", peer.chain);
         }
+        for note in &result.validity.notes {
+            text += &format!("note: {note}\n");
+        }
         for reason in &result.validity.reasons {
-            text += &format!("note: {reason}\n");
+            text += &format!("not valid: {reason}\n");
         }
         let verdict = if result.validity.valid { "valid" } else { "INVALID" };
         text + &format!("{verdict}; configurations, logs, result.json and report.html are in {}\n", folder.display())

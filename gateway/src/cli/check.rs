@@ -13,7 +13,7 @@ use crate::config::{LoadError, Loaded, Problem, Purpose, load};
 /// Find every problem in a configuration. Nothing is started.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway check gateway.toml\n  gateway check gateway.toml --json\n  gateway check production.toml --allow-missing-files   # on a laptop, or in CI\n\nThe first line of each problem is FILE:LINE:COLUMN: error: MESSAGE, so that editors find the place.\n\nExit codes: 0 it can be used (perhaps with warnings), 1 it cannot, 3 the file cannot be read."
+    after_help = "Examples:\n  gateway check gateway.toml\n  gateway check gateway.toml --json\n  gateway check production.toml --allow-missing-files   # on a laptop, or in CI\n\nThe first line of each problem is FILE:LINE:COLUMN: error: MESSAGE, so that editors find the place.\n\nExit codes: 0 it can be used (perhaps with warnings), 1 it cannot, 3 the file cannot be read, or the result\nnot be written."
 )]
 pub(super) struct Check {
     /// The configuration.

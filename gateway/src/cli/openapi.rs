@@ -103,7 +103,7 @@ fn summary(file: &Path, document: &Value) -> String {
 /// The documents that would be asked for, none of them there.
 fn left_out(config: &Config) -> BTreeMap<Key, Given> {
     let asked = config.routes.iter().filter_map(|route| match &route.openapi {
-        Some(document @ ApiDocument::Upstream(_)) => Some(document.key(route)),
+        Some(document @ ApiDocument::Upstream { .. }) => Some(document.key(route)),
         Some(ApiDocument::File(_)) | None => None,
     });
     asked

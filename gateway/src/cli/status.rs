@@ -18,7 +18,7 @@ const MOST_IN_FLIGHT: usize = 10;
 /// Say what is wrong with a gateway that runs, since when, why, which routes feel it, and what to do.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway status\n  gateway status --admin http://127.0.0.1:9901 --token-env ADMIN_TOKEN\n\nIt asks GET /status of the admin API, and nothing else.\n\nExit codes: 0 nothing is wrong, 1 something is, 3 the gateway could not be asked."
+    after_help = "Examples:\n  gateway status\n  gateway status --admin http://127.0.0.1:9901 --token-env ADMIN_TOKEN\n\nIt asks GET /status of the admin API, and nothing else.\n\nExit codes: 0 nothing is wrong, 1 something is, 3 the gateway could not be asked, or the\nresult not be written."
 )]
 pub(super) struct Status {
     /// Where the admin API is: an address, or a URL.

@@ -2,7 +2,7 @@
 //! on a request's way. While a service cannot be asked, its last document stands.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,9 +15,10 @@ use tokio::sync::watch;
 use super::merge::{Given, Wanted, merged};
 use super::servers::Listening;
 use super::source::{MAX_DOCUMENT_BYTES, Source};
+use crate::config::settings::Config;
 use crate::config::settings::api_document::{ApiDocument, Key};
-use crate::config::settings::{Config, target};
 use crate::gateway::Gateway;
+use crate::locked::lock;
 use crate::network::Network;
 use crate::telemetry::{notice, timestamp};
 use crate::threads::off_the_loop;
@@ -71,6 +72,8 @@ struct Known {
 #[derive(Debug, Default)]
 struct Kept {
     given: Given,
+    /// What is asked for, as people are shown it.
+    shown: Box<str>,
     /// When the last one came.
     came: Option<Instant>,
     failures: u32,
@@ -107,10 +110,10 @@ impl<N: Network> Keeper<N> {
             let version = *versions.borrow_and_update();
             let Some(strong) = keeper.upgrade() else { return };
             let is_new = version != *strong.asked.borrow();
-            for (key, failed) in strong.ask(is_new).await {
-                if let Key::Upstream(upstream, path) = &key {
+            for (key, shown, failed) in strong.ask(is_new).await {
+                if let Key::Upstream(upstream, _) = &key {
                     let voice = strong.gateway.shared().events.voice();
-                    notice::document(voice, upstream, &target::shown(path), failed.as_deref());
+                    notice::document(voice, upstream, &shown, failed.as_deref());
                 }
             }
             strong.asked.send_replace(version);
@@ -130,12 +133,13 @@ impl<N: Network> Keeper<N> {
         }
     }
 
-    /// Asks for every document that is due, or for all; those that cannot be had any more, and why, or can be again.
-    pub async fn ask(&self, all: bool) -> Vec<(Key, Option<String>)> {
+    /// Asks for every document that is due, or for all; those that cannot be had any more, and why, or can be again,
+    /// each with what people are shown of where it is.
+    pub async fn ask(&self, all: bool) -> Vec<(Key, Box<str>, Option<String>)> {
         let config = Arc::clone(&self.gateway.snapshot().config);
         let wanted = wanted(&config);
         let now = self.gateway.shared().clock.now();
-        let due: Vec<(Key, PathAndQuery)> = {
+        let due: Vec<(Key, (PathAndQuery, Box<str>))> = {
             let mut known = self.known();
             let before = known.documents.len();
             known.documents.retain(|key, _| wanted.contains_key(key));
@@ -143,14 +147,14 @@ impl<N: Network> Keeper<N> {
             let is_due = |key: &Key| known.documents.get(key).and_then(|kept| kept.next).is_none_or(|next| next <= now);
             wanted.into_iter().filter(|(key, _)| all || is_due(key)).collect()
         };
-        let asked = stream::iter(due).map(|(key, path)| async move {
+        let asked = stream::iter(due).map(|(key, (path, shown))| async move {
             let got = self.fetch(&key, &path).await;
-            (key, got)
+            (key, shown, got)
         });
         let mut asked = std::pin::pin!(asked.buffer_unordered(AT_ONCE));
         let mut changed = Vec::new();
-        while let Some((key, got)) = asked.next().await {
-            changed.extend(self.put(key, got));
+        while let Some((key, shown, got)) = asked.next().await {
+            changed.extend(self.put(key, shown, got));
         }
         changed
     }
@@ -172,7 +176,12 @@ impl<N: Network> Keeper<N> {
     }
 
     /// Keeps what came; whether that is another end than the last time's.
-    fn put(&self, key: Key, got: Result<Arc<[u8]>, String>) -> Option<(Key, Option<String>)> {
+    fn put(
+        &self,
+        key: Key,
+        shown: Box<str>,
+        got: Result<Arc<[u8]>, String>,
+    ) -> Option<(Key, Box<str>, Option<String>)> {
         let now = self.gateway.shared().clock.now();
         let mut known = self.known();
         let others: usize =
@@ -187,6 +196,7 @@ impl<N: Network> Keeper<N> {
         });
         let kept = known.documents.entry(key.clone()).or_default();
         let was = kept.given.failed.is_some();
+        kept.shown.clone_from(&shown);
         match got {
             Ok(text) => {
                 kept.given = Given { text: Some(text), failed: None };
@@ -200,7 +210,7 @@ impl<N: Network> Keeper<N> {
         }
         let failed = kept.given.failed.clone();
         known.revision += 1;
-        (was != failed.is_some()).then_some((key, failed))
+        (was != failed.is_some()).then_some((key, shown, failed))
     }
 
     /// The documents as they are now.
@@ -246,10 +256,10 @@ impl<N: Network> Keeper<N> {
         let clock = &self.gateway.shared().clock;
         let known = self.known();
         let one = |(key, kept): (&Key, &Kept)| {
-            let Key::Upstream(upstream, path) = key else { return None };
+            let Key::Upstream(upstream, _) = key else { return None };
             let came = kept.came.map(|came| timestamp::rfc3339(clock.unix_us(came)));
             Some(json!({
-                "upstream": &**upstream, "path": target::shown(path), "bytes": kept.bytes(), "came": came,
+                "upstream": &**upstream, "path": &*kept.shown, "bytes": kept.bytes(), "came": came,
                 "failed": kept.given.failed,
             }))
         };
@@ -257,7 +267,7 @@ impl<N: Network> Keeper<N> {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
 }
 
@@ -267,17 +277,19 @@ impl Kept {
     }
 }
 
-/// The documents that services are asked for.
-fn wanted(config: &Config) -> BTreeMap<Key, PathAndQuery> {
+/// The documents that services are asked for: each by its path, and what people are shown of that.
+fn wanted(config: &Config) -> BTreeMap<Key, (PathAndQuery, Box<str>)> {
     let asked = config.routes.iter().filter_map(|route| match &route.openapi {
-        Some(document @ ApiDocument::Upstream(path)) => Some((document.key(route), path.clone())),
+        Some(document @ ApiDocument::Upstream { path, .. }) => {
+            Some((document.key(route), (path.clone(), document.to_string().into_boxed_str())))
+        }
         Some(ApiDocument::File(_)) | None => None,
     });
     let mut wanted = BTreeMap::new();
-    for (key, path) in asked {
+    for (key, place) in asked {
         // Many routes may be of one document.
         if wanted.len() < MAX_DOCUMENTS || wanted.contains_key(&key) {
-            wanted.insert(key, path);
+            wanted.insert(key, place);
         }
     }
     wanted
@@ -289,6 +301,15 @@ mod tests {
 
     use super::*;
     use crate::config::{Purpose, load_text};
+
+    #[test]
+    fn a_path_that_a_variable_writes_is_asked_for_and_not_shown() {
+        let text = "[[routes]]\npath = '/{*rest}'\nupstream = 'http://127.0.0.1:1'\n\
+                    openapi = '/${DOC_PLACE:-hunter2}/openapi.json'\n";
+        let config = load_text(text, Path::new("gateway.toml"), Purpose::Check).unwrap().config;
+        let (path, shown) = wanted(&config).into_values().next().unwrap();
+        assert_eq!((path.as_str(), &*shown), ("/hunter2/openapi.json", "/${DOC_PLACE:-hunter2}/openapi.json"));
+    }
 
     #[test]
     fn many_routes_of_one_service_leave_room_for_others() {

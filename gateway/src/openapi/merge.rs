@@ -142,7 +142,7 @@ impl<'c> Merging<'c> {
         let key = document.key(route);
         let given = match document {
             ApiDocument::File(file) => Given { text: Some(Arc::clone(&file.text)), failed: None },
-            ApiDocument::Upstream(_) => self.wanted.given.get(&key).cloned().unwrap_or_default(),
+            ApiDocument::Upstream { .. } => self.wanted.given.get(&key).cloned().unwrap_or_default(),
         };
         let mut told = json!({ "route": &*route.name, "from": document.to_string() });
         let mut service = match self.service(&key, route, given.text.as_deref()) {

@@ -246,6 +246,17 @@ fn what_variables_fill_in_is_not_shown_whatever_it_is_called() {
 }
 
 #[test]
+fn where_a_document_is_is_told_as_it_is_written() {
+    let document = document(&format!(
+        "{UP}[[routes]]\nname = 'orders'\npath = '/api/{{*rest}}'\nupstream = 'up'\n\
+         openapi = '/${{DOC_PLACE:-hunter2}}/openapi.json?key=${{DOC_KEY:-hunter2}}'\n"
+    ));
+    let told = "/${DOC_PLACE:-hunter2}/openapi.json?key=(not shown)";
+    assert_eq!(document["x-documents"][0]["from"], told);
+    assert!(!document.to_string().replace(told, "").contains("hunter2"), "{document}");
+}
+
+#[test]
 fn who_is_protected_is_not_told_as_open_since_another_route_that_nobody_reaches_is() {
     let keys = "[identity.providers.main]\nkind = 'jwt'\nissuer = 'https://idp.test'\naudiences = ['api']\n\
                 algorithms = ['ES256']\njwks = { discovery = 'https://idp.test' }\n";

@@ -5,14 +5,15 @@
 //! connection waits with its next request, first come, first served, and never for long.
 
 use std::collections::VecDeque;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use super::memory::Floor;
 use crate::algorithms::criticality::Criticality;
 use crate::algorithms::loop_delay::{Arrivals, LoopDelay, Verdict};
+use crate::locked::lock;
 use crate::telemetry::metrics::ShedReason;
 
 /// The loop is late.
@@ -172,7 +173,7 @@ impl Gate {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 }
 

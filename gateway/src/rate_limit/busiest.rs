@@ -1,9 +1,10 @@
 //! The busiest keys of a rule: a sketch for each worker, read together when somebody asks.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::algorithms::space_saving::{Counted, SpaceSaving};
+use crate::locked::lock;
 
 /// Keys that a worker counts.
 const KEPT: usize = 32;
@@ -65,7 +66,7 @@ impl Busiest {
 impl Worker {
     #[inline(never)]
     fn count(&self, key: u64, by: u64, shown: impl FnOnce() -> Shown) {
-        let mut sketch = self.sketch.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sketch = lock(&self.sketch);
         sketch.add(key, by, || Arc::new(shown()));
         if sketch.total() >= FADE_AT {
             sketch.fade();
@@ -74,7 +75,7 @@ impl Worker {
     }
 
     fn copy(&self) -> SpaceSaving<Arc<Shown>> {
-        self.sketch.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.sketch).clone()
     }
 }
 

@@ -10,9 +10,10 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::algorithms::gcra::{Quota, Refused};
+use crate::locked::lock;
 
 /// Shards of a large map. Small ones have fewer.
 const SHARDS: usize = 256;
@@ -119,7 +120,7 @@ impl Cells {
     fn shard(&self, hash: u64) -> MutexGuard<'_, Slots> {
         // The map below uses the lowest and the highest bits.
         let at = (hash >> 32) as usize & (self.shards.len() - 1);
-        self.shards[at].0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shards[at].0)
     }
 
     /// Takes a request's tokens.
@@ -187,7 +188,7 @@ impl Cells {
     /// Brings every bucket to another quota; `change` tells the new TAT from hash and old TAT.
     pub fn rescale(&self, change: impl Fn(u64, u64) -> u64) {
         for shard in &self.shards {
-            let mut slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slots = lock(&shard.0);
             for (hash, tat) in &mut slots.tats {
                 *tat = change(*hash, *tat);
             }
@@ -201,7 +202,7 @@ impl Cells {
     pub fn resized(&self, max_keys: usize, now: u64) -> Self {
         let other = Self::new(max_keys);
         for shard in &self.shards {
-            let slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let slots = lock(&shard.0);
             for (hash, tat) in &slots.tats {
                 if !other.raise(*hash, now, *tat) {
                     other.shard(*hash).share(*hash, |shared| shared.max(*tat));
@@ -211,10 +212,10 @@ impl Cells {
         // Shards are told apart by the lowest bits of the same part of a hash.
         let common = self.shards.len().min(other.shards.len()) - 1;
         for (number, shard) in self.shards.iter().enumerate() {
-            let old = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let old = lock(&shard.0);
             let heirs = other.shards.iter().enumerate().filter(|(heir, _)| heir & common == number & common);
             for (heir, shard) in heirs {
-                let mut slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut slots = lock(&shard.0);
                 slots.take_over(&old, heir < self.shards.len());
             }
         }
@@ -225,7 +226,7 @@ impl Cells {
     /// other.
     pub fn sweep(&self, now: u64) {
         for shard in &self.shards {
-            let mut slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut slots = lock(&shard.0);
             slots.sweep(now);
             let keys = slots.tats.len();
             if slots.tats.capacity() > 8 * keys.max(FIRST_SWEEP) {
@@ -237,7 +238,7 @@ impl Cells {
     /// How full it is.
     pub fn fill(&self) -> Fill {
         self.shards.iter().fold(Fill::default(), |sum, shard| {
-            let slots = shard.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let slots = lock(&shard.0);
             Fill { keys: sum.keys + slots.tats.len(), overflowed: sum.overflowed + slots.overflowed }
         })
     }

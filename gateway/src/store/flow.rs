@@ -4,10 +4,11 @@
 //! are being answered waits for no dead server.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::algorithms::send_window::SendWindow;
+use crate::locked::lock;
 
 /// However many are answered before them, calls are waited for no longer than so many times what they may take.
 const LONGEST: u64 = 4;
@@ -52,7 +53,7 @@ impl Flow {
     }
 
     fn with<T>(&self, look: impl FnOnce(&mut SendWindow) -> T) -> T {
-        look(&mut self.window.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut lock(&self.window))
     }
 }
 

@@ -41,6 +41,14 @@ impl State {
     }
 }
 
+/// What was told of why a store is down.
+#[derive(Debug, Default)]
+struct Said {
+    reason: Option<String>,
+    /// Another reason was told than the first.
+    is_amended: bool,
+}
+
 /// A store's health.
 pub struct Health {
     name: Arc<str>,
@@ -55,6 +63,8 @@ pub struct Health {
     /// The generation in which it last counted as dead.
     died: AtomicU32,
     reason: Mutex<Option<(Instant, String)>>,
+    /// Why it was told to be down last.
+    said: Mutex<Said>,
     /// What is told of it.
     bulletin: Mutex<Bulletin>,
     /// An answer to a request would change that.
@@ -100,6 +110,7 @@ impl Health {
             died: AtomicU32::new(breaker.generation()),
             breaker: Mutex::new(breaker),
             reason: Mutex::default(),
+            said: Mutex::default(),
             // Also what waits for a connection has failed after that.
             bulletin: Mutex::new(Bulletin::new(settings.command_timeout)),
             awaits_answers: AtomicBool::new(false),
@@ -249,7 +260,30 @@ impl Health {
             Ok(()) => Verdict::Success,
         };
         self.settle(&mut breaker, ticket, verdict);
+        if outcome.is_err() {
+            self.say_otherwise(now);
+        }
         self.look(now);
+    }
+
+    /// What brings a store down is often that requests wait in vain, and only who looks after it hears why: then the
+    /// reason is told once more, and no other for as long as it is down. Called under the breaker's lock.
+    fn say_otherwise(&self, now: Instant) {
+        if !self.is_told_down() || self.is_retired() {
+            return;
+        }
+        let reason = self.last_failure().map(|(_, reason)| reason);
+        let mut said = lock(&self.said);
+        if !said.is_amended && said.reason != reason {
+            *said = Said { reason: reason.clone(), is_amended: true };
+            drop(said);
+            self.tell("degraded", reason, now);
+        }
+    }
+
+    /// Whether it is told to be down; and why, as it was told.
+    pub(super) fn told(&self) -> (bool, Option<String>) {
+        (self.is_told_down(), lock(&self.said).reason.clone())
     }
 
     fn settle(&self, breaker: &mut Breaker, ticket: Ticket, verdict: Verdict) {
@@ -286,6 +320,7 @@ impl Health {
         } else if self.amend(|bulletin| bulletin.fell(at)) && !self.is_retired() {
             self.series.set_degraded(true);
             let reason = lock(&self.reason).as_ref().map(|(_, reason)| reason.clone());
+            *lock(&self.said) = Said { reason: reason.clone(), is_amended: false };
             self.tell("degraded", reason, at);
         }
     }
@@ -379,6 +414,7 @@ mod tests {
 
     use super::*;
     use crate::store::tests::store;
+    use crate::telemetry::events::{Follower, Kinds};
 
     /// The first call of a connection may fail and be the last of the night, and then single beats be late.
     #[tokio::test(start_paused = true)]
@@ -398,6 +434,34 @@ mod tests {
         beat(Ok(()));
         beat(Err("no answer in time"));
         assert!(!health.is_up());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn another_reason_that_the_watch_finds_is_told_once() {
+        let (store, _stores) = store(Servers::One(("127.0.0.1".to_owned(), 1), 0), Duration::from_millis(20));
+        let health = &store.health;
+        let mut follower = health.events.follow(Kinds::rare(), Some(0));
+        for _ in 0..3 {
+            health.failed(health.generation(), "no answer in time");
+        }
+        for reason in
+            ["no answer in time", "cannot resolve redis", "cannot resolve redis", "refused", "cannot resolve redis"]
+        {
+            tokio::time::advance(Duration::from_secs(2)).await;
+            health.probed(health.probe().unwrap(), Err(reason));
+        }
+        let told = |follower: &mut Follower| follower.take().events.iter().map(|one| one.to_json()).collect::<Vec<_>>();
+        let reasons = told(&mut follower);
+        assert!(reasons.len() == 2 && reasons[0].contains("in time") && reasons[1].contains("resolve"), "{reasons:?}");
+        assert_eq!(health.told(), (true, Some("cannot resolve redis".to_owned())));
+        // The next time that it is down begins anew.
+        tokio::time::advance(Duration::from_secs(2)).await;
+        health.probed(health.probe().unwrap(), Ok(()));
+        tokio::time::advance(Duration::from_secs(60)).await;
+        health.probed(health.probe().unwrap(), Ok(()));
+        assert!(!health.is_told_down() && told(&mut follower)[0].contains("healed"));
+        (0..3).for_each(|_| health.failed(health.generation(), "refused"));
+        assert!(told(&mut follower)[0].contains("refused"));
     }
 
     const REFUSED: &str = "Password authentication failed - AuthenticationFailed";

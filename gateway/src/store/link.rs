@@ -12,6 +12,8 @@ use redis::{
     RedisResult, TlsCertificates, TlsMode, Value,
 };
 
+use super::names::Names;
+use super::sentinels;
 use crate::config::settings::Store;
 use crate::config::settings::store::{Access, Servers};
 
@@ -49,11 +51,7 @@ impl Link {
                 if let Some(password) = password {
                     settings = settings.set_password(password);
                 }
-                let info = address(server, store.tls).into_connection_info()?.set_redis_settings(settings);
-                let client = match believed(store) {
-                    Some(certificates) => Client::build_with_tls(info, certificates)?,
-                    None => Client::open(info)?,
-                };
+                let client = client(store, server, settings)?;
                 client.get_multiplexed_async_connection_with_config(&config(store, patience)).await.map(Self::One)
             }
             Servers::Cluster(nodes) => {
@@ -61,6 +59,7 @@ impl Link {
                 let mut builder = ClusterClientBuilder::new(nodes)
                     .connection_timeout(store.connect_timeout)
                     .response_timeout(patience)
+                    .async_dns_resolver(Names::of(store))
                     // Who waits has no time for a second try but after a slot has moved.
                     .retries(1)
                     .max_retry_wait(1)
@@ -78,8 +77,9 @@ impl Link {
             }
             Servers::Sentinels(sentinels, master, db) => {
                 // All at once: one that is down would be waited for, and the others know as much.
+                let believed = sentinels::believed(store, sentinels, master).await;
                 let each =
-                    sentinels.iter().map(|sentinel| by_sentinel(store, (sentinel, master, *db), patience).boxed());
+                    believed.into_iter().map(|sentinel| by_sentinel(store, (sentinel, master, *db), patience).boxed());
                 futures_util::future::select_ok(each).await.map(|(connection, _)| Self::One(connection))
             }
         }
@@ -145,6 +145,15 @@ async fn by_sentinel(
     builder.build()?.get_async_connection_with_config(&config(store, patience)).await
 }
 
+/// A client of one server.
+pub(super) fn client(store: &Store, server: &(String, u16), settings: RedisConnectionInfo) -> RedisResult<Client> {
+    let info = address(server, store.tls).into_connection_info()?.set_redis_settings(settings);
+    match believed(store) {
+        Some(certificates) => Client::build_with_tls(info, certificates),
+        None => Client::open(info),
+    }
+}
+
 fn address((host, port): &(String, u16), tls: bool) -> ConnectionAddr {
     if tls {
         ConnectionAddr::TcpTls { host: host.clone(), port: *port, insecure: false, tls_params: None }
@@ -160,8 +169,9 @@ fn believed(store: &Store) -> Option<TlsCertificates> {
 }
 
 /// Who asks keeps the time; these bounds hold for what nobody waits for any more.
-fn config(store: &Store, patience: Duration) -> AsyncConnectionConfig {
+pub(super) fn config(store: &Store, patience: Duration) -> AsyncConnectionConfig {
     AsyncConnectionConfig::new()
+        .set_dns_resolver(Names::of(store))
         .set_connection_timeout(Some(store.connect_timeout))
         .set_response_timeout(Some(patience))
 }

@@ -15,9 +15,11 @@ mod courier;
 mod flow;
 mod health;
 mod link;
+mod names;
 mod patience;
 mod posted;
 mod script;
+mod sentinels;
 mod silence;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -32,7 +32,7 @@ pub fn start(stores: &Stores, id: &Arc<str>) {
 const LATE: &str = "no answer in time";
 
 async fn watch(store: Weak<Store>, id: Arc<str>, mut census: Census) {
-    let (mut link, mut was_down) = (None, false);
+    let (mut link, mut was) = (None, (false, None));
     loop {
         let Some(strong) = store.upgrade() else { return };
         if let Some(ticket) = strong.health.probe() {
@@ -52,12 +52,11 @@ async fn watch(store: Weak<Store>, id: Arc<str>, mut census: Census) {
             }
             strong.health.probed(ticket, outcome.as_ref().copied().map_err(String::as_str));
         }
-        let down = strong.health.is_told_down();
-        if std::mem::replace(&mut was_down, down) != down && !strong.health.is_retired() {
-            let failure = strong.health.last_failure();
-            let reason = failure.as_ref().map(|(_, reason)| reason.as_str());
-            notice::store(&strong.voice, &strong.settings.name, down, reason);
+        let told = strong.health.told();
+        if (told.0 || was.0) && told != was && !strong.health.is_retired() {
+            notice::store(&strong.voice, &strong.settings.name, told.0, told.1.as_deref());
         }
+        was = told;
         let next = match strong.health.next_probe() {
             Some(at) => at.min(strong.now() + BEAT),
             None => strong.now() + BEAT,

@@ -1,7 +1,7 @@
 //! Which acceptor is in force at which listener.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwapOption;
 use rustls::server::ProducesTickets;
@@ -10,6 +10,7 @@ use super::acceptor::{Acceptor, new_tickets};
 use super::client_roots::InForce;
 use super::expiry::{Ends, Held, What};
 use crate::config::settings::Listener;
+use crate::locked::lock;
 use crate::telemetry::notice;
 use crate::telemetry::told::Voice;
 
@@ -38,6 +39,8 @@ struct Inner {
     slots: Vec<(SocketAddr, Option<Arc<Slot>>)>,
     /// What each is called; the last name of one that a later configuration does not have.
     names: Vec<Arc<str>>,
+    /// Where each is reached, which its configuration need not say; empty where nobody has said.
+    bound: Vec<SocketAddr>,
     /// One set of keys for the whole life of the process: a reload forgets no session.
     tickets: OnceLock<Option<Arc<dyn ProducesTickets>>>,
 }
@@ -51,32 +54,44 @@ impl Inner {
         let known = self.slots.iter().enumerate().filter(|(_, (known, _))| *known == address);
         known.map(|(place, _)| place).nth(before)
     }
+
+    /// What people are told of one that has no name: where it is reached.
+    fn reached(&self, place: usize) -> Option<SocketAddr> {
+        self.bound.get(place).copied().or_else(|| self.slots.get(place).map(|(address, _)| *address))
+    }
 }
 
 impl Slots {
     /// Puts a configuration's certificates in force. The first says which listeners there are; a later one changes
     /// those that it has too, and that speak TLS already: everything else waits for a restart, and is reported so.
     pub fn apply(&self, listeners: &[Listener], http2: bool, voice: &Voice) {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = lock(&self.0);
         if inner.slots.is_empty() {
             let slot = |listener: &Listener| listener.tls.as_ref().map(|_| Arc::default());
             inner.slots = listeners.iter().map(|listener| (listener.address, slot(listener))).collect();
         }
         for (index, listener) in listeners.iter().enumerate() {
-            let slot = inner.place(listeners, index).and_then(|place| inner.slots.get(place));
-            let (Some(tls), Some((_, Some(slot)))) = (&listener.tls, slot) else { continue };
+            let Some(place) = inner.place(listeners, index) else { continue };
+            let (Some(tls), Some((_, Some(slot)))) = (&listener.tls, inner.slots.get(place)) else { continue };
             match Acceptor::new(tls, inner.tickets.get_or_init(new_tickets).clone(), http2, &slot.clients) {
                 Ok(acceptor) => slot.acceptor.store(Some(Arc::new(acceptor))),
-                Err(why) => notice::tls_not_applied(voice, listener.address, &why),
+                Err(why) => {
+                    notice::tls_not_applied(voice, inner.reached(place).unwrap_or(listener.address), &why);
+                }
             }
         }
+    }
+
+    /// Where the listeners are reached, in their order: one that asks for any port is told by the port that it got.
+    pub fn reached_at(&self, bound: Vec<SocketAddr>) {
+        lock(&self.0).bound = bound;
     }
 
     /// What the listeners are called by a configuration that has been applied, in the order of those that the process
     /// was started with; empty where one has no name. One that is not there any more serves until the restart, and by
     /// its last name, as if nothing had been written yet.
     pub fn names(&self, listeners: &[Listener]) -> Box<[Arc<str>]> {
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = lock(&self.0);
         let count = inner.slots.len();
         inner.names.resize_with(count, || Arc::from(""));
         for (index, listener) in listeners.iter().enumerate() {
@@ -89,7 +104,7 @@ impl Slots {
     /// When the first certificate, or list, of each listener ends that has some, and when the first ought to have been
     /// replaced, which need not be the same; seconds since the Unix epoch.
     pub fn expiries(&self, what: What) -> Vec<(String, [i64; 2])> {
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = lock(&self.0);
         let slots = inner.slots.iter().filter_map(|(address, slot)| Some((address, slot.as_ref()?.current()?)));
         let first = |acceptor: &Acceptor| {
             let ends = || acceptor.ends.iter().filter(|ends| ends.what == what);
@@ -100,12 +115,13 @@ impl Slots {
 
     /// Every certificate, and every list of revoked ones, that is in force at a listener.
     pub fn held(&self) -> Vec<Held> {
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = lock(&self.0);
         let slots = inner.slots.iter().enumerate();
-        let slots = slots.filter_map(|(place, (address, slot))| Some((place, address, slot.as_ref()?.current()?)));
-        let of_slot = |(place, address, acceptor): (usize, &SocketAddr, Arc<Acceptor>)| {
-            let name = inner.names.get(place).filter(|name| !name.is_empty());
-            let listener: Arc<str> = name.cloned().unwrap_or_else(|| address.to_string().into());
+        let slots = slots.filter_map(|(place, (_, slot))| Some((place, slot.as_ref()?.current()?)));
+        let of_slot = |(place, acceptor): (usize, Arc<Acceptor>)| {
+            let name = inner.names.get(place).filter(|name| !name.is_empty()).cloned();
+            let address = || inner.reached(place).map(|address| address.to_string().into());
+            let listener: Arc<str> = name.or_else(address).unwrap_or_default();
             let held = |ends: &Ends| Held {
                 what: ends.what,
                 listener: Arc::clone(&listener),
@@ -120,7 +136,7 @@ impl Slots {
 
     /// The slot of the listener of this number; `None` where it speaks in the clear.
     pub fn slot(&self, index: usize) -> Option<Arc<Slot>> {
-        let inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let inner = lock(&self.0);
         inner.slots.get(index).and_then(|(_, slot)| slot.clone())
     }
 }

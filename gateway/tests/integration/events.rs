@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::support::{Client, Events, Gateway, Process, echo, eventually};
+use crate::support::{Client, Events, Gateway, Process, echo, eventually, guarded};
 
 #[tokio::test]
 async fn reloads_and_drains_are_told_in_order() {
@@ -106,4 +106,16 @@ async fn the_file_of_events_is_rotated_with_the_log_and_said_to_fail_once() {
     let told = process.event("event_file").await;
     assert_eq!((&told["failing"], &told["output"]), (&true.into(), &"/dev/full".into()), "{told}");
     assert!(told["detail"].as_str().unwrap().contains("space"), "{told}");
+    let mut admin = Client::connect(process.admin).await;
+    guarded("it is among what is wrong", async {
+        let ask = format!("GET /problems HTTP/1.1\r\nhost: {}\r\n\r\n", process.admin);
+        loop {
+            let problems = admin.ask(ask.clone()).await.json()["problems"].take();
+            let is_it = |one: &Value| one["what"] == "event_file" && one["name"] == "/dev/full";
+            if problems.as_array().unwrap().iter().any(is_it) {
+                break;
+            }
+        }
+    })
+    .await;
 }

@@ -72,7 +72,9 @@ async fn k3_a_paused_store_costs_waiting_once_and_each_gateway_gives_its_share()
         until_mode(gateway, "exact").await;
         until_paid(gateway).await;
     }
-    assert_eq!(events.next(1).await[0]["mode"], "healed");
+    // It may have been told meanwhile that it is down for another reason.
+    let told = events.until(|event| event["mode"] == "healed").await;
+    assert!(told.iter().rev().skip(1).all(|event| event["mode"] == "degraded"), "{told:?}");
     let more = passed(&one, 40).await + passed(&other, 40).await;
     assert!(first + second + more <= 22, "no burst after it healed: {first} {second} {more}");
 }
@@ -433,7 +435,9 @@ async fn a_dead_store_that_a_reload_changes_or_removes_is_no_longer_told_to_be_d
     assert_eq!(passed(&gateway, 3).await, 3);
     // The other one has its own first answer.
     let told = events.until(|event| event["mode"] == "exact").await;
-    assert_eq!(told.iter().map(|event| event["mode"].as_str().unwrap()).collect::<Vec<_>>(), ["healed", "exact"]);
+    let told = told.iter().map(|event| event["mode"].as_str().unwrap());
+    // Where the first reason was that requests waited in vain, that nobody is there is told too.
+    assert_eq!(told.filter(|mode| *mode != "degraded").collect::<Vec<_>>(), ["healed", "exact"]);
     // Back to the dead one, and away with it.
     gateway.rewrite(&text(&quick(&redis), &rule("open"), "'all'", &upstream));
     assert_eq!(gateway.admin("POST", "/reload").await.status, 200);

@@ -71,7 +71,11 @@ impl Job {
         // Also checks the windows: a wrong one is refused before anything is sent.
         let phases = recorder(arguments, 0)?;
         check_thresholds(arguments, &phases)?;
-        check_phases(arguments, &model)?;
+        let length_ns = match &model {
+            Model::Open(plan) => plan.end_ns(),
+            Model::Closed { duration, .. } => duration.map_or(u64::MAX, duration_ns),
+        };
+        check_phases(arguments, length_ns)?;
         open_files(arguments, &model)?;
         Ok(Self { mix, model, summary, pacing: arguments.pacing.pacing(target_is_local) })
     }
@@ -139,12 +143,8 @@ pub(super) fn check_thresholds(arguments: &Arguments, phases: &Recorder) -> Resu
     Ok(arguments.fail_if.iter().try_for_each(|threshold| threshold.check(&names))?)
 }
 
-/// Whether every phase begins within the run, where it is known how long that is: another never has a figure.
-fn check_phases(arguments: &Arguments, model: &Model) -> Result<(), CommandError> {
-    let length_ns = match model {
-        Model::Open(plan) => plan.end_ns(),
-        Model::Closed { duration, .. } => duration.map_or(u64::MAX, duration_ns),
-    };
+/// Whether every phase begins within a run of this length: another never has a figure.
+pub(super) fn check_phases(arguments: &Arguments, length_ns: u64) -> Result<(), CommandError> {
     match arguments.phases.iter().find(|phase| phase.from_ns >= length_ns) {
         Some(Window { name, .. }) => {
             let seconds = length_ns as f64 / 1e9;

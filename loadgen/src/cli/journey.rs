@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::CommandError;
 use super::arguments::Arguments;
-use super::job::{Measured, check_thresholds, read, recorder, token_settings};
+use super::job::{Measured, check_phases, check_thresholds, read, recorder, token_settings};
 use crate::clock::{Clock, duration_ns};
 use crate::journey::users::{Users, find_program};
 use crate::journey::wire::{self, Key, PROTOCOL};
@@ -21,6 +21,11 @@ use crate::target::Target;
 const DURATION: Duration = Duration::from_secs(10);
 /// Users who wait are let go this long after they were told.
 const LEAD: Duration = Duration::from_millis(20);
+
+/// How long users go, nanoseconds.
+fn length_ns(arguments: &Arguments) -> u64 {
+    duration_ns(arguments.duration.unwrap_or(DURATION) + arguments.warm_up)
+}
 
 /// A run of journeys that can be started.
 #[derive(Debug)]
@@ -54,6 +59,7 @@ impl JourneyJob {
             key.as_ref().map(|key| TokenKey::from_pem(key.pem.as_bytes(), key.settings.clone())).transpose()?;
         journeys.mint(signing.as_ref())?;
         check_thresholds(arguments, &recorder(arguments, 0)?)?;
+        check_phases(arguments, length_ns(arguments))?;
         let program = find_program(arguments.journeys_bin.as_deref())?;
         let targets = vec![format!("http://{}", target.authority)];
         let (users, spawn_per_s, seed) = (arguments.users, arguments.spawn, arguments.seed);
@@ -70,7 +76,7 @@ impl JourneyJob {
         let users = Users::launch(&self.program, &self.job, self.journeys.timeout)?;
         let clock = Clock::start();
         let start_ns = clock.now_ns() + duration_ns(LEAD);
-        let length_ns = duration_ns(arguments.duration.unwrap_or(DURATION) + arguments.warm_up);
+        let length_ns = length_ns(arguments);
         let mut recorder = recorder(arguments, start_ns)?;
         let mut book = Book::new(&self.journeys, start_ns + duration_ns(arguments.warm_up));
         let mut shown = Shown::new(&mut recorder, Some(length_ns), None, arguments.quiet || arguments.json);

@@ -10,6 +10,7 @@
 //! driver never waits for it.
 
 mod message;
+pub(crate) mod preface;
 mod socket;
 #[cfg(test)]
 mod tests;

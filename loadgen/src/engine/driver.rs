@@ -14,9 +14,9 @@ use super::poller::{News, Poller, Token, Wait};
 use super::{Load, Neighbour, RunError, Schedule, Settings, opening};
 use crate::announce::Announced;
 use crate::clock::{Clock, duration_ns, thread_cpu_ns};
-use crate::connection::http2::Http2;
+use crate::connection::http2::{Http2, preface};
 use crate::connection::{Connection, InFlight};
-use crate::request::Mix;
+use crate::request::{Mix, Protocol};
 use crate::sample::{Failure, Observer, Spent, Totals};
 use leaving::Leaving;
 
@@ -95,7 +95,10 @@ fn try_out(address: SocketAddr, mix: &Mix) -> Result<(), RunError> {
         Some(version) => Announced::new(stream, version.header(0, address)),
     };
     stream.announce().map_err(|source| RunError::Connect { address, source })?;
-    let Some(tls) = &mix.tls else { return Ok(()) };
+    let Some(tls) = &mix.tls else {
+        let Protocol::Http2 { .. } = mix.protocol else { return Ok(()) };
+        return preface::try_out(&mut stream).map_err(|said| RunError::NoHttp2 { address, said });
+    };
     bounded.and_then(|()| tls.try_out(stream)).map_err(|source| RunError::Handshake { address, source })
 }
 

@@ -161,7 +161,7 @@ impl Checker<'_> {
     }
 
     fn file(&mut self, file: File) -> Journeys {
-        let timeout = self.duration(file.timeout, Duration::from_secs(10));
+        let timeout = self.timeout(file.timeout);
         let pause = self.duration(file.pause, Duration::from_secs(1));
         if file.journeys.is_empty() {
             self.error(0, "there is no journey: write [[journeys]] with a name and steps");
@@ -317,6 +317,17 @@ impl Checker<'_> {
             self.error(name.span().start, message);
         }
         name.into_inner()
+    }
+
+    /// How long a request may take.
+    fn timeout(&mut self, text: Option<Spanned<String>>) -> Duration {
+        let (at, told) = (text.as_ref().map_or(0, |text| text.span().start), self.found.len());
+        let timeout = self.duration(text, Duration::from_secs(10));
+        // What is no duration has been told.
+        if timeout.is_zero() && self.found.len() == told {
+            self.error(at, "no answer comes in no time: write how long a request may take, as in timeout = \"10s\"");
+        }
+        timeout
     }
 
     fn duration(&mut self, text: Option<Spanned<String>>, default: Duration) -> Duration {

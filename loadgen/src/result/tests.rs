@@ -96,7 +96,7 @@ fn figures_are_microseconds() {
     let load = LoadResult::of(&recorder(1_000, 0), &totals(1_000, 5_000_000), OFFERED);
     assert_eq!(load.requests, 1_000);
     assert!((load.client_cpu_us_per_request - 5.0).abs() < 1e-9);
-    let p50 = load.phases["steady"].latency_us.p50;
+    let p50 = load.phases["steady"].latency_us.unwrap().p50;
     assert!((p50 - 100.0).abs() < 0.2, "{p50}");
 }
 

@@ -23,7 +23,7 @@ fn suite(scenarios: &[&SuiteScenario]) -> Markup {
             // The table's head is not there on a phone.
             html! { (count(scenario.expectations)) span.phone { " expectations" } },
             cell(format!("{} s", digits(scenario.seconds))),
-            cell(scenario.reasons.join("; ")),
+            cell(scenario.remarks().join("; ")),
         ]
     };
     let rows: Vec<Vec<Markup>> = scenarios.iter().map(row).collect();

@@ -16,12 +16,12 @@ struct Figure {
 }
 
 const LINES: [Line; 12] = [
-    ("p50", |phase| of_ended(phase, phase.latency_us.p50)),
-    ("p90", |phase| of_ended(phase, phase.latency_us.p90)),
-    ("p99", |phase| of_ended(phase, phase.latency_us.p99)),
-    ("p99.9", |phase| of_ended(phase, phase.latency_us.p999)),
-    ("largest", |phase| of_ended(phase, phase.latency_us.max)),
-    ("p99 from the first byte sent", |phase| of_ended(phase, phase.service_us.p99)),
+    ("p50", |phase| phase.latency().and_then(|all| latency(all.p50))),
+    ("p90", |phase| phase.latency().and_then(|all| latency(all.p90))),
+    ("p99", |phase| phase.latency().and_then(|all| latency(all.p99))),
+    ("p99.9", |phase| phase.latency().and_then(|all| latency(all.p999))),
+    ("largest", |phase| phase.latency().and_then(|all| latency(all.max))),
+    ("p99 from the first byte sent", |phase| phase.service().and_then(|all| latency(all.p99))),
     ("added by the gateway to a service's answer, p50", |phase| phase.added_us.and_then(|added| latency(added.p50))),
     ("added by the gateway to a service's answer, p99", |phase| phase.added_us.and_then(|added| latency(added.p99))),
     ("as expected", |phase| phase.success().and_then(|share| plain(percent(share)))),
@@ -32,10 +32,6 @@ const LINES: [Line; 12] = [
 
 fn latency(us: f64) -> Option<Figure> {
     Some(Figure { text: duration(us), size: Some(us) })
-}
-
-fn of_ended(phase: &Phase, us: f64) -> Option<Figure> {
-    if phase.has_ended() { latency(us) } else { None }
 }
 
 fn plain(text: String) -> Option<Figure> {

@@ -81,11 +81,13 @@ pub struct Journey {
     pub completed: u64,
     /// Given up, since a step did not come out as expected.
     pub abandoned: u64,
-    /// How long a whole one took, thinking included.
-    pub duration_us: Quantiles,
+    /// How long a whole one took, thinking included; `null` where nobody went one to its end.
+    #[serde(default)]
+    pub duration_us: Option<Quantiles>,
     /// Each request by its step's name; of a page's parts `STEP/PART`.
     pub steps: BTreeMap<String, Phase>,
-    /// Each step that is a page of several parts: from its document's request to the last part's last byte.
+    /// Each step that is a page of several parts, and came whole: from its document's request to the last part's last
+    /// byte.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pages: BTreeMap<String, Quantiles>,
 }
@@ -93,10 +95,12 @@ pub struct Journey {
 /// One phase of a load.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Phase {
-    /// From the intended time.
-    pub latency_us: Quantiles,
-    /// From the first byte sent.
-    pub service_us: Quantiles,
+    /// From the intended time; `null` where no request ended.
+    #[serde(default)]
+    pub latency_us: Option<Quantiles>,
+    /// From the first byte sent; `null` as the latency is.
+    #[serde(default)]
+    pub service_us: Option<Quantiles>,
     /// From the first byte sent to the answer's head, less the mock's residence.
     #[serde(default)]
     pub added_us: Option<AddedQuantiles>,
@@ -108,9 +112,10 @@ pub struct Phase {
     /// Failures by cause.
     #[serde(default)]
     pub failures: BTreeMap<String, u64>,
-    /// Ok over all arrivals; of none a zero for form's sake, as their latencies are.
+    /// Ok over all arrivals; `null` where there were none.
+    #[serde(default)]
     #[schemars(range(min = 0.0, max = 1.0))]
-    pub success_ratio: f64,
+    pub success_ratio: Option<f64>,
 }
 
 impl Load {
@@ -154,7 +159,7 @@ impl Journey {
     /// How long a whole one took; `None` where nobody went one to its end.
     #[must_use]
     pub fn duration(&self) -> Option<&Quantiles> {
-        (self.completed > 0).then_some(&self.duration_us)
+        self.duration_us.as_ref().filter(|_| self.completed > 0)
     }
 }
 
@@ -172,15 +177,20 @@ impl Phase {
     }
 
     /// Whether any request ended, so that latencies are some.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
+    fn has_ended(&self) -> bool {
         self.arrivals() > self.outcome("dropped")
     }
 
-    /// From the intended time; `None` where no request ended.
+    /// From the intended time; `None` where no request ended. Results of before have zeros there.
     #[must_use]
     pub fn latency(&self) -> Option<&Quantiles> {
-        self.has_ended().then_some(&self.latency_us)
+        self.latency_us.as_ref().filter(|_| self.has_ended())
+    }
+
+    /// From the first byte sent; `None` as the latency is.
+    #[must_use]
+    pub fn service(&self) -> Option<&Quantiles> {
+        self.service_us.as_ref().filter(|_| self.has_ended())
     }
 
     /// Its answers by status, as in `200: 625; 429: 626; none: 3`; empty where nothing was counted.
@@ -196,7 +206,7 @@ impl Phase {
     /// The share of all arrivals that ended as expected; `None` of none.
     #[must_use]
     pub fn success(&self) -> Option<f64> {
-        (self.arrivals() > 0).then_some(self.success_ratio)
+        self.success_ratio.filter(|_| self.arrivals() > 0)
     }
 }
 
@@ -219,10 +229,13 @@ mod tests {
     fn of_nothing_there_is_neither_a_share_nor_a_latency() {
         let of = |outcome: [(&str, u64); 2]| Phase {
             outcome: outcome.map(|(name, count)| (name.to_owned(), count)).into(),
+            // As results of before have it.
+            latency_us: Some(Quantiles::default()),
+            success_ratio: Some(0.0),
             ..Phase::default()
         };
         let told = [[("ok", 0), ("dropped", 0)], [("ok", 0), ("dropped", 3)], [("failed", 1), ("dropped", 0)]]
-            .map(|outcome| (of(outcome).success(), of(outcome).has_ended()));
+            .map(|outcome| (of(outcome).success(), of(outcome).latency().is_some()));
         assert_eq!(told, [(None, false), (Some(0.0), false), (Some(0.0), true)]);
     }
 }

@@ -94,12 +94,23 @@ pub struct SuiteScenario {
     /// Expectations that did not hold, and what made it invalid, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
+    /// What to know of it beside them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
     /// The seed that it ran with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seed: Option<u64>,
     /// Its folder beside the suite's result, where its own page is; none where it could not be run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<String>,
+}
+
+impl SuiteScenario {
+    /// All that is told beside its verdict: reasons, then notes.
+    #[must_use]
+    pub fn remarks(&self) -> Vec<String> {
+        self.reasons.iter().cloned().chain(self.notes.iter().map(|note| format!("note: {note}"))).collect()
+    }
 }
 
 /// How bad a verdict is: the worst first.

@@ -70,9 +70,9 @@ fn loads(result: &ResultFile, figures: &mut Figures) {
     for (load_name, load) in &result.load {
         for (phase_name, phase) in &load.phases {
             let name = |figure: &str| format!("load.{load_name}.phases.{phase_name}.{figure}");
-            if phase.has_ended() {
-                figures.worse_when_more(name("latency_us.p50"), phase.latency_us.p50);
-                figures.worse_when_more(name("latency_us.p99"), phase.latency_us.p99);
+            if let Some(latency) = phase.latency() {
+                figures.worse_when_more(name("latency_us.p50"), latency.p50);
+                figures.worse_when_more(name("latency_us.p99"), latency.p99);
             }
             if let Some(success) = phase.success() {
                 figures.better_when_more(name("success_ratio"), success);

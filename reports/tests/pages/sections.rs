@@ -91,7 +91,7 @@ fn figures_are_where_they_should_be() {
         assert!(told.contains(part), "{part} is missing in {told}");
     }
     let rows: Vec<String> = document.descendants().filter(|node| node.tag_name().name() == "tr").map(words).collect();
-    let healed = reports::quantity::duration(fixture.result.load["steady"].phases["healed"].latency_us.p99);
+    let healed = reports::quantity::duration(fixture.result.load["steady"].phases["healed"].latency_us.unwrap().p99);
     assert!(rows.iter().any(|row| row.starts_with("p99 ") && row.contains(&healed)), "{rows:?}");
     assert!(rows.iter().any(|row| row.contains("orders/1") && row.contains("7.74 s") && row.contains("7.22 s")));
     assert!(words(document.root()).contains("AMD EPYC 7B13"));

@@ -78,8 +78,8 @@ fn of_result(result: &ResultFile, figures: &mut BTreeMap<String, f64>) {
             if let Some(success) = phase.success() {
                 figures.insert(format!("success.{name}"), round(success, 1e5));
             }
-            if phase.has_ended() {
-                figures.insert(format!("p99_ms.{name}"), round(phase.latency_us.p99 / 1e3, 1e3));
+            if let Some(latency) = phase.latency() {
+                figures.insert(format!("p99_ms.{name}"), round(latency.p99 / 1e3, 1e3));
             }
         }
     }

@@ -5,7 +5,8 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
+use loadgen::progress::bar;
 use loadgen::recorder::Recorder;
 use loadgen::sample::{Observer, Outcome, Sample, Totals};
 use reports::result::Moment;
@@ -81,12 +82,7 @@ pub(super) struct Watched {
 impl Watch {
     pub(super) fn new(watched: Watched) -> Self {
         let Watched { recorder, names, start_ns, length_ms, failing_port, injected_status, injected_at } = watched;
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::with_draw_target(Some(length_ms), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("  {bar:20.cyan} {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▌░"));
-            bar
-        });
+        let bar = std::io::stderr().is_terminal().then(|| bar(Some(length_ms), "  {bar:20.cyan} {wide_msg}"));
         Self {
             recorder,
             injected: 0,

@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use gateway::panic_words::panic_words;
 use loadgen::stdout;
 
 use crate::scenario::{self, Scenario};
@@ -141,7 +142,7 @@ fn examine(scenario: &Scenario, twice: bool) -> Result<Examined, virtual_time::S
         Ok(Ok(seen)) => seen,
         Ok(Err(virtual_time::SimulateError::Broke(reason))) => return Ok(broken("broke", reason)),
         Ok(Err(lacks)) => return Err(lacks),
-        Err(panic) => return Ok(broken("panic", text_of(&*panic))),
+        Err(panic) => return Ok(broken("panic", panic_words(&*panic).to_owned())),
     };
     let mut violations = check::violations(&facts, &seen);
     if twice && !matches!(run(), Ok(Ok(again)) if again == seen) {
@@ -154,11 +155,6 @@ fn examine(scenario: &Scenario, twice: bool) -> Result<Examined, virtual_time::S
         virtual_ns: u64::try_from(seen.elapsed.as_nanos()).unwrap_or(u64::MAX),
         violations,
     })
-}
-
-fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
 /// Writes a drawn world into a folder and reads it back as the scenario that it is.

@@ -96,13 +96,12 @@ impl Board<'_> {
 
     /// Whether the figures are the contenders' own: the driver had headroom, or each contender's core was full.
     fn validity(&self, environment: &Environment, interrupted: bool) -> Validity {
-        let mut reasons = Vec::new();
-        let mut valid = !interrupted;
+        let (mut reasons, mut notes) = (Vec::new(), Vec::new());
         let fastest = (0..self.contenders.len())
             .map(|index| self.middle(index, |one| one.requests_per_second))
             .fold(0.0, f64::max);
         let headroom = self.measured.direct_rps / fastest.max(1.0);
-        reasons.push(format!(
+        notes.push(format!(
             "driver straight to the mock: {:.0} requests/s, {headroom:.2} times the fastest contender",
             self.measured.direct_rps
         ));
@@ -112,51 +111,50 @@ impl Board<'_> {
                 .map(|index| self.contenders[index].name.clone())
                 .collect();
             if waiting.is_empty() {
-                reasons.push(format!(
-                    "below {HEADROOM}, since driver and mock share a core; each contender's own core was full, so the \
-                     figures are theirs"
+                notes.push(format!(
+                    "that is below {HEADROOM}, since driver and mock share a core; each contender's own was full, so \
+                     the figures are theirs"
                 ));
             } else {
-                valid = false;
                 reasons.push(format!(
-                    "below {HEADROOM}, and {} waited for driver or mock: their requests/s are the driver's, their CPU a \
-                     request holds for that rate",
+                    "the driver does {headroom:.2} times what the fastest contender does, less than {HEADROOM} times, \
+                     and {} waited for driver or mock: their requests/s are the driver's, their CPU a request holds for \
+                     that rate",
                     waiting.join(", ")
                 ));
             }
         }
         if self.options.rounds < 6 {
-            reasons.push("fewer than six rounds give no 95 % interval; it is the widest that they have".to_owned());
+            notes.push("fewer than six rounds give no 95 % interval; it is the widest that they have".to_owned());
         }
         for (index, contender) in self.contenders.iter().enumerate() {
             let not_ok: u64 = self.figures(index).iter().map(|one| one.not_ok).sum();
             if not_ok > 0 {
-                valid = false;
                 reasons.push(format!("{}: {not_ok} answers were not as expected", contender.name));
             }
             if self.per_idle.as_ref().is_some_and(|per_idle| per_idle[index].is_none()) {
-                reasons.push(format!("{}: does not hold so many idle connections here", contender.name));
+                notes.push(format!("{}: does not hold so many idle connections here", contender.name));
             }
             let reuse = self.middle(index, |one| one.reuse_ratio);
             if reuse < REUSED {
-                reasons.push(format!(
+                notes.push(format!(
                     "{}: {:.1} % of upstream requests on an open connection",
                     contender.name,
                     reuse * 100.0
                 ));
             }
         }
-        reasons.extend(processors::note(&environment.pinning));
+        notes.extend(processors::note(&environment.pinning));
         let steal_ratio = environment.steal_ratio;
         if steal_ratio > MOST_STOLEN {
-            valid = false;
             reasons.push(format!("the host took {:.1} % of the machine's time", steal_ratio * 100.0));
         }
         if interrupted {
             reasons.push("interrupted".to_owned());
         }
         let client_cpu_ratio = self.measured.driver_share;
-        Validity { valid, reasons, achieved_over_offered: 1.0, client_cpu_ratio, ..Validity::default() }
+        let valid = reasons.is_empty();
+        Validity { valid, reasons, notes, achieved_over_offered: 1.0, client_cpu_ratio, ..Validity::default() }
     }
 }
 

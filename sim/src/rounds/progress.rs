@@ -4,7 +4,8 @@
 use std::io::{IsTerminal, Write};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
+use loadgen::progress::bar;
 
 /// A bar on a terminal, a line a step elsewhere; nothing when quiet.
 #[derive(Debug)]
@@ -28,12 +29,7 @@ impl Progress {
     }
 
     fn styled(steps: Option<u64>, template: &str, quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(steps, ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template(template);
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▌░"));
-            bar
-        });
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(steps, template));
         Self { bar, quiet }
     }
 

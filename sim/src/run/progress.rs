@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
+use loadgen::progress::bar;
 
 use super::warm_up::WarmedUp;
 use super::watch::Live;
@@ -25,12 +26,7 @@ pub(super) struct Progress {
 impl Progress {
     /// Progress of a run; nothing is shown when `quiet`.
     pub(super) fn new(quiet: bool) -> Self {
-        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("  {bar:20.cyan} {wide_msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("█▌░"));
-            bar
-        });
+        let bar = (!quiet && std::io::stderr().is_terminal()).then(|| bar(None, "  {bar:20.cyan} {wide_msg}"));
         Self { bar, quiet, next_line_ms: AtomicU64::new(LINE_EVERY.as_millis() as u64) }
     }
 

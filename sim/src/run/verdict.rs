@@ -161,9 +161,6 @@ pub(crate) fn figure(figures: &Value, name: &str) -> Option<f64> {
     let mut keys = name.split('.');
     let mut at = figures;
     while let Some(key) = keys.next() {
-        if is_of_nothing(at, key) {
-            return None;
-        }
         match at.get(key) {
             Some(inner) => at = inner,
             None => return (is_scored(at, name) && is_zero(name, key, keys.next())).then_some(0.0),
@@ -188,21 +185,11 @@ fn is_zero(name: &str, key: &str, next: Option<&str>) -> bool {
     }
 }
 
-/// Whether `at` has `key` for form's sake alone: the share of no arrivals that went well, a latency that nobody had,
-/// the length of a journey that nobody went to its end.
-fn is_of_nothing(at: &Value, key: &str) -> bool {
-    match (key, at.get("outcome").and_then(Value::as_object)) {
-        ("success_ratio", Some(outcome)) => outcome.values().all(|count| count.as_u64() == Some(0)),
-        ("latency_us" | "service_us", Some(outcome)) => {
-            outcome.iter().all(|(name, count)| name == "dropped" || count.as_u64() == Some(0))
-        }
-        ("duration_us", None) => at.get("completed").and_then(Value::as_u64) == Some(0),
-        _ => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use loadgen::recorder::Recorder;
+    use loadgen::result::PhaseResult;
+    use loadgen::sample::Observer;
     use serde_json::json;
 
     use super::*;
@@ -276,10 +263,11 @@ mod tests {
     #[test]
     fn of_no_requests_there_is_neither_a_share_nor_a_latency() {
         let nothing = |dropped: u64| {
-            json!({ "latency_us": { "p99": 0.0 }, "service_us": { "p99": 0.0 }, "success_ratio": 0.0,
-                "outcome": { "ok": 0, "rejected": 0, "failed": 0, "dropped": dropped, "client_error": 0 } })
+            let mut recorder = Recorder::new("late", 0);
+            (0..dropped).for_each(|at_ns| recorder.dropped(at_ns));
+            PhaseResult::of(&recorder.phases()[0])
         };
-        let journey = json!({ "completed": 0, "abandoned": 2, "duration_us": { "p50": 0.0 } });
+        let journey = reports::result::Journey { abandoned: 2, ..Default::default() };
         let figures = json!({ "late": nothing(0), "full": nothing(7), "shop": journey });
         let value = |figure: &str| {
             let at_most = ExpectPart { figure: figure.to_owned(), min: None, max: Some(1e9), above: None, per: None };

@@ -32,7 +32,7 @@ use std::time::Duration;
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
 use loadgen::environment::{CpuTicks, Environment};
 use loadgen::stdout;
-use reports::result::{Kind, ResultFile, Validity, Verdict};
+use reports::result::{Claim as Recorded, Kind, ResultFile, Validity, Verdict};
 
 use crate::children::Programs;
 use crate::demo::findings::same;
@@ -162,6 +162,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
     let folder = Folder::make(options.out.as_deref(), options.study.name());
     let folder = folder.map_err(|(path, source)| StudyError::File { path, source })?.path().to_path_buf();
     let mut result = earlier(options.study, &folder)?;
+    let left_before = left_of(&result, options.study);
     let ticks = CpuTicks::read();
     let progress = Progress::of_lines(options.json);
     let tell = |text: &str| progress.say(text);
@@ -199,7 +200,8 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         result.claims.push(told);
         result.capacity.extend(done.capacity.map(|capacity| (claim.id.to_owned(), capacity)));
         result.environment = done.environment.unwrap_or_else(|| machine(&ticks, cores));
-        finish(&mut result, options, &chosen[number + 1..]);
+        let left: Vec<&Claim> = left_before.iter().chain(&chosen[number + 1..]).copied().collect();
+        finish(&mut result, options, &left);
         write(&result, &folder)?;
     }
     drop(progress);
@@ -230,6 +232,13 @@ fn earlier(study: Study, folder: &Path) -> Result<ResultFile, StudyError> {
     }
 }
 
+/// The claims that an earlier run was to measure and did not, as its result says.
+fn left_of(result: &ResultFile, study: Study) -> Vec<&'static Claim> {
+    let reasons = result.validity.reasons.iter();
+    let words: Vec<&str> = reasons.flat_map(|reason| reason.split(|c: char| !c.is_ascii_alphanumeric())).collect();
+    study.claims().iter().copied().filter(|claim| words.contains(&claim.id)).collect()
+}
+
 fn machine(ticks: &CpuTicks, cores: usize) -> reports::result::Environment {
     same(&Environment { cores, ..Environment::read(ticks) })
 }
@@ -244,9 +253,18 @@ fn finish(result: &mut ResultFile, options: &Options, left: &[&Claim]) {
     result.started_at = rfc3339(unix_seconds());
     result.command.clone_from(&options.command);
     gateway::build::COMMIT.clone_into(&mut result.commit);
-    let is_missing = |claim: &&&Claim| result.claims.iter().all(|one| one.id != claim.id);
-    let missing: Vec<&Claim> = left.iter().filter(is_missing).copied().collect();
-    (result.validity, result.verdict) = whole(&missing);
+    (result.validity, result.verdict) = whole(&missing(&result.claims, left));
+}
+
+/// Those of the claims that are `left` of which the result has nothing, each once.
+fn missing<'a>(measured: &[Recorded], left: &[&'a Claim]) -> Vec<&'a Claim> {
+    let mut missing: Vec<&Claim> = Vec::new();
+    for &claim in left {
+        if !measured.iter().any(|one| one.id == claim.id) && !missing.iter().any(|one| one.id == claim.id) {
+            missing.push(claim);
+        }
+    }
+    missing
 }
 
 /// Whether a result is whole of which these claims are left.

@@ -6,7 +6,7 @@ use std::path::Path;
 use gateway::algorithms::criticality::Criticality;
 
 use super::Study;
-use reports::result::{ClaimVerdict, Unit};
+use reports::result::{Claim as Recorded, ClaimVerdict, ResultFile, Unit};
 use serde_json::{Value, json};
 
 use super::experiment::{Claim, Draw, Figure, Kind, Work};
@@ -276,4 +276,20 @@ fn a_study_that_was_interrupted_says_what_is_missing() {
     assert_eq!((validity.valid, verdict), (false, reports::result::Verdict::Invalid));
     assert_eq!(validity.reasons, ["interrupted: A4, A5 were not measured"]);
     assert_eq!(super::whole(&claims[15..16]).0.reasons, ["interrupted: A16 was not measured"]);
+}
+
+#[test]
+fn a_claim_that_is_measured_alone_makes_no_interrupted_study_whole() {
+    let claims = Study::Article.claims();
+    let measured = |id: &str| Recorded { id: id.to_owned(), ..Recorded::default() };
+    let interrupted = ResultFile { validity: super::whole(&claims[9..12]).0, ..ResultFile::default() };
+    let left = super::left_of(&interrupted, Study::Article);
+    assert_eq!(left.iter().map(|claim| claim.id).collect::<Vec<_>>(), ["A10", "A11", "A12"], "and not A1");
+    // `--only A11`, and then the others.
+    let missing = super::missing(&[measured("A1"), measured("A11")], &left);
+    assert_eq!(super::whole(&missing).0.reasons, ["interrupted: A10, A12 were not measured"]);
+    assert_eq!(super::missing(&[], &[left[0], left[1], left[0]]).len(), 2, "each is told once");
+    let all = ["A10", "A11", "A12"].map(measured);
+    assert_eq!(super::whole(&super::missing(&all, &left)).1, reports::result::Verdict::Pass);
+    assert!(super::left_of(&ResultFile::default(), Study::Article).is_empty());
 }

@@ -230,6 +230,7 @@ impl Done {
             seconds: self.seconds,
             expectations: self.result.as_ref().map_or(0, |result| result.expectations.len() as u64),
             reasons,
+            notes: self.result.as_ref().map(|result| result.validity.notes.clone()).unwrap_or_default(),
             seed: self.result.as_ref().ok().map(|result| result.seed),
             folder: self.result.is_ok().then(|| self.name.clone()),
         }
@@ -331,6 +332,17 @@ mod tests {
         let told = first.to_result();
         assert_eq!((told.verdict, told.seconds), (Verdict::Pass, 2.0));
         assert_eq!(told.reasons, ["run 1 was not valid: the host took 2.0 %"]);
+    }
+
+    #[test]
+    fn what_is_to_be_known_of_a_scenario_stands_in_the_suites_table() {
+        let mut one = done(Verdict::Pass);
+        one.result.as_mut().unwrap().validity.notes.push("it expects nothing".to_owned());
+        let told = one.to_result();
+        assert_eq!((told.reasons.len(), told.notes.as_slice()), (0, ["it expects nothing".to_owned()].as_slice()));
+        let result = ResultFile { kind: Kind::Suite, scenarios: vec![told], ..ResultFile::default() };
+        assert!(show::table(&[one], &result, Path::new("out")).contains("\nx\n  - note: it expects nothing\n"));
+        assert!(reports::text::render(&result).contains("  - note: it expects nothing\n"));
     }
 
     #[test]

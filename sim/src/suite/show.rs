@@ -33,6 +33,7 @@ pub(super) fn table(done: &[Done], result: &ResultFile, out: &Path) -> String {
         };
         let first: Option<&Phase> =
             result.load.values().next().and_then(|load| load.phases_in_order().first().map(|(_, phase)| *phase));
+        let latency = first.and_then(Phase::latency);
         let (ok, all) = result
             .load
             .values()
@@ -43,17 +44,17 @@ pub(super) fn table(done: &[Done], result: &ResultFile, out: &Path) -> String {
             one.name.clone(),
             verdict,
             all.to_string(),
-            first.map(|phase| micros(phase.latency_us.p50)).unwrap_or_default(),
-            first.map(|phase| micros(phase.latency_us.p99)).unwrap_or_default(),
+            latency.map(|all| micros(all.p50)).unwrap_or_default(),
+            latency.map(|all| micros(all.p99)).unwrap_or_default(),
             cpu_us.map(|cpu_us| format!("{cpu_us:.1}")).unwrap_or_default(),
             format!("{:.2} %", ok as f64 * 100.0 / f64::from(u32::try_from(all.max(1)).unwrap_or(u32::MAX))),
             seconds,
         ]);
     }
     let mut text = table.lines().join("\n") + "\n\n";
-    for scenario in result.scenarios.iter().filter(|scenario| !scenario.reasons.is_empty()) {
+    for scenario in result.scenarios.iter().filter(|scenario| !scenario.remarks().is_empty()) {
         text += &format!("{}\n", scenario.name);
-        text.extend(scenario.reasons.iter().map(|reason| format!("  - {reason}\n")));
+        text.extend(scenario.remarks().iter().map(|remark| format!("  - {remark}\n")));
     }
     let seconds: f64 = done.iter().map(|done| done.seconds).sum();
     text += &format!("\nverdict  {}, {} scenarios in {seconds:.0} s\n", word(result.verdict), done.len());

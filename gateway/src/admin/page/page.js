@@ -284,6 +284,7 @@ const WRONG = {
   restart: p => `A restart is needed (${p.name})`,
   tracing: () => "The collector does not take all spans",
   access_log: p => `The access log (${p.name}) could not be written`,
+  event_file: p => `The file of events (${p.name}) could not be written`,
   access_log_drops: p => `Access records (${p.name}) were dropped`,
   certificate: p => `The certificate of ${p.name}`,
   revocation_list: p => `The revocation list of ${p.name}`,

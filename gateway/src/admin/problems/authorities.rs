@@ -15,31 +15,30 @@ use crate::upstream::Upstream;
 /// at.
 const STILL_FAILING: i64 = 10_000_000_000;
 
-/// Of each route that asks, what was counted: requests that were refused, and those that passed unasked. `None` before
-/// the first look.
+/// Of each route that asks or has asked, what was counted: requests that were refused, and those that passed unasked.
+/// It is kept of routes that are gone too, as their counters are: one that a reload brings back has a past.
 #[derive(Debug, Default)]
-pub(super) struct AuthorityWatch(Option<HashMap<Arc<str>, [Rising; 2]>>);
+pub(super) struct AuthorityWatch(HashMap<Arc<str>, [Rising; 2]>);
 
-/// Adds each service that lately did not say whether requests may pass. Of a route that is gone nothing is kept.
+impl AuthorityWatch {
+    /// Whether what this route counted has grown lately. One that was never looked at began with nothing.
+    fn look(&mut self, route: &Arc<str>, totals: [u64; 2], now: i64) -> [bool; 2] {
+        let counted = self.0.entry(Arc::clone(route)).or_default();
+        [0, 1].map(|at| counted[at].look(totals[at], STILL_FAILING, now))
+    }
+}
+
+/// Adds each service that lately did not say whether requests may pass.
 pub(super) fn of<N: Network>(snapshot: &Snapshot<N>, watch: &mut AuthorityWatch, now: i64, found: &mut Vec<Problem>) {
-    let is_first = watch.0.is_none();
-    let (mut before, mut looked) = (watch.0.take().unwrap_or_default(), HashMap::new());
     let mut silent: BTreeMap<&str, (&Upstream<N>, bool)> = BTreeMap::new();
     for route in &snapshot.routes {
         let Some(authority) = &route.authority else { continue };
-        let name = route.series.name();
-        let totals = route.series.unheard();
-        // Counters live as long as the process: one that a reload brought back has a past.
-        let new = || if is_first { <[Rising; 2]>::default() } else { totals.map(Rising::from) };
-        let mut counted: [Rising; 2] = looked.remove(name).or_else(|| before.remove(name)).unwrap_or_else(new);
-        let grows = [0, 1].map(|at| counted[at].look(totals[at], STILL_FAILING, now));
-        looked.insert(Arc::clone(name), counted);
+        let grows = watch.look(route.series.name(), route.series.unheard(), now);
         if grows != [false; 2] {
             let upstream = &*authority.upstream;
             silent.entry(&*upstream.name).or_insert((upstream, false)).1 |= grows[0];
         }
     }
-    watch.0 = Some(looked);
     found.extend(silent.into_values().map(|(upstream, refuses)| silence_of(upstream, refuses)));
 }
 
@@ -62,5 +61,22 @@ fn silence_of<N: Network>(upstream: &Upstream<N>, refuses: bool) -> Problem {
         } else {
             "look at the service: requests pass unasked meanwhile, as `on_error` of their routes says"
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: i64 = 1_000_000_000;
+
+    #[test]
+    fn a_new_route_begins_with_nothing_and_one_that_comes_back_where_it_was() {
+        let mut watch = AuthorityWatch::default();
+        let (old, new): (Arc<str>, Arc<str>) = ("old".into(), "new".into());
+        assert_eq!(watch.look(&old, [7, 0], 0), [true, false], "whatever was before the first look");
+        assert_eq!(watch.look(&new, [0, 2], SECOND), [false, true], "all of it since a reload");
+        assert_eq!(watch.look(&old, [7, 0], 60 * SECOND), [false; 2], "that was before it was gone");
+        assert_eq!(watch.look(&old, [8, 0], 61 * SECOND), [true, false]);
     }
 }

@@ -121,11 +121,6 @@ pub(super) struct Rising {
 }
 
 impl Rising {
-    /// One that stood so when it was seen first, after the process began: how it came there is no news.
-    pub(super) fn from(known: u64) -> Self {
-        Self { known, at: None }
-    }
-
     /// Whether it has grown within this time, nanoseconds.
     pub(super) fn look(&mut self, value: u64, within: i64, now: i64) -> bool {
         if value > self.known {
@@ -199,8 +194,5 @@ mod tests {
         assert!(dropped.look(7, 60 * SECOND, 60 * SECOND));
         assert!(!dropped.look(7, 60 * SECOND, 61 * SECOND));
         assert!(dropped.look(8, 60 * SECOND, 62 * SECOND));
-        let mut known = Rising::from(7);
-        assert!(!known.look(7, 60 * SECOND, 63 * SECOND), "that was another day");
-        assert!(known.look(8, 60 * SECOND, 64 * SECOND));
     }
 }

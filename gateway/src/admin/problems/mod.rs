@@ -10,7 +10,7 @@ mod own;
 mod upstreams;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use axum::Json;
@@ -26,6 +26,7 @@ use super::State;
 use super::drain::{self, Progress};
 use crate::clock::Clock;
 use crate::config::settings::Config;
+use crate::locked::lock;
 use crate::network::Network;
 use crate::reload::TEXT;
 use crate::telemetry::timestamp::rfc3339;
@@ -117,7 +118,7 @@ fn look<'s, N: Network>(state: &'s State<N>, drain: Option<&Progress>) -> (Vec<P
         unix_us: shared.clock.unix_us(at),
     };
     let both = (now.ns, now.unix_us);
-    let mut kept = state.problems.0.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut kept = lock(&state.problems.0);
     let (board, log, authorities) = &mut *kept;
     let snapshot = state.gateway.snapshot();
     let mut found = Vec::new();
@@ -130,6 +131,7 @@ fn look<'s, N: Network>(state: &'s State<N>, drain: Option<&Progress>) -> (Vec<P
     own::of_identity(shared, &mut found);
     found.extend(own::of_tracing(shared));
     own::of_log(&shared.log, log, now.ns, &mut found);
+    found.extend(own::of_event_file(&shared.events));
     own::of_certificates(shared, both, &mut found);
     let file = state.reloader.path().unwrap_or(Path::new(TEXT)).display().to_string();
     found.extend(own::of_reload(state.reloader.refused().as_ref(), &file, both));

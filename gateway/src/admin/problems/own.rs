@@ -13,6 +13,7 @@ use crate::reload::ReloadReport;
 use crate::shard::Shared;
 use crate::store::Store;
 use crate::telemetry::access_log::AccessLog;
+use crate::telemetry::events::Events;
 use crate::telemetry::metrics::ShedReason;
 use crate::tls::expiry::What;
 
@@ -102,6 +103,20 @@ pub(super) fn of_log(log: &AccessLog, watch: &mut LogWatch, now: i64, found: &mu
             remedy: "what reads or holds the log is too slow: a faster disk, or fewer records by `sample`",
         });
     }
+}
+
+/// The file that `--events` names.
+pub(super) fn of_event_file(events: &Events) -> Option<Problem> {
+    let (path, why) = events.file_fails()?;
+    Some(Problem {
+        what: "event_file",
+        name: path.display().to_string(),
+        severity: Severity::Warn,
+        since: None,
+        why,
+        feels: Feels::Nobody,
+        remedy: "make room, or let it be written: events that it does not take are counted there, and no more",
+    })
 }
 
 /// When it was by the monotonic clock, of a time of day in seconds.

@@ -71,14 +71,9 @@ fn kind(kind: Kind) -> Value {
         Kind::Shared(def, without) => fields(def, false, without),
         Kind::Tables(def) => json!({"type": "array", "items": table(def, true)}),
         Kind::Map(_, element) => json!({"type": "object", "additionalProperties": self::kind(*element)}),
-        Kind::Tagged(tag, variants) => {
-            let variant = |(word, def): &(&str, &'static TableDef)| {
-                let mut schema = table(def, true);
-                // Which of them it is has to be written, or each would be one that it may be.
-                schema["properties"][tag]["const"] = json!(word);
-                schema
-            };
-            json!({"oneOf": variants.iter().map(variant).collect::<Vec<_>>()})
+        // The tag of each takes its own word alone, or a variable: then the other keys say which it may be.
+        Kind::Tagged(_, variants) => {
+            json!({"anyOf": variants.iter().map(|(_, def)| table(def, true)).collect::<Vec<_>>()})
         }
         Kind::OrFalse(def) => json!({"anyOf": [table(def, true), {"const": false}]}),
         Kind::Short(short, def) => json!({"anyOf": [self::kind(*short), table(def, true)]}),

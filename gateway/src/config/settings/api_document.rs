@@ -15,7 +15,12 @@ pub enum ApiDocument {
     /// A file, as read when the configuration was.
     File(DocumentFile),
     /// What the route's upstream is asked for.
-    Upstream(PathAndQuery),
+    Upstream {
+        /// The path and query that are asked for.
+        path: PathAndQuery,
+        /// As they are written in the configuration, where variables stand by their names.
+        written: Box<str>,
+    },
 }
 
 /// A file with a document.
@@ -23,7 +28,7 @@ pub enum ApiDocument {
 pub struct DocumentFile {
     /// Where it is.
     pub path: PathBuf,
-    /// As it is written in the configuration.
+    /// As it is written in the configuration, where variables stand by their names.
     pub written: Box<str>,
     /// Its bytes; empty where it could not be read, and then the configuration is refused.
     pub text: Arc<[u8]>,
@@ -49,7 +54,7 @@ impl ApiDocument {
     pub fn key(&self, route: &Route) -> Key {
         match self {
             Self::File(file) => Key::File(file.path.clone()),
-            Self::Upstream(path) => Key::Upstream(asked(route), path.to_string()),
+            Self::Upstream { path, .. } => Key::Upstream(asked(route), path.to_string()),
         }
     }
 }
@@ -65,11 +70,11 @@ fn asked(route: &Route) -> Arc<str> {
 }
 
 impl fmt::Display for ApiDocument {
-    /// As it is written, but for a query's values.
+    /// As it is written, variables by their names, but for a query's values.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => f.write_str(&file.written),
-            Self::Upstream(path) => f.write_str(&target::shown(path.as_str())),
+            Self::Upstream { written, .. } => f.write_str(&target::shown(written)),
         }
     }
 }

@@ -140,7 +140,7 @@ impl Config {
         let stores = self.stores.iter().filter_map(|store| Some(store.ca.as_ref()?.file.clone()));
         let document = |route: &Arc<Route>| match &route.openapi {
             Some(ApiDocument::File(file)) => Some(file.path.clone()),
-            Some(ApiDocument::Upstream(_)) | None => None,
+            Some(ApiDocument::Upstream { .. }) | None => None,
         };
         let documents = self.routes.iter().filter_map(document);
         let problems = self.routes.iter().filter_map(|route| route.problems.as_ref()).chain(&self.server.problems);

@@ -90,15 +90,16 @@ pub(crate) fn tells_no_secret(context: &mut Context<'_>, root: &Reader<'_>) {
 }
 
 /// Whether a route takes a request by a value, in this table of it and of such a name, that a variable fills in: who
-/// knows it is let in.
+/// knows it is let in. A value that only wants it to be there (`*`) is none.
 pub(super) fn is_asked_as_secret(root: &Reader<'_>, table: &str, is: impl Fn(&str) -> bool) -> bool {
     let shared = root.table("defaults").get("route");
     let policies = root.map("policies").iter().map(|entry| &entry.node);
     let all = root.nodes("routes").iter().chain(shared).chain(policies);
+    let is_secret = |value: &Node| value.is_filled_in() && value.text() != Some("*");
     let conditions = |node: &'_ Node| {
         node.table()
             .and_then(|route| route.get(table)?.table())
-            .is_some_and(|asked| asked.entries.iter().any(|entry| is(&entry.key) && entry.node.is_filled_in()))
+            .is_some_and(|asked| asked.entries.iter().any(|entry| is(&entry.key) && is_secret(&entry.node)))
     };
     all.into_iter().any(conditions)
 }

@@ -3,13 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use redis::{Cmd, RedisResult, Value};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::scripts::Buckets;
+use crate::locked::lock;
 use crate::store::Script;
 
 /// How long a command takes to the store and its answer back, by the gateway's number and the time since the start.
@@ -51,13 +52,13 @@ impl Double {
     pub(crate) fn put_up(name: &str, delay: Delay, troubles: Troubles) -> Arc<Self> {
         let (kept, connections) = (Mutex::default(), AtomicUsize::new(0));
         let double = Arc::new(Self { origin: Instant::now(), delay, troubles, kept, connections });
-        ALL.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&double));
+        lock(&ALL).insert(name.to_owned(), Arc::clone(&double));
         double
     }
 
     /// The one of this name.
     pub(crate) fn find(name: &str) -> Option<Arc<Self>> {
-        ALL.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        lock(&ALL).get(name).cloned()
     }
 
     /// Somebody connects.
@@ -72,7 +73,7 @@ impl Double {
 
     /// How many tokens, of this time, a bucket lacks.
     pub(crate) fn lacks(&self, key: &str, token: u64) -> u64 {
-        let (kept, token) = (self.kept.lock().unwrap_or_else(PoisonError::into_inner), token as i64);
+        let (kept, token) = (lock(&self.kept), token as i64);
         let debt = kept.buckets.0.get(key).map_or(0, |bucket| bucket.debt(token, self.now()));
         (debt.max(0) as u64).div_ceil(token as u64)
     }
@@ -84,7 +85,7 @@ impl Double {
     /// Waits until it has done what came before, and so many commands.
     async fn work(&self, commands: usize) {
         let until = {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = lock(&self.kept);
             let until = kept.free_at.unwrap_or(self.origin).max(Instant::now()) + self.troubles.each * commands as u32;
             kept.free_at = Some(until);
             until
@@ -108,7 +109,7 @@ impl Double {
             if (from..until).contains(&now) {
                 return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused).into());
             }
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = lock(&self.kept);
             if now >= until && !kept.forgot {
                 *kept = Kept { forgot: true, ..Kept::default() };
             }
@@ -130,7 +131,7 @@ impl Double {
         let (_evalsha, script) = (words.next(), words.next().unwrap());
         let count: usize = words.next().unwrap().parse().unwrap();
         let keys: Vec<String> = words.by_ref().take(count).collect();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = lock(&self.kept);
         if script == Script::Alive.hash() {
             kept.beats.insert(words.next().unwrap(), Instant::now());
             kept.beats.retain(|_, at| at.elapsed() < Duration::from_secs(5));

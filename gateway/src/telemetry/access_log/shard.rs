@@ -1,8 +1,9 @@
 //! One worker's waiting lines.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
+use crate::locked::lock;
 use crate::telemetry::record::AccessRecord;
 use crate::telemetry::timestamp::Stamper;
 
@@ -115,7 +116,7 @@ impl Shard {
 
     /// A panic while a line was written leaves at worst half a line: better than no log.
     fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.waiting)
     }
 }
 

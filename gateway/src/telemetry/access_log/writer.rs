@@ -4,13 +4,14 @@
 
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::shard::Shard;
 use super::sink::Sink;
 use crate::clock::Clock;
+use crate::locked::lock;
 
 /// How long a batch gathers. Long enough that a busy gateway wakes the writer 50 times a second, short enough for
 /// somebody who looks at the log.
@@ -119,7 +120,7 @@ impl Shared {
     }
 
     pub(super) fn last_failure(&self) -> Option<WriteFailure> {
-        self.last_failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.last_failure).clone()
     }
 
     /// Whether the last write failed, or a file is still to be opened anew.
@@ -132,7 +133,7 @@ impl Shared {
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
-        self.control.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.control)
     }
 }
 
@@ -300,7 +301,7 @@ impl Writer {
     fn count_failure(&self, detail: String) {
         let output = self.sink.as_ref().map(Sink::name).unwrap_or_default();
         let failure = WriteFailure { output, detail };
-        *self.shared.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        *lock(&self.shared.last_failure) = Some(failure);
         self.shared.write_failures.fetch_add(1, Ordering::Relaxed);
     }
 

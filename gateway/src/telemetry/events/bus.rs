@@ -4,13 +4,15 @@
 //! everybody wants to know what happened, pushes out nothing that is rare. Numbers go through both.
 
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::watch;
 
 use super::event::{Event, Stamped};
 use super::kind::{Kind, Kinds};
+use crate::locked::lock;
 use crate::telemetry::told::Voice;
 
 /// Events that are kept in each of the two rings: a follower that takes turns of a second misses none of 30,000
@@ -28,6 +30,8 @@ pub struct Events {
     asked: [AtomicU32; Kind::ALL.len()],
     missed: AtomicU64,
     changed: watch::Sender<u64>,
+    /// The file that they are written to, and why it does not take them; `None` while it does, or where there is none.
+    file_fails: Mutex<Option<(PathBuf, String)>>,
     /// Where goes what is said of them beside.
     voice: Voice,
 }
@@ -101,6 +105,7 @@ impl Events {
             asked: Default::default(),
             missed: AtomicU64::new(0),
             changed: watch::Sender::new(0),
+            file_fails: Mutex::default(),
             voice: Voice::default(),
         }
     }
@@ -138,6 +143,11 @@ impl Events {
     /// Events that some follower was too slow for.
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
+    }
+
+    /// The file that they are written to, and why it does not take them; `None` while it does.
+    pub fn file_fails(&self) -> Option<(PathBuf, String)> {
+        lock(&self.file_fails).clone()
     }
 
     /// Follows these kinds from the event after number `after`; `None` is from now on.
@@ -181,7 +191,7 @@ impl Events {
     }
 
     fn lock(&self) -> MutexGuard<'_, Rings> {
-        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.rings)
     }
 }
 
@@ -233,13 +243,18 @@ impl Follower {
         }
     }
 
+    /// What this follower writes to, and why that does not take it, if it does not.
+    pub(super) fn tell_of_file(&self, path: &Path, fails: Option<&str>) {
+        *lock(&self.events.file_fails) = fails.map(|why| (path.to_owned(), why.to_owned()));
+    }
+
     /// Whether it has looked at all that is there: else what was taken last says nothing of what is behind it.
     pub(super) fn is_at_end(&self) -> bool {
         self.next > self.events.lock().last
     }
 
     /// What is there now, which may be nothing of interest.
-    pub(super) fn take(&mut self) -> Batch {
+    pub(crate) fn take(&mut self) -> Batch {
         let mut batch = Batch::default();
         let rings = self.events.lock();
         for at in (0..2).filter(|at| self.follows[*at]) {

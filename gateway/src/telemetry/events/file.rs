@@ -25,8 +25,8 @@ const SET_US: u64 = 10_000;
 pub struct EventFile {
     path: PathBuf,
     file: Arc<File>,
-    /// It is told to fail.
-    is_failing: bool,
+    /// Why it is told to fail.
+    fails: Option<String>,
     /// It could not be opened anew when it should; that is tried again before what is written next.
     owes_renewal: bool,
     /// Events that are not in it since it was last written.
@@ -42,7 +42,7 @@ impl EventFile {
     /// It cannot be opened or made.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = Arc::new(appended::open(path)?);
-        Ok(Self { path: path.to_owned(), file, is_failing: false, owes_renewal: false, lost: 0, is_torn: false })
+        Ok(Self { path: path.to_owned(), file, fails: None, owes_renewal: false, lost: 0, is_torn: false })
     }
 
     /// Writes lines behind how many events were lost before. What cannot be written is given up; that is said once.
@@ -99,10 +99,11 @@ impl EventFile {
     }
 
     fn tell(&mut self, failed: Option<io::Error>) {
-        if std::mem::replace(&mut self.is_failing, failed.is_some()) != failed.is_some() {
-            let detail = failed.map(|error| error.to_string());
-            notice::event_file(&Voice::StandardError, &self.path, detail.as_deref());
+        let why = failed.map(|error| error.to_string());
+        if self.fails.is_some() != why.is_some() {
+            notice::event_file(&Voice::StandardError, &self.path, why.as_deref());
         }
+        self.fails = why;
     }
 }
 
@@ -190,6 +191,7 @@ pub async fn write_to(
     let mut end = pin!(end);
     let mut time = TimeOfDay { clock, ahead_us: None };
     say(&mut file, &mut time, &Batch::default()).await;
+    follower.tell_of_file(&file.path, file.fails.as_deref());
     loop {
         let (batch, renews) = tokio::select! {
             batch = follower.next() => (Some(batch), file.owes_renewal || appended::is_gone(&file.file)),
@@ -200,6 +202,7 @@ pub async fn write_to(
             time.ahead_us = None;
         }
         say(&mut file, &mut time, &batch.unwrap_or_default()).await;
+        follower.tell_of_file(&file.path, file.fails.as_deref());
     }
     loop {
         let rest = follower.take();
@@ -346,7 +349,7 @@ mod tests {
         std::fs::create_dir(&path).unwrap();
         assert!(!file.renew().await);
         file.write(of("{\"a\":3}\n")).await;
-        assert!(file.is_failing && file.owes_renewal, "it is not well by what the old one takes");
+        assert!(file.fails.is_some() && file.owes_renewal, "it is not well by what the old one takes");
         assert_eq!(read(&folder.path().join("events.jsonl.2")), "{\"a\":2}\n{\"a\":3}\n");
     }
 
@@ -360,11 +363,11 @@ mod tests {
         // What this follower missed is not there either; the time of day is no event.
         let missed = Lines { text: missed(500) + "{}\n{}\n", events: vec![500, 0, 1] };
         assert!(!file.write(missed).await);
-        assert!(file.is_failing && file.lost == 503 && !file.is_torn, "{}", file.lost);
+        assert!(file.fails.is_some() && file.lost == 503 && !file.is_torn, "{}", file.lost);
         file.path.clone_from(&path);
         assert!(file.renew().await);
         file.write(of("{\"a\":1}\n")).await;
-        assert!(!file.is_failing);
+        assert!(file.fails.is_none());
         let text = std::fs::read_to_string(&path).unwrap();
         assert_eq!(text, "{\"kind\":\"missed\",\"events\":503}\n{\"a\":1}\n");
     }

@@ -3,10 +3,12 @@
 //!
 //! Only traced requests pay for it. Memory is taken when the first comes, and is bounded by the number of buckets.
 
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use super::{DurationHistogram, HistogramTotals};
+
+use crate::locked::lock;
 
 /// A request that was traced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,10 +41,6 @@ impl Exemplars {
             totals.exemplars.clone_from(&lock(kept));
         }
     }
-}
-
-fn lock(kept: &Mutex<Vec<Option<Exemplar>>>) -> MutexGuard<'_, Vec<Option<Exemplar>>> {
-    kept.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

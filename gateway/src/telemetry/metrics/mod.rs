@@ -18,6 +18,7 @@ mod histogram;
 mod limit;
 mod registry;
 mod route;
+mod route_results;
 mod seldom;
 mod shards;
 mod share;
@@ -36,9 +37,8 @@ pub use gateway::{Announcement, GatewaySeries, HandshakeResult, ListenerSeries, 
 pub use histogram::{Histogram, HistogramTotals};
 pub use limit::{LimitDecision, LimitSeries};
 pub use registry::{Ejections, EndpointBreaker, EndpointInFlight, HeldPlaces, OVERFLOW, Registry, RouteBreaker};
-pub use route::{
-    CacheUse, CoalesceResult, CompressedTotals, FallbackResult, MirrorResult, RouteSeries, RouteTotals, WordResult,
-};
+pub use route::{CompressedTotals, RouteSeries, RouteTotals};
+pub use route_results::{CacheUse, CoalesceResult, FallbackResult, MirrorResult, WordResult};
 pub(crate) use shards::{is_own_thread, own_thread};
 pub use share::ShareSeries;
 pub use span::{SpanResult, SpanSeries};

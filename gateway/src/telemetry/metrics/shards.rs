@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock};
+
+use crate::locked::lock;
 
 /// A value for each worker, in two parts: one that its own thread alone writes, without locked instructions, and one
 /// for whoever else counts on the worker's behalf (a sibling that took a connection over, a task that an embedding
@@ -25,7 +27,7 @@ static OWNER: Mutex<(usize, usize)> = Mutex::new((0, 0));
 /// writes. Not beside another gateway's workers: what is counted here is then shared, as it is by any other thread.
 #[must_use]
 pub(crate) fn own_thread(gateway: usize, worker: usize) -> OwnThread {
-    let mut owner = OWNER.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut owner = lock(&OWNER);
     let is_own = owner.1 == 0 || owner.0 == gateway;
     if is_own {
         *owner = (gateway, owner.1 + 1);
@@ -44,7 +46,7 @@ impl Drop for OwnThread {
     fn drop(&mut self) {
         if self.is_own {
             WORKER.set(usize::MAX);
-            OWNER.lock().unwrap_or_else(PoisonError::into_inner).1 -= 1;
+            lock(&OWNER).1 -= 1;
         }
     }
 }

@@ -8,6 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use crate::locked::lock;
+
 /// Lines that may wait, beside the one that is being written.
 const MOST_LINES: usize = 256;
 /// Bytes beyond which no further line is taken.
@@ -110,7 +112,7 @@ impl Shared {
 
     /// Nothing can be half done under it.
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.queue)
     }
 }
 

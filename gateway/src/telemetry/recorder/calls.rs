@@ -1,9 +1,11 @@
 //! What is noted of calls that are made for a request, or for several: each call's own exchange leaves no record, so
 //! its attempts are told by those that wait for it.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::notes::{Asked, AttemptNote, Notes};
+
+use crate::locked::lock;
 
 /// Notes that a call writes, and who waits for it reads. Bounded as those of one request.
 #[derive(Debug, Clone)]
@@ -90,7 +92,7 @@ impl Calls {
 
     /// What was noted. A panic on the way leaves at worst half a note.
     pub fn notes(&self) -> MutexGuard<'_, Notes> {
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.notes)
     }
 
     fn part(&self) -> Option<Arc<str>> {

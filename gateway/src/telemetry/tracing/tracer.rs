@@ -1,7 +1,7 @@
 //! What all workers share of tracing: whether spans are wanted, the queue that they go into, and what became of them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use super::trail::Trace;
 use crate::algorithms::rng;
 use crate::clock::Clock;
 use crate::config::settings::telemetry::Export;
+use crate::locked::lock;
 use crate::telemetry::events::{Event, Events};
 use crate::telemetry::metrics::{Registry, SpanResult};
 use crate::telemetry::notice;
@@ -99,7 +100,7 @@ impl Tracer {
     pub(super) fn tell(&self, failed: Option<&str>) {
         match failed {
             Some(why) => self.fails_for(why),
-            None => *self.failing.lock().unwrap_or_else(PoisonError::into_inner) = None,
+            None => *lock(&self.failing) = None,
         }
         notice::tracing(self.events.voice(), failed);
         let event = Event::Tracing { failed: failed.map(str::to_owned) };
@@ -108,14 +109,14 @@ impl Tracer {
 
     /// Keeps why it does not now; it has not since it was said first.
     pub(super) fn fails_for(&self, why: &str) {
-        let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut failing = lock(&self.failing);
         let since = failing.as_ref().map_or_else(|| self.now(), |(since, _)| *since);
         *failing = Some((since, why.to_owned()));
     }
 
     /// Since when the collector does not take all spans, and why not; `None` while it does, or none are sent.
     pub fn failing(&self) -> Option<(Instant, String)> {
-        self.failing.lock().unwrap_or_else(PoisonError::into_inner).clone().filter(|_| self.is_on())
+        lock(&self.failing).clone().filter(|_| self.is_on())
     }
 
     /// Monotonic time.

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::span::{Attribute, Kind, Link, Span, SpanId, Value};
 use super::tracer::Tracer;
 use crate::algorithms::rng::Draws;
+use crate::locked::lock;
 use crate::telemetry::metrics::SpanResult;
 
 /// Spans of one request; more are counted as dropped.
@@ -158,7 +159,7 @@ impl Gathered {
 impl Trail {
     /// A panic while a span is added leaves at worst a span without an end.
     fn lock(&self) -> MutexGuard<'_, Gathered> {
-        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.gathered)
     }
 }
 

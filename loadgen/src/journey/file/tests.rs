@@ -79,6 +79,15 @@ fn everything_that_is_wrong_is_told_with_its_line() {
 }
 
 #[test]
+fn a_time_limit_of_nothing_is_refused_where_it_stands() {
+    for nothing in ["0s", "0ms", "0.0s"] {
+        let found = problems(&SHOP.replacen("pause =", &format!("timeout = \"{nothing}\"\npause ="), 1));
+        assert!(found.len() == 1 && found[0].0 == 3 && found[0].1.contains("timeout = \"10s\""), "{found:?}");
+    }
+    assert!(parse(Path::new("a.toml"), &SHOP.replacen("pause = \"200ms\"", "pause = \"0s\"", 1)).is_ok());
+}
+
+#[test]
 fn keys_that_are_not_known_and_files_without_journeys_are_refused() {
     assert!(problems("nam = \"a\"")[0].1.contains("unknown field `nam`"));
     assert!(problems("name = \"a\"")[0].1.contains("[[journeys]]"));

@@ -16,7 +16,7 @@ pub(super) fn result_file(report: &Report<'_>) -> ResultFile {
     environment.versions =
         BTreeMap::from([("base".to_owned(), report.base.label()), ("head".to_owned(), report.head.label())]);
     environment.noise_aa = report.noise().map(|noise| round(noise, 1e5));
-    let reasons = report.faults().into_iter().chain(report.troubles()).chain(report.notes());
+    let reasons = report.faults().into_iter().chain(report.troubles());
     let driver_share = recording.rounds.iter().map(|round| round.driver_share).fold(0.0, f64::max);
     let figures = || recording.rounds.iter().flat_map(|round| [&round.base, &round.head]);
     let lag_us = |of: fn(&Figures) -> f64| round(figures().map(of).fold(0.0, f64::max), 10.0);
@@ -35,6 +35,7 @@ pub(super) fn result_file(report: &Report<'_>) -> ResultFile {
         "validity": {
             "valid": report.is_believed(),
             "reasons": reasons.collect::<Vec<_>>(),
+            "notes": report.notes(),
             "dropped": recording.rounds.iter().map(|round| round.base.dropped + round.head.dropped).sum::<u64>(),
             "pacer_lag_us": {"p50": lag_us(|figures| figures.lag_us.0), "p99": lag_us(|figures| figures.lag_us.1)},
             "achieved_over_offered": 1.0,

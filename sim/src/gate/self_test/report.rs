@@ -164,7 +164,8 @@ impl Findings<'_> {
             }
             value
         };
-        let reasons: Vec<String> = vec![self.summary()];
+        let is_valid = self.verdict() != Verdict::Invalid;
+        let (reasons, notes): (Vec<String>, Vec<String>) = std::iter::once(self.summary()).partition(|_| !is_valid);
         let document = json!({
             "schema_version": SCHEMA_VERSION,
             "kind": "self_test",
@@ -175,8 +176,9 @@ impl Findings<'_> {
             "command": self.options.command,
             "environment": self.environment,
             "validity": {
-                "valid": self.verdict() != Verdict::Invalid,
+                "valid": is_valid,
                 "reasons": reasons,
+                "notes": notes,
                 "dropped": 0,
                 "pacer_lag_us": {"p50": 0.0, "p99": 0.0},
                 "achieved_over_offered": 1.0,

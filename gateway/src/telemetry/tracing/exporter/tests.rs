@@ -1,7 +1,7 @@
 //! In virtual time: every sleep moves a clock that nothing else moves.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Instant;
 
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
@@ -12,6 +12,7 @@ use super::super::span::{Kind, Span, SpanId, Value};
 use super::super::tracer::tests::{export, tracer};
 use super::super::trail::Trace;
 use super::*;
+use crate::locked::lock;
 use crate::telemetry::metrics::Registry;
 
 /// A collector that answers what it is told to, then takes everything.
@@ -33,7 +34,7 @@ struct Way(Collector, Arc<Tracer>, Arc<str>);
 
 impl Collector {
     fn with<T>(&self, look: impl FnOnce(&mut State) -> T) -> T {
-        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        look(&mut lock(&self.0))
     }
 
     fn will(&self, verdicts: impl IntoIterator<Item = Verdict>) {
