@@ -56,7 +56,8 @@ pub(super) fn table(done: &[Done], result: &ResultFile, out: &Path) -> String {
         text.extend(scenario.reasons.iter().map(|reason| format!("  - {reason}\n")));
     }
     let seconds: f64 = done.iter().map(|done| done.seconds).sum();
-    text += &format!("\nverdict  {}, {} scenarios in {seconds:.0} s\n", word(result.verdict), done.len());
+    let scenarios = if done.len() == 1 { "scenario" } else { "scenarios" };
+    text += &format!("\nverdict  {}, {} {scenarios} in {seconds:.0} s\n", word(result.verdict), done.len());
     text + &format!("written to {}\n", out.display())
 }
 
