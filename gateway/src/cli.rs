@@ -36,7 +36,7 @@ pub const COULD_NOT_RUN: u8 = 3;
 #[command(
     name = "gateway",
     version = crate::build::version(),
-    after_help = "Examples:\n  gateway init --to http://127.0.0.1:9001   write a first gateway.toml\n  gateway check gateway.toml                find every problem in it\n\nExit codes: 0 done, 1 the configuration is bad or the question has a no for an answer (`diff`: they differ, `explain`:\nno route), 2 usage, 3 could not run."
+    after_help = "Examples:\n  gateway init --to http://127.0.0.1:9001   write a first gateway.toml\n  gateway check gateway.toml                find every problem in it\n\nExit codes: 0 done, 1 the configuration is bad or the question has a no for an answer (`diff`: they differ, `explain`: no route), 2 usage, 3 could not run."
 )]
 struct Arguments {
     #[command(subcommand)]

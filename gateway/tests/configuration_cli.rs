@@ -217,7 +217,7 @@ fn explain_says_whom_a_certificate_names() {
     let bad = explain(&["--cert", "server.key"]);
     assert_eq!(
         (bad.status.code(), text(&bad.stderr)),
-        (Some(2), "error: server.key: it holds no certificate in PEM\n")
+        (Some(2), "error: server.key: it holds no certificate in PEM, but a private key\n")
     );
 }
 

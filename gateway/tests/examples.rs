@@ -95,7 +95,7 @@ fn a_batch_is_told_with_its_call() {
             Some("items".to_owned()),
             [
                 "up to 50 items within 5ms are one call, at once while none is under way; of one subject",
-                "POST /items:batch with {\"ids\": {ids}}",
+                "GET /items?ids={ids}",
                 "items at /items, their ids at /id",
             ]
             .map(str::to_owned)
@@ -103,7 +103,10 @@ fn a_batch_is_told_with_its_call() {
         )
     );
     let (route, batch) = told("GET", "/api/shops/7/prices/42");
-    assert_eq!((route.as_deref(), &*batch[1]), (Some("prices"), "GET /shops/{shop}/prices?ids={ids}"));
+    assert_eq!(
+        (route.as_deref(), &*batch[1]),
+        (Some("prices"), "POST /shops/{shop}/prices:batch with {\"ids\": {ids}}")
+    );
     assert_eq!(batch[2], "items at the answer itself, their ids at /item");
     assert_eq!(sent(&loaded, "PUT", "/api/items/7", &[]), to("edit", "/api/items/7"));
 }

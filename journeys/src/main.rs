@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         let about = "the users of `loadgen --journey FILE` and of scenarios; those programs start it";
         // A reader that has gone away is no reason to fail.
         let _ = writeln!(std::io::stdout(), "journeys {version}: {about}");
-        return ExitCode::from(if argument == "--version" || argument == "--help" { 0 } else { 2 });
+        return ExitCode::from(if matches!(&*argument, "--version" | "-V" | "--help" | "-h") { 0 } else { 2 });
     }
     match attack::run() {
         Ok(()) => ExitCode::SUCCESS,

@@ -185,7 +185,11 @@ fn with_file(arguments: &Arguments, path: &Path) -> Result<Builder, (u8, String)
         .map_err(|error| (3, format!("mocks: cannot read {shown}: {error}; check the path and its permissions")))?;
     let builder = Builder::from_toml(&text).map_err(|problems| (1, render(&shown.to_string(), &text, &problems)))?;
     match (builder.has_services(), arguments.service_flag()) {
-        (false, _) => with_service(builder, arguments),
+        (false, _) => {
+            let builder = with_service(builder, arguments)?;
+            let problems = builder.rules_for_nothing();
+            problems.or(builder).map_err(|problems| (1, render(&shown.to_string(), &text, &problems)))
+        }
         (true, None) => Ok(builder),
         (true, Some(flag)) => {
             Err((2, format!("mocks: {flag} is of one service, and {shown} has its own; say it under [services] there")))
@@ -226,15 +230,16 @@ fn service_time(text: &str) -> Result<Delay, String> {
 }
 
 fn ready_line(mock: &Mock) -> Value {
-    let listeners: Vec<String> = mock.addrs().iter().map(ToString::to_string).collect();
-    match mock.control_addr() {
+    let shown = |addresses: Vec<SocketAddr>| addresses.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let services = mock.services().into_iter().map(|name| (name.to_owned(), json!(shown(mock.addrs_of(name)))));
+    let services: serde_json::Map<String, Value> = services.collect();
+    let mut line = json!({ "event": "ready", "listeners": shown(mock.addrs()), "services": services });
+    if let Some(control) = mock.control_addr() {
         // `admin` is what a gateway calls it, and what a reader of ready lines looks for.
-        Some(control) => {
-            let control = control.to_string();
-            json!({ "event": "ready", "listeners": listeners, "admin": control, "control": control })
-        }
-        None => json!({ "event": "ready", "listeners": listeners }),
+        line["admin"] = json!(control.to_string());
+        line["control"] = json!(control.to_string());
     }
+    line
 }
 
 fn explain(error: &StartError) -> (u8, String) {

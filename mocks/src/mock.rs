@@ -8,7 +8,7 @@ use tokio::sync::watch;
 
 use crate::calls::Calls;
 use crate::counters::Counters;
-use crate::faults::{Delay, Origin, Problems, Rule, Station, WAITING_ROOM};
+use crate::faults::{Delay, Origin, Problems, Rule, Station, WAITING_ROOM, matching_nothing};
 use crate::journal::{Entry, Journal};
 use crate::server::shared::Shared;
 use crate::server::{socket::Port, worker};
@@ -106,6 +106,18 @@ impl Builder {
     /// Whether a service was named, or a part of one.
     pub(crate) fn has_services(&self) -> bool {
         !self.services.is_empty()
+    }
+
+    /// Rules of this that no request to its services could hit.
+    pub(crate) fn rules_for_nothing(&self) -> Problems {
+        let of = |service: &'_ Service| -> Vec<u16> {
+            let ports: Vec<u16> = service.addresses.iter().map(SocketAddr::port).collect();
+            if ports.is_empty() { vec![0] } else { ports }
+        };
+        let there = self.services.iter().flat_map(|service| {
+            of(service).into_iter().enumerate().map(|(place, port)| (service.name.as_str(), place, port))
+        });
+        matching_nothing(&self.rules, &there.collect::<Vec<_>>())
     }
 
     /// The service whose parts are added now; `mock` if none was named.
@@ -323,6 +335,13 @@ impl Mock {
     /// All endpoints' addresses, in the order of the services and of their endpoints.
     pub fn addrs(&self) -> Vec<SocketAddr> {
         self.world.endpoints.iter().map(|endpoint| endpoint.address).collect()
+    }
+
+    /// The names of the services, in their order.
+    pub fn services(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.world.endpoints.iter().map(|endpoint| endpoint.service.as_str()).collect();
+        names.dedup();
+        names
     }
 
     /// The addresses of one service.

@@ -100,6 +100,10 @@ impl Builder {
         if let Some(rules) = document.get("rules") {
             builder = builder.rules(rules_from_value(rules, &mut problems));
         }
+        // Of services that could not be read nobody knows what they have.
+        if problems.0.is_empty() && builder.has_services() {
+            problems = builder.rules_for_nothing();
+        }
         problems.or(builder)
     }
 }
@@ -238,8 +242,20 @@ mod tests {
             "rules[0].act.status",
         ];
         assert_eq!(keys, expected);
+        let text = "[services.a]\nendpoints = 2\n[[rules]]\nmatch = { endpoint = 9 }\nact = { status = 503 }\n\
+                    [[rules]]\nmatch = { service = 'users' }\nact = { status = 503 }";
+        let told = Builder::from_toml(text).unwrap_err().to_string();
+        let wanted = "rules[0].match.endpoint: it is a place in the service, from 0, and the last one is 1\n\
+                      rules[1].match.service: there is no service `users`; there are a";
+        assert_eq!(told, wanted);
         assert_eq!(Builder::from_toml("a = 1\nb = = 2").unwrap_err().0[0].key, "line 2");
         assert_eq!(Builder::from_toml("services = {}").unwrap_err().0[0].key, "services");
+    }
+
+    #[test]
+    fn the_services_of_the_example_are_read() {
+        let text = include_str!("../../examples/aggregates/services.toml");
+        assert!(Builder::from_toml(text).is_ok_and(|builder| builder.has_services()));
     }
 
     #[test]

@@ -95,6 +95,8 @@ fn a_file_describes_services_and_rules() {
         Client::connect(ready["listeners"][index].as_str().unwrap().parse().unwrap()).get("/x", "").status
     };
     assert_eq!([0, 1, 2].map(status), [200, 200, 503]);
+    let of = |service: &str| ready["services"][service].as_array().unwrap().clone();
+    assert_eq!([of("a"), of("b")].concat(), *ready["listeners"].as_array().unwrap(), "which is whose");
     assert_eq!(end(child, "-TERM"), 0);
     std::fs::write(&file, "[services.a]\nendpoint = 2\n[[rules]]\nact = { delay = 'soon' }\n").unwrap();
     let (code, text) = fails(&["--config", file.to_str().unwrap()]);

@@ -44,6 +44,18 @@ fn rules_are_read_and_replaced() {
     let keys: Vec<Value> = bad.json()["problems"].as_array().unwrap().iter().map(|one| one["key"].clone()).collect();
     assert_eq!(keys, ["rules[0].act.delay", "rules[0].act.status"]);
     assert_eq!(service.get("/second", "").status, 502, "the old rules stay");
+    // What an answer says of its endpoint is the port, and a rule asks for the place.
+    let port = service.get("/second", "").header("x-mock-endpoint").unwrap().to_owned();
+    let copied = format!(r#"{{"rules":[{{"match":{{"endpoint":{port}}},"act":{{"status":503}}}}]}}"#);
+    let refused = call(&mut control, "PUT", "/faults", &copied);
+    let message = refused.json()["problems"][0]["message"].as_str().unwrap().to_owned();
+    assert!(
+        refused.status == 400 && message.ends_with(&format!("no port: {port} is endpoint 0 of `orders`")),
+        "{message}"
+    );
+    let strange =
+        call(&mut control, "PUT", "/faults", r#"{"rules":[{"match":{"service":"users"},"act":{"status":503}}]}"#);
+    assert_eq!((strange.status, &strange.json()["problems"][0]["key"]), (400, &json!("rules[0].match.service")));
 }
 
 #[test]

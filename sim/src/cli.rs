@@ -170,7 +170,7 @@ struct RunArguments {
     /// The scenario's file, such as sim/scenarios/steady.toml
     scenario: PathBuf,
     /// Only look for mistakes in the file; nothing is started
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     check: bool,
     #[command(flatten)]
     shared: ScenarioArguments,
@@ -185,7 +185,7 @@ struct SuiteArguments {
     #[arg(long)]
     quick: bool,
     /// Only list the scenarios
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     list: bool,
     /// How often a scenario whose measurement was not valid is measured again, after all others
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10))]
@@ -228,7 +228,7 @@ struct PeersArguments {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     idle: Option<u32>,
     /// Print the configurations of all gateways and do nothing else
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     show_configs: bool,
     #[command(flatten)]
     common: CommonArguments,

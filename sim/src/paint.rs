@@ -9,12 +9,13 @@ pub struct Paint {
 }
 
 impl Paint {
-    /// Colours only when standard output is a terminal and `NO_COLOR` is not set (<https://no-color.org>).
+    /// Colours only when standard output is a terminal that knows colours and `NO_COLOR` is not set
+    /// (<https://no-color.org>).
     #[must_use]
     pub fn for_stdout() -> Self {
-        Self {
-            on: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-        }
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { on: std::io::stdout().is_terminal() && !is_dumb && !is_unwanted }
     }
 
     /// No colours at all.

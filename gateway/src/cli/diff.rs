@@ -19,7 +19,7 @@ use crate::diff::{Group, Item, Replay, Side, What, compare, differing, in_a_line
 /// log, every request in it is decided under both, by the code that decides about live ones.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway diff gateway.toml new.toml\n  gateway diff gateway.toml new.toml --replay access.log\n  git show main:gateway.toml > old.toml; gateway diff old.toml gateway.toml --format json\n\nHeaders, bodies, whether TLS was used, and parameters of queries that [telemetry.access_log] query of OLD does not\nname are not in a log: requests that hang on them are counted as undecided.\nWhat files hold that a configuration names (keys, certificates) is not compared.\n\nExit codes: 0 both mean the same, and every request is treated the same; 1 something differs, or one is no\nvalid configuration (then nothing is printed but its problems, on standard error); 2 usage; 3 a file cannot be read, or the\nresult not be written."
+    after_help = "Examples:\n  gateway diff gateway.toml new.toml\n  gateway diff gateway.toml new.toml --replay access.log\n  git show main:gateway.toml > old.toml; gateway diff old.toml gateway.toml --format json\n\nHeaders, bodies, whether TLS was used, and parameters of queries that [telemetry.access_log] query of OLD does not name are not in a log: requests that hang on them are counted as undecided.\nWhat files hold that a configuration names (keys, certificates) is not compared.\n\nExit codes: 0 both mean the same, and every request is treated the same; 1 something differs, or one is no valid configuration (then nothing is printed but its problems, on standard error); 2 usage; 3 a file cannot be read, or the result not be written."
 )]
 pub(super) struct Diff {
     /// The configuration in force.

@@ -14,7 +14,7 @@ use crate::identity::Trial;
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page, or a\ncredential that is not good enough; that none is given is no refusal here), or the configuration is bad, 3 the file cannot be read or the answer not be written."
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page, or a credential that is not good enough; that none is given is no refusal here), or the configuration is bad, 3 the file cannot be read or the answer not be written."
 )]
 pub(super) struct Explain {
     /// The configuration.

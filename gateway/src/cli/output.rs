@@ -58,7 +58,9 @@ fn unreadable(error: &LoadError) {
     problem(&format!("error: {error}{help}"));
 }
 
-/// Whether problems may have colour: on a terminal, unless `NO_COLOR` is set (no-color.org).
+/// Whether problems may have colour: on a terminal that knows colours, unless `NO_COLOR` is set (no-color.org).
 pub fn problems_have_colour() -> bool {
-    io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let is_unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    io::stderr().is_terminal() && !is_dumb && !is_unwanted
 }

@@ -65,7 +65,7 @@ impl Status {
             let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build().map_err(reason)?;
             let request = client.get(format!("{base}/status"));
             let request = token.iter().fold(request, reqwest::RequestBuilder::bearer_auth);
-            let answer = request.send().await.map_err(reason)?;
+            let answer = request.send().await.map_err(not_there)?;
             let status = answer.status();
             let told: Value = answer.json().await.map_err(|_| format!("it answers {status}, and no status"))?;
             match &told["problems"] {
@@ -77,6 +77,15 @@ impl Status {
             }
         })
     }
+}
+
+/// Why there is no answer, and where one would come from.
+fn not_there(error: reqwest::Error) -> String {
+    let is_connect = error.is_connect();
+    let why = reason(error);
+    let why = why.split(" (os error").next().unwrap_or(&why);
+    let help = "; is it running? `address` of [admin] says where it is asked, and --admin names it";
+    format!("{why}{}", if is_connect { help } else { "" })
 }
 
 /// What to do about an answer that is no status.

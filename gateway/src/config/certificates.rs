@@ -64,7 +64,7 @@ pub(crate) enum Fault {
 pub(crate) fn with_key(certificate: &Path, key: &Path) -> Result<Arc<CertifiedKey>, Fault> {
     let chain = chain(certificate).map_err(Fault::Certificate)?;
     let bytes = read(key, MAX_BYTES).map_err(Fault::Key)?;
-    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| Fault::Key("it holds no private key in PEM".into()))?;
+    let key = PrivateKeyDer::from_pem_slice(&bytes).map_err(|_| Fault::Key(no_key(&bytes)))?;
     let certified = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
     certified.map(Arc::new).map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
@@ -83,7 +83,34 @@ pub(crate) fn chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, String>
     let bytes = read(file, MAX_BYTES)?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
     let chain = chain.map_err(|error| no_pem(&error))?;
-    if chain.is_empty() { Err("it holds no certificate in PEM".into()) } else { Ok(chain) }
+    if chain.is_empty() { Err(no_certificate(&bytes)) } else { Ok(chain) }
+}
+
+/// What a file holds in place of certificates, where it shows.
+fn no_certificate(bytes: &[u8]) -> String {
+    let found = match bytes {
+        _ if holds(bytes, "PRIVATE KEY-----") => ", but a private key",
+        [0x30, ..] => ": it is DER; openssl x509 -inform der -in FILE -out PEM makes one of it",
+        _ => "",
+    };
+    format!("it holds no certificate in PEM{found}")
+}
+
+/// The same in place of a key.
+fn no_key(bytes: &[u8]) -> String {
+    let found = match bytes {
+        _ if holds(bytes, "-----BEGIN ENCRYPTED PRIVATE KEY") || holds(bytes, "Proc-Type: 4,ENCRYPTED") => {
+            " that can be read: it is encrypted; openssl pkey -in FILE -out PEM writes it without its password"
+        }
+        _ if holds(bytes, "-----BEGIN CERTIFICATE") => ", but a certificate",
+        [0x30, ..] => ": it is DER; openssl pkey -inform der -in FILE -out PEM makes one of it",
+        _ => "",
+    };
+    format!("it holds no private key in PEM{found}")
+}
+
+fn holds(bytes: &[u8], words: &str) -> bool {
+    bytes.windows(words.len()).any(|window| window == words.as_bytes())
 }
 
 /// Why a file is no PEM, in words: the parser's own have bytes in them.
@@ -219,8 +246,15 @@ mod tests {
         assert_eq!(with_key(&certificate, &key).unwrap().cert.len(), 1);
         let fault = |certificate: &Path, key: &Path| with_key(certificate, key).unwrap_err();
         assert_eq!(fault(&certificate, &others), Fault::Key("it is not the key of the certificate".into()));
-        assert_eq!(fault(&certificate, &certificate), Fault::Key("it holds no private key in PEM".into()));
-        assert_eq!(fault(&key, &key), Fault::Certificate("it holds no certificate in PEM".into()));
+        let no_key = "it holds no private key in PEM";
+        assert_eq!(fault(&certificate, &certificate), Fault::Key(format!("{no_key}, but a certificate")));
+        assert_eq!(fault(&key, &key), Fault::Certificate("it holds no certificate in PEM, but a private key".into()));
+        let locked = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMA==\n-----END ENCRYPTED PRIVATE KEY-----\n";
+        let locked = fault(&certificate, &written(folder.path(), "locked.key", locked));
+        assert!(matches!(&locked, Fault::Key(why) if why.contains("it is encrypted; openssl pkey")), "{locked:?}");
+        let der = folder.path().join("a.der");
+        std::fs::write(&der, one.cert.der()).unwrap();
+        assert!(chain(&der).unwrap_err().contains("it is DER; openssl x509"));
         assert_eq!(roots(&nothing).unwrap_err(), "it holds no certificate in PEM");
         assert_eq!(roots(&certificate).unwrap().len(), 1);
     }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::build::{self, Built};
 use super::check::policies::Policies;
-use super::check::{Context, Reader, walk};
+use super::check::{Context, Reader, scalar, walk};
 use super::effective;
 use super::fingerprint::{Files, Held};
 use super::parse::document::Parsed;
@@ -20,6 +20,7 @@ use super::problem::{Problem, Problems, Report, quoted};
 use super::registered::{Doors, Registered};
 use super::schema::ROOT;
 use super::settings::Config;
+use super::settings::route::HostPolicy;
 use super::settings::telemetry::LogOutput;
 use super::source::{Source, Sources, Span};
 use super::validate::{conflicts, names, open_elsewhere, preflights, references};
@@ -240,8 +241,9 @@ fn load_both<T>(
                 include::merge(&mut root, included.table, &ROOT, &sources, &mut report);
             }
             Err(error) => {
-                let message = format!("cannot read the file {}: {error}", quoted(&file.display().to_string()));
-                report.error(at, message);
+                let why = scalar::reason(&error);
+                let message = format!("cannot read the file {}: {why}", quoted(&file.display().to_string()));
+                report.error_with(at, message, scalar::FROM);
             }
         }
     }
@@ -337,6 +339,30 @@ fn tell_of_hidden(context: &mut Context<'_>, (config, places): (&Config, &[Span]
     }
 }
 
+/// Warns of routes that no request reaches: once for each route that takes all of theirs.
+fn tell_of_unreached(context: &mut Context<'_>, (config, places): (&Config, &[Span])) {
+    let mut by_taker: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (unreached, by) in conflicts::never_reached(&config.routes) {
+        by_taker.entry(by).or_default().push(unreached);
+    }
+    for (by, all) in by_taker {
+        let [first, more @ ..] = &all[..] else { continue };
+        let (at, other) = if more.is_empty() { (*first, by) } else { (by, *first) };
+        let (file, other) = context.sources.locate(places[other]);
+        let place = format!("{}:{}", file.display(), other.line);
+        let message = match more.len() {
+            0 => {
+                format!("no request reaches this route: the one at {place} has the higher priority and takes them all")
+            }
+            more => format!(
+                "this route leaves no request to the one at {place} and to {more} more: it has the higher priority, and \
+                 takes all of theirs"
+            ),
+        };
+        context.report.warning(places[at], message, "give the wider route the lower `priority`");
+    }
+}
+
 /// Warns of routes for some listeners that hide nothing on the others.
 fn tell_of_open(context: &mut Context<'_>, (config, places): (&Config, &[Span])) {
     for open_elsewhere::Open { route, by, listener } in open_elsewhere::open_elsewhere(config) {
@@ -409,11 +435,20 @@ fn finish(context: &mut Context<'_>, root: &Reader<'_>) -> Config {
     for conflict in &found {
         let (file, first) = context.sources.locate(route_places[conflict.first]);
         let message = format!("this route matches the same requests as the one at {}:{}", file.display(), first.line);
-        let help = "give them different hosts, methods, conditions or priorities";
+        let sends_another = |at: usize| {
+            let route = &config.routes[at];
+            route.matches.hosts.is_empty() && matches!(route.host, HostPolicy::Fixed(_))
+        };
+        let help = if sends_another(conflict.first) || sends_another(conflict.later) {
+            "`host` is what the upstream is told; which hosts a route is for is `hosts = [ … ]`"
+        } else {
+            "give them different hosts, methods, conditions or priorities"
+        };
         context.report.error_with(route_places[conflict.later], message, help);
     }
     if unclear.is_empty() {
         tell_of_hidden(context, (&config, &route_places));
+        tell_of_unreached(context, (&config, &route_places));
         tell_of_open(context, (&config, &route_places));
         tell_of_mixed(context, (&config, &route_places));
     }

@@ -36,6 +36,7 @@ pub(crate) use parse::links::folders_of_links;
 #[cfg(test)]
 pub(crate) use value::batch_call;
 pub(crate) use value::path_pattern;
+pub(crate) use value::quantity::{show_duration, show_size};
 pub(crate) use value::remote_url::may_be_asked;
 pub(crate) use value::text::editable_header;
 pub(crate) use value::value_match;

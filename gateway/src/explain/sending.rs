@@ -12,6 +12,7 @@ use crate::config::settings::header_edits::HeaderEdits;
 use crate::config::settings::route::{HostPolicy, Retry};
 use crate::config::settings::split::percent;
 use crate::config::settings::upstream::{Breaker, Failures};
+use crate::config::show_duration;
 
 /// What a route says of the sending. Of values that headers are set to nothing is shown: they may be secrets.
 #[derive(Debug, Default, Serialize)]
@@ -90,7 +91,7 @@ fn retry(retry: &Retry, method: &Method) -> String {
         told.push_str("; this method only where nothing of it was sent");
     }
     if let Some(longest) = retry.per_try_timeout {
-        told.push_str(&format!("; each {} ms at most", milliseconds(longest)));
+        told.push_str(&format!("; each {} at most", show_duration(longest)));
     }
     told
 }
@@ -105,7 +106,7 @@ fn breaker(breaker: &Breaker) -> String {
     if policy.min_requests < Policy::NEVER {
         opens.push(format!("{} of {} requests or more failed", share(policy.failure_share), policy.min_requests));
         if let Some((slow_share, slow_call)) = policy.slow_share.zip(breaker.slow_call) {
-            opens.push(format!("{} of them took {} ms", share(slow_share), milliseconds(slow_call)));
+            opens.push(format!("{} of them took {}", share(slow_share), show_duration(slow_call)));
         }
     }
     if opens.is_empty() {
@@ -163,7 +164,7 @@ mod tests {
         assert_eq!(sending.host.as_deref(), Some("the endpoint's address"));
         assert_eq!(sending.request_headers.as_deref(), Some("sets x-key; adds via; removes x-b, x-c"));
         assert_eq!(sending.response_headers.as_deref(), Some("removes server"));
-        assert_eq!(sending.retry.as_deref(), Some("3 attempts at most, on timeout, 429; each 2000 ms at most"));
+        assert_eq!(sending.retry.as_deref(), Some("3 attempts at most, on timeout, 429; each 2s at most"));
         let opens = "opens on 4 failures in a row, or 50 % of 8 requests or more failed (failures: connect)";
         assert_eq!(sending.breaker.unwrap(), format!("the route's own: {opens}"));
         assert_eq!(sending.idle_timeout_ms, None);

@@ -3,9 +3,11 @@
 //! Whatever it tells of a request is on one line and without commands to a terminal.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use super::sending::Sending;
 use super::{Answer, Explanation, Policies};
+use crate::config::{show_duration, show_size};
 use crate::identity::Trial;
 use crate::terminal::one_line;
 
@@ -95,8 +97,8 @@ fn render_policies(text: &mut String, routing: Option<&Explanation>, policies: &
         line(text, if number == 0 { "batch" } else { "" }, rule);
     }
     render_sending(text, &policies.sending);
-    let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
-    let body = policies.max_body.map_or_else(|| "no limit".to_owned(), |bytes| format!("{bytes} bytes"));
+    let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), duration);
+    let body = policies.max_body.map_or_else(|| "no limit".to_owned(), show_size);
     line(text, "timeout", &timeout);
     line(text, "max body", &body);
     line(text, "class", &class(policies));
@@ -131,9 +133,14 @@ fn render_unasked(text: &mut String, policies: &Policies) {
     }
 }
 
+/// A time as a configuration has it.
+fn duration(ms: u64) -> String {
+    show_duration(Duration::from_millis(ms))
+}
+
 /// How it is sent on, and again.
 fn render_sending(text: &mut String, sending: &Sending) {
-    let silence = sending.idle_timeout_ms.map(|ms| format!("{ms} ms at most"));
+    let silence = sending.idle_timeout_ms.map(|ms| format!("{} at most", duration(ms)));
     let told = [
         ("host sent", &sending.host),
         ("request", &sending.request_headers),
@@ -171,7 +178,7 @@ fn render_parts(text: &mut String, policies: &Policies) {
         line(text, "part", part);
     }
     render_sending(text, &policies.sending);
-    let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms in all"));
+    let timeout = policies.timeout_ms.map_or_else(|| "none".to_owned(), |ms| format!("{} in all", duration(ms)));
     line(text, "timeout", &timeout);
     line(text, "class", &class(policies));
     for (name, value) in [("cors", &policies.cors), ("page", &policies.page)] {

@@ -50,7 +50,7 @@ impl<'a> Way<'a> {
         let (secure, doubt) = match (listener, asked) {
             // Somebody else's listeners: a program's own.
             (None, asked) => (asked == Some(true), ""),
-            (Some((_, false)), Some(true)) if has_proxies => (true, ", as a trusted proxy says that came over TLS"),
+            (Some((_, false)), Some(true)) if has_proxies => (true, ", as a trusted proxy says"),
             (Some((_, false)), Some(true)) => (false, ": it speaks no TLS, and no proxy is trusted to say that it did"),
             (Some((_, true)), Some(false)) => {
                 (true, ": it speaks TLS alone, and HTTP in the clear is answered 400 there")

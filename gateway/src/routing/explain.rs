@@ -204,7 +204,11 @@ fn check(table: &RouteTable, ask: &Ask<'_>, index: usize) -> Result<(), (Nearnes
     }
     let methods = MethodSet::new(&matches.methods);
     if !methods.answers(ask.method) {
-        let reason = format!("method {} is not among {}", ask.method, methods.list());
+        // Methods are told apart by case (RFC 9110, section 9.1).
+        let upper = Method::from_bytes(ask.method.as_str().to_ascii_uppercase().as_bytes()).ok();
+        let meant = upper.filter(|upper| upper != ask.method && methods.answers(upper));
+        let meant = meant.map(|meant| format!(": perhaps {meant} is meant")).unwrap_or_default();
+        let reason = format!("method {} is not among {}{meant}", ask.method, methods.list());
         return Err((Nearness::Method, reason));
     }
     if !table.content(index).is_reached_by(ask.listener) {

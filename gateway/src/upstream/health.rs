@@ -67,6 +67,15 @@ impl Checks {
         self.known().last_bad.clone()
     }
 
+    /// Whether all that checks say against it is that it does not answer what they ask for, as a path that it does not
+    /// have: a status below 500, or gRPC's UNIMPLEMENTED.
+    pub fn may_ask_wrongly(&self) -> bool {
+        let known = self.known();
+        let why = known.last_bad.as_deref().unwrap_or_default();
+        let status = why.strip_prefix("status ").and_then(|status| status.parse::<u16>().ok());
+        status.is_some_and(|status| status < 500) || why == "grpc-status 12"
+    }
+
     /// The next check is wanted now.
     pub(super) fn hurry(&self) {
         self.hurry.notify_one();

@@ -1,5 +1,9 @@
 //! What is written out of habit of other gateways, and does something else here than it seems to.
 
+use std::path::Path;
+
+use gateway::config::{Purpose, load_text};
+
 use super::{check, check_route, errors, warnings};
 
 /// What is said of these keys of a route; they begin on line 4.
@@ -17,6 +21,66 @@ fn a_path_with_a_last_slash_is_no_prefix() {
     assert!(warnings(&format!("{beside}[[routes]]\npath = \"/api/\"\nanswer = {{}}")).is_empty());
     assert!(warnings(&format!("{beside}[[routes]]\npath = \"/api/\"\nupstream = \"http://a\"")).is_empty());
     assert!(warnings("[[routes]]\npath = \"/docs/\"\nredirect = { path = \"/docs\" }").is_empty());
+}
+
+#[test]
+fn a_star_within_a_segment_is_matched_as_written() {
+    let of = |path: &str| warnings(&format!("[[routes]]\npath = \"{path}\"\nupstream = \"http://a\""));
+    let told = "2:8: \"api*\" in a path is matched as written (perhaps {*rest} behind a slash is meant)";
+    assert_eq!(of("/api*"), [told]);
+}
+
+#[test]
+fn a_word_for_an_output_is_no_file() {
+    for (word, meant) in [("stderr", "stdout"), ("none", "off"), ("false", "off"), ("OFF", "off")] {
+        let said =
+            warnings(&format!("[telemetry.access_log]\noutput = \"{word}\"\n[[routes]]\npath = \"/\"\nanswer = {{}}"));
+        let told = format!(
+            "2:10: \"{word}\" is a file of this name (perhaps \"{meant}\" is meant; a file of this name is \"./{word}\")"
+        );
+        assert_eq!(said, [told]);
+    }
+}
+
+#[test]
+fn a_variable_of_a_shell_and_a_template_have_a_remedy() {
+    for (endpoint, help) in [
+        ("$ORDERS_ADDR", "a variable of the environment is written ${NAME}"),
+        ("{{ .Values.x }}", "this is a template that was not filled in"),
+    ] {
+        let text = format!("[upstreams.a]\nendpoints = [\"{endpoint}\"]");
+        let Err(problems) = load_text(&text, Path::new("a.toml"), Purpose::Check) else { panic!("{text}") };
+        assert_eq!(problems.iter().next().and_then(|problem| problem.help.as_deref()), Some(help), "{endpoint}");
+    }
+}
+
+#[test]
+fn a_host_that_upstreams_are_told_tells_no_routes_apart() {
+    let route = |host: &str| format!("[[routes]]\npath = \"/{{*rest}}\"\nupstream = \"http://a\"\nhost = \"{host}\"\n");
+    let text = route("a.example") + &route("b.example");
+    let Err(problems) = load_text(&text, Path::new("a.toml"), Purpose::Check) else { panic!("{text}") };
+    let help = problems.iter().next().and_then(|problem| problem.help.clone()).unwrap();
+    assert!(help.contains("`hosts = [ … ]`"), "{help}");
+}
+
+#[test]
+fn a_wide_route_of_a_higher_priority_is_told_of() {
+    let wide = "[[routes]]\npath = \"/{*rest}\"\nupstream = \"http://a\"\npriority = 10\n";
+    let narrow = |path: &str| format!("[[routes]]\npath = \"{path}\"\nupstream = \"http://a\"\n");
+    let help = "(give the wider route the lower `priority`)";
+    assert_eq!(
+        warnings(&format!("{wide}{}", narrow("/health"))),
+        [format!(
+            "5:1: no request reaches this route: the one at gateway.toml:1 has the higher priority and takes them all {help}"
+        )]
+    );
+    assert_eq!(
+        warnings(&format!("{wide}{}{}", narrow("/health"), narrow("/b"))),
+        [format!(
+            "1:1: this route leaves no request to the one at gateway.toml:5 and to 1 more: it has the higher priority, and \
+             takes all of theirs {help}"
+        )]
+    );
 }
 
 #[test]

@@ -63,6 +63,12 @@ fn a_list_and_one_value_are_told_apart() {
         ("host = [\"client\"]", "write it without brackets: \"client\""),
         ("headers = { X-A = [\"1\", \"2\"] }", "one of several is a pattern: \"~1|2\""),
         ("query = [\"a\", \"b.c\"]", "write query = { a = \"*\", \"b.c\" = \"*\" }"),
+        ("query = \"a=1\"", "write query = { a = \"1\" }"),
+        ("headers = [\"x-a: 1\", \"x-b: 2\"]", "write headers = { x-a = \"1\", x-b = \"2\" }"),
+        (
+            "host = [\"a.example\"]",
+            "`host` is what the upstream is told: which hosts a route is for is `hosts = [ … ]`",
+        ),
         ("headers = \"x-a\"", "write headers = { x-a = \"*\" }"),
         ("headers = 1", "write headers = { x-user = \"*\" }"),
         (

@@ -22,6 +22,11 @@ fn upstreams() {
         &["2:14: \"http://b:1\" is not a host and port: an endpoint is HOST:PORT, without a scheme; `tls = {}` \
            beside them speaks TLS"],
     );
+    check(
+        "[upstreams.a]\nendpoints = [\"::1:9001\"]",
+        &["2:14: \"::1:9001\" is not a host and port: an IPv6 address is in brackets, and its port behind them: \
+            [::1]:9001"],
+    );
     check("[upstreams.a]\nendpoints = [\"b\"]", &["2:14: \"b\" is not a host and port: the port is missing"]);
     check(
         "[upstreams.a]\nendpoints = [\"300.0.0.1:1\"]",
@@ -95,6 +100,7 @@ fn routes() {
             "4:10: \"*.b\u{fc}cher.example\" is not a host name: browsers send xn--bcher-kva.example, and so it is written",
         ],
     );
+    check_route("hosts = [\"*\"]", &["4:10: \"*\" is not a host name: where no host is written it is any"]);
     check_route(
         "hosts = [\"a.*\"]",
         &["4:10: \"a.*\" is not a host name: a star stands only for whole labels at the beginning"],

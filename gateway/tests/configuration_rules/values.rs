@@ -81,6 +81,16 @@ fn addresses() {
         "[[listeners]]\naddress = \"localhost:80\"",
         &["2:11: \"localhost:80\" is not an IP address and port: names are not resolved here, localhost is 127.0.0.1"],
     );
+    for (address, why) in [
+        ("2001:db8::1:8080", "an IPv6 address is in brackets, and its port behind them: [2001:db8::1]:8080"),
+        (":::8080", "an IPv6 address is in brackets, and its port behind them: [::]:8080"),
+        ("::1", "an IPv6 address is in brackets, and its port behind them: [::1]:PORT"),
+        ("[::1]", "the port is missing"),
+        ("*:8080", "every address is 0.0.0.0:8080, and with those of IPv6 [::]:8080"),
+    ] {
+        let said = format!("2:11: \"{address}\" is not an IP address and port: {why}");
+        check(&format!("[[listeners]]\naddress = \"{address}\""), &[&said]);
+    }
     check("[[listeners]]\n[[listeners]]", &["2:1: another listener has the address 127.0.0.1:8080 already"]);
     check("[[listeners]]\naddress = \"127.0.0.1:0\"\n[[listeners]]\naddress = \"127.0.0.1:0\"", &[]);
     check(

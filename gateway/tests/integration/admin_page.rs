@@ -79,6 +79,30 @@ async fn many_warnings_leave_the_first_screen_of_a_phone_to_how_it_does() {
 }
 
 #[tokio::test]
+async fn an_upstream_is_the_sum_of_its_endpoints_and_long_names_push_nothing_away() {
+    let (one, other) = (echo().await, echo().await);
+    let (route, path) = ("r".repeat(100), "p".repeat(100));
+    let gateway = Gateway::start(&format!(
+        "[upstreams.up]\nendpoints = ['{}', '{}']\nbalance = 'round_robin'\n\
+         [[routes]]\nname = '{route}'\npath = '/{path}/{{*rest}}'\nupstream = 'up'\n",
+        one.addr(),
+        other.addr()
+    ))
+    .await;
+    let Some(mut browser) = look_at(&gateway).await else { return };
+    for _ in 0..10 {
+        gateway.get(&format!("/{path}/a")).await;
+    }
+    let rate = |row: usize| format!("Number(document.querySelectorAll('#upstreams tr')[{row}]?.children[3].innerText)");
+    let (all, first, second) = (rate(0), rate(1), rate(2));
+    browser.until(&format!("{all} > 0 && Math.abs({all} - {first} - {second}) < 0.2")).await;
+    let table = "document.getElementById('routes').parentElement";
+    browser.be_as_wide_as(1280).await;
+    browser.until(&format!("{table}.scrollWidth <= {table}.parentElement.clientWidth")).await;
+    assert!(browser.complaints.is_empty(), "{:?}", browser.complaints);
+}
+
+#[tokio::test]
 async fn an_aggregate_is_found_by_the_upstreams_of_its_parts_and_empty_tables_say_so() {
     let (upstream, empty) = (echo().await, Gateway::start("").await);
     let gateway = Gateway::start(&format!(

@@ -89,7 +89,8 @@ async fn a_reload_that_is_refused_is_a_problem_until_one_is_not() {
     gateway.admin("POST", "/reload").await;
     let told = problem(&gateway, "reload").await;
     let why = told["why"].as_str().unwrap();
-    assert!(why.contains("gateway.toml:4: unknown key") && !why.contains("more"), "{told}");
+    let first = "gateway.toml:4:1: unknown key \"upstreem\" in [[routes]] (did you mean \"upstream\"?)";
+    assert!(why.ends_with(first), "{told}");
     std::fs::write(gateway.file(), good).unwrap();
     gateway.admin("POST", "/reload").await;
     assert_eq!(peace(&gateway).await[0]["what"], "reload");
@@ -157,6 +158,26 @@ async fn the_command_says_what_is_wrong_and_its_code_whether_anything_is() {
     let (code, said, _) = Process::run(&["status", "--admin", &admin], folder.path()).await;
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("bad upstream dead") && said.contains("felt by  r"), "{said}");
+}
+
+#[tokio::test]
+async fn who_serves_though_its_check_asks_for_what_it_does_not_have_is_not_called_out() {
+    let upstream = echo().await;
+    upstream.set_rules([Rule::on("/healthz").status(404)]);
+    let gateway = Gateway::start(&format!(
+        "[upstreams.o]\nendpoints = ['{}']\n\
+         health = {{ path = '/healthz', interval = '100ms', timeout = '1s', unhealthy_after = 1 }}\n\
+         [[routes]]\nname = 'r'\npath = '/{{*rest}}'\nupstream = 'o'\n",
+        upstream.addr()
+    ))
+    .await;
+    let told = problem(&gateway, "upstream").await;
+    assert_eq!(gateway.statuses(3).await, [200; 3]);
+    let why = "its health checks fail (status 404)";
+    let wanted =
+        format!("1 of 1 endpoints should be out, and takes requests as the last one: {}: {why}", upstream.addr());
+    assert_eq!((&told["severity"], &told["why"]), (&json!("warn"), &json!(wanted)));
+    assert!(told["remedy"].as_str().unwrap().contains("`health`"), "{told}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::faults::{Origin, Problems, Rule};
+use crate::faults::{Origin, Problems, Rule, matching_nothing};
 use crate::units;
 use crate::world::World;
 
@@ -87,7 +87,12 @@ fn faults(world: &World) -> Value {
 
 /// Answers when the listeners obey the new rules, so that a `refuse` holds from then on.
 async fn set_faults(world: &World, body: &[u8]) -> Reply {
-    match Rule::from_control(body) {
+    let there: Vec<_> = world.endpoints.iter().map(|one| (&*one.service, one.index, one.address.port())).collect();
+    let read = Rule::from_control(body).and_then(|(rules, origin)| {
+        let problems = matching_nothing(&rules, &there);
+        problems.or((rules, origin))
+    });
+    match read {
         Ok((rules, origin)) => {
             world.set_rules(&rules, origin);
             let _ = tokio::time::timeout(SETTLING, world.settled()).await;

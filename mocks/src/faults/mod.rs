@@ -22,7 +22,7 @@ pub use delay::Delay;
 pub use draws::Draws;
 pub use glob::Glob;
 pub use parse::{Problem, Problems};
-pub(crate) use parse::{Reader, act_from_header, headers, join, rules_from_value, table, text};
+pub(crate) use parse::{Reader, act_from_header, headers, join, matching_nothing, rules_from_value, table, text};
 pub use queue::{Queue, Station, Ticket, WAITING_ROOM};
 pub use rule::{Act, Caching, Effect, Etag, Flap, Garbage, Match, Reset, Rule};
 pub(crate) use ruleset::{Asked, Place, RuleSet};

@@ -211,6 +211,40 @@ fn read_rule(value: &Value, at: &str, problems: &mut Problems) -> Rule {
     Rule { matches, act }
 }
 
+/// What rules match by that is not there, so that they would never hit: `there` are all endpoints, each with its
+/// service, its place in that and its port.
+pub(crate) fn matching_nothing(rules: &[Rule], there: &[(&str, usize, u16)]) -> Problems {
+    let mut problems = Problems::default();
+    for (index, Rule { matches, .. }) in rules.iter().enumerate() {
+        let of_it: Vec<_> = there
+            .iter()
+            .filter(|(name, ..)| matches.service.as_deref().is_none_or(|service| service == *name))
+            .collect();
+        if let (Some(service), true) = (&matches.service, of_it.is_empty()) {
+            let mut known: Vec<&str> = there.iter().map(|(name, ..)| *name).collect();
+            known.dedup();
+            let message = format!("there is no service `{service}`; there are {}", known.join(", "));
+            problems.add(format!("rules[{index}].match.service"), message);
+            continue;
+        }
+        let Some(endpoint) = matches.endpoint else { continue };
+        if of_it.iter().any(|(_, place, _)| *place == endpoint) {
+            continue;
+        }
+        let message = match there.iter().find(|(.., port)| usize::from(*port) == endpoint && *port > 0) {
+            Some((name, place, port)) => {
+                format!("it is a place in the service, from 0, and no port: {port} is endpoint {place} of `{name}`")
+            }
+            None => {
+                let last = of_it.iter().map(|(_, place, _)| *place).max().unwrap_or_default();
+                format!("it is a place in the service, from 0, and the last one is {last}")
+            }
+        };
+        problems.add(format!("rules[{index}].match.endpoint"), message);
+    }
+    problems
+}
+
 /// Headers that a request must have, by name. The names `name` and `value` together are a slip.
 fn matched_headers(value: &Value) -> Result<Vec<(String, String)>, String> {
     let headers = headers(value)?;

@@ -43,7 +43,7 @@ pub(crate) struct StudyArguments {
     #[arg(long)]
     quick: bool,
     /// Only list them, with what is done for each
-    #[arg(long)]
+    #[arg(long, conflicts_with = "json")]
     list: bool,
     /// Rounds of each variant that is compared, in place of those that each experiment plans
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]

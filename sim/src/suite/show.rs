@@ -57,7 +57,8 @@ pub(super) fn table(done: &[Done], result: &ResultFile, out: &Path) -> String {
         text.extend(scenario.remarks().iter().map(|remark| format!("  - {remark}\n")));
     }
     let seconds: f64 = done.iter().map(|done| done.seconds).sum();
-    text += &format!("\nverdict  {}, {} scenarios in {seconds:.0} s\n", word(result.verdict), done.len());
+    let scenarios = if done.len() == 1 { "scenario" } else { "scenarios" };
+    text += &format!("\nverdict  {}, {} {scenarios} in {seconds:.0} s\n", word(result.verdict), done.len());
     text + &format!("written to {}\n", out.display())
 }
 

@@ -220,7 +220,7 @@ const failing = it => { const kinds = Object.entries(it.failing).sort((a, b) => 
 const number = text => [text, "number"];
 // Whether an endpoint gets its part, and why not. One that is sick and yet kept in is sick all the same; of one whose
 // breaker waits for a request nobody knows.
-const silent = e => e.unanswered && e.unanswered.for_ms >= 5000 ? [`no answer for ${span(Math.floor(e.unanswered.for_ms / 1000))}${e.unanswered.clients_left ? `, ${e.unanswered.clients_left} clients left` : ""}`] : [];
+const silent = e => e.unanswered && e.unanswered.for_ms >= 5000 ? [`no answer for ${span(Math.floor(e.unanswered.for_ms / 1000))}${e.unanswered.clients_left ? `, ${e.unanswered.clients_left} client${e.unanswered.clients_left === 1 ? "" : "s"} left` : ""}`] : [];
 const against = e => [...e.reasons, ...silent(e)];
 const waits = e => e.breaker === "half_open" && e.reasons.length === 1;
 const standing = e => e.balancing === "in" && !against(e).length ? "quiet" : e.balancing === "in" || waits(e) ? "warn" : "bad";
@@ -318,7 +318,7 @@ function showAlerts(status) {
   const alert = (style, ...said) => { const box = make("div", "", "box " + style); box.append(...said); alerts.push(box); };
   const problems = reload ? [...(reload.error ? [reload.error] : []), ...reload.problems.map(inALine)] : [];
   // What is bad stands before what may be.
-  if (status.panics) alert("bad", `${status.panics} requests met a bug of the gateway and were answered 500.`);
+  if (status.panics) alert("bad", status.panics === 1 ? "1 request met a bug of the gateway and was answered 500." : `${status.panics} requests met a bug of the gateway and were answered 500.`);
   for (const p of status.problems) {
     if (p.what === "reload") alert("bad", `The configuration was refused${sinceWhen(p)}; version ${status.config.version} stays in force.\n`, ...few(problems));
     else alert(p.severity, ...told(p), ...(p.what === "drain" && status.drain ? waitedFor(status.drain) : []));
@@ -346,7 +346,7 @@ function showTables(upstreams, routes, of) {
     const lately = e => it.failed > 0 || !(e.failing_per_second > 0) ? did : [did[0], [`${rate(e.failing_per_second)} over 10 s`, "bad"]];
     const marked = e => e.reasons.length && !waits(e) || e.failing_per_second > 0 ? "failing" : waits(e) ? "waiting" : "";
     const own = e => [number(rate(e.attempts_per_second ?? 0)), e.failing_per_second > 0 ? [rate(e.failing_per_second), "bad"] : ["–", "quiet"]];
-    const sum = what => u.endpoints.reduce((all, e) => all + e[what], 0);
+    const sum = what => u.endpoints.reduce((all, e) => all + (e[what] ?? 0), 0);
     if (!u.endpoints.length) {
       const none = { balancing: "no endpoint", reasons: u.discovery_failed ? [u.discovery_failed.detail] : u.discovery ? ["nothing is found for " + u.discovery] : [] };
       return [row([[u.name, "wraps"], "–", place(none), ...did, "", p99, "", "", "", ""], "failing"), ...because(none, "failing")];
@@ -354,10 +354,12 @@ function showTables(upstreams, routes, of) {
     const one = u.endpoints.length === 1;
     const rows = u.endpoints.flatMap(e => {
       const mark = marked(e) || (one ? style : "");
-      return [row([[one ? u.name : "", "wraps"], e.address + (e.backup ? " (backup)" : ""), place(e), ...(one ? lately(e) : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], mark), ...because(e, mark)];
+      return [row([[one ? u.name : "", "wraps"], [e.address + (e.backup ? " (backup)" : ""), "wraps"], place(e), ...(one ? lately(e) : own(e)), stays(e), one ? p99 : "", e.weight, e.in_flight, e.connections, e.idle_connections], mark), ...because(e, mark)];
     });
-    // Of several, what they come to together stands above them.
-    return one ? rows : [row([[u.name, "wraps"], `${u.endpoints.length} endpoints`, SERVING[u.serving] ?? "", ...did, "", p99, "", sum("in_flight"), sum("connections"), sum("idle_connections")], style), ...rows];
+    // Of several, what they come to together stands above them: the sum of what is written below it, over the same time.
+    const failed = sum("failing_per_second"), kinds = Object.keys(it.failing).join(", ");
+    const all = [number(rate(sum("attempts_per_second"))), failed > 0 ? [rate(failed) + (kinds ? ": " + kinds : ""), "bad"] : ["–", "quiet"]];
+    return one ? rows : [row([[u.name, "wraps"], `${u.endpoints.length} endpoints`, SERVING[u.serving] ?? "", ...all, "", p99, "", sum("in_flight"), sum("connections"), sum("idle_connections")], failed > 0 ? "failing" : ""), ...rows];
   }));
   by("no-upstreams").hidden = upstreams.length > 0;
   const words = by("filter").value.toLowerCase().split(/\s+/);
@@ -366,7 +368,7 @@ function showTables(upstreams, routes, of) {
   // What fails comes first; the rest stays where it is, so that it can be read.
   rows.sort((a, b) => (b[1].failed > 0) - (a[1].failed > 0));
   by("routes").replaceChildren(...rows.slice(0, MOST_ROUTES).map(([r, it]) =>
-    row([r.name, number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], r.path, [r.methods.join(" ") || "any", "wraps"], [r.upstream ?? (r.split ?? r.parts)?.join("; ") ?? r.own_answer ?? "–", "wraps"]], it.failed > 0 ? "failing" : "")));
+    row([[r.name, "wraps"], number(rate(it.rate)), failing(it), number(time(quantile(it, 0.5))), number(time(quantile(it, 0.99))), [r.hosts.join(" ") || "any", "wraps"], [r.path, "wraps"], [r.methods.join(" ") || "any", "wraps"], [r.upstream ?? (r.split ?? r.parts)?.join("; ") ?? r.own_answer ?? "–", "wraps"]], it.failed > 0 ? "failing" : "")));
   by("no-routes").hidden = found.length > 0;
   by("no-routes").textContent = routes.length ? "No route has these words." : "No routes: every request is answered 404.";
   by("more").textContent = found.length < routes.length || found.length > MOST_ROUTES ? `${Math.min(found.length, MOST_ROUTES)} of ${routes.length}` : "";

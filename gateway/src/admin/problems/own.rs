@@ -152,7 +152,8 @@ pub(super) fn of_reload(refused: Option<&ReloadReport>, file: &str, now: (i64, i
     let first = errors.next().map(|first| {
         let more = errors.count();
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        format!("{}:{}: {}{more}", first.file.display(), first.line, first.message)
+        let help = first.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{}:{}:{}: {}{help}{more}", first.file.display(), first.line, first.column, first.message)
     });
     Some(Problem {
         what: "reload",

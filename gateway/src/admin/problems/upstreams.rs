@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::board::{Feels, Problem, Severity};
 use crate::algorithms::breaker::State;
+use crate::algorithms::ejection::Place;
 use crate::algorithms::tiers::Serving;
 use crate::clock::Clock;
 use crate::config::settings::upstream::Endpoints;
@@ -85,7 +86,10 @@ fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scop
     if out.is_empty() || scope.route.is_some() && !has_tripped() {
         return None;
     }
-    let is_down = out.len() == all || scope.rolled_up() != State::Closed;
+    let kept: Vec<usize> = out.iter().copied().filter(|at| scope.standings[*at].place() == Place::Capped).collect();
+    // Of who takes requests the check may be all that is wrong.
+    let may_serve = kept.iter().any(|at| active.endpoints[*at].health.may_ask_wrongly());
+    let is_down = scope.rolled_up() != State::Closed || out.len() == all && !may_serve;
     let since = out.iter().filter_map(|at| scope.standings[*at].trouble());
     // That it is down began with the last of them.
     let since = if is_down { since.max() } else { since.min() };
@@ -109,11 +113,14 @@ fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scop
         name,
         severity: if is_down { Severity::Bad } else { Severity::Warn },
         since: since.map(ns),
-        why: format!("{} of {all} endpoints out{}: {named}{more}", out.len(), of_backups(scope.serving())),
+        why: format!("{}{}: {named}{more}", out_of((out.len(), kept.len()), all), of_backups(scope.serving())),
         feels,
         remedy: match (is_held, is_down) {
             (true, _) => "an operator's word: POST /breakers/UPSTREAM/ENDPOINT/auto takes it back",
             _ if is_untried => "it waits for requests: the next ones try it, and where they do well it is as before",
+            _ if out.len() == all && kept.iter().any(|at| !active.endpoints[*at].health.is_healthy()) => {
+                "look at the service, or at `health`: it may ask for a path that the service does not have"
+            }
             (_, true) => "look at the service: it is tried again by itself, and GET /breakers says when",
             _ if scope.serving() != Serving::Primaries => {
                 "backups have its part, as long as they can: look at the service; it is tried again by itself, and GET \
@@ -122,6 +129,18 @@ fn of_scope<N: Network>(upstream: &Upstream<N>, active: &Active<N>, scope: &Scop
             (_, false) => "the others have its part; it is tried again by itself, and GET /breakers says when",
         },
     })
+}
+
+/// How many endpoints are out, and how many of these take requests all the same: there is nobody to spare them.
+fn out_of((out, kept): (usize, usize), all: usize) -> String {
+    let takes = match (kept, out == all) {
+        (0, _) => return format!("{out} of {all} endpoints out"),
+        (1, true) => "takes requests as the last one",
+        (1, false) => "takes requests all the same",
+        _ => "take requests all the same",
+    };
+    let which = if kept == out { "and".to_owned() } else { format!("of which {kept}") };
+    format!("{out} of {all} endpoints should be out, {which} {takes}")
 }
 
 /// Who has the requests of those that are out.

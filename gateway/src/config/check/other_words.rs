@@ -228,7 +228,17 @@ const BESIDE: &[(&[&str], &[&str], &str)] = &[
         "it is `sni`: the name that is asked for, and that the certificate has to hold for",
     ),
     (&["port"], &["address", "reuse_port"], "it is said in `address = \"0.0.0.0:8080\"`"),
-    (&["port"], &["address", "weight"], "it is said in `address = \"127.0.0.1:9001\"`"),
+    (
+        &["port", "host", "hostname", "ip", "url"],
+        &["address", "weight"],
+        "it is said in `address = \"127.0.0.1:9001\"`",
+    ),
+    (
+        &["url", "urls", "uri", "address", "addresses", "host", "hosts", "hostname", "ip", "port", "targets", "nodes"],
+        &["endpoints", "balance"],
+        "it is `endpoints = [\"HOST:PORT\"]`",
+    ),
+    (&["path", "file", "filename", "file_path"], &["output", "queue"], "it is `output`: a file's path, or `stdout`"),
     (
         &["backup", "backups", "failover", "standby", "priority", "fallback"],
         &["endpoints"],
@@ -375,6 +385,11 @@ mod tests {
                 "[upstreams.a]\nendpoints = [\"a:1\"]\ntls = { server_name = \"b\" }",
                 "it is `sni`: the name that is asked for, and that the certificate has to hold for",
             ),
+            ("[upstreams.a]\nurl = \"http://b:1\"", "it is `endpoints = [\"HOST:PORT\"]`"),
+            ("[upstreams.a]\naddress = \"b:1\"", "it is `endpoints = [\"HOST:PORT\"]`"),
+            ("[upstreams.a]\nhost = \"b\"", "it is `endpoints = [\"HOST:PORT\"]`"),
+            ("[upstreams.a]\nendpoints = [{ host = \"b\" }]", "it is said in `address = \"127.0.0.1:9001\"`"),
+            ("[telemetry.access_log]\npath = \"a.log\"", "it is `output`: a file's path, or `stdout`"),
             ("[[listeners]]\nport = 8080", "it is said in `address = \"0.0.0.0:8080\"`"),
             (
                 "[[routes]]\npath = \"/\"\nreturn = 503",

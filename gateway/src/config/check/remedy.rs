@@ -6,8 +6,8 @@ use crate::config::schema::{Key, Kind, TableDef};
 use crate::config::tree::{Node, Value};
 use crate::config::value::quantity;
 use crate::config::value::text::{
-    ANY, HEADER_VALUE, HOST_PORT, LABEL, NOT_EMPTY, PATH_PATTERN, SOCKET, SOCKET_OR_EMPTY, TextKind, UPSTREAM,
-    VALUE_MATCH,
+    ANY, HEADER_VALUE, HOST_PORT, LABEL, NOT_EMPTY, PATH_PATTERN, SENT_HOST, SOCKET, SOCKET_OR_EMPTY, TextKind,
+    UPSTREAM, VALUE_MATCH,
 };
 
 const DURATIONS: &str = "a duration is written \"250ms\", \"5s\", \"10m\" or \"1h\"";
@@ -103,10 +103,31 @@ pub(super) fn of_map(path: &str, node: &Node, keys: &TextKind, values: Kind) -> 
         Value::List(list) if list.len() <= MOST_SHOWN => list.iter().map(Node::text).collect(),
         _ => node.text().map(|text| vec![text]),
     };
+    let is_shown = match &node.value {
+        Value::List(list) => list.iter().all(|one| literal(one).is_some()),
+        _ => literal(node).is_some(),
+    };
+    if let Some(pairs) =
+        names.as_deref().filter(|_| is_shown && value == quoted("*")).and_then(|names| pairs(names, keys))
+    {
+        return Some(format!("write {} = {{ {pairs} }}", name(path)));
+    }
     let names = names.filter(|names| !names.is_empty() && names.iter().all(|name| (keys.check)(name).is_ok()));
     let names = names.unwrap_or_else(|| vec![keys.example]);
     let entries: Vec<String> = names.iter().map(|name| format!("{} = {value}", bare(name))).collect();
     Some(format!("write {} = {{ {} }}", name(path), entries.join(", ")))
+}
+
+/// `a=1` and `a: 1` as entries of a table, where each text is such a one.
+fn pairs(texts: &[&str], keys: &TextKind) -> Option<String> {
+    let pair = |text: &&str| {
+        let (key, value) = text.split_once(['=', ':'])?;
+        let (key, value) = (key.trim(), value.trim());
+        let is_right = (keys.check)(key).is_ok() && (VALUE_MATCH.check)(value).is_ok() && text.len() <= LONGEST_SHOWN;
+        is_right.then(|| format!("{} = {}", bare(key), quoted(value)))
+    };
+    let pairs: Option<Vec<String>> = texts.iter().map(pair).collect();
+    pairs.filter(|pairs| !pairs.is_empty()).map(|pairs| pairs.join(", "))
 }
 
 /// A key's own name.
@@ -228,6 +249,9 @@ fn of_integer(key: &str, node: &Node, (min, max): (i64, i64)) -> String {
     if let Some(number) = unquoted(node, Kind::Integer(min, max)) {
         return format!("write it without quotes: {number}");
     }
+    if key == "workers" && node.text() == Some("auto") {
+        return "write 0, which is the default: one for each core".to_owned();
+    }
     match node.value {
         Value::Number(_) if key == "weight" => {
             "weights are whole numbers, and count beside each other: 0.25 and 0.75 are 1 and 3".to_owned()
@@ -266,6 +290,9 @@ fn of_text(node: &Node, kind: &'static TextKind) -> Option<String> {
 fn of_several(list: &[Node], kind: &'static TextKind) -> String {
     let is = |other: &TextKind| std::ptr::eq(kind, other);
     let fitting = |one: &&Node| fits(Kind::Text(kind), one) && literal(one).is_some();
+    if is(&SENT_HOST) && !list.iter().filter_map(Node::text).any(|word| matches!(word, "client" | "upstream")) {
+        return "`host` is what the upstream is told: which hosts a route is for is `hosts = [ … ]`".to_owned();
+    }
     if let [one] = list
         && let Some(value) = Some(one).filter(fitting).and_then(literal)
     {

@@ -18,6 +18,9 @@ use crate::config::value::text::{
 };
 use crate::config::value::{edit_value, method, path_pattern};
 
+/// Where files are looked for.
+pub(crate) const FROM: &str = "a relative path starts from the folder of the file it is written in";
+
 /// Checks a value that is neither list nor table; `path` is its key's, dotted. Says whether it is right.
 pub(crate) fn check(context: &mut Context<'_>, node: &Node, kind: Kind, path: &str) -> bool {
     if !has_type(node, kind)
@@ -50,7 +53,11 @@ pub(crate) fn check(context: &mut Context<'_>, node: &Node, kind: Kind, path: &s
         Kind::Text(kind) => text_kind(context, node, kind),
         Kind::File => with_text(context, node, file_exists),
         Kind::FileOrWord(words) => with_text(context, node, |context, node, text| {
-            words.contains(&text.content.as_str()) || folder_exists(context, node, text)
+            if words.contains(&text.content.as_str()) {
+                return true;
+            }
+            doubtful_file(context, node, text, words);
+            folder_exists(context, node, text)
         }),
         _ => true,
     }
@@ -189,10 +196,20 @@ pub(crate) fn text_kind(context: &mut Context<'_>, node: &Node, kind: &'static T
         Err(why) => {
             let ours = other_words::of_value(&text.content, |ours| (kind.check)(ours).is_ok());
             let query = || asks_for_a_query(kind, &text.content).map(str::to_owned);
-            let help = ours.or_else(query).unwrap_or_else(|| format!("for example {}", quoted(kind.example)));
+            let help = ours.or_else(query).or_else(|| not_filled_in(text).map(str::to_owned));
+            let help = help.unwrap_or_else(|| format!("for example {}", quoted(kind.example)));
             bad_form(context, node, text, kind.name, &why, Some(&help))
         }
     })
+}
+
+/// A variable as shells write it, or a template's place.
+fn not_filled_in(text: &Text) -> Option<&'static str> {
+    let name = text.content.strip_prefix('$').filter(|_| text.written.is_none());
+    if name.is_some_and(|name| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')) {
+        return Some("a variable of the environment is written ${NAME}");
+    }
+    text.content.contains("{{").then_some("this is a template that was not filled in")
 }
 
 /// Extension methods are legal, so a method that nobody knows is a warning.
@@ -285,15 +302,14 @@ fn file_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
     let path = context.sources.resolve(&text.content, node.at);
     context.held.look_at(&path);
     // Looked at before it is opened: opening a pipe would wait for its other end.
-    let from = "a relative path starts from the folder of the file it is written in";
     let told = |error: std::io::Error| match error.kind() {
         ErrorKind::PermissionDenied => {
             (reason(&error), "it has to be readable for the user that runs the gateway", false)
         }
-        _ => (reason(&error), from, false),
+        _ => (reason(&error), FROM, false),
     };
     let opened = match std::fs::metadata(&path) {
-        Ok(metadata) if !metadata.is_file() => Err(("it is not a file".to_owned(), from, true)),
+        Ok(metadata) if !metadata.is_file() => Err(("it is not a file".to_owned(), FROM, true)),
         Ok(_) => std::fs::File::open(&path).map(drop).map_err(told),
         Err(error) => Err(told(error)),
     };
@@ -304,6 +320,20 @@ fn file_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
     }
     context.is_not_here(node.at, message, Some(help));
     context.purpose == Purpose::CheckElsewhere
+}
+
+/// A word that others write for an output, or for none, is a file's name here.
+fn doubtful_file(context: &mut Context<'_>, node: &Node, text: &Text, words: &[&str]) {
+    let meant = match &*text.content.to_ascii_lowercase() {
+        "stdout" | "stderr" | "console" | "syslog" | "journald" | "-" | "true" | "on" => "stdout",
+        "off" | "none" | "no" | "false" | "null" | "nil" | "disabled" | "disable" | "discard" | "never" => "off",
+        _ => return,
+    };
+    if words.contains(&meant) {
+        let shown = quoted(text.shown());
+        let help = format!("perhaps \"{meant}\" is meant; a file of this name is \"./{}\"", text.shown());
+        context.report.warning(node.at, format!("{shown} is a file of this name"), help);
+    }
 }
 
 fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
@@ -333,7 +363,7 @@ fn folder_exists(context: &mut Context<'_>, node: &Node, text: &Text) -> bool {
 }
 
 /// The system's message in words, without its number.
-fn reason(error: &std::io::Error) -> String {
+pub(crate) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }

@@ -5,6 +5,7 @@ use toml::de::{DeTable, DeValue};
 use super::duplicates::{self, Duplicate};
 use super::environment::{self, Environment, Unfilled};
 use super::foreign::{self, Foreign};
+use super::slips::{self, Slip};
 use crate::config::problem::{Report, quoted};
 use crate::config::source::Span;
 use crate::config::tree::{Entry, Node, Table, Text, Value};
@@ -47,32 +48,26 @@ fn parse_here(text: &str, file: u32, environment: &dyn Environment, report: &mut
     for Duplicate { at, message, help } in duplicates::duplicates(text, table.get_ref(), &errors) {
         report.error_with(Span::new(file, &at), message, help);
     }
-    for error in errors.iter().filter(|error| !duplicates::is_duplicate(error)) {
-        syntax(error, (text, file), report);
+    for slip in slips::told(text, &errors) {
+        syntax(slip, (text, file), report);
     }
-    let mut converter = Converter { file, text, environment, report };
+    let mut faults: Vec<usize> = errors.iter().filter_map(toml::de::Error::span).map(|span| span.start).collect();
+    faults.sort_unstable();
+    let mut converter = Converter { file, text, environment, report, faults };
     let mut entries = converter.table(table.get_ref(), 0);
+    if let Some(at) = slips::unclosed_header(&errors) {
+        entries.entries.retain(|entry| (entry.key_at.start as usize) < at);
+    }
     // The parser keeps tables in the order in which they were finished; people read them in the order of the file.
     entries.entries.sort_by_key(|entry| entry.key_at);
     Parsed { table: entries, complete: errors.is_empty() }
 }
 
-fn syntax(error: &toml::de::Error, (text, file): (&str, u32), report: &mut Report) {
-    let span = error.span().unwrap_or(0..0);
-    if let Some(Foreign { at, message, help }) = foreign::lookalike(text, span.start) {
+fn syntax(slip: Slip, (text, file): (&str, u32), report: &mut Report) {
+    if let Some(Foreign { at, message, help }) = foreign::lookalike(text, slip.at.start) {
         return report.error_with(Span::new(file, &at), message, help);
     }
-    let found = text.get(span.clone()).unwrap_or("");
-    report.error(Span::new(file, &span), sentence(error.message(), found));
-}
-
-/// The parser's message as one line. What it says of a word without quotes, it also says where nothing is written.
-fn sentence(message: &str, found: &str) -> String {
-    if message.starts_with("string values must be quoted") {
-        let missing = found.trim().is_empty();
-        return if missing { "the value is missing" } else { "this is no value; strings are quoted" }.to_owned();
-    }
-    message.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(", ")
+    report.error_maybe(Span::new(file, &slip.at), slip.message, slip.help);
 }
 
 /// A value written in this program, such as a default. `None` if it is no TOML.
@@ -91,7 +86,7 @@ pub(crate) fn literal(toml: &'static str) -> Option<Node> {
     }
     let value = DeValue::parse(toml).ok()?;
     let mut report = Report::default();
-    let mut converter = Converter { file: 0, text: "", environment: &Nothing, report: &mut report };
+    let mut converter = Converter { file: 0, text: "", environment: &Nothing, report: &mut report, faults: Vec::new() };
     let node = converter.node(value.get_ref(), Span::default(), 0);
     (!report.has_errors()).then_some(node)
 }
@@ -109,6 +104,8 @@ struct Converter<'a> {
     text: &'a str,
     environment: &'a dyn Environment,
     report: &'a mut Report,
+    /// Where the parser found something, in order.
+    faults: Vec<usize>,
 }
 
 impl Converter<'_> {
@@ -137,6 +134,8 @@ impl Converter<'_> {
             },
             DeValue::Float(float) => match float.as_str().parse::<f64>() {
                 Ok(number) if number.is_finite() => Value::Number(number),
+                // What is no number at all has been told of.
+                _ if self.is_faulty(at) => Value::Broken,
                 _ => self.broken(at, "the number is not finite"),
             },
             DeValue::Boolean(boolean) => Value::Bool(*boolean),
@@ -170,6 +169,12 @@ impl Converter<'_> {
                 Value::Broken
             }
         }
+    }
+
+    /// Whether the parser found something in it, or where it ends.
+    fn is_faulty(&self, at: Span) -> bool {
+        let first = self.faults.partition_point(|fault| *fault < at.start as usize);
+        self.faults.get(first).is_some_and(|fault| *fault <= at.end as usize)
     }
 
     fn broken(&mut self, at: Span, message: &str) -> Value {

@@ -6,3 +6,4 @@ pub(crate) mod foreign;
 pub(crate) mod include;
 pub(crate) mod links;
 pub(crate) mod pattern;
+mod slips;

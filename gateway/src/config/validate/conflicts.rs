@@ -1,4 +1,5 @@
-//! Routes that can never be told apart, and those for any host that a host's own routes hide.
+//! Routes that can never be told apart, those for any host that a host's own routes hide, and those that no request
+//! reaches since one of a higher priority takes them all.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,6 +11,9 @@ use crate::config::settings::own_answer::OwnAnswer;
 use crate::config::settings::route::{HostPattern, RouteMatch};
 use crate::config::value::path_pattern::{self, Segment};
 use crate::config::value::value_match;
+
+/// Where more pairs of routes would have to be looked at, none is.
+const MOST_PAIRS: usize = 4_000_000;
 
 /// Two routes that match the same requests with the same rank; indexes into the list that was asked about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +102,41 @@ pub(crate) fn hidden(routes: &[Arc<Route>]) -> Vec<Hidden> {
         (!stands_back).then_some(Hidden { hidden, by, host })
     };
     all().filter(is_for_any).filter_map(hider).collect()
+}
+
+/// Every route of which no request is left, with the first route that takes them: it has the higher priority and asks
+/// for nothing that the other does not. One that answers itself, as while a service is mended, is meant to.
+pub(crate) fn never_reached(routes: &[Arc<Route>]) -> Vec<(usize, usize)> {
+    let Some(lowest) = routes.iter().map(|route| route.matches.priority).min() else { return Vec::new() };
+    let may_take = |route: &Route| {
+        let is_above = route.matches.priority > lowest;
+        is_above && !route.matches.is_conditional() && route.own_answer.is_none()
+    };
+    let takers: Vec<usize> = (0..routes.len()).filter(|at| may_take(&routes[*at])).collect();
+    if takers.is_empty() || takers.len().saturating_mul(routes.len()) > MOST_PAIRS {
+        return Vec::new();
+    }
+    let paths: Vec<_> = routes.iter().map(|it| path_pattern::parse(&it.matches.path).unwrap_or_default()).collect();
+    let takes = |by: usize, other: usize| {
+        let (one, its) = (&routes[by].matches, &routes[other].matches);
+        one.priority > its.priority
+            && covers(&paths[by], &paths[other])
+            && takes_all_of(one, its)
+            && takes_hosts(&one.hosts, &its.hosts)
+    };
+    let by = |other: usize| takers.iter().copied().find(|by| takes(*by, other)).map(|by| (other, by));
+    (0..routes.len()).filter_map(by).collect()
+}
+
+/// Whether every host of the others is one of these.
+fn takes_hosts(hosts: &[HostPattern], others: &[HostPattern]) -> bool {
+    let is_below = |host: &str, suffix: &str| host.strip_suffix(suffix).is_some_and(|rest| rest.ends_with('.'));
+    let takes = |one: &HostPattern, other: &HostPattern| match (one, other) {
+        (HostPattern::Wildcard(suffix), HostPattern::Exact(host)) => is_below(host, suffix),
+        (HostPattern::Wildcard(suffix), HostPattern::Wildcard(other)) => suffix == other || is_below(other, suffix),
+        (one, other) => one == other,
+    };
+    hosts.is_empty() || !others.is_empty() && others.iter().all(|other| hosts.iter().any(|one| takes(one, other)))
 }
 
 /// Whether a route of some host serves all of it that comes by its path. Who sends a whole host elsewhere means all.

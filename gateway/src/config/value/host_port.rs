@@ -14,6 +14,9 @@ pub(crate) fn parse(text: &str) -> Result<Target, String> {
     if text.contains("://") {
         return Err("an endpoint is HOST:PORT, without a scheme; `tls = {}` beside them speaks TLS".to_owned());
     }
+    if let Some(why) = without_brackets(text) {
+        return Err(why);
+    }
     let Some((host, port)) = text.rsplit_once(':') else {
         return Err("the port is missing".to_owned());
     };
@@ -25,6 +28,22 @@ pub(crate) fn parse(text: &str) -> Result<Target, String> {
         return Err(port_zero());
     }
     Ok(Target::Name(Arc::from(host_name(host)?), port))
+}
+
+/// What is wrong with an IPv6 address that a port follows, or should, where no brackets tell the two apart.
+pub(crate) fn without_brackets(text: &str) -> Option<String> {
+    let is_of_it = |b: u8| b.is_ascii_hexdigit() || matches!(b, b':' | b'.');
+    if text.matches(':').count() < 2 || !text.bytes().all(is_of_it) {
+        return None;
+    }
+    let is_one = |host: &str| host.parse::<std::net::Ipv6Addr>().is_ok();
+    let parts = text.rsplit_once(':').filter(|(host, port)| is_one(host) && port.parse::<u16>().is_ok());
+    let right = match parts {
+        Some((host, port)) => format!("[{host}]:{port}"),
+        None if is_one(text) => format!("[{text}]:PORT"),
+        None => "[::1]:PORT".to_owned(),
+    };
+    Some(format!("an IPv6 address is in brackets, and its port behind them: {right}"))
 }
 
 /// A DNS name: labels of letters, digits, hyphens and underscores; lower case in the answer. The last label is no

@@ -124,6 +124,7 @@ pub(crate) fn foreign(text: &str) -> Option<(&str, String)> {
         match (name, segment) {
             (Some(name), _) => Some((segment, format!("{{{name}}}"))),
             (None, "*" | "**") => Some((segment, "{*rest}, or {name} for one segment,".to_owned())),
+            (None, part) if part.ends_with('*') => Some((segment, "{*rest} behind a slash".to_owned())),
             _ => None,
         }
     })

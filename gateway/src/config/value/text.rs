@@ -163,7 +163,14 @@ fn socket(text: &str) -> Result<(), String> {
     if let Some(port) = text.strip_prefix(':').filter(|port| port.parse::<u16>().is_ok()) {
         return Err(format!("the address is missing, 0.0.0.0:{port} is every one"));
     }
-    if text.parse::<std::net::IpAddr>().is_ok() {
+    if let Some(port) = text.strip_prefix("*:").filter(|port| port.parse::<u16>().is_ok()) {
+        return Err(format!("every address is 0.0.0.0:{port}, and with those of IPv6 [::]:{port}"));
+    }
+    if let Some(why) = host_port::without_brackets(text) {
+        return Err(why);
+    }
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if bare.parse::<std::net::IpAddr>().is_ok() {
         return Err("the port is missing".to_owned());
     }
     require(!text.starts_with("localhost:"), "names are not resolved here, localhost is 127.0.0.1")?;
@@ -199,6 +206,7 @@ fn host_pattern(text: &str) -> Result<(), String> {
     match text.strip_prefix("*.") {
         Some(parent) => host_port::host_name(parent).map(drop),
         None if text.contains("://") => Err("a host is written without its scheme".to_owned()),
+        None if text == "*" => Err("where no host is written it is any".to_owned()),
         None if text.contains('*') => Err("a star stands only for whole labels at the beginning".to_owned()),
         None if text.starts_with(|c: char| c != '[') && text.contains(':') => {
             host_port::host(text).map(drop).map_err(|_| "a host is written without its port".to_owned())

@@ -75,6 +75,36 @@ fn beside(route: &str, other: &str) -> Vec<Arc<Route>> {
 }
 
 #[test]
+fn who_has_the_higher_priority_and_asks_for_less_leaves_nothing() {
+    let of = |hosts: &[&str], path: &str, methods: &[&str], conditions: &[(&str, &str)], priority| {
+        route(hosts, path, methods, conditions, priority)
+    };
+    let health = || of(&[], "/health", &[], &[], 0);
+    for (first, other, is_taken) in [
+        (of(&[], "/{*rest}", &[], &[], 10), health(), true),
+        (of(&[], "/{*rest}", &[], &[], 0), health(), false),
+        (of(&[], "/{*rest}", &[], &[("x-a", "1")], 10), health(), false),
+        (of(&["a.example"], "/{*rest}", &[], &[], 10), health(), false),
+        (of(&[], "/{*rest}", &["GET"], &[], 10), health(), false),
+        (of(&[], "/health", &[], &[], 10), of(&[], "/health", &["GET"], &[("x-a", "1")], 9), true),
+        (of(&["*.example.com"], "/{*rest}", &[], &[], 1), of(&["a.example.com"], "/b", &[], &[], 0), true),
+        (of(&["*.example.com"], "/{*rest}", &[], &[], 1), of(&["*.b.example.com"], "/b", &[], &[], 0), true),
+        (of(&["*.example.com"], "/{*rest}", &[], &[], 1), of(&["example.com"], "/b", &[], &[], 0), false),
+        (of(&["*.example.com"], "/{*rest}", &[], &[], 1), of(&["a.example.com", "b"], "/b", &[], &[], 0), false),
+        (of(&["a", "b"], "/{*rest}", &[], &[], 1), of(&["b"], "/b", &[], &[], 0), true),
+    ] {
+        let told = format!("{:?} {:?}", first.matches, other.matches);
+        assert_eq!(never_reached(&[first, other]), if is_taken { vec![(1, 0)] } else { Vec::new() }, "{told}");
+    }
+    let all = "path = \"/{*rest}\"\npriority = 1";
+    let mended = "[[routes]]\npath = \"/b\"\nupstream = \"u\"";
+    assert_eq!(never_reached(&beside(all, mended)), [(1, 0)]);
+    let text = format!("upstreams.u.endpoints = [\"a:1\"]\n[[routes]]\n{all}\nanswer = {{ status = 503 }}\n{mended}");
+    let loaded = load_text(&text, Path::new("gateway.toml"), Purpose::Check).unwrap();
+    assert_eq!(never_reached(&loaded.config.routes), [], "while something is mended that is what is meant");
+}
+
+#[test]
 fn what_is_for_any_host_is_hidden_by_a_hosts_own_routes() {
     let aggregate =
         "[[aggregates]]\npath = \"/api/d/{id}\"\nparts = [{ name = \"a\", upstream = \"u\", path = \"/\" }]";
