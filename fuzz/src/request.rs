@@ -27,8 +27,8 @@ fn check_with(limits: HeadLimits, data: &[u8]) {
             assert!(!server.stays_open(), "nothing may follow a request whose framing is in doubt");
             return;
         }
-        let lengths = headers.get_all(CONTENT_LENGTH).iter().count();
-        let codings = headers.get_all(TRANSFER_ENCODING).iter().count();
+        let lengths = headers.get_all(&CONTENT_LENGTH).iter().count();
+        let codings = headers.get_all(&TRANSFER_ENCODING).iter().count();
         assert!(lengths + codings <= 1, "the length is in doubt");
         let (mut taken, declared) = (0, server.body_left());
         while let Poll::Ready(Some(frame)) = server.poll_body(&mut cx) {

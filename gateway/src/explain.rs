@@ -230,7 +230,7 @@ pub fn answer_with(config: &Config, question: &Question, judges: Judges<'_>, now
     let mut answer = decided(config, question, judges, now);
     answer.client = question.told.as_ref().and_then(proxied::Told::client_in_words);
     answer.not_sent = question.fragment_in_words();
-    let kind = question.headers.get(http::header::CONTENT_TYPE);
+    let kind = question.headers.get(&http::header::CONTENT_TYPE);
     if question.method != Method::POST || !kind.is_some_and(|kind| is_grpc(kind.as_bytes())) {
         let took = answer.routing.as_ref().and_then(|routing| routing.route.as_deref());
         let route = config.routes.iter().find(|route| Some(&*route.name) == took);
@@ -322,7 +322,7 @@ impl Asked<'_> {
         let trial = auth.map(|auth| crate::identity::explain(auth, headers, question.certificate.as_ref(), now));
         let cache = kept::kept(route, (ask.method, headers), auth.zip(trial.as_ref()));
         let limits = limits(config, route, headers);
-        let reads = route.cors.as_ref().zip(headers.get(http::header::ORIGIN)).map(|(cors, origin)| {
+        let reads = route.cors.as_ref().zip(headers.get(&http::header::ORIGIN)).map(|(cors, origin)| {
             if cors.allows(&origin.to_header_value()).is_some() {
                 "may read the answer"
             } else {

@@ -60,9 +60,9 @@ impl Asked {
         headers.names().for_each(|name| asked.see(name));
         asked.elsewhere.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
         asked.elsewhere.dedup();
-        if headers.contains_key(CACHE_CONTROL) {
-            asked.control = Directives::read(headers.get_all(CACHE_CONTROL).iter().map(|value| value.as_bytes()));
-        } else if headers.get_all(PRAGMA).iter().any(|value| lists(value.as_bytes(), b"no-cache")) {
+        if headers.contains_key(&CACHE_CONTROL) {
+            asked.control = Directives::read(headers.get_all(&CACHE_CONTROL).iter().map(|value| value.as_bytes()));
+        } else if headers.get_all(&PRAGMA).iter().any(|value| lists(value.as_bytes(), b"no-cache")) {
             // RFC 7234, section 5.4; RFC 9111 leaves it to who wants to.
             asked.control.no_cache = true;
         }

@@ -10,20 +10,20 @@ use crate::request_fields::RequestFields;
 
 /// Whether the client has this answer: it is told 304 then. A date is looked at only where no tag is named.
 pub(super) fn has_it(asked: &RequestFields, kept: &Fields) -> bool {
-    let mut tags = asked.get_all(IF_NONE_MATCH).iter().peekable();
+    let mut tags = asked.get_all(&IF_NONE_MATCH).iter().peekable();
     if tags.peek().is_some() {
         let own = kept.get(ETAG.as_str());
         return tags
             .any(|line| elements(line.as_bytes()).any(|tag| tag == b"*" || own.is_some_and(|own| is_same(tag, own))));
     }
-    let since = asked.get(IF_MODIFIED_SINCE).map(|value| value.as_bytes()).and_then(http_date_seconds);
+    let since = asked.get(&IF_MODIFIED_SINCE).map(|value| value.as_bytes()).and_then(http_date_seconds);
     let modified = kept.get(LAST_MODIFIED.as_str()).and_then(http_date_seconds);
     since.zip(modified).is_some_and(|(since, modified)| modified <= since)
 }
 
 /// Whether a client says what it knows.
 pub(super) fn are_there(asked: &RequestFields) -> bool {
-    asked.contains_key(IF_NONE_MATCH) || asked.contains_key(IF_MODIFIED_SINCE)
+    asked.contains_key(&IF_NONE_MATCH) || asked.contains_key(&IF_MODIFIED_SINCE)
 }
 
 /// Weak comparison (RFC 9110, section 8.8.3.2).
@@ -35,8 +35,8 @@ pub(super) fn is_same(one: &[u8], other: &[u8]) -> bool {
 
 /// Takes a client's own conditions out of what the upstream is asked.
 pub(super) fn forget(headers: &mut RequestFields) {
-    headers.remove(IF_NONE_MATCH);
-    headers.remove(IF_MODIFIED_SINCE);
+    headers.remove(&IF_NONE_MATCH);
+    headers.remove(&IF_MODIFIED_SINCE);
 }
 
 /// What asks the upstream whether a kept answer still holds; false where nothing of the answer's can, and then nothing

@@ -90,7 +90,7 @@ fn told_by_proxies<'h, N: Network>(exchange: &Exchange<N>, headers: &'h RequestF
     if !exchange.peer_trusted {
         return ToldOfUrl::new();
     }
-    let lines = headers.get_all(http::header::FORWARDED).iter();
+    let lines = headers.get_all(&http::header::FORWARDED).iter();
     told_of_url(headers).unwrap_or_else(|| lines.map(|line| (u8::MAX, line.as_bytes())).collect())
 }
 

@@ -108,7 +108,7 @@ mod tests {
 
     fn asked(lines: &[(&str, &str)]) -> RequestFields {
         lines.iter().fold(RequestFields::new(), |mut map, (name, value)| {
-            map.append(name.parse::<HeaderName>().unwrap(), value);
+            map.append(&name.parse::<HeaderName>().unwrap(), value);
             map
         })
     }

@@ -395,7 +395,7 @@ fn headers_of_call(headers: RequestFields, batch: &Batch) -> RequestFields {
         headers.retain(|name, _| !OF_ONE_SUBJECT.iter().any(|own| own.as_str().as_bytes() == name));
     }
     if !batch.settings.body.is_empty() {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(&header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     headers
 }

@@ -37,7 +37,7 @@ const APART: [&str; 22] = [
 /// Whether a request wants what no other may have: an answer only if a cache has it. One that would take trailers
 /// (`te`, which Firefox sends with each over HTTP/2) does without them like any other (RFC 9110, section 6.5.1).
 pub(super) fn is_for_itself(headers: &RequestFields) -> bool {
-    let values = headers.get_all(http::header::CACHE_CONTROL);
+    let values = headers.get_all(&http::header::CACHE_CONTROL);
     values.iter().any(|value| lists(value.as_bytes(), b"only-if-cached"))
 }
 
@@ -134,7 +134,7 @@ mod tests {
             (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
         };
         fields.iter().map(field).fold(RequestFields::new(), |mut map, (name, value)| {
-            map.append(name, value);
+            map.append(&name, value);
             map
         })
     }

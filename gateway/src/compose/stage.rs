@@ -192,8 +192,8 @@ pub(super) fn headers_of_parts(mut headers: RequestFields) -> RequestFields {
     for name in &NOT_PASSED {
         headers.remove(name);
     }
-    headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(&header::ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(&header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     headers
 }
 

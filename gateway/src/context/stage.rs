@@ -89,7 +89,7 @@ pub fn admit<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestFields
     if exchange.uri.authority().is_some()
         && let Some(host) = exchange.host()
     {
-        headers.insert(header::HOST, &host.value);
+        headers.insert(&header::HOST, &host.value);
     }
     if has_been_passed_on && let Some(own_name) = exchange.connection.peer.own_name {
         exchange.passes = own_name.passes(headers)?;
@@ -115,8 +115,8 @@ impl<N: Network> Exchange<N> {
 /// How a web page writes its call of gRPC, and how it wants the answer.
 #[cold]
 fn of_page(headers: &RequestFields) -> Option<Web> {
-    let accept = headers.get_all(header::ACCEPT).iter().map(|value| value.as_bytes());
-    Web::of(headers.get(header::CONTENT_TYPE)?.as_bytes(), accept)
+    let accept = headers.get_all(&header::ACCEPT).iter().map(|value| value.as_bytes());
+    Web::of(headers.get(&header::CONTENT_TYPE)?.as_bytes(), accept)
 }
 
 /// What its record tells of a request that is refused here.
@@ -221,7 +221,7 @@ fn check_sizes<N: Network>(exchange: &Exchange<N>, fields: usize, bytes: usize) 
 /// 417
 #[cold]
 pub(crate) fn check_expectation(headers: &RequestFields) -> Result<(), GatewayError> {
-    let lines = headers.get_all(header::EXPECT).iter().map(|value| value.as_bytes());
+    let lines = headers.get_all(&header::EXPECT).iter().map(|value| value.as_bytes());
     let mut words = lines.flat_map(|line| line.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
     // Elements of a list may be empty (RFC 9110, section 5.6.1).
     if words.all(|word| word.is_empty() || word.eq_ignore_ascii_case(b"100-continue")) {

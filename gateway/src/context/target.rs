@@ -213,7 +213,7 @@ mod tests {
     fn host(uri: &str, hosts: &[&str], version: Version) -> Result<Option<String>, Code> {
         let mut headers = RequestFields::new();
         for host in hosts {
-            headers.append(header::HOST, HeaderValue::from_str(host).unwrap());
+            headers.append(&header::HOST, HeaderValue::from_str(host).unwrap());
         }
         let uri: Uri = uri.parse().unwrap();
         match host_of(&Survey::of(&headers), &uri.into(), version) {
@@ -291,7 +291,7 @@ mod tests {
             let mut headers = RequestFields::new();
             for (name, value) in fields {
                 headers.append(
-                    http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                    &http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
                     HeaderValue::from_str(value).unwrap(),
                 );
             }

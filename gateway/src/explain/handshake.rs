@@ -28,7 +28,7 @@ pub(super) fn told(
         "by {}, which browsers send by themselves, only pages of the host that is asked for{others} may open one",
         in_words(&ways)
     );
-    if !headers.contains_key(header::ORIGIN) {
+    if !headers.contains_key(&header::ORIGIN) {
         return (
             Some(format!("{rule}; this request names no `Origin`, as what is no browser: it is asked nothing")),
             None,

@@ -56,7 +56,7 @@ impl Question {
                 .map_err(|_| format!("{name:?} is not a header's name"))?;
             let value =
                 HeaderValue::from_str(value.trim()).map_err(|_| format!("{value:?} is not a header's value"))?;
-            map.append(name, value);
+            map.append(&name, value);
         }
         let is_websocket = of_http.is_some();
         let fragment = url.find('#').map(|at| url[at..].to_owned());
@@ -109,7 +109,7 @@ impl Question {
 
     /// The host with its port, as it is written.
     pub(super) fn stated_host(&self) -> Option<HeaderValue> {
-        let header = self.headers.get(http::header::HOST).map(|host| host.to_header_value());
+        let header = self.headers.get(&http::header::HOST).map(|host| host.to_header_value());
         let authority = || HeaderValue::from_str(self.uri.authority()?.as_str()).ok();
         header.or_else(authority)
     }

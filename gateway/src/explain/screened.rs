@@ -40,8 +40,8 @@ pub(super) fn screen(config: &Config, question: &Question) -> Result<Screened, G
         });
     }
     // The host is a header like any, wherever its request says it.
-    if let Some(host) = question.stated_host().filter(|_| !headers.contains_key(HOST)) {
-        headers.insert(HOST, host);
+    if let Some(host) = question.stated_host().filter(|_| !headers.contains_key(&HOST)) {
+        headers.insert(&HOST, host);
     }
     let removed = question.headers.header_names().filter(|name| !headers.contains_key(name));
     let removed = removed.map(|name| format!("{name}: {}", why(rules.why_taken(&name, is_trusted)))).collect();

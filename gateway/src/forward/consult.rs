@@ -76,7 +76,7 @@ pub async fn consult<N: Network>(
     headers: &mut RequestFields,
 ) -> Result<Option<Box<Refused>>, Failure> {
     let Some(authority) = exchange.route().and_then(|route| route.authority.clone()) else { return Ok(None) };
-    if headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some() {
+    if headers.get_all(&header::AUTHORIZATION).iter().nth(1).is_some() {
         // The service may look at one of them, and the upstream at another (security.md, H8).
         return Err(GatewayError::new(Code::BadRequest, "The request has more than one credential.").into());
     }
@@ -190,7 +190,7 @@ fn question<N: Network>(exchange: &Exchange<N>, headers: &RequestFields, setting
     {
         // A method and a target are made of characters that a value may have.
         if let Ok(value) = value {
-            sent.insert(name, value);
+            sent.insert(&name, value);
         }
     }
     sent
@@ -273,7 +273,7 @@ async fn ask<N: Network>(
     settings: &ForwardAuth,
 ) -> Result<(ResponseHead, Bytes), GatewayError> {
     let mut headers = std::mem::take(sent);
-    headers.insert(header::HOST, &selected.endpoint.host);
+    headers.insert(&header::HOST, &selected.endpoint.host);
     let mut lines = Vec::with_capacity(256);
     write_field(&mut lines, &names::X_REQUEST_ID, exchange.request_id.as_bytes());
     write_field(&mut lines, &names::TRACEPARENT, exchange.trace.as_bytes());

@@ -30,10 +30,10 @@ pub(super) fn address<N: Network>(exchange: &Exchange<N>, headers: &mut RequestF
     if exchange.translated().is_none() {
         return;
     }
-    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| type_of_request(kind.as_bytes()));
+    let kind = headers.get(&header::CONTENT_TYPE).and_then(|kind| type_of_request(kind.as_bytes()));
     if let Some(kind) = kind.and_then(|kind| HeaderValue::from_maybe_shared(bytes::Bytes::from(kind)).ok()) {
-        headers.insert(header::CONTENT_TYPE, kind);
+        headers.insert(&header::CONTENT_TYPE, kind);
     }
     // Its client cannot take trailers; the gateway does, and services refuse who does not say so.
-    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    headers.insert(&header::TE, HeaderValue::from_static("trailers"));
 }

@@ -54,7 +54,7 @@ pub fn build<N: Network>(
     }
     if let Some(route) = exchange.route() {
         if let HostPolicy::Fixed(host) = &route.settings.host {
-            headers.insert(header::HOST, host);
+            headers.insert(&header::HOST, host);
         }
         if let Some(edits) = &route.edits.request {
             edits.apply(&mut headers, exchange.made_for_upstream());
@@ -78,7 +78,7 @@ pub(super) fn name_endpoint<N: Network>(exchange: &Exchange<N>, headers: &mut Re
         Some(HostPolicy::Client) | None => exchange.asked_host.is_none(),
     };
     if is_named {
-        headers.insert(header::HOST, &endpoint.host);
+        headers.insert(&header::HOST, &endpoint.host);
     }
 }
 
@@ -86,7 +86,7 @@ pub(super) fn name_endpoint<N: Network>(exchange: &Exchange<N>, headers: &mut Re
 #[cold]
 fn tell_via(name: &str, version: Version, headers: &mut RequestFields) {
     if let Some(value) = via(name, version) {
-        headers.append(header::VIA, value);
+        headers.append(&header::VIA, value);
     }
 }
 
@@ -122,8 +122,8 @@ pub(super) fn keep_passport_fresh<N: Network>(exchange: &mut Exchange<N>, head: 
 pub fn for_handler<N: Network>(exchange: &mut Exchange<N>, mut headers: RequestFields, target: &PathQuery) -> Parts {
     deadline::read(exchange, &mut headers);
     add_to_headers(exchange, &mut headers);
-    if let Some(host) = exchange.host().filter(|_| !headers.contains_key(header::HOST)) {
-        headers.insert(header::HOST, &host.value);
+    if let Some(host) = exchange.host().filter(|_| !headers.contains_key(&header::HOST)) {
+        headers.insert(&header::HOST, &host.value);
     }
     if let Some(edits) = exchange.route().and_then(|route| route.edits.request.as_ref()) {
         edits.apply(&mut headers, exchange.made_for_upstream());

@@ -33,9 +33,9 @@ pub async fn upgrade<N: Network>(
     mark_websocket(&mut request.head.headers);
     let key = exchange.connection.websocket_key.clone();
     if let Some(key) = &key {
-        request.head.headers.insert(header::SEC_WEBSOCKET_KEY, key.value());
+        request.head.headers.insert(&header::SEC_WEBSOCKET_KEY, key.value());
     }
-    let asked = request.head.headers.get(header::SEC_WEBSOCKET_KEY).map(|key| key.as_bytes().to_vec());
+    let asked = request.head.headers.get(&header::SEC_WEBSOCKET_KEY).map(|key| key.as_bytes().to_vec());
     let mut answer = forward_to_switch(exchange, selected, request).await?;
     if answer.source.leg.is_shared() {
         if !answer.head.status.is_success() {

@@ -101,10 +101,10 @@ mod tests {
     fn thousands_of_fields_keep_their_letters() {
         let mut fields = RequestFields::new();
         let name = |number: usize| format!("x-{}", number % 700);
-        let spelled = |number: usize| if number % 2 == 0 { name(number).to_uppercase() } else { name(number) };
+        let spelled = |number: usize| if number.is_multiple_of(2) { name(number).to_uppercase() } else { name(number) };
         let came = (0..7000).map(|number| (name(number).parse::<HeaderName>().unwrap(), spelled(number).into()));
         let mut names = WireNames::of(came);
-        (0..7000).for_each(|number| fields.append(name(number), number.to_string()));
+        (0..7000).for_each(|number| fields.append(&name(number), number.to_string()));
         names.keep(&fields);
         for (number, (written, name_of, value)) in names.spell(&fields).enumerate() {
             assert_eq!((written, name_of), (spelled(number).as_bytes(), name(number).as_bytes()));

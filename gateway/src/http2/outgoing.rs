@@ -42,7 +42,7 @@ pub(super) enum Declared {
 pub(super) fn request(head: &RequestHead, declared: Declared, encrypted: bool) -> Result<Request<()>, h2::Error> {
     let mut headers = HeaderMap::with_capacity(head.headers.len() + 8);
     let (mut authority, mut had_length, mut switches) = (None, false, false);
-    if let Some(host) = head.headers.get(HOST) {
+    if let Some(host) = head.headers.get(&HOST) {
         authority = Authority::try_from(host.as_bytes()).ok();
     }
     head.headers.append_to(&mut headers, |name| {

@@ -197,7 +197,7 @@ impl RouteAuth {
             match provider.place() {
                 Place::Header(name) => drop(headers.remove(name)),
                 Place::Bearer | Place::Password if !proven_by.forwards_token() => {
-                    headers.remove(header::AUTHORIZATION);
+                    headers.remove(&header::AUTHORIZATION);
                 }
                 Place::Bearer | Place::Password => places::strip(headers, places::BEARER, proven_by),
                 Place::Tokens(places) => places::strip(headers, places, proven_by),

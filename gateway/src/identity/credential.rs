@@ -62,18 +62,28 @@ impl Deref for Credential {
 /// There are two `Authorization` fields, the token is empty, or its scheme does not end where it begins: other parsers
 /// find a token there, so it passes for no other scheme, whose credentials go on unverified.
 pub(super) fn bearer(headers: &mut RequestFields) -> Result<Option<Credential>, Malformed> {
-    let Some((_, _, at)) = bearer_in(headers)? else { return Ok(None) };
+    let Some(Standing { at, .. }) = bearer_in(headers)? else { return Ok(None) };
     Ok(headers.take_bytes(KnownName::AUTHORIZATION).map(|field| Credential::Bearer(field, at)))
 }
 
-/// Where the field is that the token is in, its value, and where the token begins there; it is left where it is.
+/// A token where it stands.
+pub(super) struct Standing<'h> {
+    /// The field's.
+    pub(super) place: FieldAt,
+    /// The field's value.
+    pub(super) field: &'h [u8],
+    /// Where the token begins in it.
+    pub(super) at: usize,
+}
+
+/// The token as [`bearer`] finds it; it is left where it is.
 ///
 /// # Errors
 /// As there.
 #[inline]
-pub(super) fn bearer_in(headers: &RequestFields) -> Result<Option<(FieldAt, &[u8], usize)>, Malformed> {
+pub(super) fn bearer_in(headers: &RequestFields) -> Result<Option<Standing<'_>>, Malformed> {
     let Some((place, field)) = headers.only(KnownName::AUTHORIZATION).map_err(|_| Malformed)? else { return Ok(None) };
-    Ok(bearer_at(field)?.map(|at| (place, field, at)))
+    Ok(bearer_at(field)?.map(|at| Standing { place, field, at }))
 }
 
 /// Whether there is at most one field of this name.
@@ -172,7 +182,7 @@ mod tests {
     fn of(values: &[&str]) -> Result<Option<String>, Malformed> {
         let mut headers = RequestFields::new();
         for value in values {
-            headers.append(header::AUTHORIZATION, value);
+            headers.append(&header::AUTHORIZATION, value);
         }
         bearer(&mut headers).map(|token| token.map(|token| String::from_utf8(token.to_vec()).unwrap()))
     }
@@ -198,10 +208,10 @@ mod tests {
         let of = |values: &[&str]| {
             let mut headers = RequestFields::new();
             for value in values {
-                headers.append(header::AUTHORIZATION, value);
+                headers.append(&header::AUTHORIZATION, value);
             }
             let found = basic(&mut headers).map(|pair| pair.map(|pair| String::from_utf8(pair.to_vec()).unwrap()));
-            found.inspect(|found| assert_ne!(found.is_some(), headers.contains_key(header::AUTHORIZATION)))
+            found.inspect(|found| assert_ne!(found.is_some(), headers.contains_key(&header::AUTHORIZATION)))
         };
         assert_eq!(of(&["Basic YTpi"]), Ok(Some("YTpi".into())));
         assert_eq!(of(&["bAsIc   YTpi"]), Ok(Some("YTpi".into())));

@@ -34,7 +34,7 @@ use crate::tls::ClientCertificate;
 #[cold]
 pub fn admit<N: Network>(exchange: &Exchange<N>, headers: &RequestFields) -> Result<(), GatewayError> {
     let Some(route) = exchange.route().filter(|route| route.settings.websocket) else { return Ok(()) };
-    if !headers.contains_key(header::ORIGIN) {
+    if !headers.contains_key(&header::ORIGIN) {
         return Ok(());
     }
     let certificate = exchange.connection.secured.as_ref().and_then(|secured| secured.client());
@@ -102,7 +102,7 @@ pub(crate) fn refused(headers: &RequestFields) -> GatewayError {
 
 /// What a request says of the page that asks, as it is shown to people.
 pub(crate) fn shown_origin(headers: &RequestFields) -> String {
-    let shown = headers.get_all(header::ORIGIN).iter().map(|it| it.as_bytes().escape_ascii().to_string());
+    let shown = headers.get_all(&header::ORIGIN).iter().map(|it| it.as_bytes().escape_ascii().to_string());
     shown.collect::<Vec<_>>().join(", ")
 }
 
@@ -122,7 +122,7 @@ fn is_ambient(provider: &Provider, credential: &Credential, headers: &RequestFie
 /// page can give a handshake a token in `Authorization`, so who shows one is no page.
 fn shows_what_browsers_send(shown: &[HeaderName], headers: &RequestFields) -> bool {
     let is_shown = |name: &HeaderName| shown.contains(name) && headers.contains_key(name);
-    let is_written = headers.contains_key(header::AUTHORIZATION) && !is_browsers(headers);
+    let is_written = headers.contains_key(&header::AUTHORIZATION) && !is_browsers(headers);
     !is_written && (is_shown(&header::COOKIE) || is_shown(&header::AUTHORIZATION))
 }
 
@@ -131,12 +131,12 @@ fn shows_what_browsers_send(shown: &[HeaderName], headers: &RequestFields) -> bo
 fn is_browsers(headers: &RequestFields) -> bool {
     const THEIRS: [&[u8]; 4] = [b"basic", b"digest", b"negotiate", b"ntlm"];
     let scheme = |value: &[u8]| value.split(|byte| *byte == b' ').next().unwrap_or_default().to_ascii_lowercase();
-    headers.get_all(header::AUTHORIZATION).iter().any(|value| THEIRS.contains(&&*scheme(value.as_bytes())))
+    headers.get_all(&header::AUTHORIZATION).iter().any(|value| THEIRS.contains(&&*scheme(value.as_bytes())))
 }
 
 /// Whether a page of this `Origin` may; `own`: the host that was asked for, and whether that was over TLS.
 pub(crate) fn may_open(headers: &RequestFields, own: (Option<&HeaderValue>, bool), cors: Option<&Cors>) -> bool {
-    let mut origins = headers.get_all(header::ORIGIN).iter();
+    let mut origins = headers.get_all(&header::ORIGIN).iter();
     let Some(origin) = origins.next() else { return true };
     if origins.next().is_some() {
         return false;
@@ -168,7 +168,7 @@ mod tests {
     fn may(origins: &[&'static str], host: &'static str, secure: bool, cors: Option<&Cors>) -> bool {
         let mut headers = RequestFields::new();
         for origin in origins {
-            headers.append(header::ORIGIN, HeaderValue::from_static(origin));
+            headers.append(&header::ORIGIN, HeaderValue::from_static(origin));
         }
         may_open(&headers, (Some(&HeaderValue::from_static(host)), secure), cors)
     }

@@ -126,7 +126,7 @@ fn only(headers: &RequestFields, name: impl FieldName) -> Result<Option<FieldVal
 /// browsers have them after their session has ended.
 fn cookie(headers: &RequestFields, name: &str) -> Result<Option<Credential>, Malformed> {
     let mut first = None;
-    for field in headers.get_all(COOKIE) {
+    for field in headers.get_all(&COOKIE) {
         for pair in pairs(field.as_bytes()) {
             let Some(value) = value_of(field.as_bytes(), pair, name) else { continue };
             if first.replace((field, value)).is_some() {
@@ -190,7 +190,7 @@ pub(super) fn shown(place: &TokenPlace) -> String {
 
 /// Takes a cookie out of all `Cookie` fields; a field in which nothing else was goes with it.
 fn without_cookie(headers: &mut RequestFields, name: &str) {
-    headers.edit(COOKIE, |field| {
+    headers.edit(&COOKIE, |field| {
         if !pairs(field).any(|pair| value_of(field, pair, name).is_some()) {
             return Edited::Stays;
         }
@@ -225,7 +225,7 @@ mod tests {
             |(name, value): &(&str, &str)| (name.parse::<HeaderName>().unwrap(), value.parse::<HeaderValue>().unwrap());
         let mut headers = RequestFields::new();
         for (name, value) in fields.iter().map(field) {
-            headers.append(name, value);
+            headers.append(&name, value);
         }
         headers
     }
@@ -299,9 +299,9 @@ mod tests {
         #[test]
         fn nothing_is_left_and_nothing_else_lost(text in "[sab=; \"]{0,24}") {
             let mut all = RequestFields::new();
-            all.insert(COOKIE, HeaderValue::from_str(&text).unwrap());
+            all.insert(&COOKIE, HeaderValue::from_str(&text).unwrap());
             let of = |headers: &RequestFields, own: bool| -> Vec<Vec<u8>> {
-                let fields = headers.get_all(COOKIE).iter().map(|value| value.as_bytes());
+                let fields = headers.get_all(&COOKIE).iter().map(|value| value.as_bytes());
                 let pairs = fields.flat_map(|field| pairs(field).map(move |pair| (field, pair)));
                 let wanted = pairs.filter(|(field, pair)| value_of(field, pair.clone(), "s").is_some() == own);
                 wanted.map(|(field, pair)| field[pair].trim_ascii().to_vec()).filter(|pair| !pair.is_empty()).collect()

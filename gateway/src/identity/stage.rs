@@ -150,7 +150,7 @@ fn recalled_bearer<N: Network>(
     auth: &Arc<RouteAuth>,
     provider: &Arc<Provider>,
 ) -> Result<Recalled, Box<Denied>> {
-    let (place, field, at) = match credential::bearer_in(headers) {
+    let credential::Standing { place, field, at } = match credential::bearer_in(headers) {
         Ok(Some(found)) => found,
         Ok(None) => return nobody(auth),
         Err(_) => return Err(Denied::of(auth, None, AuthResult::Malformed)),

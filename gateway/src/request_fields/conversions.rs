@@ -128,13 +128,13 @@ impl RequestFields {
     }
 }
 
-impl<N: FieldName, V: AsRef<[u8]>> Extend<(N, V)> for RequestFields {
+impl<N: AsRef<str>, V: AsRef<[u8]>> Extend<(N, V)> for RequestFields {
     fn extend<I: IntoIterator<Item = (N, V)>>(&mut self, fields: I) {
-        fields.into_iter().for_each(|(name, value)| self.append(name, value));
+        fields.into_iter().for_each(|(name, value)| self.append(name.as_ref(), value));
     }
 }
 
-impl<N: FieldName, V: AsRef<[u8]>> FromIterator<(N, V)> for RequestFields {
+impl<N: AsRef<str>, V: AsRef<[u8]>> FromIterator<(N, V)> for RequestFields {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(fields: I) -> Self {
         let mut all = Self::default();
         all.extend(fields);

@@ -314,7 +314,7 @@ impl Tag {
 }
 
 /// What a field can be looked up by: a known name, or a text in lower case.
-pub trait FieldName {
+pub trait FieldName: Copy {
     /// The name.
     fn text(&self) -> &str;
     /// Its number, if it has one.
@@ -333,7 +333,7 @@ impl FieldName for KnownName {
     }
 }
 
-impl<T: AsRef<str>> FieldName for T {
+impl<T: AsRef<str> + Copy> FieldName for T {
     #[inline]
     fn text(&self) -> &str {
         self.as_ref()

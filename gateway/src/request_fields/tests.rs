@@ -42,13 +42,13 @@ fn what_came_is_found_and_written_as_it_came_but_for_blanks() {
         ("z", " ", "4", ""),
         ("t", "\t", "5", ""),
     ]);
-    assert_eq!((fields.len(), fields.get(HOST).unwrap().as_bytes()), (7, &b"a"[..]));
+    assert_eq!((fields.len(), fields.get(&HOST).unwrap().as_bytes()), (7, &b"a"[..]));
     assert_eq!(values(&fields, "x"), ["1", "2"]);
     assert!(fields.repeats("x") && !fields.repeats("y") && fields.get("y").unwrap().is_empty());
     assert_eq!(written(&fields), "host: a\r\nx: 1\r\nx: 2\r\ny: \r\nz: 4\r\nt: 5\r\n");
     fields.insert("x", "5");
     fields.append("z", "6");
-    assert!(fields.remove(HOST) && !fields.remove(HOST) && !fields.contains_key("host"));
+    assert!(fields.remove(&HOST) && !fields.remove(&HOST) && !fields.contains_key("host"));
     assert_eq!(written(&fields), "x: 5\r\ny: \r\nz: 4\r\nt: 5\r\nz: 6\r\n");
     assert_eq!(fields.get_all("z").rev().map(FieldValue::as_bytes).collect::<Vec<_>>(), [b"6", b"4"]);
     assert_eq!(fields.take("z").unwrap(), "4");
@@ -77,19 +77,19 @@ fn a_mark_stays_with_its_value_wherever_that_goes() {
     fields.append("cookie", "c=d");
     fields.append_marked("x", "1", true);
     let mut copied = RequestFields::new();
-    copied.copy_of(&fields, COOKIE);
+    copied.copy_of(&fields, &COOKIE);
     copied.copy_of(&fields, "x");
     assert_eq!(shown(&copied), shown(&fields));
-    copied.edit(COOKIE, |value| match value {
+    copied.edit(&COOKIE, |value| match value {
         b"a=b; secret=1" => Edited::Is(b"a=b".to_vec()),
         b"secret=2" => Edited::Goes,
         _ => Edited::Stays,
     });
     assert_eq!(shown(&copied), [("cookie", "a=b", true), ("cookie", "c=d", false), ("x", "1", true)].map(owned));
     assert!(copied.take("x").unwrap().is_sensitive() && !copied.contains_key("x"));
-    copied.insert_marked(COOKIE, "e=f", true);
+    copied.insert_marked(&COOKIE, "e=f", true);
     assert_eq!(shown(&copied), [("cookie", "e=f", true)].map(owned));
-    copied.insert(COOKIE, "e=f");
+    copied.insert(&COOKIE, "e=f");
     assert_eq!(shown(&copied), [("cookie", "e=f", false)].map(owned));
 }
 

@@ -26,12 +26,12 @@ use crate::response_body::Packing;
 #[cold]
 pub fn note_accepted<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) {
     let Some(compress) = exchange.route().and_then(|route| route.settings.compress.as_deref()) else { return };
-    let is_to_stay = headers.get_all(CACHE_CONTROL).iter().any(|value| lists(value.as_bytes(), b"no-transform"));
+    let is_to_stay = headers.get_all(&CACHE_CONTROL).iter().any(|value| lists(value.as_bytes(), b"no-transform"));
     if exchange.version != Version::HTTP_10 && !is_to_stay {
-        let lines = headers.get_all(ACCEPT_ENCODING).map(|value| value.as_bytes());
+        let lines = headers.get_all(&ACCEPT_ENCODING).map(|value| value.as_bytes());
         exchange.accepts = Accepted::choose(lines, &compress.codings);
         let weak = |value: FieldValue<'_>| value.as_bytes().windows(3).any(|part| part == b"W/\"");
-        exchange.accepts.has_weak_tag = headers.get_all(IF_NONE_MATCH).iter().any(weak);
+        exchange.accepts.has_weak_tag = headers.get_all(&IF_NONE_MATCH).iter().any(weak);
     }
 }
 

@@ -47,12 +47,12 @@ impl<'h> Preflight<'h> {
     #[cold]
     fn read(headers: &'h RequestFields) -> Option<Self> {
         let one = |name| {
-            let mut values = headers.get_all(name).iter();
+            let mut values = headers.get_all(&name).iter();
             values.next().filter(|_| values.next().is_none())
         };
         let method = one(header::ACCESS_CONTROL_REQUEST_METHOD)?;
         let origin = one(header::ORIGIN)?;
-        let lines = headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
+        let lines = headers.get_all(&header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
         let mut named = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
         let names = named.by_ref().take(MOST_NAMES);
         let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()).collect();
@@ -202,7 +202,7 @@ mod tests {
         let bad = [whole[0], ("access-control-request-method", "P UT")];
         assert!(Preflight::of(&Method::OPTIONS, &headers(&bad)).is_none());
         let mut twice = headers(&whole);
-        twice.append(header::ORIGIN, HeaderValue::from_static("https://b"));
+        twice.append(&header::ORIGIN, HeaderValue::from_static("https://b"));
         assert!(Preflight::of(&Method::OPTIONS, &twice).is_none());
     }
 
@@ -210,7 +210,7 @@ mod tests {
     fn a_list_of_headers_that_no_browser_makes_is_no_preflight() {
         let with = |names: &str| {
             let mut whole = headers(&[("origin", "https://a"), ("access-control-request-method", "PUT")]);
-            whole.insert(header::ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_str(names).unwrap());
+            whole.insert(&header::ACCESS_CONTROL_REQUEST_HEADERS, HeaderValue::from_str(names).unwrap());
             Preflight::of(&Method::OPTIONS, &whole).map(|preflight| preflight.names.len())
         };
         assert_eq!(with("x-a, X-B,,x c"), Some(2), "what is no name is none");

@@ -155,7 +155,7 @@ fn allowed_by_all<N: Network>(exchange: &Exchange<N>, origin: &HeaderValue, rout
 
 /// The page that asks. A request with two origins, or none, is no page's.
 fn origin(headers: &RequestFields) -> Option<HeaderValue> {
-    let mut origins = headers.get_all(header::ORIGIN);
+    let mut origins = headers.get_all(&header::ORIGIN);
     origins.next().filter(|_| origins.next().is_none()).map(|origin| origin.to_header_value())
 }
 

@@ -57,7 +57,7 @@ fn hash_address(address: IpAddr) -> u64 {
 /// The value of a cookie (RFC 6265, section 4.2.1), the first where it is repeated.
 pub(super) fn cookie<'h>(headers: &'h RequestFields, name: &str) -> Option<&'h str> {
     headers
-        .get_all(http::header::COOKIE)
+        .get_all(&http::header::COOKIE)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(';'))
@@ -72,8 +72,8 @@ mod tests {
     #[test]
     fn a_cookie_is_found_among_others_and_only_by_its_whole_name() {
         let mut headers = RequestFields::new();
-        headers.append(http::header::COOKIE, HeaderValue::from_static("a=1; session=xyz; session2=no"));
-        headers.append(http::header::COOKIE, HeaderValue::from_static("late=2"));
+        headers.append(&http::header::COOKIE, HeaderValue::from_static("a=1; session=xyz; session2=no"));
+        headers.append(&http::header::COOKIE, HeaderValue::from_static("late=2"));
         assert_eq!(cookie(&headers, "session"), Some("xyz"));
         assert_eq!(cookie(&headers, "late"), Some("2"));
         assert_eq!(cookie(&headers, "sess"), None);

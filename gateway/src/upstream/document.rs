@@ -84,7 +84,7 @@ fn describe(headers: &mut impl AnyFields) {
 
 fn head<N: Network>(endpoint: &Endpoint<N>, path: &PathAndQuery) -> RequestHead {
     let mut headers = RequestFields::with_capacity(4);
-    headers.insert(HOST, &endpoint.host);
+    headers.insert(&HOST, &endpoint.host);
     describe(&mut headers);
     RequestHead::alone(path.clone().into(), headers)
 }

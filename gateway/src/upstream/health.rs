@@ -214,8 +214,8 @@ async fn ask_plainly<N: Network>(
 
 fn request<N: Network>(endpoint: &Endpoint<N>, settings: &settings::upstream::Health) -> RequestHead {
     let mut headers = RequestFields::with_capacity(3);
-    headers.insert(header::HOST, settings.host.as_ref().unwrap_or(&endpoint.host).clone());
-    headers.insert(header::USER_AGENT, USER_AGENT);
+    headers.insert(&header::HOST, settings.host.as_ref().unwrap_or(&endpoint.host).clone());
+    headers.insert(&header::USER_AGENT, USER_AGENT);
     RequestHead::alone(settings.path.clone().into(), headers)
 }
 

@@ -1,5 +1,5 @@
-//! Slips of the pen that are no TOML, in words and with a remedy. The parser says what it expected at a place, and again
-//! at each place that the slip leads to: here each is told once.
+//! Slips of the pen that are no TOML, in words and with a remedy. The parser says what it expected at a place, and
+//! again at each place that the slip leads to: here each is told once.
 
 use std::ops::Range;
 

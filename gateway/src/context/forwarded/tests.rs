@@ -15,7 +15,7 @@ const OURS: &str = "for=10.0.0.1;host=api.example;proto=http";
 fn check(trusted: bool, came: &[(&str, &str)], expected: [&str; 4]) {
     let mut headers = RequestFields::new();
     for (name, value) in came {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+        headers.append(&HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
     }
     let peer = Peer::new("10.0.0.1:1".parse().unwrap(), Scheme::Http);
     let proxies = proxies();

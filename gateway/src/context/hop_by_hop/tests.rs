@@ -7,7 +7,7 @@ use super::*;
 fn map(fields: &[(&str, &str)]) -> RequestFields {
     let mut headers = RequestFields::new();
     for (name, value) in fields {
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+        headers.append(&HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
     }
     headers
 }
@@ -95,8 +95,8 @@ fn only_trailers_is_left_of_te() {
         let fields: Vec<_> = values.iter().map(|value| ("te", *value)).collect();
         let mut headers = map(&fields);
         reduce_te(&mut headers);
-        assert_eq!(headers.get(TE).map(|value| value.to_str().unwrap()), expected, "{values:?}");
-        assert!(headers.get_all(TE).iter().count() <= 1);
+        assert_eq!(headers.get(&TE).map(|value| value.to_str().unwrap()), expected, "{values:?}");
+        assert!(headers.get_all(&TE).iter().count() <= 1);
     }
 }
 

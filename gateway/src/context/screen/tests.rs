@@ -20,7 +20,7 @@ fn map(names: &[&str]) -> RequestFields {
     let mut headers = RequestFields::new();
     for name in names {
         let value = if *name == "connection" { "x-listed, host, x-auth-subject" } else { "v" };
-        headers.append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
+        headers.append(&HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static(value));
     }
     headers
 }
@@ -270,7 +270,7 @@ fn whoever_names_thousands_takes_away_what_is_named_and_no_more() {
     let listed: Vec<String> = (0..4000).rev().map(|number| format!("x-{number}")).collect();
     headers.append("connection", listed.join(","));
     for number in 3990..4010 {
-        headers.append(format!("x-{number}"), "v");
+        headers.append(&format!("x-{number}"), "v");
     }
     screen_request_headers(&mut headers, &rules(Underscores::Keep), false).unwrap();
     let expected: Vec<String> = (4000..4010).map(|number| format!("x-{number}")).collect();
