@@ -129,7 +129,8 @@ impl Gateway<Sockets> {
 }
 
 impl Builder {
-    /// The configuration, as it would stand in a file.
+    /// The configuration, as it would stand in a file. Nothing is watched: files that it names (keys, users,
+    /// certificates) are read again with [`Gateway::reload_text`] alone.
     pub fn config_text(mut self, text: impl Into<String>) -> Self {
         self.written.push(Written::Text(text.into()));
         self

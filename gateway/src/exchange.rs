@@ -196,8 +196,13 @@ pub struct Exchange<N: Network> {
 pub struct Page {
     /// What its browser is told.
     pub allowed: HeaderValue,
+    /// It may send cookies and credentials, whichever route takes what it sends.
+    pub credentials: bool,
     /// It asks whether it may, and no more: a preflight.
     pub asks: bool,
+    /// The methods and the headers that it is granted where several routes may take what it sends: what it asked for.
+    /// `None` is the route's own lists.
+    pub lists: Option<[String; 2]>,
 }
 
 /// What is written down of an exchange on its way; mostly nothing.

@@ -395,12 +395,16 @@ fn preflight(config: &Config, table: &RouteTable, ask: &Ask<'_>) -> Option<Answe
     let route = &config.routes[asked.speaker];
     let origin = preflight.origin.to_header_value();
     let allows = |index: &usize| config.routes[*index].cors.as_ref()?.allows(&origin);
-    let refusing = asked.routes.iter().find(|index| allows(index).is_none());
+    let refusing = asked.refusing(&preflight, |index| config.routes[index].cors.as_deref());
     let page = match refusing {
         None => "may ask: the gateway answers this preflight with 204".to_owned(),
         Some(other) if allows(&asked.speaker).is_some() => {
-            let other = &config.routes[*other];
-            let why = if other.cors.is_some() { "does not allow it" } else { "has no `cors`" };
+            let why = match allows(&other) {
+                Some(_) => "does not allow its method, or one of its headers",
+                None if config.routes[other].cors.is_some() => "does not allow it",
+                None => "has no `cors`",
+            };
+            let other = &config.routes[other];
             format!(
                 "may not ask: the gateway answers this preflight with 403, since the request may take the route {:?}, \
                  which {why}",

@@ -219,6 +219,7 @@ fn explain_says_whom_a_certificate_names() {
         (bad.status.code(), text(&bad.stderr)),
         (Some(2), "error: server.key: it holds no certificate in PEM, but a private key\n")
     );
+    assert_eq!(explain(&["--cert", "missing.pem"]).status.code(), Some(3), "a file is missing");
 }
 
 /// The example that is shown in docs/operating.md.

@@ -10,7 +10,7 @@ use super::freshness::Terms;
 use crate::algorithms::criticality::Criticality;
 use crate::config::settings::cache::Cache;
 use crate::config::settings::header_edits::HeaderEdits;
-use crate::config::settings::route::EarlyHints;
+use crate::config::settings::route::{EarlyHints, Retry};
 use crate::config::settings::{Config, Route};
 
 /// A route's cache.
@@ -117,14 +117,68 @@ fn hangs_on(route: &Route) -> String {
     route.rate_limits = Vec::new();
     (route.timeout, route.idle_timeout) = (None, None);
     route.websocket = false;
-    (route.retry.attempts, route.retry.per_try_timeout) = (1, None);
-    route.retry.methods = Box::default();
+    route.max_in_flight = None;
+    route.retry = Retry::default();
     route.criticality = Criticality::default();
     (route.breaker, route.hedge, route.fallback) = (None, None, None);
+    route.intercept = None;
     (route.max_body, route.buffer_request) = (None, None);
     (route.problems, route.cors, route.compress, route.openapi) = (None, None, None, None);
     route.coalesce = false;
     route.early_hints = EarlyHints::Off;
     route.response_headers = HeaderEdits::default();
     format!("{route:?}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::{Purpose, load_text};
+
+    const ROUTE: &str = "[upstreams.a]\nendpoints = ['10.0.0.1:80']\n\
+                         [rate_limits.few]\nkey = 'client_ip'\nrate = '1/s'\nburst = 1\n\
+                         [[routes]]\nname = 'r'\npath = '/x'\nupstream = 'a'\ncache = true\n";
+
+    /// Whether what is kept of the route outlives a reload that adds these lines.
+    fn lives_on(lines: &str) -> bool {
+        let config = |text: &str| load_text(text, Path::new("a.toml"), Purpose::Check).unwrap().config;
+        let tags = Tags::default();
+        let before = tags.apply(&config(ROUTE));
+        before == tags.apply(&config(&format!("{ROUTE}{lines}\n")))
+    }
+
+    #[test]
+    fn a_reload_leaves_what_hangs_on_nothing_that_it_changes() {
+        for lines in [
+            "max_in_flight = 200",
+            "retry = { attempts = 3 }",
+            "retry = { on = ['502'] }",
+            "retry = { methods = ['GET'] }",
+            "retry = { buffer = '1KiB' }",
+            "retry = { backoff = '30ms', max_backoff = '1s' }",
+            "retry = { per_try_timeout = '1s' }",
+            "intercept = ['500']",
+            "timeout = '1s'",
+            "idle_timeout = '1s'",
+            "breaker = { consecutive_failures = 4 }",
+            "hedge = { after = '50ms' }",
+            "fallback = { status = 200 }",
+            "rate_limits = ['few']",
+            "criticality = 'critical'",
+            "compress = true",
+            "response_headers = { set = { x-a = '1' } }",
+            "max_body = '1KiB'",
+        ] {
+            assert!(lives_on(lines), "{lines}");
+        }
+    }
+
+    #[test]
+    fn a_reload_takes_away_what_hangs_on_what_it_changes() {
+        for lines in ["host = 'upstream'", "request_headers = { set = { x-a = '1' } }", "rewrite = { path = '/y' }"] {
+            assert!(!lives_on(lines), "{lines}");
+        }
+    }
 }

@@ -157,7 +157,9 @@ pub async fn look<N: Network>(exchange: &mut Exchange<N>, headers: &mut RequestF
     }
     asked.loses(&route.unseen);
     if passes_by(exchange, &asked, &route) {
-        return Looked::Ask;
+        // What wants nothing but what is kept wants nothing of the upstream, whatever else it says.
+        let is_absent = asked.control.only_if_cached && !exchange.is_grpc;
+        return if is_absent { Looked::Absent } else { Looked::Ask };
     }
     let key = Key::of(exchange, (route.tag, target), (&asked, headers));
     let (place, store) = (Place::of(&key), Arc::clone(&exchange.shard.shared.cache));

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::output;
-use super::{BAD, DONE, USAGE};
+use super::{BAD, COULD_NOT_RUN, DONE, USAGE};
 use crate::config::{Purpose, certificates, load};
 use crate::explain::told::in_words;
 use crate::explain::{Policies, Question, answer};
@@ -14,7 +14,7 @@ use crate::identity::Trial;
 /// Tell which route a request would take, what happens to it there, and why the other routes did not match.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page, or a credential that is not good enough; that none is given is no refusal here), or the configuration is bad, 3 the file cannot be read or the answer not be written."
+    after_help = "Examples:\n  gateway explain --config gateway.toml GET /api/orders/7\n  gateway explain POST 'http://api.example/api/orders?x=1' -H 'x-api-version: 2'\n\nExit codes: 0 a route matches, 1 none does, or it does not let the client in (for its address, its page, or a credential that is not good enough; that none is given is no refusal here), or the configuration is bad, 2 usage, 3 a file cannot be read or the answer not be written."
 )]
 pub(super) struct Explain {
     /// The configuration.
@@ -56,6 +56,14 @@ impl Explain {
                 return USAGE;
             }
         };
+        let question = match self.cert.as_deref().map(|file| (file, certificates::chain(file))) {
+            None => question,
+            Some((_, Ok(chain))) => question.with_certificate(&chain),
+            Some((file, Err(why))) => {
+                output::problem(&format!("error: {}: {why}", file.display()));
+                return if std::fs::File::open(file).is_ok() { USAGE } else { COULD_NOT_RUN };
+            }
+        };
         let loaded = match load(&self.config, Purpose::Check) {
             Ok(loaded) => loaded,
             Err(error) => return output::unusable(&error),
@@ -93,9 +101,6 @@ impl Explain {
             None => question,
         };
         let question = self.client.into_iter().fold(question, Question::asked_from);
-        let question = self.listener.clone().into_iter().fold(question, Question::by_listener);
-        let Some(file) = &self.cert else { return Ok(question) };
-        let chain = certificates::chain(file).map_err(|why| format!("{}: {why}", file.display()))?;
-        Ok(question.with_certificate(&chain))
+        Ok(self.listener.clone().into_iter().fold(question, Question::by_listener))
     }
 }

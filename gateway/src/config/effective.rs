@@ -16,6 +16,7 @@ use super::schema::aggregate::AGGREGATE;
 use super::schema::batch::BATCH;
 use super::schema::root::ROOT;
 use super::schema::route::ROUTE;
+use super::schema::route_policy::RETRY;
 use super::schema::server::LISTENER;
 use super::schema::upstream::UPSTREAM;
 use super::schema::{Key, Kind, TableDef};
@@ -135,8 +136,13 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// A short form as the table that it stands for: its first key.
+    /// A short form as the table that it stands for: its first key, or all defaults where it is `true`.
     fn long_form(&self, short: &Node, def: &'static TableDef) -> Value {
+        match short.value {
+            Written::Bool(false) => return "off".into(),
+            Written::Bool(true) => return self.table(&Reader::new(None, None, def, short.at)),
+            _ => {}
+        }
         let entry = |key: &Key| Entry { key: key.name.to_owned(), key_at: short.at, node: short.clone() };
         let table = Table { entries: def.keys.first().map(entry).into_iter().collect() };
         self.table(&Reader::new(Some(&table), None, def, short.at))
@@ -215,13 +221,16 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether one of the table's values turns all of it off.
+/// Whether one of the table's values turns all of it off. One attempt does not: the time that each attempt has holds for
+/// it too, and what may be sent twice is for hedges and for what stands in as well.
 fn is_off(reader: &Reader<'_>) -> bool {
-    reader.def().off.iter().any(|(name, off)| {
-        let kind = reader.def().key(name).map(|key| key.kind);
-        let value = reader.effective(name).zip(document::literal(off));
-        kind.zip(value).is_some_and(|(kind, (value, off))| same(kind, &value, &off))
-    })
+    let is_in_force = std::ptr::eq(reader.def(), &RETRY);
+    !is_in_force
+        && reader.def().off.iter().any(|(name, off)| {
+            let kind = reader.def().key(name).map(|key| key.kind);
+            let value = reader.effective(name).zip(document::literal(off));
+            kind.zip(value).is_some_and(|(kind, (value, off))| same(kind, &value, &off))
+        })
 }
 
 /// Names of headers and of hosts, which have no case.
@@ -375,6 +384,37 @@ mod tests {
         ] {
             assert!(BASE.contains(from));
             assert_ne!(effective(BASE), effective(&BASE.replace(from, to)), "{to}");
+        }
+    }
+
+    fn with(more: &str) -> Value {
+        effective(&format!("{BASE}{more}\n"))
+    }
+
+    #[test]
+    fn a_switch_says_whether_it_is_on() {
+        let switches = ROUTE.keys.iter().filter(|key| matches!(key.kind, Kind::Short(Kind::Bool, _)));
+        let mut seen = 0;
+        for Key { name, .. } in switches {
+            let of = |value: &str| with(&format!("{name} = {value}"));
+            assert_eq!(with(""), of("false"), "{name}");
+            assert_eq!(of("false")["routes"]["r"][name], "off");
+            assert_eq!(of("true"), of("{}"), "{name}");
+            assert_ne!(of("true"), of("false"), "{name}");
+            seen += 1;
+        }
+        assert!(seen >= 2, "cache and compress");
+    }
+
+    #[test]
+    fn what_holds_for_one_attempt_is_told() {
+        for (one, other) in [
+            ("per_try_timeout = '1s'", "per_try_timeout = '9s'"),
+            ("methods = ['GET']", "methods = ['GET', 'POST']"),
+            ("buffer = '1KiB'", "buffer = '0'"),
+        ] {
+            let of = |key: &str| with(&format!("retry = {{ attempts = 1, {key} }}"));
+            assert_ne!(of(one), of(other), "{other}");
         }
     }
 

@@ -83,15 +83,16 @@ fn edits(edits: &HeaderEdits) -> Option<String> {
 }
 
 fn retry(retry: &Retry, method: &Method) -> String {
-    if retry.attempts <= 1 {
-        return "never: one attempt".to_owned();
-    }
-    let mut told = format!("{} attempts at most, on {}", retry.attempts, ways(&retry.on));
-    if !retry.methods.contains(method) {
+    let (mut told, each) = if retry.attempts <= 1 {
+        ("never: one attempt".to_owned(), "it has")
+    } else {
+        (format!("{} attempts at most, on {}", retry.attempts, ways(&retry.on)), "each")
+    };
+    if retry.attempts > 1 && !retry.methods.contains(method) {
         told.push_str("; this method only where nothing of it was sent");
     }
     if let Some(longest) = retry.per_try_timeout {
-        told.push_str(&format!("; each {} at most", show_duration(longest)));
+        told.push_str(&format!("; {each} {} at most", show_duration(longest)));
     }
     told
 }
@@ -171,6 +172,8 @@ mod tests {
         let fixed = told("host = 'shop.example'\nretry = { attempts = 1 }", &Method::GET);
         assert_eq!(fixed.host.as_deref(), Some("shop.example"));
         assert_eq!(fixed.retry.as_deref(), Some("never: one attempt"));
+        let short = told("retry = { attempts = 1, per_try_timeout = '100ms' }", &Method::GET);
+        assert_eq!(short.retry.as_deref(), Some("never: one attempt; it has 100 ms at most"));
     }
 
     #[test]

@@ -39,8 +39,10 @@ pub fn preflight<N: Network>(mut exchange: Box<Exchange<N>>) -> Reply<N> {
     exchange.status = Some(StatusCode::NO_CONTENT);
     let mut headers = HeaderMap::with_capacity(8);
     if let Some(cors) = exchange.route().and_then(|route| route.settings.cors.as_deref()) {
-        let lists =
-            [(ACCESS_CONTROL_ALLOW_METHODS, cors.methods_text()), (ACCESS_CONTROL_ALLOW_HEADERS, cors.headers_text())];
+        // Browsers remember all of a list, and would ask no more for what only one of several routes allows.
+        let agreed = exchange.page.as_ref().and_then(|page| page.lists.clone());
+        let [methods, names] = agreed.unwrap_or_else(|| [cors.methods_text(), cors.headers_text()]);
+        let lists = [(ACCESS_CONTROL_ALLOW_METHODS, methods), (ACCESS_CONTROL_ALLOW_HEADERS, names)];
         let lists = lists.into_iter().filter(|(_, text)| !text.is_empty());
         headers.extend(lists.filter_map(|(name, text)| Some((name, HeaderValue::try_from(text).ok()?))));
         headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from(cors.max_age.as_secs()));
@@ -147,7 +149,7 @@ fn allow<N: Network>(exchange: &Exchange<N>, cors: &Cors, mut set: impl FnMut(He
     }
     let Some(page) = &exchange.page else { return false };
     set(ACCESS_CONTROL_ALLOW_ORIGIN, page.allowed.clone());
-    if cors.credentials {
+    if page.credentials {
         set(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
     }
     true

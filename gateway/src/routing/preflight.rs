@@ -11,6 +11,7 @@ use super::content_index::Leaves;
 use super::method::bit;
 use super::table::{Ask, Params, RouteTable};
 use super::tree::Visitor;
+use crate::config::settings::Cors;
 use crate::config::settings::route::ValueMatch;
 use crate::config::value_match;
 use crate::error::{Code, GatewayError};
@@ -60,6 +61,12 @@ impl<'h> Preflight<'h> {
         named.next().is_none().then_some(Self { origin, method, names })
     }
 
+    /// The method and the headers, as a browser is told that they are granted.
+    pub fn lists(&self) -> [String; 2] {
+        let names: Vec<&str> = self.names.iter().map(HeaderName::as_str).collect();
+        [self.method.to_string(), names.join(", ")]
+    }
+
     /// Whether the request to come may have this header, with such a value.
     fn may_have(&self, name: &HeaderName, wanted: &ValueMatch) -> bool {
         self.names.contains(name) || may_come_unnamed(name, wanted)
@@ -100,6 +107,21 @@ pub struct Asked {
     pub speaker: usize,
     /// All of them, the likeliest first. Who grants the preflight has to ask them all.
     pub routes: Vec<usize>,
+}
+
+impl Asked {
+    /// The first of them that does not let the page send what its preflight asks for. A browser judges by itself what
+    /// one route alone allows, and is told its lists; of several it would see the lists of one.
+    #[cold]
+    pub fn refusing<'c>(&self, preflight: &Preflight<'_>, cors: impl Fn(usize) -> Option<&'c Cors>) -> Option<usize> {
+        let origin = preflight.origin.to_header_value();
+        let is_one = self.routes.len() == 1;
+        let lets = |at: usize| {
+            let grants = |cors: &Cors| is_one || cors.grants(&preflight.method, &preflight.names);
+            cors(at).is_some_and(|cors| cors.allows(&origin).is_some() && grants(cors))
+        };
+        self.routes.iter().copied().find(|at| !lets(*at))
+    }
 }
 
 impl RouteTable {

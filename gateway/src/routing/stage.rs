@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use http::{HeaderValue, header};
 
 use super::content::Body;
-use super::preflight::{self, Preflight};
+use super::preflight::{self, Asked, Preflight};
 use super::table::{Ask, Found, Params};
 use super::undecided::Undecided;
 use super::{of_url, path, rewrite};
+use crate::config::settings::Cors;
 use crate::error::{Code, GatewayError};
 use crate::exchange::{Exchange, Page};
 use crate::header_edits::{self, MadeQuery};
@@ -38,7 +39,7 @@ pub fn find<N: Network>(
         && let Some(asked) = exchange.snapshot.table.find_asked(&ask, &preflight)
     {
         (exchange.route, exchange.is_undecided) = (Some(asked.speaker), true);
-        return admit(exchange, &preflight.origin.to_header_value(), &asked.routes).map(Some);
+        return admit(exchange, &preflight, &asked).map(Some);
     }
     let found = exchange.snapshot.table.find(&ask);
     if let (Found::Route { index, .. }, Body::Unread) = (&found, body)
@@ -56,9 +57,8 @@ pub fn find<N: Network>(
 pub fn undecided<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) -> Undecided {
     exchange.is_undecided = true;
     let undecided = exchange.snapshot.table.undecided(&ask(exchange, headers, Body::Unread));
-    exchange.page = origin(headers)
-        .and_then(|origin| allowed_by_all(exchange, &origin, &undecided.routes))
-        .map(|allowed| Box::new(Page { allowed, asks: false }));
+    exchange.page =
+        origin(headers).and_then(|origin| allowed_by_all(exchange, &origin, &undecided.routes)).map(Box::new);
     undecided
 }
 
@@ -131,26 +131,40 @@ fn settle<N: Network>(
 }
 
 /// A preflight of a route that says which pages may use it: it ends here. Each route that the request may take has to
-/// allow it, or a page could have a request served by one that does not: also by one whose service says itself which
-/// pages may, and is not asked here.
+/// allow it, its method and its headers, or a page could have a request served by one that does not: also by one whose
+/// service says itself which pages may, and is not asked here.
 #[cold]
 fn admit<N: Network>(
     exchange: &mut Exchange<N>,
-    origin: &HeaderValue,
-    asked: &[usize],
+    preflight: &Preflight<'_>,
+    asked: &Asked,
 ) -> Result<Params, GatewayError> {
-    let Some(allowed) = allowed_by_all(exchange, origin, asked) else {
+    let cors = |at: usize| exchange.snapshot.routes[at].settings.cors.as_deref();
+    let page = allowed_by_all(exchange, &preflight.origin.to_header_value(), &asked.routes);
+    let (Some(page), None) = (page, asked.refusing(preflight, cors)) else {
         return Err(preflight::refused());
     };
-    exchange.page = Some(Box::new(Page { allowed, asks: true }));
+    let lists = (asked.routes.len() > 1).then(|| preflight.lists());
+    exchange.page = Some(Box::new(Page { asks: true, lists, ..page }));
     Ok(Params::new())
 }
 
-/// What a page is told that each of these routes lets in: the first one's word. `None` where one does not.
+/// What a page is told that each of these routes lets in: the first one's word, and credentials where all have them.
+/// `None` where one does not.
 #[cold]
-fn allowed_by_all<N: Network>(exchange: &Exchange<N>, origin: &HeaderValue, routes: &[usize]) -> Option<HeaderValue> {
-    let allows = |index: &usize| exchange.snapshot.routes[*index].settings.cors.as_deref()?.allows(origin);
-    if routes.iter().all(|index| allows(index).is_some()) { routes.first().and_then(allows) } else { None }
+fn allowed_by_all<N: Network>(exchange: &Exchange<N>, origin: &HeaderValue, routes: &[usize]) -> Option<Page> {
+    let page = |at: &usize| page_of(exchange.snapshot.routes[*at].settings.cors.as_deref(), origin);
+    let first = page(routes.first()?)?;
+    routes.iter().skip(1).map(page).try_fold(first, |all, one| {
+        let credentials = one?.credentials && all.credentials;
+        Some(Page { credentials, ..all })
+    })
+}
+
+/// What one route tells a page that it lets in.
+fn page_of(cors: Option<&Cors>, origin: &HeaderValue) -> Option<Page> {
+    let cors = cors?;
+    Some(Page { allowed: cors.allows(origin)?, credentials: cors.credentials, asks: false, lists: None })
 }
 
 /// The page that asks. A request with two origins, or none, is no page's.
@@ -163,8 +177,8 @@ fn origin(headers: &RequestFields) -> Option<HeaderValue> {
 #[inline(never)]
 fn note_page<N: Network>(exchange: &mut Exchange<N>, headers: &RequestFields) {
     let Some(origin) = origin(headers) else { return };
-    let allowed = exchange.route().and_then(|route| route.settings.cors.as_deref()?.allows(&origin));
-    exchange.page = allowed.map(|allowed| Box::new(Page { allowed, asks: false }));
+    let cors = exchange.route().and_then(|route| route.settings.cors.as_deref());
+    exchange.page = page_of(cors, &origin).map(Box::new);
 }
 
 /// What the upstream is asked for: the path in its one form, and the query, both rewritten where the route says so.

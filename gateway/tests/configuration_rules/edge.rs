@@ -16,6 +16,23 @@ fn destinations() {
         &own("answer = { status = 206 }"),
         &["3:21: 206 can be no fixed answer: it answers a condition or a range that nobody looks at here"],
     );
+    for (key, value) in [
+        ("retry", "{ attempts = 3 }"),
+        ("hedge", "{ after = \"50ms\" }"),
+        ("breaker", "{ consecutive_failures = 3 }"),
+        ("coalesce", "true"),
+        ("host", "\"upstream\""),
+        ("buffer_request", "\"1KiB\""),
+        ("request_headers", "{ remove = [\"x-a\"] }"),
+    ] {
+        for answers in ["answer = {}", "redirect = { path = \"/b\" }"] {
+            let found = errors(&own(&format!("{answers}\n{key} = {value}")));
+            let word = answers.split(' ').next().unwrap();
+            let message = format!("`{key}` is for a route with an upstream; this one has `{word}`");
+            assert!(found.iter().any(|it| it.ends_with(&message)), "{key}: {found:?}");
+        }
+    }
+    check(&own("answer = {}\ncoalesce = false"), &[]);
     check(
         &own("answer = {}\nrewrite = { strip_prefix = \"/a\" }"),
         &["4:11: `rewrite` is for a route with an upstream; this one has `answer`"],

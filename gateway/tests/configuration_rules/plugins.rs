@@ -27,6 +27,7 @@ fn what_only_an_upstream_has_a_use_for_does_not_stand_beside_a_handler() {
         ("breaker", "{ }"),
         ("coalesce", "true"),
         ("host", "\"upstream\""),
+        ("buffer_request", "\"1KiB\""),
         ("mirror", "{ upstream = \"http://127.0.0.1:1\" }"),
         ("compress", "true"),
         ("cache", "true"),

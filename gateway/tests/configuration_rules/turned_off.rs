@@ -15,6 +15,35 @@ fn what_is_off_or_default_is_accepted() {
     check("[stores]\n[rate_limits]\n[identity]\nclaims = {}\n[identity.providers]", &[]);
 }
 
+#[test]
+fn times_that_routes_share_are_of_no_matter_where_nobody_is_asked() {
+    let own = |shared: &str, route: &str| format!("[defaults.route]\n{shared}\n[[routes]]\npath = \"/a\"\n{route}\n");
+    for shared in ["retry = { per_try_timeout = \"2s\" }", "hedge = { after = \"1500ms\" }"] {
+        check(&own(shared, "answer = { status = 200 }\ntimeout = \"1s\""), &[]);
+        check(&own(shared, "redirect = { path = \"/b\" }\ntimeout = \"1s\""), &[]);
+    }
+    // A route with less time of its own cuts what is shared short; one that writes both means neither.
+    let upstream = "upstream = \"http://127.0.0.1:1\"\ntimeout = \"1s\"";
+    check(&own("retry = { per_try_timeout = \"2s\" }", upstream), &[]);
+    let both = format!("{upstream}\nretry = {{ per_try_timeout = \"3s\" }}");
+    check(&own("", &both), &["7:29: per_try_timeout is above the route's timeout"]);
+}
+
+/// Else nobody knew which of a thousand routes is meant.
+#[test]
+fn what_does_not_go_with_what_is_shared_is_told_where_it_stands() {
+    let route = "[[routes]]\npath = \"/a\"\nupstream = \"http://127.0.0.1:1\"\n";
+    let cached =
+        |shared: &str| format!("[defaults.route]\ncache = {{ {shared} }}\n{route}cache = {{ max_ttl = \"10s\" }}");
+    check(&cached("default_ttl = \"1h\""), &["6:21: `default_ttl` is above `max_ttl`"]);
+    check(&cached("status_ttl = { 404 = \"1h\" }"), &["6:21: 404 has a longer time than `max_ttl`"]);
+    let hedged = format!("[defaults.route]\nhedge = {{ after = \"2s\" }}\n{route}timeout = \"1s\"");
+    check(&hedged, &["6:11: hedge.after is not below the 1s that an attempt has: no hedge would ever begin"]);
+    let opened = "[defaults.upstream]\nbreaker = { open_for = \"9s\" }\n[upstreams.a]\nendpoints = [\"127.0.0.1:1\"]\n\
+                  breaker = { max_open_for = \"2s\" }\n[[routes]]\npath = \"/\"\nupstream = \"a\"";
+    check(opened, &["5:28: open_for is above max_open_for"]);
+}
+
 /// A route that has all that routes may share; its keys go on from line 22.
 const SHARED: &str = "[identity.providers.main]\nkind = \"jwt\"\nissuer = \"i\"\naudiences = [\"a\"]\n\
                       jwks = { url = \"https://idp.example/jwks\" }\n[upstreams.a]\nendpoints = [\"b:1\"]\n\

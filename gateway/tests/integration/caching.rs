@@ -324,6 +324,10 @@ async fn a_client_is_obeyed_unless_the_route_says_otherwise() {
     let absent = world.ask("GET /a", "cache-control: only-if-cached\r\n").await;
     assert_eq!((absent.status, absent.code(), origin.asked()), (504, "not_cached".to_owned(), 0));
     assert_eq!(told(&absent), "portcullis; fwd=uri-miss; detail=only-if-cached");
+    for passes_by in ["range: bytes=0-1\r\n", "if-match: \"a\"\r\n", "cache-control: no-store\r\n"] {
+        let absent = world.ask("GET /a", &format!("cache-control: only-if-cached\r\n{passes_by}")).await;
+        assert_eq!((absent.status, origin.asked()), (504, 0), "{passes_by}");
+    }
     world.get("/a").await;
     assert_eq!(world.ask("GET /a", "cache-control: only-if-cached\r\n").await.status, 200);
     seconds(10).await;

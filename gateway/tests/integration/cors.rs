@@ -73,6 +73,55 @@ async fn a_preflight_is_granted_only_if_each_route_that_the_request_may_take_all
     }
 }
 
+/// One route's word is none for another: neither of methods and headers nor of credentials, which browsers remember.
+#[tokio::test]
+async fn a_preflight_grants_what_each_route_that_the_request_may_take_grants() {
+    let upstream = echo().await;
+    let endpoint = upstream.addr();
+    let route = |name: &str, more: &str, cors: &str| {
+        format!(
+            "[[routes]]\nname = '{name}'\npath = '/x'\n{more}\nupstream = 'http://{endpoint}'\ncors = {{ {cors} }}\n"
+        )
+    };
+    let wide = format!(
+        "origins = ['{PAGE}'], methods = ['GET', 'PUT', 'DELETE'], headers = ['x-api', 'x-more'], credentials = true"
+    );
+    let first = route("open", "headers = { x-api = 'public' }", &wide);
+    let names = "headers = ['x-api']";
+    for (second, method, named, status) in [
+        (format!("origins = ['{PAGE}'], methods = ['GET'], {names}"), "DELETE", "x-api", 403),
+        (format!("origins = ['*'], methods = ['GET'], {names}"), "DELETE", "x-api", 403),
+        (format!("origins = ['{PAGE}'], methods = ['GET', 'DELETE'], {names}"), "DELETE", "x-api,x-more", 403),
+        (format!("origins = ['{PAGE}'], methods = ['GET', 'DELETE'], {names}"), "DELETE", "x-api", 204),
+        // Every page may send it.
+        (format!("origins = ['{PAGE}'], methods = ['DELETE'], {names}"), "GET", "x-api", 204),
+    ] {
+        let gateway = Gateway::start(&format!("{first}{}", route("rest", "", &second))).await;
+        let asked =
+            [("origin", PAGE), ("access-control-request-method", method), ("access-control-request-headers", named)];
+        let answer = gateway.ask(request("OPTIONS", &asked)).await;
+        assert_eq!(answer.status, status, "{method} {named} with {second}");
+        let told = |name: &str| answer.header(&format!("access-control-{name}"));
+        assert_eq!(told("allow-credentials"), None, "the other route takes none: {second}");
+        if status == 204 {
+            assert_eq!(told("allow-methods"), Some(method), "not what one of them alone allows");
+            assert_eq!(told("allow-headers"), Some("x-api"));
+        }
+        let asks = format!(
+            "method=OPTIONS&headers=access-control-request-method:{method}%0Aaccess-control-request-headers:{named}%0A"
+        );
+        let explained = gateway.admin("GET", &format!("/explain?url=/x&{asks}origin:{PAGE}")).await.json();
+        let page = explained["policies"]["page"].as_str().unwrap();
+        let names_it = page.contains("the route \"rest\", which does not allow its method, or one of its headers");
+        assert_eq!(names_it, status == 403, "{page}");
+    }
+    let gateway = Gateway::start(&format!("{first}{}", route("rest", "", &wide))).await;
+    let asked =
+        [("origin", PAGE), ("access-control-request-method", "PUT"), ("access-control-request-headers", "x-api")];
+    let answer = gateway.ask(request("OPTIONS", &asked)).await;
+    assert_eq!(answer.header("access-control-allow-credentials"), Some("true"), "both have them");
+}
+
 /// A canary that says nothing of pages does not answer for the route that does: no preflight shows its cookie.
 #[tokio::test]
 async fn a_canary_by_cookie_takes_nobodys_preflights() {

@@ -85,6 +85,13 @@ impl<'a> Reader<'a> {
         self.get(key).map_or(self.at, |node| node.at)
     }
 
+    /// Where one of two keys is written that do not go together: in the table itself rather than in what it shares, or
+    /// the place would be nobody's in particular.
+    pub(crate) fn at_own(&self, keys: [&str; 2]) -> Span {
+        let own = keys.iter().find_map(|key| self.own(key));
+        own.or_else(|| keys.iter().find_map(|key| self.get(key))).map_or(self.at, |node| node.at)
+    }
+
     /// The value as written, or its default.
     pub(crate) fn effective(&self, key: &str) -> Option<Cow<'a, Node>> {
         self.get(key).map(Cow::Borrowed).or_else(|| self.fallback(key).map(Cow::Owned))

@@ -3,7 +3,7 @@
 use toml::de::{DeTable, DeValue};
 
 use super::duplicates::{self, Duplicate};
-use super::environment::{self, Environment, Unfilled};
+use super::environment::{self, Environment, Expanded, Unfilled};
 use super::foreign::{self, Foreign};
 use super::slips::{self, Slip};
 use crate::config::problem::{Report, quoted};
@@ -155,7 +155,9 @@ impl Converter<'_> {
     fn string(&mut self, text: &str, at: Span) -> Value {
         match environment::expand(text, self.environment) {
             Ok(None) => Value::Text(Text::plain(text)),
-            Ok(Some(content)) => Value::Text(Text { content, written: Some(text.to_owned()) }),
+            // What is literal all the same is of this file.
+            Ok(Some(Expanded { content, is_filled_in: false })) => Value::Text(Text::plain(content)),
+            Ok(Some(Expanded { content, .. })) => Value::Text(Text { content, written: Some(text.to_owned()) }),
             Err(Unfilled::NotSet(name)) => {
                 let message = format!("the environment variable {} is not set", quoted(&name));
                 let help = format!("set it, or write a default: ${{{name}:-value}}; {}", environment::AT_START);

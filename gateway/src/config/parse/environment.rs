@@ -30,13 +30,21 @@ pub(crate) enum Unfilled {
     Malformed,
 }
 
-/// The string with its variables filled in; `None` where it has none.
-pub(crate) fn expand(text: &str, environment: &dyn Environment) -> Result<Option<String>, Unfilled> {
+/// A string that is another one than is written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Expanded {
+    pub(crate) content: String,
+    /// A variable is in it, and not `$${` alone.
+    pub(crate) is_filled_in: bool,
+}
+
+/// The string with its variables filled in; `None` where it is as it is written.
+pub(crate) fn expand(text: &str, environment: &dyn Environment) -> Result<Option<Expanded>, Unfilled> {
     if !text.contains("${") {
         return Ok(None);
     }
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
+    let (mut rest, mut is_filled_in) = (text, false);
     while let Some(at) = rest.find("${") {
         if rest[..at].ends_with('$') {
             out.push_str(&rest[..at - 1]);
@@ -48,10 +56,11 @@ pub(crate) fn expand(text: &str, environment: &dyn Environment) -> Result<Option
         let inner = &rest[at + 2..];
         let end = inner.find('}').ok_or(Unfilled::Malformed)?;
         out.push_str(&variable(&inner[..end], environment)?);
+        is_filled_in = true;
         rest = &inner[end + 1..];
     }
     out.push_str(rest);
-    Ok(Some(out))
+    Ok(Some(Expanded { content: out, is_filled_in }))
 }
 
 fn variable(inner: &str, environment: &dyn Environment) -> Result<String, Unfilled> {
@@ -87,13 +96,21 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in_once() {
-        let expand = |text| expand(text, &Fixed);
+        let expand = |text| expand(text, &Fixed).map(|it| it.map(|it| it.content));
         assert_eq!(expand("plain $ text"), Ok(None));
         assert_eq!(expand("a:${PORT}!"), Ok(Some("a:9001!".to_owned())));
         assert_eq!(expand("${NESTED}"), Ok(Some("${PORT}".to_owned())));
         assert_eq!(expand("${MISSING:-x:-y}"), Ok(Some("x:-y".to_owned())));
         assert_eq!(expand("${EMPTY:-x}${EMPTY}"), Ok(Some("x".to_owned())));
         assert_eq!(expand("$${PORT} ${PORT}"), Ok(Some("${PORT} 9001".to_owned())));
+    }
+
+    #[test]
+    fn what_is_literal_is_from_no_environment() {
+        let is_filled_in = |text| expand(text, &Fixed).unwrap().unwrap().is_filled_in;
+        assert!(!is_filled_in("$${PORT}"));
+        assert!(is_filled_in("$${PORT} ${PORT}"));
+        assert!(is_filled_in("${PORT:-x}"));
     }
 
     #[test]

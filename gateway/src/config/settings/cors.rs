@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method};
 
 /// One of `origins`.
@@ -102,6 +102,15 @@ impl Cors {
             None => Some(EVERY),
             Some(origins) => origins.iter().any(|known| known.is(origin)).then(|| origin.clone()),
         }
+    }
+
+    /// Whether pages may send this method with these headers (Fetch, "CORS-preflight fetch"). GET, HEAD and POST are
+    /// every page's, and `*` is any header but `authorization`.
+    pub fn grants(&self, method: &Method, names: &[HeaderName]) -> bool {
+        let is_plain = matches!(*method, Method::GET | Method::HEAD | Method::POST);
+        let takes_any = self.headers.iter().any(|name| name.as_str() == "*");
+        (is_plain || self.methods.as_ref().is_none_or(|methods| methods.contains(method)))
+            && names.iter().all(|name| self.headers.contains(name) || (takes_any && *name != AUTHORIZATION))
     }
 
     /// Whether answers differ by who asks, so that caches have to tell them apart.

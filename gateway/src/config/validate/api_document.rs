@@ -16,7 +16,7 @@ pub(crate) fn readable(context: &mut Context<'_>, route: &Reader<'_>) {
             context.report.error(node.at, format!("openapi: {why}"));
         }
         // What is shared may be of no use to one of those that share it.
-        let own = build::route::answers_itself(route);
+        let own = build::route::answers_itself(route).or_else(|| route.get("handler").map(|_| "handler"));
         if let (Some(own), Some(_)) = (own, route.own("openapi")) {
             let message = format!("a path is asked of the route's upstream, and this one has `{own}`");
             context.report.error_with(node.at, message, "a file is written without a slash before it");

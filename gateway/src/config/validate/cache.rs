@@ -38,13 +38,15 @@ pub(crate) fn upstreams_answers(context: &mut Context<'_>, route: &Reader<'_>) {
 pub(crate) fn times(context: &mut Context<'_>, cache: &Reader<'_>) {
     if cache.get("default_ttl").is_some() && cache.duration("default_ttl") > cache.duration("max_ttl") {
         let help = "raise max_ttl, or lower default_ttl";
-        context.report.error_with(cache.at("default_ttl"), "`default_ttl` is above `max_ttl`", help);
+        context.report.error_with(cache.at_own(["default_ttl", "max_ttl"]), "`default_ttl` is above `max_ttl`", help);
     }
     for entry in cache.map("status_ttl") {
         let ttl = entry.node.text().and_then(|text| quantity::duration(text).ok());
         if ttl.is_some_and(|ttl| ttl > cache.duration("max_ttl")) {
             let message = format!("{} has a longer time than `max_ttl`", entry.key);
-            context.report.error_with(entry.node.at, message, "raise max_ttl, or write less here");
+            let is_shared = cache.own("status_ttl").is_none();
+            let at = cache.own("max_ttl").filter(|_| is_shared).map_or(entry.node.at, |node| node.at);
+            context.report.error_with(at, message, "raise max_ttl, or write less here");
         }
     }
 }

@@ -6,8 +6,19 @@ use crate::config::registered::PluginKind;
 use crate::config::tree::Value;
 
 /// What only an upstream has a use for.
-const OF_AN_UPSTREAM: [&str; 10] =
-    ["fallback", "retry", "hedge", "breaker", "coalesce", "host", "mirror", "compress", "cache", "intercept"];
+const OF_AN_UPSTREAM: [&str; 11] = [
+    "fallback",
+    "retry",
+    "hedge",
+    "breaker",
+    "coalesce",
+    "host",
+    "buffer_request",
+    "mirror",
+    "compress",
+    "cache",
+    "intercept",
+];
 
 /// A handler is there, and does not stand beside what only an upstream has a use for.
 pub(crate) fn handler(context: &mut Context<'_>, route: &Reader<'_>) {

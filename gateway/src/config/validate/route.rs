@@ -192,18 +192,25 @@ pub(crate) fn buffers_have_room(context: &mut Context<'_>, root: &Reader<'_>) {
     }
 }
 
+/// Whether it has no upstream: what routes share is of no use to some of them.
+fn asks_nobody(route: &Reader<'_>) -> bool {
+    build::route::answers_itself(route).is_some() || route.get("handler").is_some()
+}
+
 /// One attempt fits into the whole.
 pub(crate) fn tries_within_timeout(context: &mut Context<'_>, route: &Reader<'_>) {
+    if asks_nobody(route) {
+        return;
+    }
     let retry = route.table("retry");
     let Some(one) = retry.timeout("per_try_timeout") else {
-        // What routes share is of no use to some of them.
-        if build::route::answers_itself(route).is_none() {
-            timeouts_leave_time(context, &retry);
-        }
+        timeouts_leave_time(context, &retry);
         return;
     };
     let Some(whole) = route.timeout("timeout") else { return };
-    if one > whole {
+    // One that routes share is cut short by a route's own time, as is meant there.
+    let is_meant = retry.own("per_try_timeout").is_none() && route.own("timeout").is_some();
+    if one > whole && !is_meant {
         context.report.error(retry.at("per_try_timeout"), "per_try_timeout is above the route's timeout");
     }
 }
@@ -321,14 +328,19 @@ pub(crate) fn one_fallback(context: &mut Context<'_>, fallback: &Reader<'_>) {
 
 /// A hedge begins before time is up.
 pub(crate) fn hedge_within_timeout(context: &mut Context<'_>, route: &Reader<'_>) {
-    let hedge = route.table("hedge");
-    let one = route.table("retry").timeout("per_try_timeout");
+    if asks_nobody(route) {
+        return;
+    }
+    let (hedge, retry) = (route.table("hedge"), route.table("retry"));
+    let one = retry.timeout("per_try_timeout");
     let whole = [one, route.timeout("timeout")].into_iter().flatten().min();
     if let (Ok(after), Some(whole)) = (quantity::duration(&hedge.text("after")), whole)
         && after >= whole
     {
         let message = format!("hedge.after is not below the {whole:?} that an attempt has: no hedge would ever begin");
-        context.report.error(hedge.at("after"), message);
+        // At what the route says itself, if it is that which does not go with what is shared.
+        let own = hedge.own("after").or(retry.own("per_try_timeout")).or(route.own("timeout"));
+        context.report.error(own.map_or(hedge.at("after"), |node| node.at), message);
     }
 }
 

@@ -96,8 +96,7 @@ pub(crate) fn grpc_checks_need_http2(context: &mut Context<'_>, upstream: &Reade
 /// Of two times, the first is no longer than the other, which bounds it.
 pub(super) fn in_order(context: &mut Context<'_>, table: &Reader<'_>, [first, longest]: [&'static str; 2]) {
     if table.duration(first) > table.duration(longest) {
-        let key = if table.get(first).is_some() { first } else { longest };
-        context.report.error(table.at(key), format!("{first} is above {longest}"));
+        context.report.error(table.at_own([first, longest]), format!("{first} is above {longest}"));
     }
 }
 

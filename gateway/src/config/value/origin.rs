@@ -54,13 +54,19 @@ pub(crate) fn parse(text: &str) -> Result<AllowedOrigin, String> {
     require(!name.bytes().any(|byte| byte.is_ascii_uppercase()), "browsers write its host in small letters")?;
     let host = name.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(name, |(host, _)| host);
     require(!host.is_empty(), "the host is missing")?;
-    host_port::host(host).map(drop).map_err(|_| "its host is a name or an address".to_owned())?;
-    match name[host.len()..].strip_prefix(':').map(|port| (scheme, port.parse::<u16>())) {
+    let one_form = host_port::host(host).map_err(|_| "its host is a name or an address".to_owned())?;
+    // Origins are compared byte by byte: another spelling would let nobody in.
+    require(one_form == host, &format!("browsers write its host {one_form}"))?;
+    let written = name[host.len()..].strip_prefix(':');
+    match written.map(|port| (scheme, port, port.parse::<u16>())) {
         None => {}
-        Some(("http", Ok(80)) | ("https", Ok(443))) => {
+        Some(("http", _, Ok(80)) | ("https", _, Ok(443))) => {
             return Err("browsers leave the port of the scheme out".to_owned());
         }
-        Some((_, port)) => require(port.is_ok_and(|port| port > 0), "its port is no port")?,
+        Some((_, written, Ok(port))) if port > 0 => {
+            require(port.to_string() == written, &format!("browsers write its port {port}"))?;
+        }
+        Some(_) => return Err("its port is no port".to_owned()),
     }
     if parent.is_none() {
         let value = HeaderValue::from_str(text).map_err(|_| "its host is a name or an address".to_owned())?;
@@ -87,6 +93,26 @@ fn require(holds: bool, message: &str) -> Result<(), String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_origin_is_written_as_browsers_write_it() {
+        for origin in
+            ["https://[::1]:8443", "https://a.example:8443", "http://127.0.0.1:3000", "https://*.a.example:81"]
+        {
+            assert!(parse(origin).is_ok(), "{origin}");
+        }
+        for (origin, why) in [
+            ("https://[::0001]:8443", "browsers write its host [::1]"),
+            ("https://a.example:08443", "browsers write its port 8443"),
+            ("https://a.example:+8443", "browsers write its port 8443"),
+            ("https://a.example:0", "its port is no port"),
+            ("https://a.example:65536", "its port is no port"),
+            ("https://a.example:", "its port is no port"),
+            ("https://a.example:443", "browsers leave the port of the scheme out"),
+        ] {
+            assert_eq!(parse(origin).unwrap_err(), why, "{origin}");
+        }
+    }
 
     #[test]
     fn hosts_under_which_anybody_has_a_name_are_known_as_such() {
