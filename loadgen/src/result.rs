@@ -227,7 +227,7 @@ impl PhaseResult {
                 client_error: phase.client_error,
             },
             failures: phase.failures.clone(),
-            success_ratio: phase.success_ratio().map(|share| round(share, 1e6)),
+            success_ratio: phase.success_ratio().map(share),
         }
     }
 }
@@ -353,6 +353,12 @@ impl Part {
 
 fn micros(ns: u64) -> f64 {
     round(ns as f64 / 1e3, 10.0)
+}
+
+/// A share, to a millionth below what it is: no failure is too rare to be seen by whoever asks for none.
+fn share(value: f64) -> f64 {
+    let rounded = round(value, 1e6);
+    if rounded > value { ((value * 1e6).floor() / 1e6).max(0.0) } else { rounded }
 }
 
 fn round(value: f64, steps: f64) -> f64 {

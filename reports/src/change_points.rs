@@ -4,11 +4,11 @@
 //! the standardised rank sum of the part before it (Mann and Whitney), the largest over all borders counts. How often
 //! chance alone does as well is asked of the series itself: it is shuffled many times (from a fixed seed), as
 //! E-divisive does. A border counts when that happens at most once in 200 times and the medians differ by at least one
-//! percent; then both parts are searched in turn. Ranks make no assumption of a distribution and let no single value
-//! decide.
+//! percent (of figures that are percentages of something else themselves: by one point, see [`Measure`]); then both
+//! parts are searched in turn. Ranks make no assumption of a distribution and let no single value decide.
 //!
 //! **Outliers** are judged by the values before them on the same level, as rustc-perf does: outside of the quartiles by
-//! more than three times their distance, and by one percent of the median at least.
+//! more than three times their distance, and by one percent of the median, or one point, at least.
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
@@ -19,10 +19,31 @@ const SHORTEST: usize = 4;
 const SHUFFLES: u32 = 1_999;
 /// How often a shuffled series may do as well.
 const MOST_AS_GOOD: u32 = SHUFFLES.div_ceil(200);
-/// Smaller changes are of no interest, as a share.
+/// Smaller changes of a size are of no interest, as a share.
 const LEAST_CHANGE: f64 = 0.01;
+/// Smaller changes of a difference are of no interest, points.
+const LEAST_POINTS: f64 = 1.0;
 /// Values before an outlier that it is judged by.
 const LEAST_BEFORE: usize = 16;
+
+/// What the values of a series are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Sizes: a change is a share of what there was.
+    Size,
+    /// Differences in percent, which may be about zero: a change is in points, and a share of nothing.
+    Difference,
+}
+
+impl Measure {
+    /// The least change that is of interest, of this level.
+    fn least(self, level: f64) -> f64 {
+        match self {
+            Self::Size => LEAST_CHANGE * level.abs(),
+            Self::Difference => LEAST_POINTS,
+        }
+    }
+}
 
 /// A stretch of equal level.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,10 +60,10 @@ pub struct Level {
 ///
 /// Values must be finite. The same series gives the same levels, always.
 #[must_use]
-pub fn levels(values: &[f64]) -> Vec<Level> {
+pub fn levels(values: &[f64], measure: Measure) -> Vec<Level> {
     let mut borders = Vec::new();
     let mut rng = Pcg64::seed_from_u64(values.len() as u64);
-    search(values, 0, &mut borders, &mut rng);
+    search(values, measure, 0, &mut borders, &mut rng);
     borders.sort_unstable();
     let starts = std::iter::once(0).chain(borders.iter().copied());
     let ends = borders.iter().copied().chain(std::iter::once(values.len()));
@@ -52,22 +73,23 @@ pub fn levels(values: &[f64]) -> Vec<Level> {
 
 /// Values that stand outside of what those before them on the same level make usual.
 #[must_use]
-pub fn outliers(values: &[f64], levels: &[Level]) -> Vec<usize> {
+pub fn outliers(values: &[f64], levels: &[Level], measure: Measure) -> Vec<usize> {
     let of_level = |level: &Level| {
         let from = level.from;
-        (from + LEAST_BEFORE..level.until).filter(move |index| is_outside(&values[from..*index], values[*index]))
+        let is_one = move |index: &usize| is_outside(&values[from..*index], values[*index], measure);
+        (from + LEAST_BEFORE..level.until).filter(is_one)
     };
     levels.iter().flat_map(of_level).collect()
 }
 
-fn is_outside(before: &[f64], value: f64) -> bool {
+fn is_outside(before: &[f64], value: f64, measure: Measure) -> bool {
     let [lower, middle, upper] = [0.25, 0.5, 0.75].map(|share| quantile(before, share));
     let fence = 3.0 * (upper - lower);
     let is_beyond = value > upper + fence || value < lower - fence;
-    is_beyond && (value - middle).abs() > LEAST_CHANGE * middle.abs()
+    is_beyond && (value - middle).abs() > measure.least(middle)
 }
 
-fn search(values: &[f64], offset: usize, borders: &mut Vec<usize>, rng: &mut Pcg64) {
+fn search(values: &[f64], measure: Measure, offset: usize, borders: &mut Vec<usize>, rng: &mut Pcg64) {
     if values.len() < 2 * SHORTEST {
         return;
     }
@@ -83,12 +105,12 @@ fn search(values: &[f64], offset: usize, borders: &mut Vec<usize>, rng: &mut Pcg
     }
     let (before, after) = values.split_at(border);
     let (old, new) = (median(before), median(after));
-    if (new - old).abs() < LEAST_CHANGE * old.abs() {
+    if (new - old).abs() < measure.least(old) {
         return;
     }
     borders.push(offset + border);
-    search(before, offset, borders, rng);
-    search(after, offset + border, borders, rng);
+    search(before, measure, offset, borders, rng);
+    search(after, measure, offset + border, borders, rng);
 }
 
 /// The border with the largest standardised rank sum.
@@ -165,37 +187,55 @@ mod tests {
 
     #[test]
     fn a_step_is_found_where_it_is() {
-        let found = levels(&series(&[(15, 12.4), (12, 13.1)], 0.03, 1));
+        let found = levels(&series(&[(15, 12.4), (12, 13.1)], 0.03, 1), Measure::Size);
         assert_eq!(found.iter().map(|level| level.from).collect::<Vec<_>>(), [0, 15]);
         assert!((found[1].median / found[0].median - 1.056).abs() < 0.01);
-        let found = levels(&series(&[(12, 10.0), (10, 12.0), (12, 9.0)], 0.02, 2));
+        let found = levels(&series(&[(12, 10.0), (10, 12.0), (12, 9.0)], 0.02, 2), Measure::Size);
         assert_eq!(found.iter().map(|level| level.from).collect::<Vec<_>>(), [0, 12, 22]);
     }
 
     #[test]
     fn noise_is_seldom_taken_for_a_change() {
-        let found = (0..200).filter(|seed| levels(&series(&[(30, 10.0)], 0.1, *seed)).len() > 1).count();
+        let found = (0..200).filter(|seed| levels(&series(&[(30, 10.0)], 0.1, *seed), Measure::Size).len() > 1).count();
         assert!(found <= 4, "{found} of 200, where one was to be expected");
     }
 
     #[test]
     fn a_change_too_small_to_matter_is_none_however_clear() {
-        assert_eq!(levels(&series(&[(15, 10.0), (15, 10.05)], 0.0, 1)).len(), 1);
-        assert_eq!(levels(&[5.0; 40]).len(), 1);
+        assert_eq!(levels(&series(&[(15, 10.0), (15, 10.05)], 0.0, 1), Measure::Size).len(), 1);
+        assert_eq!(levels(&[5.0; 40], Measure::Size).len(), 1);
+    }
+
+    #[test]
+    fn a_difference_about_zero_changes_by_points_and_not_by_shares_of_nothing() {
+        let values = |before: f64, after: f64| {
+            let noise = |number: usize| (number % 3) as f64 * 0.01;
+            (0..24).map(|number| noise(number) + if number < 12 { before } else { after }).collect::<Vec<f64>>()
+        };
+        let small = values(0.02, 0.06);
+        assert_eq!(levels(&small, Measure::Size).len(), 2, "three times as much, of next to nothing");
+        assert_eq!(levels(&small, Measure::Difference).len(), 1);
+        assert_eq!(levels(&values(-0.5, 1.2), Measure::Difference).len(), 2);
+        let mut quiet = values(0.0, 0.0);
+        quiet[20] = 0.6;
+        let of = |values: &[f64], measure| outliers(values, &levels(values, measure), measure);
+        assert_eq!((of(&quiet, Measure::Size), of(&quiet, Measure::Difference)), (vec![20], Vec::new()));
+        quiet[20] = 3.0;
+        assert_eq!(of(&quiet, Measure::Difference), [20]);
     }
 
     #[test]
     fn one_bad_day_is_an_outlier_and_no_level() {
         let mut values = series(&[(24, 10.0)], 0.04, 3);
         values[20] = 14.0;
-        let levels = levels(&values);
-        assert_eq!((levels.len(), outliers(&values, &levels)), (1, vec![20]));
+        let levels = levels(&values, Measure::Size);
+        assert_eq!((levels.len(), outliers(&values, &levels, Measure::Size)), (1, vec![20]));
     }
 
     proptest! {
         #[test]
         fn levels_cover_the_series_without_gaps(values in proptest::collection::vec(-1e6..1e6_f64, 0..40)) {
-            let levels = levels(&values);
+            let levels = levels(&values, Measure::Size);
             prop_assert_eq!(levels.last().map_or(0, |level| level.until), values.len());
             prop_assert!(levels.windows(2).all(|pair| pair[0].until == pair[1].from));
             prop_assert!(levels.len() < 2 || levels.iter().all(|level| level.until - level.from >= SHORTEST));

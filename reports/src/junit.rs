@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use crate::plot::escape;
+pub use crate::plot::escape;
 use crate::quantity::digits;
 use crate::result::{ResultFile, Verdict};
 use crate::story::{self, is_invalid};

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use crate::compared;
 use crate::quantity::{change, count, digits, duration, exact, gate_interval, mebibytes, percent, verdict};
-use crate::result::{Limiter, Phase, ResultFile, Verdict};
+use crate::result::{Limiter, Phase, ResultFile, Verdict, ratio_title};
 use crate::story::{self, is_invalid};
 
 /// The result as Markdown, with a line end at its end.
@@ -57,14 +57,17 @@ fn sign(result: &ResultFile) -> &'static str {
     }
 }
 
-/// Text between marks: what could be markup is not.
-fn plain(text: &str) -> String {
+/// Text between marks: what could be markup is not, and nobody is called by it.
+#[must_use]
+pub fn plain(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
             '>' => escaped.push_str("&gt;"),
+            // Nothing is seen of it, and `@all` notifies nobody.
+            '@' => escaped.push_str("@\u{200b}"),
             '|' | '*' | '`' | '[' | ']' | '\\' | '#' | '!' | '~' => escaped.extend(['\\', letter]),
             control if control.is_control() => escaped.push(' '),
             other => escaped.push(other),
@@ -166,7 +169,8 @@ fn peers(result: &ResultFile, text: &mut String) {
             plain(&peer.version),
         ]
     };
-    let head = ["gateway", "requests/s", "CPU a request", "p99 full", "memory", "ours/theirs (95 %)", "version"];
+    let ratio = ratio_title(result.peers.values());
+    let head = ["gateway", "requests/s", "CPU a request", "p99 full", "memory", &ratio, "version"];
     table(text, &head, &result.peers.iter().map(row).collect::<Vec<_>>());
     text.push('\n');
     line(text, crate::text::FULL_LOAD);

@@ -21,7 +21,7 @@ use maud::{Markup, PreEscaped, html};
 use plotters::drawing::DrawingAreaErrorKind;
 
 use canvas::Canvas;
-pub(crate) use canvas::escape;
+pub use canvas::escape;
 pub(crate) use ink::{Ink, SERIES};
 
 /// What drawing gives: the library's layout can fail, our canvas cannot.

@@ -26,7 +26,7 @@ pub use gate::{GateMetric, Pair, SelfTest, SelfTestCase};
 pub use gateway::{Balance, Gateway, Retries, Rss};
 pub use load::{AddedQuantiles, Journey, Load, Phase, Quantiles};
 pub use machine::{Environment, Lag, Validity};
-pub use peers::{Compared, Peer, Ratio};
+pub use peers::{Compared, Peer, Ratio, ratio_title};
 pub use read::ReadError;
 pub use resilience::{Breaker, Limiter, LimiterPhase, Transition};
 pub(crate) use search::weight;

@@ -3,7 +3,7 @@
 use crate::compared;
 use crate::quantity::{claim_interval, claim_value, verdict};
 pub use crate::quantity::{mebibytes, micros};
-use crate::result::{AddedQuantiles, Claim, Journey, Limiter, Peer, Phase, Quantiles, ResultFile};
+use crate::result::{AddedQuantiles, Claim, Journey, Limiter, Peer, Phase, Quantiles, ResultFile, ratio_title};
 use crate::table::{Table, bar};
 
 /// What the percentiles in a table of peers are.
@@ -41,8 +41,9 @@ pub fn render(result: &ResultFile) -> String {
     without_commands(&(lines.join("\n") + "\n"))
 }
 
-/// The same without control characters: names come from files, and a terminal would obey them.
-fn without_commands(text: &str) -> String {
+/// The same without control characters but line ends: names come from files and logs, and a terminal would obey them.
+#[must_use]
+pub fn without_commands(text: &str) -> String {
     let harmless = |letter: char| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter };
     text.chars().map(harmless).collect()
 }
@@ -50,7 +51,9 @@ fn without_commands(text: &str) -> String {
 /// The table of peers.
 #[must_use]
 pub fn peers<'a>(peers: impl Iterator<Item = (&'a str, &'a Peer)>) -> Vec<String> {
-    let head = ["peer", "requests/s", "CPU us/req", "p50 full", "p99 full", "RSS", "ours/theirs (95 %)", "version"];
+    let peers: Vec<(&str, &Peer)> = peers.collect();
+    let ratio = ratio_title(peers.iter().map(|(_, peer)| *peer));
+    let head = ["peer", "requests/s", "CPU us/req", "p50 full", "p99 full", "RSS", &ratio, "version"];
     let mut table = Table::new(head).left(7);
     for (name, peer) in peers {
         let ratio = peer.ratio_to_ours.map_or_else(String::new, |ratio| {

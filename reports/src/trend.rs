@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use page::render;
 
-use crate::change_points::{Level, levels, outliers};
+use crate::change_points::{Level, Measure, levels, outliers};
 use crate::quantity::{change, digits};
 use crate::result::{Kind, ResultFile};
 use crate::story::is_invalid;
@@ -53,6 +53,8 @@ pub struct Series {
     pub outliers: Vec<usize>,
     /// Whether more of it is worse; `None` where neither is.
     pub more_is_worse: Option<bool>,
+    /// Whether its values are sizes, or differences in percent.
+    pub measure: Measure,
 }
 
 /// A change of level.
@@ -68,6 +70,8 @@ pub struct Change<'a> {
     pub figure: &'a str,
     /// Whether it got worse; `None` where that cannot be said.
     pub is_worse: Option<bool>,
+    /// Whether the levels are sizes, or differences in percent.
+    pub measure: Measure,
 }
 
 /// Sorts results, the oldest first, into groups and looks for changes.
@@ -98,9 +102,12 @@ fn one_series(name: &str, figures: &[BTreeMap<String, Figure>]) -> Series {
     let found = figures.iter().enumerate().filter_map(|(run, figures)| Some((run, figures.get(name)?)));
     let values: Vec<(usize, f64)> = found.clone().map(|(run, figure)| (run, figure.value)).collect();
     let plain: Vec<f64> = values.iter().map(|(_, value)| *value).collect();
-    let levels = levels(&plain);
-    let more_is_worse = found.map(|(_, figure)| figure.more_is_worse).next().flatten();
-    Series { name: name.to_owned(), outliers: outliers(&plain, &levels), values, levels, more_is_worse }
+    let first = found.map(|(_, figure)| *figure).next();
+    let measure = first.map_or(Measure::Size, |figure| figure.measure);
+    let levels = levels(&plain, measure);
+    let outliers = outliers(&plain, &levels, measure);
+    let more_is_worse = first.and_then(|figure| figure.more_is_worse);
+    Series { name: name.to_owned(), outliers, values, levels, more_is_worse, measure }
 }
 
 impl Series {
@@ -113,6 +120,7 @@ impl Series {
             levels: (pair[0].median, pair[1].median),
             figure: &self.name,
             is_worse: self.more_is_worse.map(|more| (pair[1].median > pair[0].median) == more),
+            measure: self.measure,
         };
         self.levels.windows(2).map(change).collect()
     }
@@ -123,7 +131,11 @@ impl Group {
     #[must_use]
     pub fn told(&self, found: &Change<'_>) -> String {
         let (old, new) = found.levels;
-        let by = if old == 0.0 { String::new() } else { format!(" ({})", change((new / old - 1.0) * 100.0)) };
+        let by = match found.measure {
+            Measure::Difference => format!(" ({} points)", points(new - old)),
+            Measure::Size if old == 0.0 => String::new(),
+            Measure::Size => format!(" ({})", change((new / old - 1.0) * 100.0)),
+        };
         let word = match found.is_worse {
             Some(true) => "worse",
             Some(false) => "better",
@@ -159,6 +171,11 @@ impl Group {
             digits(usual)
         )
     }
+}
+
+/// A difference of percentages, with its sign.
+fn points(difference: f64) -> String {
+    format!("{difference:+.1}").replace('-', "−")
 }
 
 /// All changes as lines for a terminal.

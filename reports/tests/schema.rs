@@ -159,7 +159,33 @@ fn the_text_holds_the_figures() {
         assert!(told.contains("(97.7 %)") && !told.contains("95 % interval"), "{told}");
     }
     let peers = fixtures::named("peers").result;
+    assert!(text.contains("ours/theirs (96 %)"), "{text}");
     for told in [text, reports::markdown::render(&peers), reports::page::render(&peers, None)] {
         assert!(told.contains("p99 full") && told.contains("full: latency with every connection busy"), "{told}");
+    }
+}
+
+#[test]
+fn one_round_shows_no_difference_and_no_interval_is_surer_than_it_is() {
+    let with = |coverage: Option<f64>| {
+        let mut result = fixtures::named("peers").result;
+        for peer in result.peers.values_mut().filter(|peer| peer.ratio_to_ours.is_some()) {
+            peer.ratio_coverage = coverage;
+        }
+        result
+    };
+    // A ratio below one whose interval has no width, of one round.
+    let one = with(Some(0.0));
+    assert!(one.peers.values().all(|peer| peer.ours_is_less().is_none()));
+    let page = reports::page::render(&one, None);
+    for told in [reports::text::render(&one), reports::markdown::render(&one)] {
+        assert!(told.contains("ours/theirs (no interval)") && !told.contains("95 %"), "{told}");
+    }
+    assert!(page.contains("one round has no interval") && !page.contains("95 % intervals"), "{page}");
+    let two = reports::page::render(&with(Some(0.5)), None);
+    assert!(two.contains("bars are intervals of 50 %"), "{two}");
+    // Enough rounds, and a result that does not tell.
+    for enough in [with(Some(0.961)), with(None)] {
+        assert!(enough.peers.values().any(|peer| peer.ours_is_less() == Some(true)));
     }
 }

@@ -158,3 +158,11 @@ fn a_late_first_request_makes_the_last_second_no_shorter() {
         assert!(t_ms == 2_000 && (95.0..106.0).contains(&rps), "from {first}0 ms: {rps}/s at {t_ms} ms");
     }
 }
+
+#[test]
+fn one_failure_among_millions_is_no_perfect_run() {
+    let of = |ok, failed| PhaseResult::of(&Phase { ok, failed, ..Phase::new("steady", 0) }).success_ratio;
+    assert_eq!((of(3_000_000, 1), of(3_000_000, 0)), (0.999_999, 1.0));
+    assert_eq!((of(9, 1), of(2, 1), of(0, 3), of(0, 0)), (0.9, 0.666_666, 0.0, 0.0));
+    assert_eq!(of(1, 3_000_000), 0.0);
+}

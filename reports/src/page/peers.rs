@@ -34,7 +34,7 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
                 figure {
                     (key(&marks))
                     (both("Ratio of our CPU time a request to that of each other gateway", &ratios))
-                    figcaption { "Interleaved rounds on one machine; bars are 95 % intervals." }
+                    figcaption { "Interleaved rounds on one machine; " (bars(&peers)) }
                 }
             }
             (table(&head, &table_rows))
@@ -43,12 +43,22 @@ pub(super) fn section(result: &ResultFile) -> Option<Markup> {
     ))
 }
 
+/// What the bars are.
+fn bars(peers: &[(&String, &Peer)]) -> String {
+    let coverage = peers.iter().filter_map(|(_, peer)| peer.ratio_coverage).reduce(f64::min);
+    match coverage {
+        Some(coverage) if coverage > 0.0 => format!("bars are intervals of {:.0} %.", coverage * 100.0),
+        Some(_) => "one round has no interval, and shows no difference.".to_owned(),
+        None => "bars are intervals.".to_owned(),
+    }
+}
+
 fn ratio_row(name: &str, peer: &Peer) -> Option<Row> {
     let ratio = peer.ratio_to_ours?;
-    let ink = match (ratio.ci_low, ratio.ci_high) {
-        (_, high) if high < 1.0 => Ink::Good,
-        (low, _) if low > 1.0 => Ink::Bad,
-        _ => Ink::Unsure,
+    let ink = match peer.ours_is_less() {
+        Some(true) => Ink::Good,
+        Some(false) => Ink::Bad,
+        None => Ink::Unsure,
     };
     Some(Row {
         name: name.to_owned(),

@@ -58,7 +58,8 @@ impl Canvas {
 /// Text as it may stand in an element or an attribute of SVG, HTML or XML.
 ///
 /// Characters that XML cannot hold at all become the replacement character.
-pub(crate) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {

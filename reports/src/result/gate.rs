@@ -102,7 +102,7 @@ pub struct SelfTestCase {
     /// Rounds that a gate took until it decided, the median.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rounds: Option<f64>,
-    /// How often the gate said fail. In A/A that is the rate of false alarms.
+    /// How often the gate said fail: of equal builds by any metric (false alarms), of slower ones by CPU time.
     pub fail_rate: Ratio,
     /// How often it said pass.
     #[serde(default)]

@@ -42,6 +42,9 @@ pub struct Validity {
     /// What to know of it, whether it can or not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Something of what happened is not known, or an event did not happen: then not even counts are all of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
     /// Arrivals dropped.
     pub dropped: u64,
     /// The pacer's lag.

@@ -28,9 +28,47 @@ pub struct Peer {
     /// CPU per request: the gateway's divided by this peer's; below 1 the gateway is cheaper. Absent for the gateway.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ratio_to_ours: Option<Ratio>,
+    /// How often the interval of that ratio holds the truth: 95 % from six rounds on; of one round never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub ratio_coverage: Option<f64>,
     /// Anything measured beside: share of a core used, reuse of upstream connections, memory of an idle connection.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+impl Peer {
+    /// Whether the interval of the ratio says something. A result that does not tell how sure it is had enough rounds,
+    /// as far as anybody knows.
+    #[must_use]
+    pub fn is_sure(&self) -> bool {
+        self.ratio_coverage.is_none_or(|coverage| coverage >= SURE)
+    }
+
+    /// What the interval of the ratio says of our cost beside this peer's: whether it is less, or is not; `None` where
+    /// it shows no difference, or too few rounds show anything.
+    #[must_use]
+    pub fn ours_is_less(&self) -> Option<bool> {
+        let ratio = self.ratio_to_ours.filter(|_| self.is_sure())?;
+        match (ratio.ci_low, ratio.ci_high) {
+            (_, high) if high < 1.0 => Some(true),
+            (low, _) if low > 1.0 => Some(false),
+            _ => None,
+        }
+    }
+}
+
+/// An interval says something when it holds the truth so often.
+const SURE: f64 = 0.95;
+
+/// What stands over the ratios and their intervals, of which each says how often it holds the truth.
+#[must_use]
+pub fn ratio_title<'a>(peers: impl Iterator<Item = &'a Peer>) -> String {
+    match peers.filter_map(|peer| peer.ratio_coverage).reduce(f64::min) {
+        Some(coverage) if coverage > 0.0 => format!("ours/theirs ({:.0} %)", coverage * 100.0),
+        Some(_) => "ours/theirs (no interval)".to_owned(),
+        None => "ours/theirs".to_owned(),
+    }
 }
 
 /// A figure with its interval.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::change_points::Measure;
 use crate::result::ResultFile;
 
 /// A figure.
@@ -11,6 +12,8 @@ pub(super) struct Figure {
     pub(super) value: f64,
     /// Whether more of it is worse; `None` where neither is.
     pub(super) more_is_worse: Option<bool>,
+    /// A size, or a difference in percent.
+    pub(super) measure: Measure,
 }
 
 /// Collects finite figures.
@@ -26,9 +29,16 @@ impl Figures {
         self.add(name, value, Some(false));
     }
 
+    /// A difference in percent, of which more is worse.
+    fn difference(&mut self, name: String, percent: f64) {
+        if percent.is_finite() {
+            self.0.insert(name, Figure { value: percent, more_is_worse: Some(true), measure: Measure::Difference });
+        }
+    }
+
     fn add(&mut self, name: String, value: f64, more_is_worse: Option<bool>) {
         if value.is_finite() {
-            self.0.insert(name, Figure { value, more_is_worse });
+            self.0.insert(name, Figure { value, more_is_worse, measure: Measure::Size });
         }
     }
 }
@@ -49,7 +59,7 @@ pub(super) fn figures(result: &ResultFile) -> BTreeMap<String, Figure> {
     }
     // What no round showed has no value.
     for (name, metric) in result.metrics.iter().filter(|(_, metric)| metric.rounds > 0) {
-        figures.worse_when_more(format!("metrics.{name}.estimate_pct"), metric.estimate_pct);
+        figures.difference(format!("metrics.{name}.estimate_pct"), metric.estimate_pct);
     }
     figures.0
 }

@@ -38,8 +38,9 @@ pub fn render(groups: &[Group]) -> String {
         @for group in groups { (of_group(group)) }
         p.note {
             "A change of level is a border that chance makes at most once in 200 shuffles of the series (rank sums, binary "
-            "segmentation), with medians at least one percent apart. A run stands out when it lies beyond the quartiles of "
-            "the runs before it by more than three times their distance."
+            "segmentation), with medians at least one percent apart, or one point where a figure is a change in percent "
+            "itself. A run stands out when it lies beyond the quartiles of the runs before it by more than three times "
+            "their distance."
         }
     };
     document("Trend · Portcullis", &body)

@@ -1,5 +1,6 @@
 //! The page of many runs.
 
+use reports::result::{GateMetric, Kind, ResultFile, Verdict};
 use reports::{history, trend};
 
 use crate::document::check_page;
@@ -26,4 +27,48 @@ fn a_trend_flags_what_changed_and_leaves_out_what_is_not_valid() {
     let html = trend::render(&groups);
     check_page("trend", &html);
     assert!(html.contains("worse from run 21") && html.contains("1 not valid and left out"));
+}
+
+/// Gates of one metric, whose estimates are these.
+fn gates(estimates: impl Iterator<Item = f64>) -> Vec<ResultFile> {
+    let gate = |estimate_pct| {
+        let metric = GateMetric {
+            estimate_pct,
+            ci_low_pct: estimate_pct - 1.0,
+            ci_high_pct: estimate_pct + 1.0,
+            coverage: Some(0.98),
+            mde_pct: 2.0,
+            tolerance_pct: 3.0,
+            rounds: 12,
+            verdict: Verdict::Pass,
+            base: None,
+            head: None,
+            floor_pct: None,
+            p_value: None,
+            mde_with_twice_the_rounds_pct: None,
+            rounds_wanted: None,
+        };
+        let mut result = ResultFile { kind: Kind::Gate, name: "gate".to_owned(), ..ResultFile::default() };
+        result.validity.valid = true;
+        result.verdict = Verdict::Pass;
+        result.metrics.insert("cpu_us_per_request".to_owned(), metric);
+        result
+    };
+    estimates.map(gate).collect()
+}
+
+#[test]
+fn a_change_of_a_difference_is_told_in_points_and_is_none_below_one() {
+    let of = |before: f64, after: f64| {
+        let noise = |run: u8| f64::from(run % 3) * 0.01;
+        let level = move |run: u8| noise(run) + if run < 12 { before } else { after };
+        trend::text(&trend::groups(&gates((0..24).map(level))))
+    };
+    // Three times as much, of next to nothing.
+    let told = of(0.01, 0.05);
+    assert!(told.contains("no change found") && !told.contains("worse"), "{told}");
+    let told = of(-0.4, 2.1);
+    assert!(told.contains("worse from run 13") && told.contains("(+2.5 points)") && !told.contains(" %)"), "{told}");
+    let told = of(2.1, -0.4);
+    assert!(told.contains("better from run 13") && told.contains("(−2.5 points)"), "{told}");
 }

@@ -89,6 +89,7 @@ impl Board<'_> {
                 ci_low: round(ratio.low, 1e4),
                 ci_high: round(ratio.high, 1e4),
             }),
+            ratio_coverage: ratio.map(|ratio| round(ratio.coverage.max(0.0), 1e4)),
             other,
         };
         (contender.name.clone(), peer)

@@ -107,6 +107,7 @@ impl Findings<'_> {
             validity.reasons.push(reason);
             (validity.valid, doubt.lost) = (false, true);
         }
+        validity.lost = doubt.lost || doubt.interrupted;
         validity.notes.extend(warnings(self.scenario));
         let mut result = ResultFile {
             kind: Kind::Run,

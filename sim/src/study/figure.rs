@@ -4,8 +4,9 @@
 //! machine hits all sides of a ratio alike. What was not valid as a measurement counts where it is counted or replayed,
 //! and has no part in times.
 //!
-//! Invariant: a run that has ended and does not show what is asked of it (a breaker that never closed has no time in
-//! which it did) is the worst of all, and never left out.
+//! Invariants: a run that has ended and does not show what is asked of it (a breaker that never closed has no time in
+//! which it did) is the worst of all, and never left out; what the worst run decides is not decided well by the other
+//! runs alone, where one of them was not made or lost something of what happened.
 
 use std::collections::BTreeMap;
 
@@ -28,6 +29,16 @@ pub struct Sample {
     pub figures: Value,
     /// Its times can be believed.
     pub is_valid: bool,
+    /// It could not be made, or something of what happened in it is not known, or did not happen at all: nothing of it
+    /// counts, and it might have been the worst.
+    pub is_lost: bool,
+}
+
+impl Sample {
+    /// Of which nothing counts.
+    pub fn lost() -> Self {
+        Self { is_lost: true, ..Self::default() }
+    }
 }
 
 /// The samples of each arm by its name, round by round; `None` where a round gave none.
@@ -40,7 +51,8 @@ pub fn value(draw: &Draw, samples: &Samples, round: usize, of_all: bool) -> Opti
     let found = match draw {
         Draw::Of(arm, name) => {
             let sample = samples.get(*arm)?.get(round)?.as_ref()?;
-            (of_all || sample.is_valid).then(|| figure_of(&sample.figures, name)).flatten()
+            let counts = !sample.is_lost && (of_all || sample.is_valid);
+            counts.then(|| figure_of(&sample.figures, name)).flatten()
         }
         Draw::Ratio(one, other) => Some(of(one)? / of(other).filter(|below| *below != 0.0)?),
         Draw::Less(one, other) => Some(of(one)? - of(other)?),
@@ -63,7 +75,7 @@ fn lacking(figure: &Figure, samples: &Samples, rounds: usize) -> usize {
     if !figure.is_asked() || figure.kind == Kind::Estimate {
         return 0;
     }
-    let counts = |sample: &Sample| figure.kind == Kind::Exact || sample.is_valid;
+    let counts = |sample: &Sample| !sample.is_lost && (figure.kind == Kind::Exact || sample.is_valid);
     let parts = figure.draw.parts();
     let lacks = |round: usize, arm: &str, name: &str| {
         let sample = samples.get(arm).and_then(|all| all.get(round)?.as_ref());
@@ -72,10 +84,30 @@ fn lacking(figure: &Figure, samples: &Samples, rounds: usize) -> usize {
     (0..rounds).filter(|round| parts.iter().any(|(arm, name)| lacks(*round, arm, name))).count()
 }
 
-/// That some runs did not show it, in words.
+/// In how many rounds nothing is known of what the worst of all runs decides.
+fn unknown(figure: &Figure, samples: &Samples, rounds: usize) -> usize {
+    if !figure.is_asked() || figure.kind != Kind::Exact {
+        return 0;
+    }
+    let parts = figure.draw.parts();
+    let is_lost = |round: usize, arm: &str| {
+        let sample = samples.get(arm).and_then(|all| all.get(round)?.as_ref());
+        sample.is_some_and(|sample| sample.is_lost)
+    };
+    (0..rounds).filter(|round| parts.iter().any(|(arm, _)| is_lost(*round, arm))).count()
+}
+
+/// That some runs did not show it, or that nothing is known of them, in words.
 pub fn lack(figure: &Figure, samples: &Samples, rounds: usize) -> Option<String> {
-    let count = lacking(figure, samples, rounds);
-    (count > 0).then(|| format!("{}: none in {count} of {rounds} rounds, which counts as not as wanted", figure.name))
+    let (lacking, unknown) = (lacking(figure, samples, rounds), unknown(figure, samples, rounds));
+    let name = figure.name;
+    match (lacking, unknown) {
+        (0, 0) => None,
+        (0, count) => {
+            Some(format!("{name}: nothing is known of {count} of {rounds} rounds, so it is not decided well"))
+        }
+        (count, _) => Some(format!("{name}: none in {count} of {rounds} rounds, which counts as not as wanted")),
+    }
 }
 
 /// An estimate with its interval.
@@ -129,8 +161,11 @@ pub fn drawn(figure: &Figure, samples: &Samples, rounds: usize) -> ClaimFigure {
         (told.value, told.ci_low, told.ci_high) = (Some(found.value), Some(found.low), Some(found.high));
         told.coverage = Some(found.coverage);
     }
-    told.holds = match lacking(figure, samples, rounds) {
-        0 => verdict::holds(figure, &told),
+    let by_what_is_known = verdict::holds(figure, &told);
+    told.holds = match (lacking(figure, samples, rounds), unknown(figure, samples, rounds)) {
+        (0, 0) => by_what_is_known,
+        // The one that is missing might have been worse, and makes none of the others better.
+        (0, _) => by_what_is_known.filter(|holds| !holds),
         _ => Some(false),
     };
     told
@@ -144,7 +179,8 @@ mod tests {
     use super::*;
 
     fn samples(arms: &[(&str, &[f64])]) -> Samples {
-        let sample = |value: &f64| Some(Sample { figures: json!({ "a": { "b": value } }), is_valid: true });
+        let sample =
+            |value: &f64| Some(Sample { figures: json!({ "a": { "b": value } }), is_valid: true, is_lost: false });
         arms.iter().map(|(name, values)| ((*name).to_owned(), values.iter().map(sample).collect())).collect()
     }
 
@@ -207,6 +243,29 @@ mod tests {
         // Nothing goes into nothing, which is no lack.
         let ratio = Figure::exact("r", Unit::Times, Draw::Ratio(&X, &Draw::Times(0.0, &X))).most(3.0);
         assert_eq!((drawn(&ratio, &samples, 3).holds, lack(&ratio, &samples, 3)), (None, None));
+    }
+
+    #[test]
+    fn a_run_of_which_something_was_lost_counts_for_nothing_and_leaves_open_what_the_worst_decides() {
+        let mut samples = samples(&[("x", &[1.0, 2.0, 1.5]), ("y", &[1.0, 1.0, 1.0])]);
+        let exact = Figure::exact("n", Unit::Number, X).most(3.0);
+        // It shows what is wanted, but the event that should have spoiled it did not happen.
+        samples.get_mut("x").unwrap()[1].as_mut().unwrap().is_lost = true;
+        let told = drawn(&exact, &samples, 3);
+        assert_eq!((told.holds, told.rounds, told.ci_high), (None, 2, Some(1.5)));
+        assert!(lack(&exact, &samples, 3).unwrap().contains("nothing is known of 1 of 3 rounds"));
+        assert_eq!(drawn(&Figure::exact("n", Unit::Number, Y).most(3.0), &samples, 3).holds, Some(true), "another arm");
+        assert_eq!(drawn(&Figure::exact("n", Unit::Number, Draw::Sum(&[X, Y])).most(9.0), &samples, 3).holds, None);
+        // What the others show is bad enough whatever that one was.
+        assert_eq!(drawn(&Figure::exact("n", Unit::Number, X).most(1.2), &samples, 3).holds, Some(false));
+        // A run that could not be made is one of those, and no run shows nothing.
+        samples.insert("x".to_owned(), vec![Some(Sample::lost()); 3]);
+        assert_eq!((drawn(&exact, &samples, 3).holds, drawn(&exact, &samples, 3).value), (None, None));
+        // Of a time one valid run is enough, and one that was not asked for at all is missed by nobody.
+        samples.insert("x".to_owned(), vec![Some(Sample::lost()), samples["y"][0].clone(), None]);
+        assert_eq!(drawn(&Figure::bounded("t", Unit::Ms, X).most(3.0), &samples, 3).holds, Some(true));
+        samples.get_mut("x").unwrap()[0] = None;
+        assert_eq!(drawn(&exact, &samples, 3).holds, Some(true));
     }
 
     #[test]

@@ -30,7 +30,7 @@ const fn nginx(name: &'static str) -> Arm {
 static G1: Claim = Claim {
     id: "G1",
     section: "",
-    claim: "A request costs the same among 10,000 routes as beside none",
+    claim: "Among 10,000 routes a request costs at most half again as much as beside one, among 1,000 a quarter more",
     system: "routing, metrics of routes",
     experiment: "1 to 10,000 routes by host, each request for any of them",
     rounds: (3, 8),
@@ -186,7 +186,7 @@ static G3: Claim = Claim {
 static G4: Claim = Claim {
     id: "G4",
     section: "",
-    claim: "A request costs little more among 1,000 upstreams than before one",
+    claim: "Among 1,000 upstreams a request costs at most 75 % more than before one, among 100 a quarter more",
     system: "upstreams, pools, breakers",
     experiment: "1 to 1,000 upstreams, each with a route, a pool and a breaker of its own, each request to any of them",
     rounds: (3, 8),

@@ -32,7 +32,7 @@ use std::time::Duration;
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
 use loadgen::environment::{CpuTicks, Environment};
 use loadgen::stdout;
-use reports::result::{Claim as Recorded, Kind, ResultFile, Validity, Verdict};
+use reports::result::{Capacity, Claim as Recorded, Kind, ResultFile, Validity, Verdict};
 
 use crate::children::Programs;
 use crate::demo::findings::same;
@@ -196,9 +196,7 @@ pub fn study(options: &Options) -> Result<ExitCode, StudyError> {
         if !options.json {
             progress.aside(|| print(&format!("{}\n\n", reports::text::claim(&told).join("\n"))))?;
         }
-        result.claims.retain(|one| one.id != claim.id);
-        result.claims.push(told);
-        result.capacity.extend(done.capacity.map(|capacity| (claim.id.to_owned(), capacity)));
+        replace(&mut result, told, done.capacity);
         result.environment = done.environment.unwrap_or_else(|| machine(&ticks, cores));
         let left: Vec<&Claim> = left_before.iter().chain(&chosen[number + 1..]).copied().collect();
         finish(&mut result, options, &left);
@@ -218,6 +216,15 @@ fn chosen(study: Study, only: &[String]) -> Result<Vec<&'static Claim>, StudyErr
     }
     let is_asked = |claim: &&&Claim| only.is_empty() || only.iter().any(|name| claim.id.eq_ignore_ascii_case(name));
     Ok(study.claims().iter().filter(is_asked).copied().collect())
+}
+
+/// Puts a claim, and the capacity that was found for it, in the place of what an earlier run found: where this one found
+/// none, that one's is no part of it.
+fn replace(result: &mut ResultFile, claim: Recorded, capacity: Option<Capacity>) {
+    result.claims.retain(|one| one.id != claim.id);
+    result.capacity.remove(&claim.id);
+    result.capacity.extend(capacity.map(|capacity| (claim.id.clone(), capacity)));
+    result.claims.push(claim);
 }
 
 /// What the folder holds of an earlier run.

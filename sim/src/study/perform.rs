@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::SeedableRng;
-use reports::result::{Capacity, Environment, ResultFile};
+use reports::result::{Capacity, Environment, ResultFile, Validity};
 
 use super::experiment::{Arm, Claim, Terms, Work};
 use super::figure::{Sample, Samples};
@@ -59,6 +59,14 @@ impl Performed {
         }
     }
 
+    /// Says of a run that is not valid what does not count of it.
+    fn notes_on(&mut self, arm: &str, validity: &Validity) {
+        let what = if validity.lost { "nothing of it counts" } else { "not valid as a measurement of times" };
+        if !validity.valid {
+            self.note(format!("{what}: {arm}: {}", validity.reasons.join("; ")));
+        }
+    }
+
     pub(super) fn put(&mut self, arm: &str, sample: Option<Sample>) {
         self.samples.entry(arm.to_owned()).or_default().push(sample);
     }
@@ -96,7 +104,7 @@ impl Shop<'_> {
                 let arm = others[index];
                 let is_enough = self.is_quick && arm.is_once && round > 0;
                 if is_enough || self.is_over() || failed.contains(&arm.name) {
-                    done.put(arm.name, None);
+                    done.put(arm.name, failed.contains(&arm.name).then(Sample::lost));
                     continue;
                 }
                 (self.tell)(&format!("{}  round {} of {}  {}", claim.id, round + 1, done.rounds, arm.name));
@@ -107,7 +115,7 @@ impl Shop<'_> {
                         // What cannot be run once is not tried again.
                         failed.push(arm.name);
                         done.note(format!("{} could not be run: {why}", arm.name));
-                        done.put(arm.name, None);
+                        done.put(arm.name, Some(Sample::lost()));
                     }
                 }
             }
@@ -127,7 +135,7 @@ impl Shop<'_> {
         match arm.work {
             Work::Here(work) => {
                 let figures = work(&Terms { seed, is_quick: self.is_quick })?;
-                Ok(Sample { figures, is_valid: true })
+                Ok(Sample { figures, is_valid: true, is_lost: false })
             }
             Work::Scenario { file, edits, also } => {
                 let mut scenario = written::scenario(self.scenarios, file, edits, place)?;
@@ -138,17 +146,14 @@ impl Shop<'_> {
                 scenario.expectations = asked_for(claim, arm.name);
                 describe(file, &scenario, done);
                 let result = self.measured(&scenario, place)?;
-                if !result.validity.valid {
-                    let reasons = result.validity.reasons.join("; ");
-                    done.note(format!("not valid as a measurement of times: {}: {reasons}", arm.name));
-                }
+                done.notes_on(arm.name, &result.validity);
                 done.environment = Some(result.environment.clone());
                 done.capacity = result.capacity.values().next().cloned().or(done.capacity.take());
                 let mut figures = serde_json::to_value(&result).map_err(|error| error.to_string())?;
                 if let Some(also) = also {
                     figures["also"] = also(place)?;
                 }
-                Ok(Sample { figures, is_valid: result.validity.valid })
+                Ok(Sample { figures, is_valid: result.validity.valid, is_lost: result.validity.lost })
             }
             Work::Turn { .. } | Work::Peer(_) => Err("has turns".to_owned()),
         }

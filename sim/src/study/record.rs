@@ -34,6 +34,7 @@ pub(super) fn of(claim: &Claim, done: &Performed, seconds: f64, options: &Option
         ..Recorded::default()
     };
     verdict::judge(&mut recorded);
+    recorded.notes.extend(verdict::indicated(&recorded.figures));
     recorded
 }
 

@@ -50,7 +50,8 @@ impl Shown {
         self.not_ok += turn.not_ok;
         self.waited += usize::from(waited);
         self.reuse.push(turn.reuse_ratio);
-        self.samples.push(Some(Sample { figures, is_valid: turn.finished > 0 && turn.not_ok == 0 }));
+        let is_valid = turn.finished > 0 && turn.not_ok == 0;
+        self.samples.push(Some(Sample { figures, is_valid, is_lost: false }));
     }
 
     /// The times of the last round cannot be believed.

@@ -11,6 +11,8 @@ use super::experiment::{Figure, Kind};
 
 /// Rounds that an estimate needs before anything is said by it.
 const LEAST_ROUNDS: u32 = 2;
+/// What an interval that holds the truth less often says is an indication.
+const SURE: f64 = 0.95;
 
 /// What is asked of a figure, in words; empty when nothing is.
 pub fn wanted(figure: &Figure) -> String {
@@ -41,6 +43,20 @@ pub fn holds(figure: &Figure, drawn: &ClaimFigure) -> Option<bool> {
     } else {
         None
     }
+}
+
+/// That estimates of a claim were decided by intervals that too few rounds make, in words; `None` where all that decide
+/// are as sure as they should be.
+pub fn indicated(figures: &[ClaimFigure]) -> Option<String> {
+    let decides = |figure: &&ClaimFigure| !figure.wanted.is_empty() && figure.holds.is_some();
+    let coverage = figures.iter().filter(decides).filter_map(|figure| figure.coverage).reduce(f64::min)?;
+    (coverage < SURE).then(|| {
+        format!(
+            "indicated, not shown: estimates are decided by intervals that hold the truth {:.0} % of the time; from six \
+             rounds on it is 95 %",
+            coverage * 100.0
+        )
+    })
 }
 
 /// Judges a claim by its figures.
@@ -127,6 +143,18 @@ mod tests {
         assert_eq!(measured(&exact, 0.0, 0.0, 1).holds, Some(true));
         assert_eq!(measured(&exact, 0.0, 1.0, 3).holds, Some(false), "one wrong decision is one too many");
         assert_eq!(measured(&Figure::timed("t", Unit::Number, DRAW), 1.0, 2.0, 6).holds, None, "nothing is asked");
+    }
+
+    #[test]
+    fn what_few_rounds_decide_is_an_indication() {
+        let figure = Figure::timed("t", Unit::Number, DRAW).most(2.0);
+        let of = |coverage, high| ClaimFigure { coverage: Some(coverage), ..measured(&figure, 1.0, high, 2) };
+        assert!(indicated(&[of(0.97, 1.5), of(0.5, 1.5)]).unwrap().contains("50 % of the time"));
+        assert_eq!(indicated(&[of(0.97, 1.5)]), None);
+        // What decides nothing claims nothing, and what is exact has no interval.
+        assert_eq!(indicated(&[of(0.5, 3.0)]), None);
+        let exact = measured(&Figure::exact("n", Unit::Number, DRAW).most(2.0), 1.0, 1.0, 1);
+        assert_eq!((exact.holds, indicated(&[exact.clone()])), (Some(true), None));
     }
 
     #[test]

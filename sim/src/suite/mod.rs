@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use loadgen::clock::{Clock, rfc3339, unix_seconds};
 use loadgen::stdout;
-use reports::result::{Kind, Lag, ResultFile, SuiteScenario, Validity, Verdict};
+use reports::result::{Environment, Kind, Lag, ResultFile, SuiteScenario, Validity, Verdict};
 
 use crate::children::Programs;
 use crate::folder::Folder;
@@ -263,12 +263,19 @@ fn summary(options: &Options, scenarios: &[Scenario], done: &[Done], started_at:
         commit: options.programs.commit().to_owned(),
         started_at,
         command: options.command.clone(),
-        environment: results().next_back().map(|result| result.environment.clone()).unwrap_or_default(),
+        environment: environment(results()),
         verdict: verdict(done, validity.valid),
         validity,
         scenarios: done.iter().map(Done::to_result).collect(),
         ..ResultFile::default()
     }
+}
+
+/// The machine as the last scenario saw it, and the most that its host took of its time in any of them.
+fn environment<'a>(mut results: impl DoubleEndedIterator<Item = &'a ResultFile> + Clone) -> Environment {
+    let steal_ratio = results.clone().map(|result| result.environment.steal_ratio).fold(0.0, f64::max);
+    let last = results.next_back().map(|result| result.environment.clone()).unwrap_or_default();
+    Environment { steal_ratio, ..last }
 }
 
 /// One that fails decides, valid or not the others; one that is not valid is never passed over.
@@ -311,6 +318,18 @@ mod tests {
         assert_eq!(of(&[Verdict::Pass, Verdict::Pass], true), Verdict::Pass);
         assert_eq!(of(&[Verdict::Pass, Verdict::Invalid], false), Verdict::Invalid);
         assert_eq!(of(&[Verdict::Fail, Verdict::Invalid], false), Verdict::Fail);
+    }
+
+    #[test]
+    fn the_suite_tells_of_the_scenario_that_had_the_least_of_the_machine() {
+        let of = |cpu: &str, steal_ratio| ResultFile {
+            environment: Environment { cpu: cpu.to_owned(), steal_ratio, ..Environment::default() },
+            ..ResultFile::default()
+        };
+        let results = [of("x", 0.001), of("y", 0.08), of("z", 0.0)];
+        let told = environment(results.iter());
+        assert_eq!((told.cpu.as_str(), told.steal_ratio), ("z", 0.08));
+        assert_eq!(environment([].iter()), Environment::default());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use reports::junit::escape;
 use reports::result::Verdict;
 
 use super::{Report, change, count_line, title};
@@ -33,17 +34,17 @@ pub(super) fn render(report: &Report<'_>) -> String {
         usize::from(!troubles.is_empty()),
         of(&[Verdict::Inconclusive, Verdict::Invalid]) - held_against
     );
-    let inner = (!troubles.is_empty()).then(|| format!("<error message=\"{}\"/>", escaped(&troubles.join("; "))));
+    let inner = (!troubles.is_empty()).then(|| format!("<error message=\"{}\"/>", escape(&troubles.join("; "))));
     case(&mut xml, "validity", inner.as_deref());
-    let inner = (!faults.is_empty()).then(|| format!("<failure message=\"{}\"/>", escaped(&faults.join("; "))));
+    let inner = (!faults.is_empty()).then(|| format!("<failure message=\"{}\"/>", escape(&faults.join("; "))));
     case(&mut xml, "answers", inner.as_deref());
     for one in judged {
         let message = match report.said(one.verdict) {
             Verdict::Fail => Some(format!("<failure message=\"{}: worse by {}\"/>", title(one.metric), change(one))),
             Verdict::Inconclusive if leaves_open(report, one) => {
-                Some(format!("<failure message=\"undecided: {}\"/>", escaped(&report.advice(one))))
+                Some(format!("<failure message=\"undecided: {}\"/>", escape(&report.advice(one))))
             }
-            Verdict::Inconclusive => Some(format!("<skipped message=\"{}\"/>", escaped(&report.advice(one)))),
+            Verdict::Inconclusive => Some(format!("<skipped message=\"{}\"/>", escape(&report.advice(one)))),
             Verdict::Invalid => Some(NOT_JUDGED.to_owned()),
             Verdict::Pass => None,
         };
@@ -51,7 +52,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
     }
     for count in report.counts {
         let message = match report.said_of_count(count) {
-            Verdict::Fail => Some(format!("<failure message=\"{}\"/>", escaped(&count_line(count)))),
+            Verdict::Fail => Some(format!("<failure message=\"{}\"/>", escape(&count_line(count)))),
             Verdict::Invalid => Some(NOT_JUDGED.to_owned()),
             Verdict::Pass | Verdict::Inconclusive => None,
         };
@@ -71,12 +72,7 @@ fn leaves_open(report: &Report<'_>, one: &Judged) -> bool {
 
 fn case(xml: &mut String, name: &str, inner: Option<&str>) {
     let _ = match inner {
-        Some(inner) => writeln!(xml, "  <testcase classname=\"gate\" name=\"{name}\">{inner}</testcase>"),
-        None => writeln!(xml, "  <testcase classname=\"gate\" name=\"{name}\"/>"),
+        Some(inner) => writeln!(xml, "  <testcase classname=\"gate\" name=\"{}\">{inner}</testcase>", escape(name)),
+        None => writeln!(xml, "  <testcase classname=\"gate\" name=\"{}\"/>", escape(name)),
     };
-}
-
-/// What may not stand in an attribute, as its entity (XML 1.0, section 2.3).
-fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\n', " ")
 }

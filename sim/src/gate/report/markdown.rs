@@ -1,5 +1,7 @@
-//! The gate as Markdown, for a pull request.
+//! The gate as Markdown, for a pull request. What others wrote (a log's last words, names of counts and of scenarios) is
+//! text here, and no markup.
 
+use reports::markdown::plain;
 use reports::result::Verdict;
 
 use super::{Report, change, figure_word, finds, title, tolerated, value};
@@ -18,7 +20,7 @@ pub(super) fn render(report: &Report<'_>) -> String {
         Verdict::Invalid => "⚠️ Performance gate: not a valid measurement",
     };
     let mut lines = vec![format!("### {headline}"), String::new()];
-    lines.push(format!("Base: {}. Head: {}.", report.base.label(), report.head.label()));
+    lines.push(format!("Base: {}. Head: {}.", plain(&report.base.label()), plain(&report.head.label())));
     lines.push(String::new());
     let coverage = report.coverage() * 100.0;
     lines.push(format!("| | base | head | worse by [{coverage:.1} %] | finds | tolerates | verdict |"));
@@ -37,10 +39,11 @@ pub(super) fn render(report: &Report<'_>) -> String {
     }
     lines.push(String::new());
     let undecided = recording.judged.iter().filter(|judged| report.said(judged.verdict) == Verdict::Inconclusive);
-    let faults = report.faults().into_iter().map(|fault| format!("**{fault}**"));
-    let remarks = faults.chain(report.troubles().into_iter().map(|trouble| format!("**not valid: {trouble}**")));
+    let faults = report.faults().into_iter().map(|fault| format!("**{}**", plain(&fault)));
     let remarks =
-        remarks.chain(undecided.map(|judged| report.advice(judged))).chain(report.count_lines()).chain(report.notes());
+        faults.chain(report.troubles().into_iter().map(|trouble| format!("**not valid: {}**", plain(&trouble))));
+    let others = undecided.map(|judged| report.advice(judged)).chain(report.count_lines()).chain(report.notes());
+    let remarks = remarks.chain(others.map(|remark| plain(&remark)));
     lines.extend(remarks.map(|remark| format!("- {remark}")));
     lines.push(String::new());
     lines.push(format!(

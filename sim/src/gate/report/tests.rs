@@ -212,6 +212,22 @@ fn a_head_that_ended_fails_with_what_it_said_last() {
 }
 
 #[test]
+fn a_log_that_head_wrote_is_text_in_every_form() {
+    let why = "head ended with code 1 (last words: \u{1b}[31mboom\u{0} <img src=x> @all | `x`); see /x/head.log";
+    with_broken(Vec::new(), why, |report| {
+        let junit = report.junit();
+        // What XML can say at all, and the failure is what a CI server is to show.
+        assert!(!junit.contains(|letter: char| letter.is_control() && letter != '\n'), "{junit:?}");
+        assert!(junit.contains("boom\u{fffd} &lt;img src=x&gt; @all"), "{junit}");
+        let markdown = report.markdown();
+        assert!(markdown.contains("boom") && !markdown.contains("<img") && !markdown.contains("@all"), "{markdown}");
+        assert!(!markdown.contains(|letter: char| letter.is_control() && letter != '\n'), "{markdown:?}");
+        let text = report.text();
+        assert!(text.contains("[31mboom") && !text.contains('\u{1b}') && !text.contains('\u{0}'), "{text:?}");
+    });
+}
+
+#[test]
 fn a_loss_is_no_more_than_all_and_too_few_rounds_find_nothing() {
     let mut slow = rounds(5.0);
     slow.truncate(4);
@@ -248,7 +264,8 @@ fn a_count_beyond_its_tolerance_fails_the_run() {
     with_counts(rounds(0.0), &[same.clone(), more], |report| {
         assert_eq!(report.verdict(), Verdict::Fail);
         let said = "allocations.pipeline: 1000 -> 1001 (+0.10 %; tolerates 0 %, budget 1090)";
-        assert!(report.text().contains(said) && report.markdown().contains(said), "{}", report.text());
+        assert!(report.text().contains(said), "{}", report.text());
+        assert!(report.markdown().contains(&said.replace('>', "&gt;")), "{}", report.markdown());
         assert!(report.text().contains("2 exact counts: 1 fail, 1 changed"));
         assert!(report.junit().contains("tests=\"9\" failures=\"1\""), "{}", report.junit());
         let result: Value = serde_json::from_str(&report.result_file().to_json()).unwrap();

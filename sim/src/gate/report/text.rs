@@ -2,6 +2,7 @@
 
 use reports::result::Verdict;
 use reports::table::Table;
+use reports::text::without_commands;
 
 use super::{Report, change, figure_word, finds, title, tolerated, value, word};
 
@@ -36,5 +37,5 @@ pub(super) fn render(report: &Report<'_>) -> String {
     let verdict = report.verdict();
     let word = if verdict == Verdict::Inconclusive { "inconclusive" } else { word(verdict) };
     lines.push(format!("{word} after {} rounds, {:.0} s", recording.rounds.len(), recording.took.as_secs_f64()));
-    lines.join("\n") + "\n"
+    without_commands(&(lines.join("\n") + "\n"))
 }

@@ -9,11 +9,13 @@ use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
 use reports::result::Verdict;
 
+use super::cpu_changes;
 use crate::gate::judge::{Looks, judge, overall};
 use crate::gate::metric::{Metric, Round};
 use crate::gate::settings::Settings;
 use crate::statistics::median;
 use crate::statistics::proportion::wilson;
+use crate::statistics::shift::Shift;
 
 /// Gates drawn from the recording as it is.
 pub(super) const GATES: u32 = 2_000;
@@ -23,22 +25,37 @@ const GATES_EACH: u32 = 50;
 /// Left out on each side of an interval.
 const OUTSIDE: f64 = 0.025;
 
-/// How often gates say what of CPU time.
+/// A rate, and its interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub(super) struct Rates {
+pub(super) struct Rate {
+    pub(super) estimate: f64,
+    pub(super) low: f64,
+    pub(super) high: f64,
+}
+
+/// How often gates say what.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Verdicts {
     /// Fail.
-    pub(super) fail: f64,
-    /// The interval of that.
-    pub(super) fail_low: f64,
-    pub(super) fail_high: f64,
+    pub(super) fail: Rate,
     /// Pass.
     pub(super) pass: f64,
     /// Neither.
     pub(super) inconclusive: f64,
-    /// Fail by any metric.
-    pub(super) any_fail: f64,
+}
+
+/// What gates of one case do.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub(super) struct Rates {
+    /// What they say of CPU time.
+    pub(super) cpu: Verdicts,
+    /// What they say of all metrics together, which is what a gate ends with.
+    pub(super) all: Verdicts,
     /// Median of the rounds that a gate took.
     pub(super) rounds: f64,
+    /// By how much one side was always dearer though both are one program, as a log-ratio: the coin that says which
+    /// side is called head hides it from the rates.
+    pub(super) bias: Option<f64>,
 }
 
 /// What gates are drawn from.
@@ -65,32 +82,55 @@ struct Said {
 /// The rates of gates of these rounds; all zero of none.
 pub(super) fn rates(source: Source<'_>, settings: &Settings, looks: &Looks, seed: u64) -> Rates {
     if source.rounds.is_empty() {
-        return Rates { fail_high: 1.0, ..Rates::default() };
+        let nothing = Verdicts { fail: Rate { high: 1.0, ..Rate::default() }, ..Verdicts::default() };
+        return Rates { cpu: nothing, all: nothing, ..Rates::default() };
     }
     let mut rng = Pcg64::seed_from_u64(seed);
     let gates: Vec<Said> = (0..GATES).map(|_| gate(source, settings, looks, &mut rng)).collect();
-    let count = |verdict| gates.iter().filter(|said| said.cpu == verdict).count() as u64;
-    let share = |verdict| count(verdict) as f64 / f64::from(GATES);
-    let mut found: Vec<f64> = (0..RECORDINGS)
-        .map(|_| {
-            let again = drawn(source, source.rounds.len(), &mut rng);
-            let again = Source { rounds: &again, ..source };
-            let fails = (0..GATES_EACH).filter(|_| gate(again, settings, looks, &mut rng).cpu == Verdict::Fail);
-            fails.count() as f64 / f64::from(GATES_EACH)
-        })
-        .collect();
-    found.sort_unstable_by(f64::total_cmp);
-    let outside = (f64::from(RECORDINGS) * OUTSIDE) as usize;
-    let (low, high) = wilson(count(Verdict::Fail), u64::from(GATES), OUTSIDE);
-    Rates {
-        fail: share(Verdict::Fail),
-        fail_low: found[outside].min(low),
-        fail_high: found[found.len() - 1 - outside].max(high),
-        pass: share(Verdict::Pass),
-        inconclusive: share(Verdict::Inconclusive),
-        any_fail: gates.iter().filter(|said| said.all == Verdict::Fail).count() as f64 / f64::from(GATES),
-        rounds: median(&gates.iter().map(|said| said.rounds as f64).collect::<Vec<_>>()).unwrap_or(0.0),
+    let (mut cpu, mut all) = (Vec::new(), Vec::new());
+    for _ in 0..RECORDINGS {
+        let again = drawn(source, source.rounds.len(), &mut rng);
+        let again = Source { rounds: &again, ..source };
+        let said: Vec<Said> = (0..GATES_EACH).map(|_| gate(again, settings, looks, &mut rng)).collect();
+        cpu.push(share(&said, |said| said.cpu, Verdict::Fail));
+        all.push(share(&said, |said| said.all, Verdict::Fail));
     }
+    Rates {
+        cpu: verdicts(&gates, |said| said.cpu, cpu),
+        all: verdicts(&gates, |said| said.all, all),
+        rounds: median(&gates.iter().map(|said| said.rounds as f64).collect::<Vec<_>>()).unwrap_or(0.0),
+        bias: if source.same_program { bias(source.rounds, settings) } else { None },
+    }
+}
+
+/// How often these gates said `verdict` of something.
+fn share(gates: &[Said], of: fn(&Said) -> Verdict, verdict: Verdict) -> f64 {
+    gates.iter().filter(|said| of(said) == verdict).count() as f64 / gates.len().max(1) as f64
+}
+
+/// What these gates said of something; `again` are the rates of fails of recordings that were drawn anew.
+fn verdicts(gates: &[Said], of: fn(&Said) -> Verdict, mut again: Vec<f64>) -> Verdicts {
+    again.sort_unstable_by(f64::total_cmp);
+    let outside = (again.len() as f64 * OUTSIDE) as usize;
+    let fails = gates.iter().filter(|said| of(said) == Verdict::Fail).count();
+    let (low, high) = wilson(fails as u64, gates.len() as u64, OUTSIDE);
+    let fail = Rate {
+        estimate: share(gates, of, Verdict::Fail),
+        low: again[outside].min(low),
+        high: again[again.len() - 1 - outside].max(high),
+    };
+    let [pass, inconclusive] = [Verdict::Pass, Verdict::Inconclusive].map(|verdict| share(gates, of, verdict));
+    Verdicts { fail, pass, inconclusive }
+}
+
+/// By how much the side that is called head costs more or less CPU time than itself: beyond chance, and by the floor at
+/// least, as a gate would call it. Nothing of the program can do that; who starts first, or which core it gets, can.
+fn bias(rounds: &[Round], settings: &Settings) -> Option<f64> {
+    let floor = settings.metrics.get(&Metric::Cpu)?.floor();
+    let shift = Shift::of(&cpu_changes(rounds))?;
+    let interval = shift.interval(OUTSIDE);
+    let is_beyond_chance = interval.low > 0.0 || interval.high < 0.0;
+    (is_beyond_chance && shift.estimate().abs() >= floor).then(|| shift.estimate())
 }
 
 /// One gate.
@@ -153,24 +193,46 @@ mod tests {
     #[test]
     fn gates_of_known_changes_say_what_they_should() {
         let (settings, looks) = of_cpu();
-        let equal = as_recorded(&rounds(0.0, 0.02), &settings, &looks);
-        assert!(equal.fail <= 0.01 && equal.pass > 0.95 && equal.fail_high < 0.05, "{equal:?}");
-        let slower = as_recorded(&rounds(0.03, 0.02), &settings, &looks);
-        assert!(slower.fail > 0.9 && slower.fail_low > 0.5 && slower.rounds <= 20.0, "{slower:?}");
-        let blind = as_recorded(&rounds(0.03, 0.3), &settings, &looks);
-        assert!(blind.inconclusive > 0.8 && blind.rounds > 31.0, "{blind:?}");
-        for rates in [equal, slower, blind] {
-            assert!((rates.fail + rates.pass + rates.inconclusive - 1.0).abs() < 1e-9);
-            assert!(rates.fail_low <= rates.fail && rates.fail <= rates.fail_high);
+        let equal = as_recorded(&rounds(0.0, 0.02), &settings, &looks).cpu;
+        assert!(equal.fail.estimate <= 0.01 && equal.pass > 0.95 && equal.fail.high < 0.05, "{equal:?}");
+        let Rates { cpu: slower, rounds: taken, .. } = as_recorded(&rounds(0.03, 0.02), &settings, &looks);
+        assert!(slower.fail.estimate > 0.9 && slower.fail.low > 0.5 && taken <= 20.0, "{slower:?}");
+        let Rates { cpu: blind, rounds: taken, .. } = as_recorded(&rounds(0.03, 0.3), &settings, &looks);
+        assert!(blind.inconclusive > 0.8 && taken > 31.0, "{blind:?}");
+        for Verdicts { fail, pass, inconclusive } in [equal, slower, blind] {
+            assert!((fail.estimate + pass + inconclusive - 1.0).abs() < 1e-9);
+            assert!(fail.low <= fail.estimate && fail.estimate <= fail.high);
         }
     }
 
     #[test]
-    fn a_program_against_itself_is_equal_whatever_was_recorded() {
+    fn what_any_metric_says_has_a_rate_of_its_own() {
+        // Memory grows by a fifth, and CPU time does not.
+        let settings = Settings::load(None).unwrap();
+        let looks = Looks::new(&settings, 32);
+        let mut rounds = rounds(0.0, 0.02);
+        for round in &mut rounds {
+            round.base.values.insert(Metric::Rss, 10_000_000.0);
+            round.head.values.insert(Metric::Rss, 12_000_000.0);
+        }
+        let found = as_recorded(&rounds, &settings, &looks);
+        assert!(found.cpu.fail.estimate < 0.02 && found.cpu.fail.high < 0.1, "{found:?}");
+        assert!(found.all.fail.estimate > 0.9 && found.all.fail.low > 0.5, "{found:?}");
+    }
+
+    #[test]
+    fn a_harness_that_favours_a_side_is_seen_though_the_coin_hides_it_from_the_rates() {
         let (settings, looks) = of_cpu();
-        let rounds = rounds(0.03, 0.02);
-        let itself = rates(Source { rounds: &rounds, same_program: true }, &settings, &looks, 1);
-        assert!(itself.fail < 0.02 && itself.any_fail == itself.fail, "{itself:?}");
+        let itself = |change| {
+            let rounds = rounds(change, 0.02);
+            rates(Source { rounds: &rounds, same_program: true }, &settings, &looks, 1)
+        };
+        let found = itself(0.03);
+        assert!(found.all.fail.estimate < 0.02 && found.all == found.cpu, "{found:?}");
+        assert!(found.bias.is_some_and(|bias| (bias - 0.03).abs() < 0.005), "{found:?}");
+        let seen = |change| bias(&rounds(change, 0.02), &settings);
+        assert!(seen(-0.03).is_some_and(|bias| (bias + 0.03).abs() < 0.005));
+        assert_eq!((seen(0.0), seen(0.008)), (None, None), "below the floor is as good as equal");
     }
 
     #[test]
@@ -180,6 +242,7 @@ mod tests {
         let source = Source { rounds: &rounds, same_program: true };
         let draw = |seed| gate(source, &settings, &looks, &mut Pcg64::seed_from_u64(seed));
         assert_eq!(draw(5), draw(5));
-        assert_eq!(as_recorded(&[], &settings, &looks), Rates { fail_high: 1.0, ..Rates::default() });
+        let nothing = as_recorded(&[], &settings, &looks);
+        assert_eq!((nothing.cpu.fail, nothing.all), (Rate { high: 1.0, ..Rate::default() }, nothing.cpu));
     }
 }

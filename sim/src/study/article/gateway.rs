@@ -155,7 +155,7 @@ pub(super) static A3: Claim = Claim {
     claim: "Latency stays consistent at high CPU use",
     system: "gateway",
     experiment: "offered load from little to 150 % of what holds a p99 of ten milliseconds, every token verified anew",
-    rounds: (2, 4),
+    rounds: (2, 6),
     arms: &[Arm::scenario("search", "article/capacity.toml", &[]).also(logs::curve)],
     figures: &[
         Figure::timed("p50 at 80 % of capacity over that at 30 %", Unit::Times, Of("search", "also.p50_high_over_low"))

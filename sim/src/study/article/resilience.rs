@@ -62,6 +62,7 @@ const FLAP: Edit = Edit(STATUS, "act = { status = 503, flap = { period = \"700ms
 const LATER: Edit = Edit("at = \"1s\"", "at = \"1330ms\"");
 const LATEST: Edit = Edit("at = \"1s\"", "at = \"1660ms\"");
 const LEAKED: &str = "breakers.orders/1.leaked_attempts";
+const TRIPS: &str = "breakers.orders/1.trips";
 const TRIP_ERROR: &str = "breakers.orders/1.trip_error";
 const TRIP_MS: &str = "breakers.orders/1.trip_ms";
 const FAILED: &str = "load.main.phases.fault_1.success_ratio";
@@ -100,6 +101,8 @@ pub(super) static A10: Claim = Claim {
         )
         .most(0.0)
         .core(),
+        // A breaker that never opens leaks nothing; of the others the time to the trip is asked.
+        Figure::exact("flapping: trips", Unit::Number, Of("flap", TRIPS)).least(1.0).core(),
         Figure::exact("errors: attempts to the trip, less the oracle's", Unit::Number, Of("error", TRIP_ERROR))
             .most(8.0)
             .core(),

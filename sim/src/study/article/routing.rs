@@ -155,9 +155,9 @@ pub(super) static A6: Claim = Claim {
         .least(1.2)
         .core(),
         Figure::timed(
-            "utilisation spread over endpoints, round robin over least request",
+            "requests in flight, spread over endpoints, round robin over least request",
             Unit::Times,
-            Ratio(&Of("round-robin", "also.busy_variation"), &Of("least-request", "also.busy_variation")),
+            Ratio(&Of("round-robin", "also.in_flight_variation"), &Of("least-request", "also.in_flight_variation")),
         )
         .least(1.2)
         .core(),
@@ -187,7 +187,10 @@ pub(super) static A6: Claim = Claim {
         unit: Unit::Us,
         series: &[Series { name: "p99", arms: POLICIES, figure: SICK_P99, scale: 1.0 }],
     }],
-    missing: &[],
+    missing: &[
+        "utilisation: how long an endpoint worked is not told apart from how long requests waited in its queue, which grows \
+         at a full one as long as the load lasts; requests in flight stand for it",
+    ],
 };
 
 /// Consistent hashing.

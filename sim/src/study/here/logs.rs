@@ -91,7 +91,9 @@ fn all_records(folder: &Path) -> Result<(Vec<Record>, f64), String> {
     Ok((records, last))
 }
 
-/// The spread of response times, and of what endpoints have to do.
+/// The spread of response times, and of the requests that endpoints have at a time. A request is at its endpoint from
+/// the first byte sent to the last one of its answer, waiting in the service's own queue too: the sum of these times is
+/// the mean number in flight (Little), and no utilisation.
 pub(in crate::study) fn spread(folder: &Path) -> Result<Value, String> {
     let records = records(folder)?;
     let times: Vec<f64> = records.iter().map(|record| record.total_us).collect();
@@ -105,14 +107,26 @@ pub(in crate::study) fn spread(folder: &Path) -> Result<Value, String> {
     let numbers = || steps.keys().map(|(_, step)| *step);
     let (first, last) = (numbers().min().unwrap_or(0), numbers().max().unwrap_or(0));
     let load = |endpoint: &&str, step: u64| steps.get(&(*endpoint, step)).copied().unwrap_or(0.0);
-    let of_steps: Vec<f64> =
+    let mut of_steps: Vec<f64> =
         busy.keys().flat_map(|endpoint| (first..=last).map(move |step| load(endpoint, step))).collect();
-    let of_endpoints: Vec<f64> = busy.values().copied().collect();
+    let mut of_endpoints: Vec<f64> = busy.values().copied().collect();
+    // One that got nothing has no record.
+    let unseen = endpoints(folder).saturating_sub(of_endpoints.len());
+    of_endpoints.extend(std::iter::repeat_n(0.0, unseen));
+    of_steps.extend(std::iter::repeat_n(0.0, unseen * (first..=last).count()));
     Ok(json!({
         "deviation_us": deviation(&times).1,
-        "busy_variation": variation(&of_endpoints),
+        "in_flight_variation": variation(&of_endpoints),
         "load_variation": variation(&of_steps),
     }))
+}
+
+/// How many endpoints a run's upstreams have, those that got nothing too; none where no result tells.
+fn endpoints(folder: &Path) -> usize {
+    let Ok(result) = reports::result::ResultFile::read(&folder.join("result.json")) else { return 0 };
+    // Several upstreams may have the same ones.
+    let names: BTreeSet<&String> = result.balance.values().flat_map(|balance| balance.share.keys()).collect();
+    names.len()
 }
 
 /// Mean and standard deviation.
@@ -345,7 +359,16 @@ mod tests {
             ("b", "e2", "10:00:10.000000", 200, 300.0, 300.0),
         ]);
         let found = spread(folder.path()).unwrap();
-        assert_eq!((found["deviation_us"].as_f64(), found["busy_variation"].as_f64()), (Some(100.0), Some(0.5)));
+        assert_eq!((found["deviation_us"].as_f64(), found["in_flight_variation"].as_f64()), (Some(100.0), Some(0.5)));
         assert!(spread(log(&[]).path()).is_err(), "no records say nothing");
+        // Of three endpoints the third got nothing: 100, 300 and 0.
+        let share = ["e1", "e2", "e3"].map(|name| (name.to_owned(), 0.0));
+        let mut result = reports::result::ResultFile::default();
+        let balance = reports::result::Balance { share: share.into(), ..Default::default() };
+        result.balance.insert("orders".to_owned(), balance.clone());
+        result.balance.insert("the-same".to_owned(), balance);
+        std::fs::write(folder.path().join("result.json"), result.to_json()).unwrap();
+        let found = spread(folder.path()).unwrap()["in_flight_variation"].as_f64().unwrap();
+        assert!((found - 14.0_f64.sqrt() / 4.0).abs() < 1e-9, "{found}");
     }
 }
