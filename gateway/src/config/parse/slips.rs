@@ -127,13 +127,20 @@ fn no_value(text: &str, span: &Range<usize>, is_a_part: bool) -> (Slip, usize) {
     if written.is_empty() {
         return (Slip { at, message: "the value is missing".to_owned(), help: None }, 0);
     }
+    // Of a value without quotes the parser takes what stands behind it for a part.
+    let end = at.end;
+    if written.contains(" //") || written.contains(" ;") {
+        return (Slip::new(at, "this is no comment", "a comment begins with #"), end);
+    }
+    if written.ends_with(';') {
+        return (Slip::new(at, "a line ends without a semicolon", "delete it"), end);
+    }
     let help = match &*written.to_ascii_lowercase() {
         "null" | "nil" | "undefined" => Some("TOML has no null: leave the key out".to_owned()),
         truth @ ("true" | "false") => Some(format!("write {truth}")),
         _ if written.contains(['"', '\'', '\\', '\n']) || written.len() > MOST => None,
         _ => Some(format!("write {}", quoted(written))),
     };
-    let end = at.end;
     (Slip { at, message: "this is no value; strings are quoted".to_owned(), help }, end)
 }
 
@@ -250,9 +257,12 @@ mod tests {
         );
         for sign in ["//", ";"] {
             once(&format!("a = 1\n{sign} a word"), 2, "this is no key", "a comment begins with #");
-            once(&format!("a = 1 {sign} a word"), 1, "this is no comment", "a comment begins with #");
+            for value in ["1", "true", "\"x\""] {
+                once(&format!("a = {value} {sign} a word"), 1, "this is no comment", "a comment begins with #");
+            }
         }
         once("a = \"x\";", 1, "a line ends without this sign", "delete it");
+        once("a = 5;", 1, "a line ends without a semicolon", "delete it");
         once("upstream: \"x\"", 1, "`=` stands between a key and its value", "write upstream = …");
         once("a = \"x\nb = 1", 1, "the closing quote is missing", "a string ends with the quote that it begins with");
         once("[[routes]\nb = 1", 1, "the table's header is not closed", "write [[routes]]");

@@ -147,7 +147,8 @@ fn may_hide(route: &Route) -> bool {
 
 /// Whether a route of some host takes, there and by its path, every request that another one for any host would.
 fn takes_all_of(one: &RouteMatch, other: &RouteMatch) -> bool {
-    let takes_methods = one.methods.is_empty() || other.methods.iter().all(|method| one.methods.contains(method));
+    let takes_methods = one.methods.is_empty()
+        || !other.methods.is_empty() && other.methods.iter().all(|method| one.methods.contains(method));
     let is_reached = one.listeners.is_empty()
         || !other.listeners.is_empty() && other.listeners.iter().all(|name| one.listeners.contains(name));
     one.priority >= other.priority && is_reached && takes_methods
