@@ -48,8 +48,8 @@ pub fn read(bytes: &[u8], method: &Method, piece: usize) -> Seen {
             seen.head = Some((head.status.as_u16(), fields.collect()));
         }
         Poll::Ready(Err(Error::Invalid(_) | Error::NotHttp(_) | Error::Broken(_))) => return seen,
-        Poll::Ready(Err(Error::RequestBody(_) | Error::TooManyFields { .. })) => {
-            panic!("there is no request body that could fail, and nothing bounds the fields")
+        Poll::Ready(Err(Error::RequestBody(_) | Error::TooManyFields { .. } | Error::NotBase64(_))) => {
+            panic!("there is no request body that could fail, and nothing is asked of its fields")
         }
         Poll::Pending => panic!("everything is there, and nothing is waited for"),
     }

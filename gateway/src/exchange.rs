@@ -5,19 +5,21 @@
 
 mod ended;
 mod heads;
+mod page;
 mod part;
 mod present;
 mod recorded;
 mod time;
 mod traced;
 
+pub use page::Page;
 pub use part::{Missing, Parts};
 
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, Version};
+use http::{Extensions, HeaderMap, Method, StatusCode, Version};
 
 use ended::Delivery;
 use heads::Heads;
@@ -190,19 +192,6 @@ pub struct Exchange<N: Network> {
     pub unread: bool,
     /// How its answer comes to its client.
     delivery: Delivery,
-}
-
-/// A web page of another origin that the route lets in.
-pub struct Page {
-    /// What its browser is told.
-    pub allowed: HeaderValue,
-    /// It may send cookies and credentials, whichever route takes what it sends.
-    pub credentials: bool,
-    /// It asks whether it may, and no more: a preflight.
-    pub asks: bool,
-    /// The methods and the headers that it is granted where several routes may take what it sends: what it asked for.
-    /// `None` is the route's own lists.
-    pub lists: Option<[String; 2]>,
 }
 
 /// What is written down of an exchange on its way; mostly nothing.

@@ -221,8 +221,8 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Whether one of the table's values turns all of it off. One attempt does not: the time that each attempt has holds for
-/// it too, and what may be sent twice is for hedges and for what stands in as well.
+/// Whether one of the table's values turns all of it off. One attempt does not: the time that each attempt has holds
+/// for it too, and what may be sent twice is for hedges and for what stands in as well.
 fn is_off(reader: &Reader<'_>) -> bool {
     let is_in_force = std::ptr::eq(reader.def(), &RETRY);
     !is_in_force

@@ -126,6 +126,7 @@ pub(super) async fn attempt<N: Network>(
             Err((failure, broken)) if leg.was_reset() && blameless::is_no_call(exchange, &selected) => {
                 (blameless::reset_as_no_call(failure), broken)
             }
+            Err((failure, broken)) if leg.was_calmed() => (blameless::calmed(failure), broken),
             Err(unanswered @ (_, true)) if !leg.is_reused() && leg.nothing_came() => {
                 acquire::refused_late(exchange, &selected.endpoint, unanswered)
             }
@@ -270,6 +271,10 @@ async fn head_of_answer<N: Network>(
         Some(Err(error @ http1::Error::TooManyFields { .. })) => {
             let detail = "The upstream takes no request head of this size.";
             Err((GatewayError::new(Code::HeadersTooLarge, detail).because(error).into(), false))
+        }
+        Some(Err(error @ http1::Error::NotBase64(_))) => {
+            let detail = format!("The upstream cannot be sent this request: {}.", error.reason());
+            Err((GatewayError::new(Code::BadRequest, detail).because(error).into(), false))
         }
         Some(Err(error @ (http1::Error::Invalid(_) | http1::Error::NotHttp(_)))) => {
             let detail = "The upstream's answer is not valid HTTP.";

@@ -21,6 +21,12 @@ struct NoCall(Cause);
 #[error("its connections were being closed, one after the other: {0}")]
 struct TurnedAway(Cause);
 
+/// The upstream reset the stream for being asked too much of, as Tomcat does where a head is larger than it takes: it
+/// is well, and whoever asks so could else open its breaker for everybody.
+#[derive(Debug, thiserror::Error)]
+#[error("it was asked for too much: {0}")]
+struct Calmed(Cause);
+
 /// A connection broke under all that it carried, and the breaker hears of that from another one.
 #[derive(Debug, thiserror::Error)]
 #[error("others ended with the same connection: {0}")]
@@ -30,7 +36,8 @@ struct Together(Cause);
 pub(super) fn says_nothing(failure: &Failure) -> bool {
     let Failure::Problem(error) = failure else { return false };
     let is_told = |cause: &Cause| cause.is::<AlreadyTold>() || cause.is::<Together>();
-    let is_known = |cause: &Cause| is_told(cause) || cause.is::<NoCall>() || cause.is::<TurnedAway>();
+    let is_known =
+        |cause: &Cause| is_told(cause) || cause.is::<NoCall>() || cause.is::<Calmed>() || cause.is::<TurnedAway>();
     error.internal.as_ref().is_some_and(is_known)
 }
 
@@ -53,6 +60,12 @@ pub(super) fn is_no_call<N: Network>(exchange: &Exchange<N>, selected: &Selected
 #[cold]
 pub(super) fn reset_as_no_call(failure: Failure) -> Failure {
     explained(failure, |why| NoCall(why).into())
+}
+
+/// The failure of a call whose stream was reset for being asked too much of (RFC 9113, section 7).
+#[cold]
+pub(super) fn calmed(failure: Failure) -> Failure {
+    explained(failure, |why| Calmed(why).into())
 }
 
 /// The failure of a call that too many connections have turned away, or whose body cannot be sent again.

@@ -38,6 +38,8 @@ pub enum Error {
         /// What it takes.
         most: u32,
     },
+    /// Nothing was sent: services end a connection for what this field holds (over HTTP/2).
+    NotBase64(http::HeaderName),
     /// The connection broke.
     Broken(io::Error),
     /// The answer breaks a rule of HTTP.
@@ -50,7 +52,7 @@ impl std::fmt::Display for Error {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::RequestBody(fault) => fault.fmt(f),
-            Self::TooManyFields { .. } => f.write_str(&self.reason()),
+            Self::TooManyFields { .. } | Self::NotBase64(_) => f.write_str(&self.reason()),
             Self::Broken(error) => write!(f, "the upstream's connection broke: {error}"),
             Self::Invalid(_) | Self::NotHttp(_) => write!(f, "the upstream's answer is invalid: {}", self.reason()),
         }
@@ -75,6 +77,9 @@ impl Error {
                 "the request's fields come to {bytes} bytes, and the upstream takes {most} \
                  (SETTINGS_MAX_HEADER_LIST_SIZE)"
             ),
+            Self::NotBase64(name) => {
+                format!("`{name}` holds no base64, as fields do whose name ends in -bin (gRPC over HTTP2)")
+            }
             Self::Broken(error) => error.to_string(),
             Self::Invalid(why) => (*why).to_owned(),
             Self::NotHttp(beginning) => format!("the head begins with \"{beginning}\", and not with HTTP/"),

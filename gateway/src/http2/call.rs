@@ -10,10 +10,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{Reason, RecvStream, SendStream};
-use http::{Method, StatusCode};
+use h2::{Reason, SendStream};
+use http::{Method, Request, StatusCode};
 use http_body::{Body as _, Frame};
 
+use super::answer_body::{Cut, Incoming};
 use super::duplex::Duplex;
 use super::gathered::{End, Gathered};
 use super::incoming;
@@ -33,17 +34,6 @@ enum Answer {
     Head(ResponseFuture),
     /// The head has been taken.
     Body(Incoming),
-}
-
-/// A body on its way here.
-#[derive(Debug)]
-struct Incoming {
-    stream: RecvStream,
-    /// What is left of the length that was declared, which `h2` holds the upstream to.
-    left: Option<u64>,
-    /// The answer is one that has none (RFC 9110, section 6.4.1).
-    bodiless: bool,
-    over: bool,
 }
 
 /// A call.
@@ -82,9 +72,16 @@ pub struct Call {
     fell: bool,
     /// What the upstream takes of fields, bytes.
     most_fields: u32,
-    /// It has more, and was not sent: so many.
-    too_many: Option<usize>,
+    /// It cannot be sent.
+    unfit: Option<Error>,
+    /// It is a call of gRPC, which knows no trailers of requests.
+    is_grpc: bool,
+    /// The upstream has reset its stream for being asked too much of.
+    calmed: bool,
 }
+
+/// As much of a body is asked room for as one frame of it takes (RFC 9113, section 4.2).
+const FRAME_BYTES: usize = 16_384;
 
 impl Call {
     /// A call on this connection, which has room for it, and takes fields of so many bytes.
@@ -109,7 +106,9 @@ impl Call {
             suspect: false,
             fell: false,
             most_fields,
-            too_many: None,
+            unfit: None,
+            is_grpc: false,
+            calmed: false,
         }
     }
 
@@ -124,12 +123,10 @@ impl Call {
         self.body = body;
         let ends = matches!(self.body, RequestBody::Empty);
         let request = outgoing::request(head, declared, self.encrypted);
-        if self.most_fields != u32::MAX
-            && let Ok(request) = &request
-        {
-            // A peer may end the connection for it, and with that the calls of others.
-            self.too_many = Some(outgoing::list_bytes(request)).filter(|bytes| *bytes > self.most_fields as usize);
-            if self.too_many.is_some() {
+        if let Ok(request) = &request {
+            self.is_grpc = outgoing::is_grpc(request.headers());
+            self.unfit = self.unfit(request);
+            if self.unfit.is_some() {
                 return;
             }
         }
@@ -152,6 +149,16 @@ impl Call {
         }
     }
 
+    /// Why a peer may end the connection for it, and with that the calls of others.
+    fn unfit(&self, request: &Request<()>) -> Option<Error> {
+        if let Some(name) = outgoing::misfit(request.headers()) {
+            return Some(Error::NotBase64(name.clone()));
+        }
+        let most = self.most_fields;
+        let bytes = if most == u32::MAX { 0 } else { outgoing::list_bytes(request) };
+        (bytes > most as usize).then_some(Error::TooManyFields { bytes, most })
+    }
+
     /// Whether the upstream cannot have begun with it.
     pub fn nothing_left(&self) -> bool {
         self.unbegun
@@ -165,6 +172,11 @@ impl Call {
     /// Whether the upstream has begun with it, and reset its stream: its word on this call, and on no other.
     pub fn was_reset(&self) -> bool {
         self.was_reset
+    }
+
+    /// Whether the upstream reset its stream for being asked too much of (ENHANCE_YOUR_CALM): it is well.
+    pub fn was_calmed(&self) -> bool {
+        self.calmed
     }
 
     /// Whether the upstream closes the connection in good order (GOAWAY without an error), and has not begun with this
@@ -362,6 +374,9 @@ impl Call {
                 if outgoing::fields_bytes(&trailers) > self.most_fields as usize {
                     return Err(BodyFault::TooLarge);
                 }
+                if outgoing::misfit(&trailers).is_some() {
+                    return Err(BodyFault::Malformed);
+                }
                 self.part.end(Some(trailers));
             }
             None => self.part.end(None),
@@ -371,19 +386,26 @@ impl Call {
 
     /// Hands on what has been read, or the end; pending where there is nothing, or the upstream takes no more.
     fn poll_part(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Trailers that meet the end of an answer are to some services frames on a stream that is none, for which they
+        // end the connection; services of gRPC take them for a second head.
+        let takes_trailers = !self.is_grpc && matches!(self.answer, Answer::Head(_));
         let Some(stream) = &mut self.sending else { return Poll::Ready(()) };
         if self.part.is_empty() {
             match self.part.take_end() {
                 None => return Poll::Pending,
-                Some(End::Whole) => drop(stream.send_data(Bytes::new(), true)),
-                Some(End::Trailers(trailers)) => drop(stream.send_trailers(outgoing::trailers(*trailers))),
+                Some(End::Trailers(trailers)) if takes_trailers => {
+                    drop(stream.send_trailers(outgoing::trailers(*trailers)));
+                }
+                Some(End::Whole | End::Trailers(_)) => drop(stream.send_data(Bytes::new(), true)),
             }
             self.stop();
             return Poll::Ready(());
         }
-        // Not more: what is set aside for a call whose client stops reading is used by nobody. `h2` takes the whole
-        // part, and sends it as the windows open, whether anybody polls or not.
-        stream.reserve_capacity(1);
+        // What is in hand, and not more: what is set aside for a call whose client stops reading is used by nobody. Nor
+        // less: where calls wait for the window, `h2` would send of each as little as was asked for, and a service
+        // takes many frames of a byte for an attack. `h2` takes the whole part, and sends it as the windows open,
+        // whether anybody polls or not.
+        stream.reserve_capacity(self.part.len().min(FRAME_BYTES));
         if stream.capacity() == 0 && !matches!(ready!(stream.poll_capacity(cx)), Some(Ok(_))) {
             self.stop();
             return Poll::Ready(());
@@ -410,8 +432,8 @@ impl Call {
     /// Why there is no answer to what could not be asked.
     #[cold]
     fn unasked(&mut self) -> Error {
-        if let Some(bytes) = self.too_many {
-            return Error::TooManyFields { bytes, most: self.most_fields };
+        if let Some(error) = self.unfit.take() {
+            return error;
         }
         match &mut self.answer {
             Answer::None(error) => match error.take() {
@@ -428,6 +450,7 @@ impl Call {
         // A stream is told of a GOAWAY only where that says that it was not looked at.
         let goes_away = error.is_remote() && error.is_go_away();
         self.refused |= error.is_remote() && error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        self.calmed |= error.is_remote() && error.is_reset() && error.reason() == Some(Reason::ENHANCE_YOUR_CALM);
         self.unbegun |= goes_away || self.refused;
         let in_order = error.reason() == Some(Reason::NO_ERROR);
         self.turned_away |= goes_away && in_order;
@@ -450,43 +473,4 @@ fn broken() -> io::Error {
 /// Whether a request's body has come to its end with what was read.
 fn ends(body: &RequestBody, left: Option<u64>) -> bool {
     left.is_none_or(|left| left == 0) && body.is_end_stream()
-}
-
-/// Why a body is not whole.
-enum Cut {
-    Error(h2::Error),
-    /// There is to be none.
-    Unwanted,
-}
-
-impl Incoming {
-    fn is_over(&self) -> bool {
-        self.over || self.stream.is_end_stream()
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        while !self.over {
-            match ready!(self.stream.poll_data(cx)) {
-                Some(Ok(data)) => {
-                    // It goes on at once. That the stream is over already is nothing to complain of here.
-                    let _ = self.stream.flow_control().release_capacity(data.len());
-                    if data.is_empty() {
-                        continue;
-                    }
-                    if self.bodiless {
-                        return Poll::Ready(Some(Err(Cut::Unwanted)));
-                    }
-                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Some(Err(error)) => return Poll::Ready(Some(Err(Cut::Error(error)))),
-                None => {
-                    let trailers = ready!(self.stream.poll_trailers(cx)).map_err(Cut::Error)?;
-                    self.over = true;
-                    return Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))));
-                }
-            }
-        }
-        Poll::Ready(None)
-    }
 }

@@ -26,6 +26,7 @@
 //! towards clients, `upstream/carrier.rs` and the exchange towards upstreams.
 
 mod answer;
+mod answer_body;
 mod begun;
 mod body;
 mod call;

@@ -97,6 +97,31 @@ pub(super) fn fields_bytes(fields: &HeaderMap) -> usize {
     fields.iter().map(|(name, value)| name.as_str().len() + value.len() + FIELD_BYTES).sum()
 }
 
+/// Whether they are those of a call of gRPC.
+pub(super) fn is_grpc(fields: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    let kind = fields.get(http::header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    kind.and_then(|kind| kind.get(..GRPC.len())).is_some_and(|kind| kind.eq_ignore_ascii_case(GRPC))
+}
+
+/// A field whose name ends as those of gRPC's binary values do, and that holds none: values in base64, between commas
+/// ("gRPC over HTTP2", Custom-Metadata). grpc-java decodes them while it reads a head, and ends the connection for one
+/// that it cannot, which is others' connection, too.
+pub(super) fn misfit(fields: &HeaderMap) -> Option<&HeaderName> {
+    let odd = |(name, value): &(&HeaderName, &HeaderValue)| {
+        name.as_str().ends_with("-bin") && !value.as_bytes().split(|byte| *byte == b',').all(is_base64)
+    };
+    fields.iter().find(odd).map(|(name, _)| name)
+}
+
+/// Whether this is base64 (RFC 4648, section 4), whose padding may be left out.
+fn is_base64(text: &[u8]) -> bool {
+    let padding = text.iter().rev().take(2).take_while(|byte| **byte == b'=').count();
+    let digits = &text[..text.len() - padding];
+    let is_whole = if padding == 0 { digits.len() % 4 != 1 } else { text.len().is_multiple_of(4) };
+    is_whole && digits.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/'))
+}
+
 /// Trailers without what speaks of a connection.
 pub(super) fn trailers(mut trailers: HeaderMap) -> HeaderMap {
     for name in &OF_CONNECTIONS {
@@ -219,6 +244,31 @@ mod tests {
             |fields: &[(&str, &str)]| fields.iter().map(|(name, value)| name.len() + value.len() + 32).sum::<usize>();
         assert_eq!(fields_bytes(request.headers()), bytes(&plain));
         assert_eq!(list_bytes(&request), bytes(&[pseudo, plain].concat()));
+    }
+
+    #[test]
+    fn a_field_of_binary_values_holds_base64() {
+        let misfit = |name: &'static str, value: &'static str| {
+            let fields = [(HeaderName::from_static("x"), "-"), (HeaderName::from_static(name), value)];
+            let fields = fields.map(|(name, value)| (name, HeaderValue::from_static(value)));
+            misfit(&HeaderMap::from_iter(fields)).map(|name| name.as_str().to_owned())
+        };
+        for value in ["", "AA", "AA==", "AAA", "AAA=", "AAAA", "+/+/", "AAA,BBB=", "AAAA,,BB"] {
+            assert_eq!(misfit("x-b-bin", value), None, "{value}");
+        }
+        for value in ["1", "AAAAA", "%%%", "a b", "-_8", "AA=", "A===", "=", "====", "AA==A", "AAA, BBB"] {
+            assert_eq!(misfit("x-b-bin", value).as_deref(), Some("x-b-bin"), "{value}");
+            assert_eq!(misfit("x-binary", value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_call_of_grpc_is_known_by_its_type() {
+        for (kind, is_call) in [("application/grpc", true), ("Application/GRPC+proto", true), ("text/plain", false)] {
+            let fields = HeaderMap::from_iter([(header::CONTENT_TYPE, HeaderValue::from_static(kind))]);
+            assert_eq!(is_grpc(&fields), is_call, "{kind}");
+        }
+        assert!(!is_grpc(&HeaderMap::new()));
     }
 
     #[test]

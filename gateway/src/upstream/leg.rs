@@ -130,6 +130,11 @@ impl<S: ByteStream> Leg<S> {
         }
     }
 
+    /// Whether the upstream reset this call for being asked too much of.
+    pub fn was_calmed(&self) -> bool {
+        matches!(self, Self::Shared(shared) if shared.call.was_calmed())
+    }
+
     /// Whether the upstream reset this call alone, on a connection that goes on.
     pub fn was_reset(&self) -> bool {
         matches!(self, Self::Shared(shared) if shared.call.was_reset())

@@ -7,7 +7,7 @@ use h2::server::Builder;
 use http::{HeaderMap, HeaderValue, Request};
 
 use crate::support::h2::{
-    END_HEADERS, END_STREAM, Frames, GOAWAY, H2Client, HEADERS, RST_STREAM, block, frame, get, head, post, rest,
+    DATA, END_HEADERS, END_STREAM, Frames, GOAWAY, H2Client, HEADERS, RST_STREAM, block, frame, get, head, post, rest,
 };
 use crate::support::h2_upstream::{FramesUpstream, H2Upstream};
 use crate::support::{Gateway, eventually};
@@ -151,4 +151,79 @@ async fn d_all_calls_that_end_with_one_connection_are_one_failure_to_the_breaker
         assert_eq!(trips(&gateway).await, opened, "of {failures}");
         eventually("it is closed", || gateway.upstream_connections() == (0, 0)).await;
     }
+}
+
+#[tokio::test]
+async fn d_a_binary_value_that_is_none_is_its_clients_fault_and_never_sent() {
+    let upstream = FramesUpstream::start().await;
+    let text = text(STRICT, "", upstream.address);
+    let gateway = Gateway::start(&format!("[server]\nworkers = 1\n{text}")).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let beside = client.begin(get("/beside"), true).await;
+    let mut frames = upstream.accept(b"").await;
+    assert_eq!(asked(&mut frames).await, 1);
+    for value in ["1", "%%%", "-_8"] {
+        let refused = gateway.ask(format!("GET / HTTP/1.1\r\nhost: a\r\nx-b-bin: {value}\r\n\r\n")).await;
+        assert_eq!((refused.status, refused.code().as_str()), (400, "bad_request"), "{value}");
+    }
+    let mut call = post("/a.B/C");
+    call.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    call.headers_mut().insert("x-b-bin", HeaderValue::from_static("AAAAA"));
+    let refused = client.begin(call, true).await.answer().await;
+    assert!(refused.status == 200 && refused.header("grpc-status").is_some_and(|status| status != "0"));
+    for record in &gateway.records(4).await {
+        assert_eq!((&record["code"], &record["fault"]), (&"bad_request".into(), &"client".into()), "{record}");
+    }
+    let mut right = get("/right");
+    right.headers_mut().insert("x-b-bin", HeaderValue::from_static("AAA,BBBB"));
+    let right = client.begin(right, true).await;
+    assert_eq!(asked(&mut frames).await, 3, "nothing of the others was sent");
+    frames.send([answer(3, "200"), answer(1, "200")].concat()).await;
+    assert_eq!((right.answer().await.status, beside.answer().await.status), (200, 200));
+    assert_eq!(trips(&gateway).await, 0);
+}
+
+#[tokio::test]
+async fn d_a_stream_that_was_asked_too_much_of_opens_no_breaker() {
+    let upstream = FramesUpstream::start().await;
+    let text = text(STRICT, "", upstream.address);
+    let gateway = Gateway::start(&format!("[server]\nworkers = 1\n{text}")).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let calm = |stream| frame(RST_STREAM, 0, stream, &u32::from(Reason::ENHANCE_YOUR_CALM).to_be_bytes());
+    let refused = client.begin(large(post("/")), true).await;
+    let mut frames = upstream.accept(b"").await;
+    assert_eq!(asked(&mut frames).await, 1);
+    frames.send(calm(1)).await;
+    let refused = refused.answer().await;
+    assert_eq!((refused.status, refused.code().as_str()), (502, "upstream_reset"));
+    let next = client.begin(get("/next"), true).await;
+    assert_eq!(asked(&mut frames).await, 3);
+    frames.send(answer(3, "200")).await;
+    assert_eq!((next.answer().await.status, trips(&gateway).await), (200, 0));
+}
+
+#[tokio::test]
+async fn d_trailers_go_to_no_call_of_grpc_and_not_behind_an_answer() {
+    let upstream = FramesUpstream::start().await;
+    let gateway = Gateway::start(&format!("[server]\nworkers = 1\n{}", text("", "", upstream.address))).await;
+    let mut client = H2Client::connect(gateway.address).await;
+    let mut trailers = HeaderMap::new();
+    trailers.insert("x-end", HeaderValue::from_static("1"));
+    let mut grpc = post("/a.B/C");
+    grpc.headers_mut().insert("content-type", HeaderValue::from_static("application/grpc"));
+    let mut call = client.begin(grpc, false).await;
+    let mut frames = upstream.accept(b"").await;
+    assert_eq!(asked(&mut frames).await, 1);
+    call.body.send_data(Bytes::from_static(b"body"), false).unwrap();
+    call.body.send_trailers(trailers.clone()).unwrap();
+    while frames.next_of(DATA).await.expect("the body's end").flags & END_STREAM == 0 {}
+    // One whose answer has begun.
+    let mut early = client.begin(post("/early"), false).await;
+    assert_eq!(asked(&mut frames).await, 3);
+    frames.send(frame(HEADERS, END_HEADERS, 3, &block(&[(":status", "200")]))).await;
+    let (_head, _answer) = head(early.answer).await.unwrap();
+    early.body.send_data(Bytes::from_static(b"body"), false).unwrap();
+    early.body.send_trailers(trailers).unwrap();
+    while frames.next_of(DATA).await.expect("the body's end").flags & END_STREAM == 0 {}
+    frames.is_alive().await;
 }

@@ -180,3 +180,36 @@ async fn an_answer_is_complete_with_its_last_byte_though_its_end_is_not_told_yet
     frames.is_alive().await;
     gateway.at_rest().await;
 }
+
+#[tokio::test]
+async fn d_uploads_that_wait_for_the_window_are_sent_in_frames_of_some_size() {
+    let upstream = FramesUpstream::start().await;
+    let gateway = Gateway::start(&format!("[server]\nworkers = 1\n{}", text("", "", upstream.address))).await;
+    let body = "x".repeat(50_000);
+    let request = format!("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 50000\r\n\r\n{body}");
+    let mut clients = Vec::new();
+    for _ in 0..8 {
+        let mut client = gateway.client().await;
+        client.send(&request).await;
+        clients.push(client);
+    }
+    let mut frames = upstream.accept(b"").await;
+    // The window that all share is used up, and most calls wait for more of it.
+    let (mut calls, mut left) = (0, 65_535);
+    while calls < 8 || left > 0 {
+        let next = frames.next().await.expect("heads and bodies");
+        calls += usize::from(next.kind == HEADERS);
+        left -= if next.kind == DATA { next.payload.len() } else { 0 };
+    }
+    frames.is_alive().await;
+    frames.send(frame(WINDOW_UPDATE, 0, 0, &60_000_u32.to_be_bytes())).await;
+    let (mut sizes, mut left) = (Vec::new(), 60_000);
+    while left > 0 {
+        let data = frames.next_of(DATA).await.expect("more of the bodies");
+        sizes.push(data.payload.len());
+        left -= data.payload.len();
+    }
+    // The last one takes what is left of the window.
+    sizes.pop();
+    assert!(sizes.iter().all(|size| *size > 1_000), "{sizes:?}");
+}

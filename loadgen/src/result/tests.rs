@@ -162,7 +162,7 @@ fn a_late_first_request_makes_the_last_second_no_shorter() {
 #[test]
 fn one_failure_among_millions_is_no_perfect_run() {
     let of = |ok, failed| PhaseResult::of(&Phase { ok, failed, ..Phase::new("steady", 0) }).success_ratio;
-    assert_eq!((of(3_000_000, 1), of(3_000_000, 0)), (0.999_999, 1.0));
-    assert_eq!((of(9, 1), of(2, 1), of(0, 3), of(0, 0)), (0.9, 0.666_666, 0.0, 0.0));
-    assert_eq!(of(1, 3_000_000), 0.0);
+    assert_eq!((of(3_000_000, 1), of(3_000_000, 0)), (Some(0.999_999), Some(1.0)));
+    assert_eq!((of(9, 1), of(2, 1), of(0, 3), of(0, 0)), (Some(0.9), Some(0.666_666), Some(0.0), None));
+    assert_eq!(of(1, 3_000_000), Some(0.0));
 }

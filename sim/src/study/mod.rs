@@ -218,8 +218,8 @@ fn chosen(study: Study, only: &[String]) -> Result<Vec<&'static Claim>, StudyErr
     Ok(study.claims().iter().filter(is_asked).copied().collect())
 }
 
-/// Puts a claim, and the capacity that was found for it, in the place of what an earlier run found: where this one found
-/// none, that one's is no part of it.
+/// Puts a claim, and the capacity that was found for it, in the place of what an earlier run found: where this one
+/// found none, that one's is no part of it.
 fn replace(result: &mut ResultFile, claim: Recorded, capacity: Option<Capacity>) {
     result.claims.retain(|one| one.id != claim.id);
     result.capacity.remove(&claim.id);

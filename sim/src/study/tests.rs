@@ -282,7 +282,7 @@ fn every_configuration_of_a_turn_is_right_with_its_edits() {
 #[test]
 fn a_claim_that_is_measured_again_keeps_nothing_of_the_run_before() {
     let claim = |id: &str| reports::result::Claim { id: id.to_owned(), ..Default::default() };
-    let mut result = reports::result::ResultFile::default();
+    let mut result = ResultFile::default();
     for id in ["A2", "A3"] {
         super::replace(&mut result, claim(id), Some(reports::result::Capacity::default()));
     }

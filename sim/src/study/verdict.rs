@@ -154,7 +154,7 @@ mod tests {
         // What decides nothing claims nothing, and what is exact has no interval.
         assert_eq!(indicated(&[of(0.5, 3.0)]), None);
         let exact = measured(&Figure::exact("n", Unit::Number, DRAW).most(2.0), 1.0, 1.0, 1);
-        assert_eq!((exact.holds, indicated(&[exact.clone()])), (Some(true), None));
+        assert_eq!((exact.holds, indicated(std::slice::from_ref(&exact))), (Some(true), None));
     }
 
     #[test]

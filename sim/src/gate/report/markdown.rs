@@ -1,5 +1,5 @@
-//! The gate as Markdown, for a pull request. What others wrote (a log's last words, names of counts and of scenarios) is
-//! text here, and no markup.
+//! The gate as Markdown, for a pull request. What others wrote (a log's last words, names of counts and of scenarios)
+//! is text here, and no markup.
 
 use reports::markdown::plain;
 use reports::result::Verdict;
