@@ -61,7 +61,9 @@ impl Explain {
             Some((_, Ok(chain))) => question.with_certificate(&chain),
             Some((file, Err(why))) => {
                 output::problem(&format!("error: {}: {why}", file.display()));
-                return if std::fs::File::open(file).is_ok() { USAGE } else { COULD_NOT_RUN };
+                // What is no file is not opened: a pipe would be waited for.
+                let is_read = std::fs::metadata(file).is_ok_and(|it| it.is_file()) && std::fs::File::open(file).is_ok();
+                return if is_read { USAGE } else { COULD_NOT_RUN };
             }
         };
         let loaded = match load(&self.config, Purpose::Check) {

@@ -49,7 +49,7 @@ pub(crate) fn span(seconds: i64) -> String {
 }
 
 /// Which of two files is at fault, and why.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// The certificates' file.
     Certificate(String),

@@ -258,7 +258,7 @@ fn folded(kind: &TextKind, name: &str) -> String {
 
 fn scalar(kind: Kind, node: &Node) -> Option<Value> {
     let shown = || match &node.value {
-        Written::Text(text) => Some(Value::from(text.shown())),
+        Written::Text(text) => Some(Value::from(text.in_a_file())),
         Written::Integer(number) => Some((*number).into()),
         Written::Number(number) => Some((*number).into()),
         Written::Bool(flag) => Some((*flag).into()),
@@ -276,7 +276,7 @@ fn scalar(kind: Kind, node: &Node) -> Option<Value> {
         Kind::Text(of) if std::ptr::eq(of, &text::CIDR) => {
             text::cidr(node.text()?).ok().map(|net| net.trunc().to_string().into()).or_else(shown)
         }
-        Kind::Text(of) => Some(folded(of, node.shown()).into()),
+        Kind::Text(of) => Some(folded(of, &node.in_a_file()).into()),
         // Keys may be among it: what differs is told, not what it is.
         Kind::Anything => Some(format!("(written here: {:016x})", digest(node)).into()),
         _ => shown(),

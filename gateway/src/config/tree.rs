@@ -1,5 +1,7 @@
 //! A configuration as written: values with their places, before anything is known about keys.
 
+use std::borrow::Cow;
+
 use super::source::Span;
 
 /// A value and where it is written.
@@ -63,6 +65,15 @@ impl Text {
         Self { content: content.into(), written: None }
     }
 
+    /// The same as a file says it: what was written where variables were filled in, and a literal `${` as `$${`.
+    pub(crate) fn in_a_file(&self) -> Cow<'_, str> {
+        match &self.written {
+            Some(written) => written.into(),
+            None if self.content.contains("${") => self.content.replace("${", "$${").into(),
+            None => (&self.content).into(),
+        }
+    }
+
     /// What messages may quote.
     pub(crate) fn shown(&self) -> &str {
         self.written.as_deref().unwrap_or(&self.content)
@@ -119,6 +130,14 @@ impl Node {
         match &self.value {
             Value::Text(text) => text.shown(),
             _ => "",
+        }
+    }
+
+    /// A string as a file says it; nothing of other values.
+    pub(crate) fn in_a_file(&self) -> Cow<'_, str> {
+        match &self.value {
+            Value::Text(text) => text.in_a_file(),
+            _ => "".into(),
         }
     }
 

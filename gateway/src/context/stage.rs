@@ -18,6 +18,7 @@ use crate::request_fields::RequestFields;
 use crate::request_parts::RequestParts;
 use crate::shard::Local;
 use crate::telemetry::metrics::AuthResult;
+use crate::tls::Secured;
 
 /// Bytes of a head beside its method, its target and its fields, as HTTP/1.1 writes it. One of HTTP/2 is measured as if
 /// it had been written so: the same request is too large in both, or in neither.
@@ -165,12 +166,17 @@ fn told_host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Option<
 fn host<N: Network>(exchange: &Exchange<N>, survey: &Survey<'_>) -> Result<Option<AskedHost>, GatewayError> {
     let peer = &exchange.connection.peer;
     let plain = survey.host.first.filter(|_| survey.host.count == 1 && exchange.uri.authority().is_none());
-    if let Some(known) = plain.and_then(|value| peer.recall(value.as_bytes())) {
-        return Ok(Some(known));
-    }
-    let value = target::host_of(survey, &exchange.uri, exchange.version)?;
     // A proxy that is trusted speaks for many on one connection, whatever name it opens that by.
     let is_shared = exchange.version == Version::HTTP_2 || exchange.peer_trusted;
+    if let Some(asked) = plain.and_then(|value| peer.recall(value.as_bytes())) {
+        // Who was trusted then may be so no more.
+        let secured = exchange.connection.secured.as_ref().filter(|_| !is_shared);
+        let serves = |secured: &Secured| peer.known(&asked).is_some_and(|host| secured.serves(&host.name, false));
+        if secured.is_none_or(|secured| serves(secured)) {
+            return Ok(Some(asked));
+        }
+    }
+    let value = target::host_of(survey, &exchange.uri, exchange.version)?;
     if let (Some(secured), Some(value)) = (&exchange.connection.secured, &value)
         && !secured.serves(&target::routing_host(value), is_shared)
     {

@@ -173,7 +173,7 @@ mod tests {
         assert_eq!(fixed.host.as_deref(), Some("shop.example"));
         assert_eq!(fixed.retry.as_deref(), Some("never: one attempt"));
         let short = told("retry = { attempts = 1, per_try_timeout = '100ms' }", &Method::GET);
-        assert_eq!(short.retry.as_deref(), Some("never: one attempt; it has 100 ms at most"));
+        assert_eq!(short.retry.as_deref(), Some("never: one attempt; it has 100ms at most"));
     }
 
     #[test]

@@ -107,7 +107,7 @@ impl RequestFields {
     /// Changes the fields of a name, each where it stands and with its mark.
     pub(crate) fn edit(&mut self, name: impl FieldName, change: impl Fn(&[u8]) -> Edited) {
         let (tag, text) = (tag_of(&name), name.text().as_bytes());
-        let mut goes = false;
+        let mut gone = Vec::new();
         for at in 0..self.places.len() {
             let place = self.places[at];
             if !place.is(tag, text, (&self.block, &self.own)) {
@@ -115,14 +115,16 @@ impl RequestFields {
             }
             match change(self.value_at(place)) {
                 Edited::Stays => {}
-                Edited::Goes => goes = true,
+                Edited::Goes => gone.push(at),
                 Edited::Is(value) => self.places[at] = self.write(tag, text, &value).marked(place.is_sensitive()),
             }
         }
-        if goes {
-            let is_gone = |bytes: &[u8]| matches!(change(bytes), Edited::Goes);
-            self.retain_places(|place, bytes| {
-                place.tag != tag || bytes[place.name()] != *text || !is_gone(&bytes[place.value()])
+        if !gone.is_empty() {
+            // Of what was changed nobody is asked again.
+            let (mut gone, mut at) = (gone.into_iter().peekable(), 0);
+            self.retain_places(|_, _| {
+                at += 1;
+                gone.next_if_eq(&(at - 1)).is_none()
             });
         }
     }

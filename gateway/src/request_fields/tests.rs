@@ -196,7 +196,7 @@ impl Naive {
             Change::Few(from) => self.0.retain(|field| !NAMES[*from..].contains(&&*field.0)),
             Change::Edit(name) => {
                 self.0.retain(|field| field.0 != *name || field.1.len() < 5);
-                for field in self.0.iter_mut().filter(|field| field.0 == *name && field.1.len() < 3) {
+                for field in self.0.iter_mut().filter(|field| field.0 == *name && field.1.len() < 4) {
                     field.1 = field.1.repeat(2);
                 }
             }
@@ -220,7 +220,7 @@ fn apply(fields: &mut RequestFields, change: &Change) {
         }
         Change::Edit(name) => fields.edit(name, |value| match value.len() {
             5.. => Edited::Goes,
-            3.. => Edited::Stays,
+            4 => Edited::Stays,
             _ => Edited::Is(value.repeat(2)),
         }),
     }

@@ -107,6 +107,9 @@ pub struct Asked {
     pub speaker: usize,
     /// All of them, the likeliest first. Who grants the preflight has to ask them all.
     pub routes: Vec<usize>,
+    /// What is to be sent besides headers by whose values the routes are told apart. That one route wants such a header
+    /// is no reason for another to allow it.
+    names: Vec<HeaderName>,
 }
 
 impl Asked {
@@ -117,7 +120,7 @@ impl Asked {
         let origin = preflight.origin.to_header_value();
         let is_one = self.routes.len() == 1;
         let lets = |at: usize| {
-            let grants = |cors: &Cors| is_one || cors.grants(&preflight.method, &preflight.names);
+            let grants = |cors: &Cors| is_one || cors.grants(&preflight.method, &self.names);
             cors(at).is_some_and(|cors| cors.allows(&origin).is_some() && grants(cors))
         };
         self.routes.iter().copied().find(|at| !lets(*at))
@@ -144,7 +147,11 @@ impl RouteTable {
             routes.retain(|index| !wants_cookie(*index));
         }
         let speaker = routes.iter().copied().find(|index| cors(*index).is_some())?;
-        Some(Asked { speaker, routes })
+        let tells_apart = |name: &&HeaderName| {
+            routes.iter().any(|index| self.content(*index).headers.iter().any(|(wanted, _)| *wanted == **name))
+        };
+        let names = preflight.names.iter().filter(|name| !tells_apart(name)).cloned().collect();
+        Some(Asked { speaker, routes, names })
     }
 
     /// The same, the likeliest first, whatever they say of pages.

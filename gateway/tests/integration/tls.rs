@@ -332,3 +332,22 @@ async fn a_client_that_was_told_the_end_of_its_websocket_has_not_left() {
     let record = gateway.record().await;
     assert_eq!((&record["ended"], record.get("fault")), (&"complete".into(), None), "{record}");
 }
+
+/// One connection of it carries what many clients ask for, whatever name it opened that by.
+#[tokio::test]
+async fn g_a_proxy_that_is_trusted_no_more_is_let_in_by_its_own_name_alone() {
+    let (upstream, authority) = (echo().await, Authority::new());
+    let tls = pair(&authority.write("a", &["a.test"]));
+    let of = |server: &str| text(&tls, server, &upstream);
+    let gateway = Gateway::start(&of("trusted_proxies = ['127.0.0.1/32']")).await;
+    let mut client = TlsClient::over_tls(gateway.address, authority.client(), "a.test").await.unwrap();
+    let mut status = async |host: &str| client.ask(format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n")).await.status;
+    for host in ["b.test", "c.test", "a.test"] {
+        assert_eq!(status(host).await, 200, "{host}");
+    }
+    gateway.rewrite(&of(""));
+    assert!(gateway.reload().await.ok);
+    for (host, expected) in [("b.test", 421), ("c.test", 421), ("a.test", 200)] {
+        assert_eq!(status(host).await, expected, "{host}");
+    }
+}

@@ -106,7 +106,7 @@ fn tls(context: &Context<'_>, listener: &Reader<'_>) -> Option<Arc<ListenerTls>>
     let mut staples = Vec::new();
     let mut certificate = |table: &Reader<'_>| {
         let (cert, key) = (context.path(table.get("cert")?)?, context.path(table.get("key")?)?);
-        let bare = certificates::with_key(&cert, &key).ok();
+        let bare = context.certificate(&cert, &key).ok();
         files.extend([cert, key]);
         let response = table.get("ocsp").and_then(|node| context.path(node));
         let staple = response.as_ref().zip(bare.as_ref()).and_then(|(file, bare)| ocsp::about(bare, file).ok());

@@ -123,7 +123,7 @@ fn tls(context: &Context<'_>, table: &Reader<'_>, endpoints: &Endpoints) -> Upst
         Endpoints::Dns(dns) => server_name(&dns.host),
         Endpoints::Static(_) => None,
     };
-    let certificate = cert.as_ref().zip(key.as_ref()).and_then(|(cert, key)| certificates::with_key(cert, key).ok());
+    let certificate = cert.as_ref().zip(key.as_ref()).and_then(|(cert, key)| context.certificate(cert, key).ok());
     let files = [ca, cert, key].into_iter().flatten().collect();
     UpstreamTls { trust, name: asked.or_else(discovered), certificate, files }
 }

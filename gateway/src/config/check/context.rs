@@ -1,18 +1,19 @@
 //! What the check of a whole configuration knows beside the value it looks at.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::HeaderName;
 use rustls::RootCertStore;
+use rustls::sign::CertifiedKey;
 
 use super::Reader;
 use super::policies::{Policies, Replaced};
 use super::screening::Screening;
-use crate::config::certificates;
+use crate::config::certificates::{self, Fault};
 use crate::config::fingerprint::Held;
 use crate::config::load::Purpose;
 use crate::config::parse::environment::Environment;
@@ -26,6 +27,9 @@ use crate::config::source::{Sources, Span};
 use crate::config::tree::{Node, Table};
 use crate::config::validate::addresses;
 use crate::config::value::text::NAME;
+
+/// A chain with its key, or what is wrong with them.
+type Pair = Result<Arc<CertifiedKey>, Fault>;
 
 /// The state of one check.
 pub(crate) struct Context<'a> {
@@ -69,6 +73,8 @@ pub(crate) struct Context<'a> {
     shared_upstream: Option<&'a Table>,
     /// Read once, and only if somebody needs them.
     system_roots: OnceCell<Result<Arc<RootCertStore>, String>>,
+    /// Certificates with their keys that have been read, by their files.
+    pairs: RefCell<HashMap<[PathBuf; 2], Pair>>,
     /// Addresses that were written as URLs; with TLS or not.
     schemes: HashMap<String, bool>,
     /// Routes that everybody may use though it was not said that this is meant: where each is, and its name.
@@ -130,6 +136,7 @@ impl<'a> Context<'a> {
             shared_route: shared("route"),
             shared_upstream: shared("upstream"),
             system_roots: OnceCell::new(),
+            pairs: RefCell::default(),
             schemes: HashMap::new(),
             open_to_all: Vec::new(),
             unread: ["upstreams", "rate_limits", "policies", "stores"].into_iter().filter(is_unread).collect(),
@@ -177,6 +184,17 @@ impl<'a> Context<'a> {
     /// It trusts nobody, or does not say whom.
     pub(crate) fn system_roots(&self) -> Result<Arc<RootCertStore>, String> {
         self.system_roots.get_or_init(certificates::system_roots).clone()
+    }
+
+    /// A chain and the key of its first certificate. Files are read once: what is put in force is what was looked at,
+    /// also where they are being written meanwhile.
+    ///
+    /// # Errors
+    /// As of [`certificates::with_key`].
+    pub(crate) fn certificate(&self, cert: &Path, key: &Path) -> Pair {
+        let files = [cert.to_path_buf(), key.to_path_buf()];
+        let read = || certificates::with_key(cert, key);
+        self.pairs.borrow_mut().entry(files).or_insert_with(read).clone()
     }
 
     /// Whether this address was written as a URL before, and otherwise.
@@ -402,4 +420,31 @@ fn known(node: &Node, what: &str, names: &HashSet<&str>, place: &str) -> Option<
     sorted.sort_unstable();
     let help = did_you_mean(name, sorted.into_iter()).unwrap_or_else(|| format!("it needs {place}"));
     Some((format!("unknown {what} {}", quoted(node.shown())), Some(help)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ProcessEnvironment;
+
+    #[test]
+    fn a_certificate_that_was_looked_at_is_what_is_used_whatever_is_written_meanwhile() {
+        let folder = tempfile::tempdir().unwrap();
+        let [cert, key] = ["a.pem", "a.key"].map(|name| folder.path().join(name));
+        let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+        std::fs::write(&cert, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        let (root, sources, environment) = (Table::default(), Sources::default(), ProcessEnvironment);
+        let policies = Policies::of(&root);
+        let again =
+            || Context::new((&root, &policies), Report::default(), true, &sources, &environment, Purpose::Check);
+        let context = again();
+        let looked_at = context.certificate(&cert, &key).unwrap();
+        std::fs::write(&key, "-----BEGIN").unwrap();
+        assert!(Arc::ptr_eq(&context.certificate(&cert, &key).unwrap(), &looked_at));
+        let next = again();
+        assert!(matches!(next.certificate(&cert, &key), Err(Fault::Key(_))));
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        assert!(next.certificate(&cert, &key).is_err(), "so is a fault");
+    }
 }

@@ -209,7 +209,7 @@ fn fits(kind: Kind, node: &Node) -> bool {
 fn literal(node: &Node) -> Option<String> {
     match &node.value {
         Value::Text(text) if text.written.is_none() && text.content.len() <= LONGEST_SHOWN => {
-            Some(quoted(&text.content))
+            Some(quoted(&text.in_a_file()))
         }
         Value::Text(_) => None,
         _ => shown(node),

@@ -18,7 +18,7 @@ pub(crate) fn both(context: &mut Context<'_>, table: &Reader<'_>) {
 pub(crate) fn can_be_used(context: &mut Context<'_>, table: &Reader<'_>, names: &[&str]) {
     let (Some(cert), Some(key)) = (table.get("cert"), table.get("key")) else { return };
     let (Some(cert_file), Some(key_file)) = (context.file(cert), context.file(key)) else { return };
-    match certificates::with_key(&cert_file, &key_file) {
+    match context.certificate(&cert_file, &key_file) {
         Err(Fault::Certificate(why)) => context.report.error(cert.at, format!("{}: {why}", quoted(cert.shown()))),
         Err(Fault::Key(why)) => context.report.error(key.at, format!("{}: {why}", quoted(key.shown()))),
         Ok(certified) => {
@@ -50,7 +50,7 @@ pub(crate) fn stapled(context: &mut Context<'_>, table: &Reader<'_>) {
     };
     // What is wrong with the certificate has been said.
     let files = context.file(cert).zip(context.file(key));
-    let Some(certified) = files.and_then(|(cert, key)| certificates::with_key(&cert, &key).ok()) else { return };
+    let Some(certified) = files.and_then(|(cert, key)| context.certificate(&cert, &key).ok()) else { return };
     match context.file(node).map(|file| ocsp::about(&certified, &file)) {
         Some(Err(why)) => {
             let message = format!("{} is not shown: {why}", quoted(node.shown()));

@@ -2,8 +2,8 @@
 //!
 //! A gate takes as many rounds as it needs, each drawn with replacement. The rate over many gates has the recording's
 //! own uncertainty, since sixty rounds are not all rounds there could be. So the recording is drawn anew many times too
-//! (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13), and the interval is that of the rates found,
-//! no narrower than what the number of gates alone would give.
+//! (Efron and Tibshirani, An Introduction to the Bootstrap, chapter 13): by how much the rates found differ beyond what
+//! so few gates of each would give is added to what the number of gates leaves open (as squares, like Newcombe, 1998).
 
 use rand_pcg::Pcg64;
 use rand_pcg::rand_core::{Rng, SeedableRng};
@@ -24,6 +24,8 @@ const RECORDINGS: u32 = 200;
 const GATES_EACH: u32 = 50;
 /// Left out on each side of an interval.
 const OUTSIDE: f64 = 0.025;
+/// So many standard deviations that is.
+const Z: f64 = 1.96;
 
 /// A rate, and its interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -96,8 +98,8 @@ pub(super) fn rates(source: Source<'_>, settings: &Settings, looks: &Looks, seed
         all.push(share(&said, |said| said.all, Verdict::Fail));
     }
     Rates {
-        cpu: verdicts(&gates, |said| said.cpu, cpu),
-        all: verdicts(&gates, |said| said.all, all),
+        cpu: verdicts(&gates, |said| said.cpu, &cpu),
+        all: verdicts(&gates, |said| said.all, &all),
         rounds: median(&gates.iter().map(|said| said.rounds as f64).collect::<Vec<_>>()).unwrap_or(0.0),
         bias: if source.same_program { bias(source.rounds, settings) } else { None },
     }
@@ -108,16 +110,25 @@ fn share(gates: &[Said], of: fn(&Said) -> Verdict, verdict: Verdict) -> f64 {
     gates.iter().filter(|said| of(said) == verdict).count() as f64 / gates.len().max(1) as f64
 }
 
+/// The variance of rates of recordings, without what `GATES_EACH` draws of each alone would give.
+fn variance_between(rates: &[f64]) -> f64 {
+    let count = rates.len() as f64;
+    let mean = rates.iter().sum::<f64>() / count;
+    let variance = rates.iter().map(|rate| (rate - mean).powi(2)).sum::<f64>() / (count - 1.0);
+    let within = rates.iter().map(|rate| rate * (1.0 - rate) / f64::from(GATES_EACH - 1)).sum::<f64>() / count;
+    (variance - within).max(0.0)
+}
+
 /// What these gates said of something; `again` are the rates of fails of recordings that were drawn anew.
-fn verdicts(gates: &[Said], of: fn(&Said) -> Verdict, mut again: Vec<f64>) -> Verdicts {
-    again.sort_unstable_by(f64::total_cmp);
-    let outside = (again.len() as f64 * OUTSIDE) as usize;
+fn verdicts(gates: &[Said], of: fn(&Said) -> Verdict, again: &[f64]) -> Verdicts {
     let fails = gates.iter().filter(|said| of(said) == Verdict::Fail).count();
     let (low, high) = wilson(fails as u64, gates.len() as u64, OUTSIDE);
+    let estimate = share(gates, of, Verdict::Fail);
+    let spread = Z * variance_between(again).sqrt();
     let fail = Rate {
-        estimate: share(gates, of, Verdict::Fail),
-        low: again[outside].min(low),
-        high: again[again.len() - 1 - outside].max(high),
+        estimate,
+        low: (estimate - (estimate - low).hypot(spread)).max(0.0),
+        high: (estimate + (high - estimate).hypot(spread)).min(1.0),
     };
     let [pass, inconclusive] = [Verdict::Pass, Verdict::Inconclusive].map(|verdict| share(gates, of, verdict));
     Verdicts { fail, pass, inconclusive }
@@ -203,6 +214,19 @@ mod tests {
             assert!((fail.estimate + pass + inconclusive - 1.0).abs() < 1e-9);
             assert!(fail.low <= fail.estimate && fail.estimate <= fail.high);
         }
+    }
+
+    #[test]
+    fn a_rate_far_below_the_goal_is_shown_to_be_and_one_that_hangs_on_the_recording_is_not() {
+        let said = |verdict| Said { cpu: verdict, all: verdict, rounds: 12 };
+        let gates: Vec<Said> = (0..GATES).map(|at| said(if at < 4 { Verdict::Fail } else { Verdict::Pass })).collect();
+        // Two of a thousand gates fail, whichever rounds are recorded; fifty draws of each see it in steps of 2 %.
+        let even: Vec<f64> = (0..RECORDINGS).map(|at| if at < 19 { 0.02 } else { 0.0 }).collect();
+        let found = verdicts(&gates, |said| said.all, &even).fail;
+        assert!(found.low <= 0.002 && found.high < 0.01, "{found:?}");
+        let uneven: Vec<f64> = (0..RECORDINGS).map(|at| if at < 10 { 0.3 } else { 0.0 }).collect();
+        let found = verdicts(&gates, |said| said.all, &uneven).fail;
+        assert!(found.high > 0.05, "{found:?}");
     }
 
     #[test]
