@@ -337,7 +337,7 @@ async fn a_client_that_was_told_the_end_of_its_websocket_has_not_left() {
 #[tokio::test]
 async fn g_a_proxy_that_is_trusted_no_more_is_let_in_by_its_own_name_alone() {
     let (upstream, authority) = (echo().await, Authority::new());
-    let tls = pair(&authority.write("a", &["a.test"]));
+    let tls = pair(&authority.write("a", &["a.test", "b.test", "c.test"]));
     let of = |server: &str| text(&tls, server, &upstream);
     let gateway = Gateway::start(&of("trusted_proxies = ['127.0.0.1/32']")).await;
     let mut client = TlsClient::over_tls(gateway.address, authority.client(), "a.test").await.unwrap();
