@@ -34,7 +34,7 @@ const BYTES: &str = "bytes_";
 
 /// Pairs of counts that may be so many parts of a thousand apart at most, and what lies between them.
 const APART: [(&str, &str, u64, &str); 1] =
-    [("pipeline_log_off", "unguarded_pipeline_log_off", 10, "what breakers cost where nothing fails")];
+    [("pipeline_log_off", "unguarded_pipeline_log_off", 12, "what breakers cost where nothing fails")];
 
 /// Counts, or budgets, by name.
 type Counts = BTreeMap<String, u64>;
