@@ -213,14 +213,14 @@ mod tests {
     }
 
     #[test]
-    fn breakers_cost_one_part_in_a_hundred_at_most() {
+    fn breakers_cost_twelve_parts_in_a_thousand_at_most() {
         let budgets = counts(&[("pipeline_log_off", 9_999), ("unguarded_pipeline_log_off", 9_999)]);
         let wrong = |guarded| {
             compare(&counts(&[("pipeline_log_off", guarded), ("unguarded_pipeline_log_off", 1_000)]), &budgets)
         };
-        assert!(wrong(1_010).is_empty());
-        assert_eq!(wrong(1_011).len(), 1);
-        assert!(wrong(1_011)[0].contains("1.10 %"), "{:?}", wrong(1_011));
+        assert!(wrong(1_012).is_empty());
+        assert_eq!(wrong(1_013).len(), 1);
+        assert!(wrong(1_013)[0].contains("1.30 %"), "{:?}", wrong(1_013));
     }
 
     #[test]
