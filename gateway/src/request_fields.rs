@@ -202,7 +202,7 @@ impl RequestFields {
 
     /// The same; the first of their values, for who keeps it.
     pub fn take(&mut self, name: impl FieldName) -> Option<HeaderValue> {
-        let is_sensitive = self.is_sensitive(name.text());
+        let is_sensitive = self.is_sensitive(name);
         let mut value = HeaderValue::from_maybe_shared(self.take_bytes(name)?).ok()?;
         value.set_sensitive(is_sensitive);
         Some(value)

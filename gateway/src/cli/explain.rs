@@ -62,7 +62,7 @@ impl Explain {
             Some((file, Err(why))) => {
                 output::problem(&format!("error: {}: {why}", file.display()));
                 // What is no file is not opened: a pipe would be waited for.
-                let is_read = std::fs::metadata(file).is_ok_and(|it| it.is_file()) && std::fs::File::open(file).is_ok();
+                let is_read = file.is_file() && std::fs::File::open(file).is_ok();
                 return if is_read { USAGE } else { COULD_NOT_RUN };
             }
         };

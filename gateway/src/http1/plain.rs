@@ -9,7 +9,7 @@
 use super::fields::Known;
 use crate::algorithms::blocks::{BLOCK, Block, find};
 use crate::algorithms::words::word;
-use crate::request_fields::{self, KnownName};
+use crate::request_fields::{Key, KnownName};
 
 /// The first line of a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,7 +79,7 @@ pub(super) struct Field {
 #[inline]
 pub(super) fn field(head: &[u8], at: usize) -> Option<Field> {
     let (name_end, has_plain_name) = name_end(head, at)?;
-    let key = Key::of(head, at, name_end - at)?;
+    let key = key(head, at, name_end - at)?;
     let mut value = name_end + 1;
     while is_space(*head.get(value)?) {
         value += 1;
@@ -104,9 +104,8 @@ impl Field {
     #[inline]
     pub(super) fn small_name(&self, head: &mut [u8]) -> Option<Option<KnownName>> {
         let name = &mut head[self.at..self.name_end];
-        let key = request_fields::Key { length: self.key.length, first: self.key.first, last: self.key.last };
         // Small letters, digits and dashes come of themselves, or of capital letters, and of nothing else.
-        if let Some(known) = KnownName::of_key(key, |known| name.eq_ignore_ascii_case(known)) {
+        if let Some(known) = KnownName::of_key(self.key, |known| name.eq_ignore_ascii_case(known)) {
             if !self.has_plain_name {
                 name.copy_from_slice(known.text().as_bytes());
             }
@@ -149,63 +148,27 @@ fn valid(name: &[u8]) -> Option<&[u8]> {
     (!name.is_empty() && name.iter().all(|byte| is_token(*byte))).then_some(name)
 }
 
-/// So long names are told apart by their keys alone.
-const KEYED: usize = 16;
-
-/// A name's length, its first eight letters and its last eight, all of them small: enough to tell a name of up to
-/// sixteen bytes from all others with three comparisons.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Key {
-    length: usize,
-    first: u64,
-    last: u64,
-}
-
-impl Key {
-    /// That of what stands here.
-    #[inline]
-    fn of(head: &[u8], at: usize, length: usize) -> Option<Self> {
-        let first = word(head, at)?;
-        if length < 8 {
-            return Some(Self::made_of(length, first & ((1 << (8 * length)) - 1), 0));
-        }
-        Some(Self::made_of(length, first, word(head, at + length - 8)?))
-    }
-
-    /// That of a name in small letters.
-    const fn of_name(name: &[u8]) -> Self {
-        assert!(name.len() <= KEYED, "the bytes between would not be looked at");
-        let (mut first, mut last, mut at) = (0, 0, 0);
-        while at < name.len() {
-            if at < 8 {
-                first |= (name[at] as u64) << (8 * at);
-            }
-            if name.len() >= 8 && at + 8 >= name.len() {
-                last |= (name[at] as u64) << (8 * (at + 8 - name.len()));
-            }
-            at += 1;
-        }
-        Self { length: name.len(), first, last }
-    }
-
-    #[inline]
-    fn made_of(length: usize, first: u64, last: u64) -> Self {
-        Self { length, first: small(first), last: small(last) }
-    }
+/// The key of the name that stands here, its letters small.
+#[inline]
+fn key(head: &[u8], at: usize, length: usize) -> Option<Key> {
+    let first = word(head, at)?;
+    let (first, last) =
+        if length < 8 { (first & ((1 << (8 * length)) - 1), 0) } else { (first, word(head, at + length - 8)?) };
+    Some(Key { length, first: small(first), last: small(last) })
 }
 
 // What answers have.
-const CACHE_CONTROL: Key = Key::of_name(b"cache-control");
-const CONNECTION: Key = Key::of_name(b"connection");
-const CONTENT_ENCODING: Key = Key::of_name(b"content-encoding");
-const CONTENT_LENGTH: Key = Key::of_name(b"content-length");
-const CONTENT_TYPE: Key = Key::of_name(b"content-type");
-const DATE: Key = Key::of_name(b"date");
-const ETAG: Key = Key::of_name(b"etag");
-const LAST_MODIFIED: Key = Key::of_name(b"last-modified");
-const SERVER: Key = Key::of_name(b"server");
-const SET_COOKIE: Key = Key::of_name(b"set-cookie");
-const VARY: Key = Key::of_name(b"vary");
+const CACHE_CONTROL: Key = Key::of_whole(b"cache-control");
+const CONNECTION: Key = Key::of_whole(b"connection");
+const CONTENT_ENCODING: Key = Key::of_whole(b"content-encoding");
+const CONTENT_LENGTH: Key = Key::of_whole(b"content-length");
+const CONTENT_TYPE: Key = Key::of_whole(b"content-type");
+const DATE: Key = Key::of_whole(b"date");
+const ETAG: Key = Key::of_whole(b"etag");
+const LAST_MODIFIED: Key = Key::of_whole(b"last-modified");
+const SERVER: Key = Key::of_whole(b"server");
+const SET_COOKIE: Key = Key::of_whole(b"set-cookie");
+const VARY: Key = Key::of_whole(b"vary");
 
 /// What the library holds of a name at most.
 const LONGEST_NAME: usize = u16::MAX as usize;
@@ -352,7 +315,7 @@ mod tests {
     #[test]
     fn what_differs_from_a_usual_name_in_a_byte_is_another() {
         for spelled in USUAL {
-            let key = Key::of_name(spelled);
+            let key = Key::of_whole(spelled);
             for at in 0..spelled.len() {
                 for byte in (0..=u8::MAX).filter(|byte| *byte != b':') {
                     let mut head = [spelled, &b": a\r\n"[..]].concat();

@@ -131,6 +131,12 @@ impl Key {
         Self { length, first, last }
     }
 
+    /// The same of a name that it tells from all others.
+    pub(crate) const fn of_whole(name: &[u8]) -> Self {
+        assert!(name.len() <= WHOLE, "the bytes between would not be looked at");
+        Self::of(name)
+    }
+
     /// The same, quickly.
     #[inline]
     fn read(name: &[u8]) -> Self {

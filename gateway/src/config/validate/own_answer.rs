@@ -8,13 +8,19 @@ use crate::config::tree::{Node, Value};
 use crate::config::value::text;
 
 /// What says how an upstream is asked, and is judged by no rule of its own.
-const OF_AN_UPSTREAM: [&str; 9] =
-    ["rewrite", "request_headers", "fallback", "retry", "hedge", "breaker", "coalesce", "host", "buffer_request"];
+const OF_AN_UPSTREAM: [&str; 7] = ["fallback", "retry", "hedge", "breaker", "coalesce", "host", "buffer_request"];
 
 /// What only an upstream has a use for is a mistake on a route without one.
 pub(crate) fn no_upstream(context: &mut Context<'_>, route: &Reader<'_>) {
-    let Some(own) = build::route::answers_itself(route) else { return };
-    for key in OF_AN_UPSTREAM {
+    if let Some(own) = build::route::answers_itself(route) {
+        has_no_use_for(context, route, &["rewrite", "request_headers"], own);
+    }
+}
+
+/// What an upstream is asked by, and these keys besides, are mistakes on a route that has something of its `own` in
+/// place of one.
+pub(super) fn has_no_use_for(context: &mut Context<'_>, route: &Reader<'_>, keys: &[&str], own: &str) {
+    for key in OF_AN_UPSTREAM.iter().chain(keys) {
         // What is shared by all routes is a mistake on none of them.
         if let Some(node) = route.own(key).filter(|node| !matches!(node.value, Value::Bool(false))) {
             context.report.error(node.at, format!("`{key}` is for a route with an upstream; this one has `{own}`"));

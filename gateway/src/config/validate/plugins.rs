@@ -1,35 +1,16 @@
 //! What a route has from the program around the gateway: it is registered, and what stands beside it makes sense.
 
+use super::own_answer::has_no_use_for;
 use super::references;
 use crate::config::check::{Context, Reader};
 use crate::config::registered::PluginKind;
 use crate::config::tree::Value;
 
-/// What only an upstream has a use for.
-const OF_AN_UPSTREAM: [&str; 11] = [
-    "fallback",
-    "retry",
-    "hedge",
-    "breaker",
-    "coalesce",
-    "host",
-    "buffer_request",
-    "mirror",
-    "compress",
-    "cache",
-    "intercept",
-];
-
 /// A handler is there, and does not stand beside what only an upstream has a use for.
 pub(crate) fn handler(context: &mut Context<'_>, route: &Reader<'_>) {
     let Some(node) = route.get("handler") else { return };
     context.is_registered(PluginKind::Handler, node);
-    // What is shared by all routes is a mistake on none of them.
-    let written = |key: &&&str| route.own(key).is_some_and(|node| !matches!(node.value, Value::Bool(false)));
-    for key in OF_AN_UPSTREAM.iter().filter(written) {
-        let message = format!("`{key}` is for a route with an upstream; this one has `handler`");
-        context.report.error(route.at(key), message);
-    }
+    has_no_use_for(context, route, &["mirror", "compress", "cache", "intercept"], "handler");
 }
 
 /// Stages are there, each once, and on a route whose answers are one request's and are passed on as they come.

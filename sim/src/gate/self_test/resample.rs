@@ -13,9 +13,9 @@ use super::cpu_changes;
 use crate::gate::judge::{Looks, judge, overall};
 use crate::gate::metric::{Metric, Round};
 use crate::gate::settings::Settings;
-use crate::statistics::median;
 use crate::statistics::proportion::wilson;
 use crate::statistics::shift::Shift;
+use crate::statistics::{median, normal};
 
 /// Gates drawn from the recording as it is.
 pub(super) const GATES: u32 = 2_000;
@@ -24,8 +24,6 @@ const RECORDINGS: u32 = 200;
 const GATES_EACH: u32 = 50;
 /// Left out on each side of an interval.
 const OUTSIDE: f64 = 0.025;
-/// So many standard deviations that is.
-const Z: f64 = 1.96;
 
 /// A rate, and its interval.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -124,7 +122,7 @@ fn verdicts(gates: &[Said], of: fn(&Said) -> Verdict, again: &[f64]) -> Verdicts
     let fails = gates.iter().filter(|said| of(said) == Verdict::Fail).count();
     let (low, high) = wilson(fails as u64, gates.len() as u64, OUTSIDE);
     let estimate = share(gates, of, Verdict::Fail);
-    let spread = Z * variance_between(again).sqrt();
+    let spread = normal::quantile(1.0 - OUTSIDE) * variance_between(again).sqrt();
     let fail = Rate {
         estimate,
         low: (estimate - (estimate - low).hypot(spread)).max(0.0),
